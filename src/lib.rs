@@ -1,1 +1,4 @@
-//! tgvault
+//! tgvault: automatic, encrypted, verifiable backups of Telegram that belong to the user alone.
+
+pub mod model;
+pub mod source;

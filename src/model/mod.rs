@@ -1,0 +1,5 @@
+//! What a backup holds, in our own words; no I/O.
+//!
+//! [`entry`] is what every source hands over and every archive takes: a path, a kind, metadata.
+
+pub mod entry;

@@ -1,0 +1,119 @@
+//! Where a backup comes from: the [`Source`] trait and its implementations.
+//!
+//! A source lists its entries cheaply and hands out the content only when asked, so that what is stored already is skipped
+//! before a byte of it is read or fetched. Everything here is plain blocking code: a source that talks to a network runs its
+//! own runtime behind [`Source::list`] and [`Content::open`].
+
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use crate::model::entry::{EntryPath, Kind, Metadata, Stamp};
+
+/// Says which source a snapshot was made from.
+#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct SourceName {
+    /// `folder`, `telegram`, `desktop-export`.
+    pub kind: String,
+    /// The account or the absolute path.
+    pub name: String,
+}
+
+/// One entry as a source lists it.
+pub struct Item {
+    /// Where it belongs in the backup.
+    pub path: EntryPath,
+    /// What it is.
+    pub kind: Kind,
+    /// Mode, owner, times, attributes.
+    pub meta: Metadata,
+    /// The content's length in bytes as far as the source knows it now; 0 for anything but a file.
+    pub size: u64,
+    /// Whether the file has holes that a restore should make again.
+    pub sparse: bool,
+    /// What tells an unchanged file without reading it; `None` where the source has no such thing.
+    pub stamp: Option<Stamp>,
+    /// The content; `Some` for files only.
+    pub content: Option<Arc<dyn Content>>,
+    /// A number of the source's own that comes back in [`Source::committed`]; 0 for none.
+    pub mark: u64,
+}
+
+/// The content of one file, opened when it is needed and possibly more than once.
+pub trait Content: Send + Sync {
+    /// Opens the content at byte `from`.
+    ///
+    /// # Errors
+    /// When the content cannot be had (any more).
+    fn open(&self, from: u64) -> io::Result<Box<dyn Body>>;
+}
+
+/// A stream of content that can say whether it was the content of one moment.
+pub trait Body: Read + Send {
+    /// Whether the file changed since it was listed; asked after the last byte was read.
+    ///
+    /// # Errors
+    /// When the file cannot be looked at any more.
+    fn changed(&mut self) -> io::Result<bool> {
+        Ok(false)
+    }
+}
+
+/// Something that could not be listed or read; the run goes on and ends with exit code 3.
+#[derive(Debug)]
+pub struct Problem {
+    /// The entry concerned.
+    pub path: EntryPath,
+    /// What happened, in words.
+    pub what: String,
+}
+
+/// Takes what a source lists.
+pub trait Sink {
+    /// Takes one item.
+    ///
+    /// # Errors
+    /// [`Stopped`] when the run is ending: the source returns at once.
+    fn item(&mut self, item: Item) -> Result<(), Stopped>;
+
+    /// Takes note of an entry that could not be listed; whatever the parent snapshot holds at and below its path is kept.
+    fn problem(&mut self, problem: Problem);
+}
+
+/// The receiver takes no more items.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the run was stopped")]
+pub struct Stopped;
+
+/// Why a listing ended early.
+#[derive(Debug, thiserror::Error)]
+pub enum SourceError {
+    /// The receiver stopped the run.
+    #[error(transparent)]
+    Stopped(#[from] Stopped),
+    /// The source as a whole cannot be read.
+    #[error("cannot read {what}")]
+    Unreadable {
+        /// The folder or account.
+        what: String,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+/// Something that can be backed up.
+pub trait Source: Send + Sync {
+    /// Says what this source is.
+    fn name(&self) -> SourceName;
+
+    /// Whether [`Source::list`] names everything there is, so that what it does not name has been deleted.
+    fn lists_everything(&self) -> bool;
+
+    /// Hands every item to `sink`, a folder before what is in it; the order is the same in each run.
+    ///
+    /// # Errors
+    /// When the source as a whole cannot be read, or `sink` stopped.
+    fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError>;
+
+    /// Tells that the items with these marks are stored for good.
+    fn committed(&self, _marks: &[u64]) {}
+}
