@@ -1,5 +1,6 @@
 //! What a backup holds, in our own words; no I/O.
 //!
-//! [`entry`] is what every source hands over and every archive takes: a path, a kind, metadata.
+//! [`digest`] has the digests and random names, [`entry`] is what every source hands over and every archive takes: a path, a kind, metadata.
 
+pub mod digest;
 pub mod entry;
