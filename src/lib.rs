@@ -1,5 +1,6 @@
 //! tgvault: automatic, encrypted, verifiable backups of Telegram that belong to the user alone.
 
+pub mod archive;
 pub mod crypt;
 pub mod model;
 pub mod source;
