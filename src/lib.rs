@@ -3,4 +3,5 @@
 pub mod archive;
 pub mod crypt;
 pub mod model;
+pub mod repository;
 pub mod source;
