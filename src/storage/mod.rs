@@ -13,6 +13,7 @@
 
 mod address;
 mod backend;
+mod cloud;
 mod error;
 mod faulty;
 mod local;

@@ -16,6 +16,7 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 use super::backend::{Backend, Body, ObjectInfo, PartSink, name_fault};
+use super::cloud::explain;
 use super::error::{Result, StorageError};
 use super::traffic::Meter;
 
@@ -131,19 +132,6 @@ impl fmt::Debug for ObjectBackend {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         // The clients' own output is long and none of our business.
         f.debug_struct("ObjectBackend").field("container", &self.container).field("prefix", &self.prefix).finish_non_exhaustive()
-    }
-}
-
-/// Puts an error of the crate into our words.
-pub(super) fn explain(container: &str, operation: &'static str, name: &str, error: object_store::Error) -> StorageError {
-    use object_store::Error;
-    let name = name.to_owned();
-    match error {
-        Error::NotFound { .. } => StorageError::NotFound { name },
-        Error::AlreadyExists { .. } | Error::Precondition { .. } => StorageError::Exists { name },
-        error @ Error::PermissionDenied { .. } => StorageError::PermissionDenied { operation, name, source: Box::new(error) },
-        error @ Error::Unauthenticated { .. } => StorageError::BadCredentials { container: container.into(), source: Box::new(error) },
-        error => StorageError::Failed { operation, name, source: Box::new(error) },
     }
 }
 

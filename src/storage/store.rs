@@ -8,6 +8,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 
 use super::address::Address;
 use super::backend::{Backend, Body, ObjectInfo, check_folder, check_name};
+use super::cloud;
 use super::error::{Result, StorageError};
 use super::faulty::{Faults, Faulty};
 use super::local::LocalBackend;
@@ -52,8 +53,7 @@ impl Storage {
             Address::Local(root) => Arc::new(LocalBackend::new(root.clone(), Arc::clone(&meter))),
             Address::Memory => Arc::new(ObjectBackend::memory(Arc::clone(&meter))),
             Address::Cloud { provider, url, prefix } => {
-                let _ = (provider, url, prefix, env);
-                return Err(StorageError::Address { reason: "not yet".into() });
+                Arc::new(cloud::open(*provider, url, prefix.clone(), env, &options, Arc::clone(&meter))?)
             }
         };
         Ok(Self { inner: Arc::new(Inner { backend, address: address.to_string(), options, meter }) })
