@@ -5,3 +5,4 @@ pub mod crypt;
 pub mod model;
 pub mod repository;
 pub mod source;
+pub mod storage;
