@@ -21,10 +21,7 @@ pub(crate) fn open_folder(parent: impl AsFd, name: impl rustix::path::Arg) -> Re
 }
 
 /// Opens the folder that `components` lead to from `root`; only one descriptor is held at a time.
-pub(crate) fn open_folder_beneath<'a>(
-    root: impl AsFd,
-    components: impl IntoIterator<Item = &'a [u8]>,
-) -> Result<OwnedFd, Errno> {
+pub(crate) fn open_folder_beneath<'a>(root: impl AsFd, components: impl IntoIterator<Item = &'a [u8]>) -> Result<OwnedFd, Errno> {
     let mut folder = open_folder(root, c".")?;
     for component in components {
         folder = open_folder(&folder, component)?;

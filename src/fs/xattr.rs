@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
-use rustix::fs::{XattrFlags, flistxattr, fgetxattr, fsetxattr, lgetxattr, llistxattr};
+use rustix::fs::{XattrFlags, fgetxattr, flistxattr, fsetxattr, lgetxattr, llistxattr};
 use rustix::io::Errno;
 
 use super::dir;
@@ -64,10 +64,7 @@ impl XattrReader {
             let mut path = format!("/proc/self/fd/{}/", folder.as_raw_fd()).into_bytes();
             path.extend_from_slice(name.to_bytes());
             let path = std::ffi::CString::new(path).unwrap_or_default();
-            self.read_with(
-                |list| llistxattr(path.as_c_str(), list),
-                |attribute, value| lgetxattr(path.as_c_str(), attribute, value),
-            )
+            self.read_with(|list| llistxattr(path.as_c_str(), list), |attribute, value| lgetxattr(path.as_c_str(), attribute, value))
         } else {
             let file = dir::open_file(folder, name)?;
             self.read_open(&file)

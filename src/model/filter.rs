@@ -57,10 +57,9 @@ impl Patterns {
             set.add(glob);
             verdicts.push(verdict);
         }
-        let set = set.build().map_err(|error| PatternError {
-            pattern: error.glob().unwrap_or_default().to_owned(),
-            why: error.kind().to_string(),
-        })?;
+        let set = set
+            .build()
+            .map_err(|error| PatternError { pattern: error.glob().unwrap_or_default().to_owned(), why: error.kind().to_string() })?;
         Ok(Self { set, verdicts })
     }
 
@@ -93,10 +92,7 @@ impl PathFilter {
     ///
     /// # Errors
     /// When a pattern is empty or malformed.
-    pub fn new<S: AsRef<str>>(
-        include: impl IntoIterator<Item = S>,
-        exclude: impl IntoIterator<Item = S>,
-    ) -> Result<Self, PatternError> {
+    pub fn new<S: AsRef<str>>(include: impl IntoIterator<Item = S>, exclude: impl IntoIterator<Item = S>) -> Result<Self, PatternError> {
         Ok(Self { include: Patterns::parse(include)?, exclude: Patterns::parse(exclude)? })
     }
 
