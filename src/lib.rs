@@ -2,7 +2,9 @@
 
 pub mod archive;
 pub mod crypt;
+mod fs;
 pub mod model;
 pub mod repository;
 pub mod source;
 pub mod storage;
+pub mod target;
