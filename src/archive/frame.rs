@@ -123,6 +123,25 @@ pub fn decode(decompressor: &mut DCtx<'static>, coded: &[u8], plain_bytes: u64, 
     Ok(())
 }
 
+/// Compresses a small thing that is kept in memory whole.
+///
+/// # Errors
+/// When zstd fails.
+pub fn compress_small(plain: &[u8]) -> Result<Vec<u8>, ArchiveError> {
+    Ok(zstd::bulk::compress(plain, LEVEL)?)
+}
+
+/// Decompresses what [`compress_small`] made, up to `limit_bytes`.
+///
+/// # Errors
+/// When it is damaged or larger.
+pub fn decompress_small(compressed: &[u8], limit_bytes: u64) -> Result<Vec<u8>, ArchiveError> {
+    use std::io::Read;
+    let mut plain = Vec::new();
+    zstd::stream::read::Decoder::new(compressed)?.take(limit_bytes + 1).read_to_end(&mut plain)?;
+    if plain.len() as u64 > limit_bytes { Err(damaged(format!("more than {limit_bytes} bytes"))) } else { Ok(plain) }
+}
+
 fn zstd_error(code: usize) -> ArchiveError {
     damaged(format!("zstd: {}", zstd_safe::get_error_name(code)))
 }

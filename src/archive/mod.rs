@@ -77,6 +77,18 @@ pub enum ArchiveError {
     Io(#[from] std::io::Error),
 }
 
+impl ArchiveError {
+    /// Whether the stored bytes are wrong, rather than the key or the way to them.
+    pub fn is_integrity(&self) -> bool {
+        match self {
+            Self::ForeignHeader { .. } | Self::Length { .. } | Self::Damaged(_) => true,
+            Self::Crypt(error) => !matches!(error, CryptError::WrongKey | CryptError::Key(_) | CryptError::Io(_) | CryptError::Cipher),
+            Self::FrameCheck => false,
+            Self::Io(error) => matches!(error.kind(), std::io::ErrorKind::UnexpectedEof | std::io::ErrorKind::InvalidData),
+        }
+    }
+}
+
 /// A short form for "the archive is damaged".
 pub(crate) fn damaged(what: impl Into<String>) -> ArchiveError {
     ArchiveError::Damaged(what.into())

@@ -43,6 +43,20 @@ pub struct Snapshot {
     pub counts: Counts,
     /// The archives, in the order in which they are laid over each other.
     pub archives: Vec<ArchiveRecord>,
+    /// The lists that cover the first of these archives, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<ListRecord>,
+}
+
+/// One list of archives that snapshots share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListRecord {
+    /// SHA-256 of the list, which is its name.
+    pub sha256: Digest,
+    /// Its length in bytes.
+    pub length: u64,
+    /// How many archives it has.
+    pub archives: usize,
 }
 
 /// What a run did.
