@@ -6,5 +6,6 @@ mod fs;
 pub mod model;
 pub mod repository;
 pub mod source;
+pub mod state;
 pub mod storage;
 pub mod target;

@@ -58,6 +58,9 @@ pub struct Expected {
     pub header_sha256: Digest,
 }
 
+/// Takes one decoded frame and the place of its first byte in the tar stream.
+pub type FrameVisitor<'a> = dyn FnMut(u64, &[u8]) -> Result<(), ArchiveError> + 'a;
+
 /// What an archive's own members say.
 #[derive(Debug, Default)]
 pub struct OwnMembers {
@@ -200,7 +203,7 @@ impl<R: ReadAt> ArchiveReader<R> {
     ///
     /// # Errors
     /// When a frame is damaged or cannot be read, or `each` fails.
-    pub fn scan(&self, range: Range<u32>, each: &mut dyn FnMut(u64, &[u8]) -> Result<(), ArchiveError>) -> Result<(), ArchiveError> {
+    pub fn scan(&self, range: Range<u32>, each: &mut FrameVisitor<'_>) -> Result<(), ArchiveError> {
         let mut decompressor = DCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
         let mut plain = Vec::new();
         let mut next = range.start;

@@ -48,7 +48,7 @@ pub struct TreeEntry {
     uid: u32,
     gid: u32,
     mtime: Timestamp,
-    xattrs: Option<Box<Vec<Xattr>>>,
+    xattrs: Box<[Xattr]>,
     stamp: Option<Stamp>,
     /// Length of the file in bytes; 0 for anything else.
     pub size: u64,
@@ -56,20 +56,20 @@ pub struct TreeEntry {
     pub sparse: bool,
     /// The source gave fewer bytes than it had declared.
     pub short: bool,
+    /// Whether the run at hand has met it; not part of what is stored.
+    pub seen: bool,
     content: Content,
 }
 
 impl TreeEntry {
     /// Mode, owner, times, attributes.
     pub fn meta(&self) -> Metadata {
-        let xattrs = self.xattrs.as_deref().cloned().unwrap_or_default();
-        Metadata { mode: self.mode, uid: self.uid, gid: self.gid, mtime: self.mtime, xattrs }
+        Metadata { mode: self.mode, uid: self.uid, gid: self.gid, mtime: self.mtime, xattrs: self.xattrs.to_vec() }
     }
 
     /// Whether the metadata is this.
     pub fn has_meta(&self, meta: &Metadata) -> bool {
-        (self.mode, self.uid, self.gid, self.mtime) == (meta.mode, meta.uid, meta.gid, meta.mtime)
-            && self.xattrs.as_deref().map_or(&[][..], Vec::as_slice) == meta.xattrs.as_slice()
+        (self.mode, self.uid, self.gid, self.mtime) == (meta.mode, meta.uid, meta.gid, meta.mtime) && *self.xattrs == *meta.xattrs
     }
 
     /// What tells an unchanged file.
@@ -194,7 +194,7 @@ impl Tree {
             }
         };
         let Metadata { mode, uid, gid, mtime, xattrs } = entry.meta;
-        let xattrs = (!xattrs.is_empty()).then(|| Box::new(xattrs));
+        let xattrs = xattrs.into_boxed_slice();
         let new = TreeEntry {
             kind: entry.kind,
             mode,
@@ -206,6 +206,7 @@ impl Tree {
             size: entry.size,
             sparse: entry.sparse,
             short,
+            seen: false,
             content,
         };
         self.entries.insert(entry.path, Box::new(new));
@@ -224,6 +225,38 @@ impl Tree {
     /// The entry at a path.
     pub fn get(&self, path: &EntryPath) -> Option<&TreeEntry> {
         self.entries.get(path).map(AsRef::as_ref)
+    }
+
+    /// The entry at a path, to mark it.
+    pub fn get_mut(&mut self, path: &EntryPath) -> Option<&mut TreeEntry> {
+        self.entries.get_mut(path).map(AsMut::as_mut)
+    }
+
+    /// Marks everything at and below a path as met.
+    pub fn mark_seen(&mut self, path: &EntryPath) {
+        let below: Vec<EntryPath> = self.below(path).map(|(below, _)| below.clone()).collect();
+        for path in below.iter().chain([path]) {
+            if let Some(entry) = self.get_mut(path) {
+                entry.seen = true;
+            }
+        }
+    }
+
+    /// Drops every entry with content in an archive that `lost` names; gives how many.
+    pub fn drop_lost(&mut self, lost: impl Fn(&ArchiveRecord) -> bool) -> usize {
+        let lost: Vec<bool> = self.archives.iter().map(lost).collect();
+        let before = self.entries.len();
+        if lost.contains(&true) {
+            self.entries.retain(|_, entry| {
+                let gone = |place: &Place| lost.get(place.archive as usize).copied().unwrap_or(true);
+                match &entry.content {
+                    Content::None => true,
+                    Content::Whole(place) => !gone(place),
+                    Content::Parts(parts) => !parts.places.values().any(gone),
+                }
+            });
+        }
+        before - self.entries.len()
     }
 
     /// All entries, sorted by path: a folder before what is in it.
