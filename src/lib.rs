@@ -4,6 +4,7 @@ pub mod archive;
 pub mod crypt;
 mod fs;
 pub mod model;
+pub mod operations;
 pub mod repository;
 pub mod source;
 pub mod state;

@@ -1,7 +1,7 @@
 //! Cuts a stream into parts of one size for a store's multipart upload, hashing it on the way.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
 use crate::crypt::digest::Hasher;
 use crate::model::digest::Digest;
@@ -26,13 +26,39 @@ impl PartSink for Vec<u8> {
 }
 
 /// Keeps part buffers for use again: fresh memory for each would cost a page fault for each 4 KiB.
-#[derive(Clone, Default)]
-pub struct PartPool(Arc<Mutex<Vec<Vec<u8>>>>);
+/// Its clones share a bound on all parts that are filled or under way; whoever needs one more waits.
+#[derive(Clone)]
+pub struct PartPool(Arc<Pool>);
+
+struct Pool {
+    max: usize,
+    state: Mutex<PoolState>,
+    freed: Condvar,
+}
+
+#[derive(Default)]
+struct PoolState {
+    kept: Vec<Vec<u8>>,
+    out: usize,
+}
 
 impl PartPool {
+    /// A pool of at most `max` parts. Each archive being written needs two at least: one that is filled, and one that its
+    /// upload may hold back.
+    pub fn new(max: usize) -> Self {
+        Self(Arc::new(Pool { max, state: Mutex::default(), freed: Condvar::new() }))
+    }
+
+    fn state(&self) -> MutexGuard<'_, PoolState> {
+        self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn take(&self) -> PartBuffer {
-        let kept = self.0.lock().ok().and_then(|mut kept| kept.pop());
-        PartBuffer { bytes: kept.unwrap_or_else(|| Vec::with_capacity(PART_BYTES)), pool: self.clone() }
+        let wait = self.0.freed.wait_while(self.state(), |state| state.out >= self.0.max);
+        let mut state = wait.unwrap_or_else(PoisonError::into_inner);
+        state.out += 1;
+        let bytes = state.kept.pop().unwrap_or_else(|| Vec::with_capacity(PART_BYTES));
+        PartBuffer { bytes, pool: self.clone() }
     }
 }
 
@@ -52,9 +78,11 @@ impl Drop for PartBuffer {
     fn drop(&mut self) {
         let mut bytes = std::mem::take(&mut self.bytes);
         bytes.clear();
-        if let Ok(mut kept) = self.pool.0.lock() {
-            kept.push(bytes);
-        }
+        let mut state = self.pool.state();
+        state.kept.push(bytes);
+        state.out -= 1;
+        drop(state);
+        self.pool.0.freed.notify_one();
     }
 }
 

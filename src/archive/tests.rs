@@ -27,7 +27,7 @@ fn meta() -> Metadata {
 }
 
 fn write(recipients: &Recipients, files: &[(EntryPath, Vec<u8>)]) -> (Bytes, Sealed) {
-    let mut writer = ArchiveWriter::new(ID, recipients, Vec::new(), PartPool::default()).unwrap();
+    let mut writer = ArchiveWriter::new(ID, recipients, Vec::new(), PartPool::new(2)).unwrap();
     writer.append_plain(&EntryPath::new("folder").unwrap(), &Kind::Dir, &meta(), None).unwrap();
     for (path, content) in files {
         let (meta, length) = (meta(), content.len() as u64);
@@ -170,7 +170,7 @@ impl Read for Failing {
 #[test]
 fn a_body_that_shrinks_or_fails_keeps_what_was_read_and_is_marked_short() {
     let (recipients, identities) = pair();
-    let mut writer = ArchiveWriter::new(ID, &recipients, Vec::new(), PartPool::default()).unwrap();
+    let mut writer = ArchiveWriter::new(ID, &recipients, Vec::new(), PartPool::new(2)).unwrap();
     let (path, meta) = (EntryPath::new("f").unwrap(), meta());
     let file = NewFile { path: &path, meta: &meta, stamp: None, size: 5000, sparse: false, length: 5000, part: None };
     let stored = writer.append_file(&file, &mut Failing(3000)).unwrap();
@@ -190,7 +190,7 @@ fn the_whole_is_an_ordinary_age_zstd_tar_file() {
     let (secret, recipient) = keys::generate();
     let recipients = Recipients::parse([recipient.as_str()]).unwrap();
     let identity: age::x25519::Identity = keys::expose(&secret).parse().unwrap();
-    let mut writer = ArchiveWriter::new(ID, &recipients, Vec::new(), PartPool::default()).unwrap();
+    let mut writer = ArchiveWriter::new(ID, &recipients, Vec::new(), PartPool::new(2)).unwrap();
     let (path, meta, content) = (EntryPath::new("big").unwrap(), meta(), b"part one, part two".to_vec());
     for (n, range) in [(1, 0..9), (2, 9..18)] {
         let part = Some(Part { n, of: 2, file: Id([1; 16]) });

@@ -89,7 +89,7 @@ impl Repository {
     pub async fn tree(
         &self,
         snapshot: &Snapshot,
-        identities: Arc<Identities>,
+        identities: &Arc<Identities>,
         mut broken: Option<&mut Vec<RepositoryError>>,
     ) -> Result<Tree, RepositoryError> {
         let mut tree = Tree::new();
@@ -100,7 +100,7 @@ impl Repository {
         let first = snapshot.archives.iter().rposition(|record| record.merged).unwrap_or(0);
         let runtime = Handle::current();
         let layers = futures::stream::iter(snapshot.archives.get(first..).unwrap_or_default().to_vec()).map(|record| {
-            let (this, identities, runtime) = (self.clone(), Arc::clone(&identities), runtime.clone());
+            let (this, identities, runtime) = (self.clone(), Arc::clone(identities), runtime.clone());
             async move {
                 let id = record.id;
                 let joined = tokio::task::spawn_blocking(move || this.layer(record, &identities, &runtime)).await;

@@ -7,6 +7,8 @@
 //! ```
 //! Comments are skipped by `age`, so the decrypted slot serves as its identity file: `age -d keys/x.age > id; age -d -i id …`.
 
+use std::sync::Arc;
+
 use age::secrecy::{ExposeSecret, SecretString};
 use bytes::Bytes;
 
@@ -43,7 +45,7 @@ pub struct Identity {
     text: SecretString,
     repository: Id,
     /// Opens what is stored.
-    pub identities: Identities,
+    pub identities: Arc<Identities>,
     /// Signs statements of trust.
     pub root_key: SigningKey,
     /// What new archives are encrypted for.
@@ -76,7 +78,7 @@ impl Identity {
         let missing = |what: &str| CryptError::Key(format!("the identity file has no {what}"));
         let repository = field(REPOSITORY_LINE).and_then(|id| id.parse().ok()).ok_or_else(|| missing("repository"))?;
         let root_key = SigningKey::parse(field(ROOT_KEY_LINE).ok_or_else(|| missing("root key"))?)?;
-        let identities = Identities::parse(text.expose_secret())?;
+        let identities = Arc::new(Identities::parse(text.expose_secret())?);
         let recipient = recipient_of(text.expose_secret())?;
         Ok(Self { repository, identities, root_key, recipient, text })
     }
