@@ -34,6 +34,17 @@ pub fn bind(port: u16) -> io::Result<TcpListener> {
     Ok(listener)
 }
 
+/// As [`bind`] to a free port, with connections that hold little on the way: on loopback a whole part fits into the usual
+/// buffers, and a slow server would not be felt.
+pub fn bind_narrow() -> io::Result<TcpListener> {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+    socket.set_recv_buffer_size(128 * 1024)?;
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+    socket.listen(128)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket.into())
+}
+
 impl Background {
     /// Serves HTTP/1 by `handle`. An error from it closes the connection without an answer.
     pub fn http<F, A>(listener: TcpListener, handle: F) -> io::Result<Self>

@@ -19,6 +19,8 @@ use crate::background::{self, Background, Body, BoxError};
 pub enum Action {
     /// Pass it to the server behind, and its answer back.
     Forward,
+    /// Pass it on without this header.
+    ForwardWithout(&'static str),
     /// Pass it on, and close the connection instead of answering: the answer is lost.
     ForwardThenHangUp,
     /// Pass it on, answer with the whole length and break off after this many bytes of the body.
@@ -44,6 +46,15 @@ pub struct Seen {
     pub method: String,
     /// Path and query.
     pub target: String,
+    /// The headers, with names in lower case.
+    pub headers: Vec<(String, String)>,
+}
+
+impl Seen {
+    /// The value of a header.
+    pub fn header(&self, name: &str) -> Option<&str> {
+        self.headers.iter().find(|(known, _)| known == name).map(|(_, value)| value.as_str())
+    }
 }
 
 /// A running gate; dropping it closes the port.
@@ -63,7 +74,7 @@ impl Gate {
             seen: Arc::clone(&seen),
             client: reqwest::Client::builder().no_proxy().build().map_err(io::Error::other)?,
         });
-        let server = Background::http(background::bind(0)?, move |request| Arc::clone(&state).treat(request))?;
+        let server = Background::http(background::bind_narrow()?, move |request| Arc::clone(&state).treat(request))?;
         Ok(Self { server, seen })
     }
 
@@ -98,10 +109,18 @@ impl State {
             number: self.count.fetch_add(1, Ordering::SeqCst),
             method: request.method().to_string(),
             target: request.uri().to_string(),
+            headers: (request.headers().iter())
+                .map(|(name, value)| (name.to_string(), String::from_utf8_lossy(value.as_bytes()).into_owned()))
+                .collect(),
         };
         self.seen.lock().unwrap_or_else(PoisonError::into_inner).push(seen.clone());
         match (self.decide)(&seen) {
             Action::Forward => self.forward(request, None).await,
+            Action::ForwardWithout(header) => {
+                let mut request = request;
+                request.headers_mut().remove(header);
+                self.forward(request, None).await
+            }
             Action::ForwardThenHangUp => {
                 let answer = self.forward(request, None).await?;
                 answer.into_body().collect().await?;

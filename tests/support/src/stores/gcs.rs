@@ -64,8 +64,13 @@ impl Gcs {
     /// Makes a new bucket.
     pub fn bucket(&self) -> Bucket {
         let name = fresh_name();
-        lock(&self.state).buckets.insert(name.clone(), BTreeMap::new());
+        self.make_bucket(&name);
         Bucket { url: format!("gs://{name}"), env: env(self.address()), address: self.address(), name }
+    }
+
+    /// Makes a new bucket of this name.
+    pub fn make_bucket(&self, name: &str) {
+        lock(&self.state).buckets.insert(name.to_owned(), BTreeMap::new());
     }
 
     /// How many uploads in parts were begun and neither completed nor aborted, in any bucket.
@@ -90,10 +95,9 @@ async fn answer(state: Arc<Mutex<State>>, request: Request<Incoming>) -> Result<
     let body = body.collect().await?.to_bytes();
     let url: url::Url = format!("http://localhost{}", parts.uri).parse()?;
     let query: HashMap<String, String> = url.query_pairs().into_owned().collect();
-    let mut segments = url.path_segments().ok_or("no path")?;
-    let bucket = segments.next().unwrap_or_default().to_owned();
-    let name = segments.collect::<Vec<_>>().join("/");
-    Ok(lock(&state).answer(&parts.method, &bucket, &name, &query, &parts.headers, body))
+    let path = percent_encoding::percent_decode_str(url.path()).decode_utf8()?;
+    let (bucket, name) = path.trim_start_matches('/').split_once('/').unwrap_or((path.trim_start_matches('/'), ""));
+    Ok(lock(&state).answer(&parts.method, bucket, name, &query, &parts.headers, body))
 }
 
 fn fault(status: StatusCode, code: &str) -> Response<Body> {
@@ -204,7 +208,9 @@ fn get(object: &Object, headers: &HeaderMap) -> Response<Body> {
         }
     };
     let modified = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&object.modified).unwrap_or_default();
-    let mut response = Response::builder().status(status).header("last-modified", modified);
+    // Said aloud, since the answer to a HEAD has no body to measure.
+    let length = bytes.len();
+    let mut response = Response::builder().status(status).header("last-modified", modified).header("content-length", length);
     if let Some(range) = content_range {
         response = response.header("content-range", range);
     }

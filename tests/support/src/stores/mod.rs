@@ -47,7 +47,7 @@ impl Bucket {
 }
 
 /// A name that no other test of this process uses.
-fn fresh_name() -> String {
+pub fn fresh_name() -> String {
     static NEXT: AtomicU64 = AtomicU64::new(0);
     format!("bucket-{}-{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
 }
