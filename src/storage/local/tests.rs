@@ -167,3 +167,22 @@ async fn a_folder_that_vanished_is_made_again() {
     store.create("a/x", Bytes::from_static(b"x")).await.unwrap();
     assert_eq!(content(&store, "a/x").await.unwrap(), "x");
 }
+
+/// What the system says, in words that tell a user what to do.
+#[tokio::test]
+async fn failures_of_the_system_are_told_apart() {
+    let (folder, store) = store(Features::all());
+    let told = |errno: rustix::io::Errno| store.disk.explain("write", "x".into(), io::Error::from(errno));
+    use rustix::io::Errno;
+    assert!(matches!(told(Errno::ROFS), StorageError::ReadOnly { operation: "write", .. }));
+    assert!(matches!(told(Errno::ACCESS), StorageError::PermissionDenied { .. }));
+    assert!(matches!(told(Errno::PERM), StorageError::PermissionDenied { .. }));
+    for errno in [Errno::NOSPC, Errno::DQUOT, Errno::FBIG] {
+        assert!(matches!(told(errno), StorageError::Full { .. }), "{errno}");
+    }
+    assert!(matches!(told(Errno::NOENT), StorageError::NotFound { .. }));
+    assert!(matches!(told(Errno::IO), StorageError::Failed { .. }));
+    assert!(told(Errno::STALE).is_transient());
+    fs::remove_dir(folder.path()).unwrap();
+    assert!(matches!(told(Errno::NOENT), StorageError::NoContainer { .. }));
+}

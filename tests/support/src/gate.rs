@@ -225,6 +225,6 @@ impl hyper::body::Body for Broken {
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.declared.clone()
+        self.declared
     }
 }

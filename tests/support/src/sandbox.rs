@@ -112,3 +112,24 @@ pub fn loopback_only() -> Vec<(String, String)> {
         .flat_map(|(name, value)| lower(name).into_iter().chain([(*name).to_owned()]).map(|name| (name, (*value).to_owned())))
         .collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn runs_see_nothing_of_the_machine() {
+        let mut sandbox = Sandbox::new("/usr/bin/env").unwrap();
+        sandbox.env([("TGVAULT_REPO", "memory://")]);
+        let run = sandbox.run(["sh", "-c", "env; pwd; echo to stderr >&2; exit 3"]).unwrap();
+        assert_eq!((run.code, run.stderr.as_str()), (Some(3), "to stderr\n"));
+        let home = format!("HOME={}\n", sandbox.home().display());
+        for line in [home.as_str(), "TGVAULT_REPO=memory://\n", "HTTPS_PROXY=http://127.0.0.1:9\n", "TZ=UTC\n"] {
+            assert!(run.stdout.contains(line), "{line} is missing in {}", run.stdout);
+        }
+        // This test itself runs with it.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        assert!(!run.stdout.contains("CARGO_MANIFEST_DIR"));
+        assert!(run.stdout.ends_with(&format!("{}\n", sandbox.work().display())));
+    }
+}

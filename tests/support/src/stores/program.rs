@@ -84,3 +84,27 @@ pub(super) fn install(server: &str) -> io::Result<PathBuf> {
         Err(io::Error::other(format!("installing {server} for the tests failed: {status}")))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_ends_with_its_handle() {
+        let script = "echo server on http://127.0.0.1:4711/ready, process $$; exec sleep 600";
+        let program = Program::start(Path::new("/bin/sh"), &["-c", script]).unwrap();
+        assert_eq!(program.address(), "127.0.0.1:4711".parse().unwrap());
+        let said = std::fs::read_to_string(program._folder.path().join("log")).unwrap();
+        let process = PathBuf::from("/proc").join(said.trim().rsplit(' ').next().unwrap());
+        assert!(process.exists(), "{said}");
+        drop(program);
+        assert!(!process.exists());
+    }
+
+    #[test]
+    fn addresses_in_what_servers_say() {
+        assert_eq!(address_in(" * Running on http://127.0.0.1:5000\n"), "127.0.0.1:5000".parse().ok());
+        assert_eq!(address_in("starting on 127.0.0.1:0\nsuccessfully listens on http://127.0.0.1:81\n"), "127.0.0.1:81".parse().ok());
+        assert_eq!(address_in("http://127.0.0.1:50"), None, "the line may not be whole yet");
+    }
+}
