@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use futures::StreamExt;
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::super::options::StorageOptions;
@@ -172,8 +173,7 @@ async fn a_folder_that_vanished_is_made_again() {
 #[tokio::test]
 async fn failures_of_the_system_are_told_apart() {
     let (folder, store) = store(Features::all());
-    let told = |errno: rustix::io::Errno| store.disk.explain("write", "x".into(), io::Error::from(errno));
-    use rustix::io::Errno;
+    let told = |errno: Errno| store.disk.explain("write", "x".into(), io::Error::from(errno));
     assert!(matches!(told(Errno::ROFS), StorageError::ReadOnly { operation: "write", .. }));
     assert!(matches!(told(Errno::ACCESS), StorageError::PermissionDenied { .. }));
     assert!(matches!(told(Errno::PERM), StorageError::PermissionDenied { .. }));
