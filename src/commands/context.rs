@@ -7,10 +7,11 @@ use secrecy::SecretString;
 use super::config::settings::{Setting, Settings};
 use super::config::profile::MachineKey as MachineKeyPlace;
 use super::error::CommandError;
+use super::interrupt::Heeded;
 use super::output::Output;
 use super::secrets::{self, SecretError, SecretSource};
 use super::keyring;
-use crate::operations::{Session, Stop};
+use crate::operations::Session;
 use crate::repository;
 use crate::repository::keys::Unlock;
 use crate::state::{MachineKey, StateFolder};
@@ -22,8 +23,8 @@ pub struct Context {
     pub settings: Settings,
     /// How to speak.
     pub output: Output,
-    /// Wanted when the user presses Ctrl-C.
-    pub stop: Stop,
+    /// How the user's Ctrl-C reaches an operation.
+    pub heeded: Heeded,
     /// Whether stage timings are wanted.
     pub timings: bool,
 }

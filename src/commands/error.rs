@@ -3,13 +3,14 @@
 use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Write as _;
-use std::io::{self, Write as _};
+use std::io;
 
 use serde::Serialize;
 
 use super::config::ConfigError;
 use super::config::settings::SettingsError;
 use super::exit::Exit;
+use super::output::Output;
 use super::secrets::SecretError;
 use crate::crypt::CryptError;
 use crate::model::entry::PathError;
@@ -165,13 +166,11 @@ impl CommandError {
     }
 
     /// Tells the error on standard error: `error:`, `caused by:`, `hint:`, or one JSON line.
-    pub fn print(&self, json: bool) {
-        if matches!(self, Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe) {
-            return;
+    pub fn print(&self, output: &Output) {
+        // Who closed the pipe has seen enough, and a code of 0 needs no words.
+        if self.exit() != Exit::Done {
+            output.tell(&if output.is_json() { self.json_line() } else { self.text() });
         }
-        let text = if json { self.json_line() } else { self.text() };
-        // There is nowhere left to say that standard error is closed.
-        let _ = io::stderr().lock().write_all(text.as_bytes());
     }
 
     fn text(&self) -> String {

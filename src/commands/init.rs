@@ -100,7 +100,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         recipients: &readers.recipients,
     };
     if let (Some(file), Some(path)) = (&mut file, &args.sheet) {
-        sheet.write(file, path)?;
+        sheet::write_all(file, path, sheet.text().as_bytes())?;
     } else if !context.output.is_json() {
         // The one output that must not be lost in silence.
         context.output.text(&sheet.text()).map_err(|error| match error {

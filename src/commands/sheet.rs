@@ -75,15 +75,6 @@ Without tgvault, with age, zstd and tar, in a copy of the vault's folder:
         );
         text
     }
-
-    /// Writes the sheet into the file that [`create`] made.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn write(&self, file: &mut File, path: &Path) -> Result<(), CommandError> {
-        let written = file.write_all(self.text().as_bytes()).and_then(|()| file.sync_all());
-        written.map_err(|source| CommandError::file("write", path, source))
-    }
 }
 
 /// Makes a file that was not there, for the user only.
@@ -93,4 +84,12 @@ Without tgvault, with age, zstd and tar, in a copy of the vault's folder:
 pub fn create(path: &Path) -> Result<File, CommandError> {
     let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
     file.map_err(|source| CommandError::file("write", path, source))
+}
+
+/// Writes everything into a file of [`create`] and waits for the disk.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| CommandError::file("write", path, source))
 }
