@@ -1,6 +1,7 @@
 //! tgvault: automatic, encrypted, verifiable backups of Telegram that belong to the user alone.
 
 pub mod archive;
+pub mod commands;
 pub mod crypt;
 mod fs;
 pub mod model;
