@@ -123,7 +123,11 @@ impl<'c> Call<'c> {
                 Effect::EndTakeout => shared.login().takeout = None,
                 Effect::ExpireReferences => shared.world().files.expire_references(),
                 Effect::NewSalt => call.new_salt(),
-                Effect::Mutate(mutation) => shared.mutate(&mutation).map(drop).unwrap_or_default(),
+                Effect::Mutate(mutation) => {
+                    if let Err(error) = shared.mutate(&mutation) {
+                        refusal = Some(Refusal::new(500, format!("SCRIPT_FAILED: {error}")));
+                    }
+                }
             }
         }
         let result = match refusal {

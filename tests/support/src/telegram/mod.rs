@@ -28,5 +28,5 @@ pub use faults::{Effect, Fault, When};
 pub use files::file_bytes;
 pub use options::Options;
 pub use protocol::rsa::{KeyError, ServerKey};
-pub use server::{ChatInfo, TelegramServer};
-pub use world::{Kind, MutateError, Mutation, Peer, SELF};
+pub use server::{ChatInfo, TelegramServer, blank_message};
+pub use world::{Kind, MutateError, Mutation, Outcome, Peer, SELF};

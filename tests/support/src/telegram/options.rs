@@ -36,6 +36,8 @@ pub struct Options {
     pub code: String,
     /// The password of two-step verification.
     pub password: Option<String>,
+    /// Accepts login tokens (QR codes) as soon as they are given out.
+    pub accept_login_tokens: bool,
     /// The token a bot may log in with.
     pub bot_token: String,
     /// Added to the answer time of every request.
@@ -73,6 +75,7 @@ impl Default for Options {
             phone: "+9996621234".into(),
             code: "22222".into(),
             password: None,
+            accept_login_tokens: false,
             bot_token: "123456:test-bot-token".into(),
             latency: Duration::ZERO,
             bandwidth: None,

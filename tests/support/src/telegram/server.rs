@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 
-use grammers_tl_types::enums;
+use grammers_tl_types::{enums, types};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -16,7 +16,7 @@ use super::protocol::rsa::ServerKey;
 use super::protocol::session::unix_time;
 use super::state::Shared;
 use super::world::chat::Chat;
-use super::world::{Kind, MutateError, Mutation, Peer};
+use super::world::{Kind, MutateError, Mutation, Outcome, Peer};
 
 /// A Telegram server on loopback, on threads of its own. It stops when dropped.
 pub struct TelegramServer {
@@ -45,6 +45,11 @@ pub struct ChatInfo {
     pub archived: bool,
     /// The supergroup that this group became.
     pub migrated_to: Option<Peer>,
+}
+
+/// A message with every field zero or absent, to be filled in and given to [`TelegramServer::post`].
+pub fn blank_message() -> types::Message {
+    super::world::blank_message()
 }
 
 /// Made once per process, since it takes a moment.
@@ -159,8 +164,35 @@ impl TelegramServer {
     ///
     /// # Errors
     /// [`MutateError`] when there is no such chat or message.
-    pub fn mutate(&self, mutation: &Mutation) -> Result<(), MutateError> {
+    pub fn mutate(&self, mutation: &Mutation) -> Result<Outcome, MutateError> {
         self.shared.mutate(mutation)
+    }
+
+    /// Puts a message into a chat as it is, save for its id and peer, and for the date when that is 0. Gives the id.
+    /// [`blank_message`] is what to begin with.
+    ///
+    /// # Errors
+    /// [`MutateError`] when there is no such chat.
+    pub fn post(&self, peer: Peer, message: types::Message) -> Result<i32, MutateError> {
+        let now = unix_time();
+        let (outcome, events) = self.shared.world_mut().post(peer, message, now)?;
+        self.shared.publish_events(events, now);
+        Ok(outcome.ids.first().copied().unwrap_or_default())
+    }
+
+    /// What happens when the account's other device scans this login token; false when no such token is good now.
+    pub fn accept_login_token(&self, token: &[u8]) -> bool {
+        self.shared.accept_login_token(token, unix_time())
+    }
+
+    /// The login tokens given out and not used yet.
+    pub fn login_tokens(&self) -> Vec<Vec<u8>> {
+        self.shared.login().tokens.keys().cloned().collect()
+    }
+
+    /// The size in bytes of a file, or of one of its sizes by letter; `None` when there is no such file.
+    pub fn file_size(&self, id: i64, variant: &str) -> Option<u64> {
+        self.shared.world().files.size(id, variant)
     }
 
     /// Makes all file references given so far void.
@@ -200,13 +232,18 @@ impl TelegramServer {
 
 impl Shared {
     /// Makes something happen and tells connected clients.
-    pub(crate) fn mutate(&self, mutation: &Mutation) -> Result<(), MutateError> {
+    pub(crate) fn mutate(&self, mutation: &Mutation) -> Result<Outcome, MutateError> {
         let now = unix_time();
-        let updates = self.world_mut().mutate(mutation, now)?;
-        if !updates.is_empty() {
-            self.publish(&self.world().envelope(updates, now));
+        let (outcome, events) = self.world_mut().mutate(mutation, now)?;
+        self.publish_events(events, now);
+        Ok(outcome)
+    }
+
+    fn publish_events(&self, events: Vec<enums::Update>, now: i32) {
+        if !events.is_empty() {
+            let updates = self.world().envelope(events, now);
+            self.publish(&updates);
         }
-        Ok(())
     }
 }
 

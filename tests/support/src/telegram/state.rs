@@ -1,13 +1,16 @@
 //! What all connections share.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use grammers_tl_types::enums;
+use num_bigint::BigUint;
 use tokio::sync::mpsc::UnboundedSender;
 
 use super::counters::Counters;
 use super::faults::Faults;
+use super::methods::password::Verifier;
+use super::methods::search::Searches;
 use super::options::Options;
 use super::protocol::crypto::{AuthKey, AuthKeyId};
 use super::protocol::rsa::ServerKey;
@@ -24,6 +27,9 @@ pub(crate) struct Shared {
     login: Mutex<Login>,
     faults: Mutex<Faults>,
     live: Mutex<HashMap<u64, Live>>,
+    /// Made when first asked for, since it takes a moment.
+    verifier: OnceLock<Option<Verifier>>,
+    pub(crate) searches: Mutex<Searches>,
 }
 
 /// A connection that may be told of events.
@@ -40,12 +46,27 @@ pub(crate) struct Login {
     pub(crate) codes: HashSet<String>,
     /// Logins on the way to another DC: bytes given out by `auth.exportAuthorization`.
     pub(crate) exported: HashMap<Vec<u8>, Access>,
-    /// QR tokens: the key that asked for each, and whether it was accepted.
-    pub(crate) tokens: HashMap<Vec<u8>, (AuthKeyId, bool)>,
-    /// Passwords being checked: srp id to the server's secret and public number.
-    pub(crate) passwords: HashMap<i64, (Vec<u8>, Vec<u8>)>,
+    /// QR tokens.
+    pub(crate) tokens: HashMap<Vec<u8>, Token>,
+    /// Passwords being checked, by srp id.
+    pub(crate) passwords: HashMap<i64, Exchange>,
     /// The takeout that is open.
     pub(crate) takeout: Option<i64>,
+}
+
+/// A login token shown as a QR code.
+pub(crate) struct Token {
+    /// The key that asked for it.
+    pub(crate) key: AuthKeyId,
+    /// Unix time.
+    pub(crate) expires: i32,
+    pub(crate) accepted: bool,
+}
+
+/// The server's numbers while a password is checked.
+pub(crate) struct Exchange {
+    pub(crate) secret: BigUint,
+    pub(crate) public: Vec<u8>,
 }
 
 /// An authorisation key and what it may do.
@@ -74,6 +95,8 @@ impl Shared {
             login: Mutex::default(),
             faults: Mutex::new(Faults::new(options.faults.clone())),
             live: Mutex::default(),
+            verifier: OnceLock::new(),
+            searches: Mutex::default(),
             counters: Counters::new(),
             options,
             key,
@@ -99,6 +122,16 @@ impl Shared {
 
     pub(crate) fn live(&self) -> MutexGuard<'_, HashMap<u64, Live>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What the password is checked against, when there is one.
+    pub(crate) fn verifier(&self) -> Option<&Verifier> {
+        self.verifier.get_or_init(|| self.options.password.as_deref().map(Verifier::new)).as_ref()
+    }
+
+    /// Tells an event to the connections of one key.
+    pub(crate) fn tell(&self, key: AuthKeyId, updates: &enums::Updates) {
+        self.live().retain(|_, live| live.key != key || live.updates.send(updates.clone()).is_ok());
     }
 
     /// The account's home DC.

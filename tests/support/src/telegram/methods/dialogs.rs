@@ -7,7 +7,7 @@ use grammers_tl_types::{enums, functions as f, types};
 
 use crate::telegram::dispatch::{Call, Refusal};
 use crate::telegram::world::chat::Chat;
-use crate::telegram::world::{Peer, SELF, World, blank};
+use crate::telegram::world::{Blank, Kind, Peer, SELF, World, blank};
 
 /// Most dialogs in one answer.
 const PAGE: usize = 100;
@@ -32,7 +32,7 @@ impl World {
         Some(Reverse((date, top, chat.peer)))
     }
 
-    pub(crate) fn dialog(&self, chat: &Chat, top_message: int) -> enums::Dialog {
+    pub(crate) fn dialog(&self, chat: &Chat, top_message: i32) -> enums::Dialog {
         types::Dialog {
             pinned: chat.pinned.is_some(),
             unread_mark: false,
@@ -69,9 +69,6 @@ impl World {
         DialogPage { dialogs: page.iter().map(|(chat, top)| self.dialog(chat, *top)).collect(), messages, chats, users }
     }
 }
-
-#[expect(non_camel_case_types, reason = "the schema's own name for its numbers")]
-type int = i32;
 
 /// The lists that every answer with dialogs has.
 pub(crate) struct DialogPage {
@@ -130,4 +127,67 @@ fn offset_date(world: &World, request: &f::messages::GetDialogs, peer: Option<Pe
         return request.offset_date;
     }
     peer.and_then(|peer| world.chat(peer)).map_or(i32::MAX, |(_, chat)| world.date(chat, request.offset_id))
+}
+
+pub(super) fn get_pinned_dialogs(call: &mut Call<'_>, r: f::messages::GetPinnedDialogs) -> Result<enums::messages::PeerDialogs, Refusal> {
+    let world = call.shared.world();
+    let mut pinned: Vec<&Chat> =
+        world.chats.iter().filter(|chat| chat.listed() && chat.pinned.is_some() && i32::from(chat.archived) == r.folder_id).collect();
+    pinned.sort_by_key(|chat| chat.pinned);
+    Ok(peer_dialogs(&world, &pinned, call.now))
+}
+
+pub(super) fn get_peer_dialogs(call: &mut Call<'_>, r: f::messages::GetPeerDialogs) -> Result<enums::messages::PeerDialogs, Refusal> {
+    let world = call.shared.world();
+    let mut chats = Vec::new();
+    for peer in &r.peers {
+        match peer {
+            enums::InputDialogPeer::Peer(peer) => chats.push(world.readable(world.resolve(&peer.peer)?)?),
+            enums::InputDialogPeer::Folder(folder) => {
+                chats.extend(world.chats.iter().filter(|chat| chat.listed() && i32::from(chat.archived) == folder.folder_id).take(PAGE));
+            }
+            enums::InputDialogPeer::Community(_) => return Err(Refusal::bad("PEER_ID_INVALID")),
+        }
+    }
+    Ok(peer_dialogs(&world, &chats, call.now))
+}
+
+fn peer_dialogs(world: &World, chats: &[&Chat], now: i32) -> enums::messages::PeerDialogs {
+    let page: Vec<(&Chat, i32)> = chats.iter().map(|chat| (*chat, chat.ids().last().copied().unwrap_or(0))).collect();
+    let DialogPage { dialogs, messages, chats, users } = world.dialog_page(&page);
+    types::messages::PeerDialogs { dialogs, messages, chats, users, state: world.state(now) }.into()
+}
+
+impl World {
+    /// A peer as requests name it.
+    fn input_peer(&self, peer: Peer) -> enums::InputPeer {
+        let access_hash = self.access_hash(peer);
+        match peer {
+            Peer::User(SELF) => enums::InputPeer::PeerSelf,
+            Peer::User(user_id) => types::InputPeerUser { user_id, access_hash }.into(),
+            Peer::Group(chat_id) => types::InputPeerChat { chat_id }.into(),
+            Peer::Channel(channel_id) => types::InputPeerChannel { channel_id, access_hash }.into(),
+        }
+    }
+}
+
+/// The default list, one by rules and one by names.
+pub(super) fn get_dialog_filters(call: &mut Call<'_>, _: f::messages::GetDialogFilters) -> Result<enums::messages::DialogFilters, Refusal> {
+    let world = call.shared.world();
+    let title = |text: &str| -> enums::TextWithEntities { types::TextWithEntities { text: text.into(), entities: Vec::new() }.into() };
+    let list = |id: i32, name: &str| -> types::DialogFilter {
+        let nobody: Vec<enums::InputPeer> = Vec::new();
+        let mut filter: types::DialogFilter = Blank::zeros(8).object(&title(name)).object(&nobody).object(&nobody).object(&nobody).build();
+        filter.id = id;
+        filter
+    };
+    let mut rules = list(2, "Groups");
+    rules.groups = true;
+    rules.exclude_archived = true;
+    let mut names = list(3, "Семья 👪");
+    let people = || world.chats.iter().filter(|chat| chat.kind == Kind::Private && chat.listed()).map(|chat| world.input_peer(chat.peer));
+    names.pinned_peers = people().take(1).collect();
+    names.include_peers = people().skip(1).take(4).collect();
+    Ok(types::messages::DialogFilters { tags_enabled: false, filters: vec![enums::DialogFilter::Default, rules.into(), names.into()] }
+        .into())
 }

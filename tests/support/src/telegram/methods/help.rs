@@ -1,17 +1,14 @@
 //! The server's own description.
 
-use grammers_tl_types::{Deserializable, Serializable, enums, functions as f, types};
+use grammers_tl_types::{enums, functions as f, types};
 
 use crate::telegram::dispatch::{Call, Refusal};
+use crate::telegram::world::Blank;
 
 pub(super) fn get_config(call: &mut Call<'_>, _: f::help::GetConfig) -> Result<enums::Config, Refusal> {
     // Flags, dates, test_mode, this_dc, an empty list of DCs, and zeros for the many numbers and texts.
-    let mut zeros = vec![0; 12];
-    false.serialize(&mut zeros);
-    zeros.extend([0; 4]);
-    Vec::<i32>::new().serialize(&mut zeros);
-    zeros.extend([0; 200]);
-    let mut config = types::Config::from_bytes(&zeros).map_err(|_| Refusal::new(500, "CONFIG_UNREADABLE"))?;
+    let dcs: Vec<enums::DcOption> = Vec::new();
+    let mut config: types::Config = Blank::zeros(12).object(&false).more(4).object(&dcs).more(200).build();
     config.date = call.now;
     config.expires = call.now + 3600;
     config.this_dc = call.dc;
@@ -45,4 +42,8 @@ pub(super) fn get_config(call: &mut Call<'_>, _: f::help::GetConfig) -> Result<e
 
 pub(super) fn get_nearest_dc(call: &mut Call<'_>, _: f::help::GetNearestDc) -> Result<enums::NearestDc, Refusal> {
     Ok(types::NearestDc { country: "XX".into(), this_dc: call.dc, nearest_dc: call.shared.home() }.into())
+}
+
+pub(super) fn update_status(_: &mut Call<'_>, _: f::account::UpdateStatus) -> Result<bool, Refusal> {
+    Ok(true)
 }

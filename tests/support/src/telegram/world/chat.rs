@@ -102,6 +102,12 @@ pub(crate) struct Chat {
     pub(crate) migrated_from: Option<usize>,
     /// Of channels: number of the last event.
     pub(crate) pts: i32,
+    /// The number before the first event that is still known.
+    pub(crate) known_from: i32,
+    /// Last id given in a channel.
+    pub(crate) last_id: i32,
+    /// Topics that were given another name.
+    pub(crate) topic_titles: BTreeMap<i32, String>,
     /// Of channels: events since the server started, with the pts after each.
     pub(crate) events: Vec<(i32, enums::Update)>,
     /// Of channels: when the last event was.
@@ -130,6 +136,9 @@ impl Chat {
             migrated_to: None,
             migrated_from: None,
             pts: 1,
+            known_from: 1,
+            last_id: 0,
+            topic_titles: BTreeMap::new(),
             events: Vec::new(),
             changed_at: 0,
         }

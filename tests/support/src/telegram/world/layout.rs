@@ -45,6 +45,7 @@ pub(crate) fn generate(options: &Options) -> World {
     world.total = ordinal;
     world.common_owner = owners(&chats);
     world.pts = world.common_owner.len() as i32 + 1;
+    world.known_from = world.pts;
     world.by_peer = chats.iter().enumerate().map(|(no, chat)| (chat.peer, no)).collect::<HashMap<_, _>>();
     world.chats = chats;
     world.start = options.until - SPAN;
@@ -138,6 +139,8 @@ fn number(chats: &mut [Chat], counts: &[u64], options: &Options) {
                 })
                 .collect();
             chat.pts = id + 1;
+            chat.known_from = chat.pts;
+            chat.last_id = id;
         } else {
             turns.extend(std::iter::repeat_n(no as u32, *count as usize));
         }

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use grammers_tl_types::{Deserializable, Serializable, enums, types};
+use grammers_tl_types::{enums, types};
 
 use super::chat::{Chat, Kind, Peer};
 use super::dice::{Dice, mix};
-use super::{SELF, World};
+use super::{Blank, SELF, World, blank};
 
 /// Topics that a generated forum begins with.
 pub(crate) const TOPICS: usize = 5;
@@ -167,11 +167,14 @@ impl World {
 
     /// The header that puts a message into a topic, or makes it an answer to an earlier one.
     fn reply(&self, chat: &Chat, index: usize, dice: &mut Dice) -> Option<enums::MessageReplyHeader> {
-        let blank = || types::MessageReplyHeader::from_bytes(&[0; 4]).ok();
+        let header = || -> types::MessageReplyHeader { blank(4) };
         if chat.forum() && index > TOPICS {
             // Topic 0 is General, whose messages have no header.
             let topic = dice.below(TOPICS as u64 + 1) as usize;
-            let mut header = blank().filter(|_| topic > 0)?;
+            if topic == 0 {
+                return None;
+            }
+            let mut header = header();
             header.forum_topic = true;
             header.reply_to_msg_id = chat.born.get(topic).copied();
             return Some(header.into());
@@ -180,7 +183,7 @@ impl World {
             return None;
         }
         let back = 1 + dice.below(index.min(60) as u64) as usize;
-        let mut header = blank()?;
+        let mut header = header();
         header.reply_to_msg_id = chat.born.get(index - back).copied();
         if dice.chance(150) {
             header.quote = true;
@@ -233,7 +236,7 @@ impl World {
     /// A forward from a user, from someone who hides the account, or from a channel.
     fn forward(&self, date: i32, rare: u64) -> enums::MessageFwdHeader {
         // flags and date
-        let mut header: types::MessageFwdHeader = super::blank(8);
+        let mut header: types::MessageFwdHeader = blank(8);
         header.date = date - 1000;
         match rare % 3 {
             0 => header.from_id = Some(Peer::User(SELF).to_tl()),
@@ -332,13 +335,22 @@ impl Head<'_> {
 /// A message whose fields are all zero or absent.
 pub(crate) fn blank_message() -> types::Message {
     static BLANK: std::sync::LazyLock<types::Message> = std::sync::LazyLock::new(|| {
-        // Both flags and the id, the peer, the date and an empty text.
-        let mut bytes = vec![0; 12];
-        Peer::User(0).to_tl().serialize(&mut bytes);
-        bytes.extend([0; 8]);
-        types::Message::from_bytes(&bytes).expect("zeros make an empty message")
+        // Both flags and the id; the peer; the date and an empty text.
+        Blank::zeros(12).object(&Peer::User(0).to_tl()).more(8).build()
     });
     BLANK.clone()
+}
+
+/// The state of a message that nobody reacted to.
+pub(crate) fn no_reactions() -> types::MessageReactions {
+    types::MessageReactions {
+        min: false,
+        can_see_list: false,
+        reactions_as_tags: false,
+        results: Vec::new(),
+        recent_reactions: None,
+        top_reactors: None,
+    }
 }
 
 /// Title of generated topic `index`, from 1.

@@ -11,22 +11,25 @@
 
 use std::collections::HashMap;
 
-use grammers_tl_types::{Deserializable, enums};
+use grammers_tl_types::enums;
 
 use super::files::Files;
 use super::options::Options;
 use chat::Chat;
 
+mod blank;
 pub(crate) mod chat;
 pub(crate) mod dice;
 mod layout;
-mod media;
+pub(crate) mod media;
 mod message;
 mod mutate;
-mod people;
+pub(crate) mod people;
 
+pub(crate) use blank::{Blank, blank};
 pub use chat::{Kind, Peer};
-pub use mutate::{MutateError, Mutation};
+pub(crate) use message::{TOPICS, blank_message, no_reactions};
+pub use mutate::{MutateError, Mutation, Outcome};
 
 /// The account's own id.
 pub const SELF: i64 = 777_100;
@@ -55,11 +58,12 @@ pub(crate) struct World {
     pub(crate) kinds: Vec<message::Special>,
     /// Number of the last event in private chats and basic groups.
     pub(crate) pts: i32,
+    /// The number before the first event that is still known.
+    pub(crate) known_from: i32,
     /// Events since the server started, with the pts after each.
     pub(crate) events: Vec<(i32, enums::Update)>,
     /// Changes whenever the dialog list may have.
     pub(crate) version: u64,
-    pub(crate) password: bool,
     pub(crate) phone: String,
 }
 
@@ -84,9 +88,9 @@ impl World {
             until: options.until,
             kinds: message::Special::all(),
             pts: 1,
+            known_from: 1,
             events: Vec::new(),
             version: 0,
-            password: options.password.is_some(),
             phone: options.phone.chars().filter(char::is_ascii_digit).collect(),
         }
     }
@@ -103,10 +107,4 @@ impl World {
         let no = usize::try_from(owner).ok()?.checked_sub(1)?;
         Some((no, self.chats.get(no)?))
     }
-}
-
-/// An object whose fields are all zero, empty or absent, from the number of zero bytes that makes it.
-/// The schema's types have no `Default`.
-pub(crate) fn blank<T: Deserializable>(zeros: usize) -> T {
-    T::from_bytes(&vec![0; zeros]).expect("zeros make an empty object of this type")
 }

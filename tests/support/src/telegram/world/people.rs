@@ -6,7 +6,7 @@ use grammers_tl_types::{enums, types};
 
 use super::chat::{Chat, Kind, Peer};
 use super::dice::{Dice, mix};
-use super::{FIRST_USER, SELF, World, blank};
+use super::{Blank, FIRST_USER, SELF, World, blank};
 use crate::telegram::files::{FileKind, file_id};
 
 const FIRST_NAMES: [&str; 16] =
@@ -93,11 +93,8 @@ impl World {
             Peer::User(_) => return None,
             Peer::Group(_) if chat.gone => types::ChatForbidden { id, title }.into(),
             Peer::Group(_) => {
-                // flags, id, title, photo, participants, date, version
-                let mut zeros = vec![0; 16];
-                zeros.extend(0x37c1_011c_u32.to_le_bytes());
-                zeros.extend([0; 12]);
-                let mut group = <types::Chat as grammers_tl_types::Deserializable>::from_bytes(&zeros).ok()?;
+                // flags, id, title; photo; participants, date, version
+                let mut group: types::Chat = Blank::zeros(16).object(&enums::ChatPhoto::Empty).more(12).build();
                 group.id = id;
                 group.title = title;
                 group.photo = self.chat_photo(chat);
@@ -124,11 +121,8 @@ impl World {
             }
             .into(),
             Peer::Channel(_) => {
-                // both flags, id, title, photo, date
-                let mut zeros = vec![0; 20];
-                zeros.extend(0x37c1_011c_u32.to_le_bytes());
-                zeros.extend([0; 4]);
-                let mut channel = <types::Channel as grammers_tl_types::Deserializable>::from_bytes(&zeros).ok()?;
+                // both flags, id, title; photo; date
+                let mut channel: types::Channel = Blank::zeros(20).object(&enums::ChatPhoto::Empty).more(4).build();
                 channel.id = id;
                 channel.access_hash = Some(self.access_hash(chat.peer));
                 channel.title = title;
