@@ -14,7 +14,7 @@ fn peer_of(message: &enums::Message) -> Peer {
 
 #[tokio::test]
 async fn an_ordinary_client_reads_everything_as_it_is() {
-    let server = TelegramServer::start(Options { messages: 3_000, chats: 230, gallery: false, ..Options::default() }).expect("starts");
+    let server = TelegramServer::start(Options { messages: 3_000, chats: 230, ..Options::default() }).expect("starts");
     let client = log_in(&server).await;
     let mut seen = Vec::new();
     let mut dialogs = client.iter_dialogs();

@@ -16,7 +16,7 @@ impl World {
     }
 
     /// A story: photos and videos by turns, with a caption, some views and reactions.
-    fn story(&self, id: i32) -> enums::StoryItem {
+    pub(crate) fn story(&self, id: i32) -> enums::StoryItem {
         let date = self.until - (STORIES - id) * 100_000;
         let serial = EXTRA + id as u64;
         let media: enums::MessageMedia = match id % 2 {

@@ -7,6 +7,7 @@ use std::collections::HashMap;
 
 use super::chat::{Chat, Kind, Peer};
 use super::dice::Dice;
+use super::message::preface;
 use super::{FIRST_CHANNEL, FIRST_GROUP, FIRST_USER, SELF, World};
 use crate::telegram::files::Files;
 use crate::telegram::options::Options;
@@ -30,8 +31,7 @@ pub(crate) fn generate(options: &Options) -> World {
 
     let mut counts = shares(options.messages, chats.get(..gallery).unwrap_or_default(), options.seed);
     let mut world = World::new(options, files);
-    counts.resize(gallery, 0);
-    counts.resize(chats.len(), world.kinds.len() as u64);
+    counts.extend(chats.iter().skip(gallery).map(|chat| (preface(chat) + world.kinds.len()) as u64));
     number(&mut chats, &counts, options);
     let mut ordinal = 0;
     for (chat, count) in chats.iter_mut().zip(&counts) {

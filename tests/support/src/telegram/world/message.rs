@@ -62,15 +62,8 @@ const WORDS: [&str; 48] = [
     "…",
 ];
 
-/// A rare kind of message, of which the gallery has one each.
-#[derive(Clone, Debug)]
-pub(crate) enum Special {}
-
-impl Special {
-    pub(crate) fn all() -> Vec<Self> {
-        Vec::new()
-    }
-}
+/// Of a thousand ordinary messages so many are of a rare kind.
+const RARE: u64 = 20;
 
 impl World {
     /// The message with this id in a chat, as it is now; `None` when there is none.
@@ -123,6 +116,14 @@ impl World {
         let head = Head { id, date: self.date(chat, id), author, out, chat, reply_to: self.reply(chat, index, &mut dice) };
         if let Some(action) = self.milestone(chat, index) {
             return head.service(action);
+        }
+        let special = match chat.gallery {
+            true => index.checked_sub(preface(chat)).and_then(|n| self.kinds.get(n)),
+            false if self.file_of(chat, index).is_none() && dice.chance(RARE) => dice.pick(&self.rare),
+            false => None,
+        };
+        if let Some(special) = special {
+            return self.special(*special, head, dice);
         }
         let mut message = head.text();
         if let Some((serial, album)) = self.file_of(chat, index) {
@@ -281,6 +282,11 @@ impl World {
         }
         .into()
     }
+}
+
+/// How many messages a chat has before those of the gallery.
+pub(crate) fn preface(chat: &Chat) -> usize {
+    if chat.forum() { TOPICS + 1 } else { 0 }
 }
 
 /// What every message has.

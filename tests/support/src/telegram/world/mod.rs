@@ -4,6 +4,7 @@
 //! - `chat`, `people`: chats and users, and what the schema says of them
 //! - `message`: what a message is, computed whenever it is asked for
 //! - `media`: photos and documents
+//! - `special`: the rare kinds of messages, made by `maker` from `schema`
 //! - `mutate`: what happens while the server runs, with the events that clients learn it by
 //! - `dice`: numbers that look random
 //!
@@ -16,15 +17,19 @@ use grammers_tl_types::enums;
 use super::files::Files;
 use super::options::Options;
 use chat::Chat;
+use special::Special;
 
 mod blank;
 pub(crate) mod chat;
 pub(crate) mod dice;
 mod layout;
+mod maker;
 pub(crate) mod media;
 mod message;
 mod mutate;
 pub(crate) mod people;
+mod schema;
+mod special;
 
 pub(crate) use blank::{Blank, blank};
 pub use chat::{Kind, Peer};
@@ -55,7 +60,10 @@ pub(crate) struct World {
     /// Begin and end of the generated history.
     pub(crate) start: i32,
     pub(crate) until: i32,
-    pub(crate) kinds: Vec<message::Special>,
+    /// The rare kinds of messages, in the order of the gallery.
+    pub(crate) kinds: Vec<Special>,
+    /// Those of them that occur in ordinary chats too.
+    pub(crate) rare: Vec<Special>,
     /// Number of the last event in private chats and basic groups.
     pub(crate) pts: i32,
     /// The number before the first event that is still known.
@@ -86,7 +94,8 @@ impl World {
             file_count: options.files.into(),
             start: 0,
             until: options.until,
-            kinds: message::Special::all(),
+            kinds: Special::all(),
+            rare: Special::anywhere(),
             pts: 1,
             known_from: 1,
             events: Vec::new(),
