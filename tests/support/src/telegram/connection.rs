@@ -1,6 +1,7 @@
 //! One client's connection: packets in, packets out, with the delays and breaks that the options and faults ask for.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use grammers_tl_types::{Deserializable, Identifiable, RawVec, Serializable, enums, functions, types};
@@ -32,7 +33,7 @@ enum Order {
 pub(crate) async fn serve(shared: Arc<Shared>, dc: i32, stream: TcpStream) {
     let effects = shared.faults().strike(&Struck { method: "connect", dc, peer: None, takeout: false });
     let number = shared.counters.connected(dc);
-    let mut in_flight = InFlight { shared: Arc::clone(&shared), dc, number, count: 0 };
+    let in_flight = Arc::new(InFlight { shared: Arc::clone(&shared), dc, number, count: AtomicUsize::new(0) });
     let (mut reading, writing) = {
         // Small answers must not wait for more to come.
         let _ = stream.set_nodelay(true);
@@ -67,9 +68,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, dc: i32, stream: TcpStream) {
     let (pushes, pushed) = unbounded_channel();
     let mut client =
         Client { shared, dc, number, orders, pushes, numbering: Numbering::default(), session: None, handshake: Handshake::default() };
-    let (sent, mut answered) = unbounded_channel();
-    let writer = write(writing, framing, due, client.shared.options.bandwidth, sent);
-    let reader = client.read(reading, framing, buffer, pushed, &mut in_flight, &mut answered);
+    let writer = write(writing, framing, due, Arc::clone(&in_flight));
+    let reader = client.read(reading, framing, buffer, pushed, &in_flight);
     tokio::select! {
         () = writer => {}
         () = reader => {}
@@ -81,12 +81,16 @@ struct InFlight {
     shared: Arc<Shared>,
     dc: i32,
     number: u64,
-    count: usize,
+    count: AtomicUsize,
 }
 
 impl InFlight {
-    fn settle(&mut self, answers: usize, bytes: usize) {
-        self.count = self.count.saturating_sub(answers);
+    fn received(&self) {
+        self.count.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn answered(&self, answers: usize, bytes: usize) {
+        self.count.fetch_sub(answers, Ordering::Relaxed);
         self.shared.counters.sent(self.dc, answers, bytes);
     }
 }
@@ -94,18 +98,13 @@ impl InFlight {
 impl Drop for InFlight {
     fn drop(&mut self) {
         self.shared.live().remove(&self.number);
-        self.shared.counters.disconnected(self.dc, self.count);
+        self.shared.counters.disconnected(self.dc, self.count.load(Ordering::Relaxed));
     }
 }
 
 /// Sends what is due, as fast as the bandwidth allows.
-async fn write(
-    mut stream: OwnedWriteHalf,
-    framing: Framing,
-    mut orders: UnboundedReceiver<Order>,
-    bandwidth: Option<u64>,
-    sent: UnboundedSender<(usize, usize)>,
-) {
+async fn write(mut stream: OwnedWriteHalf, framing: Framing, mut orders: UnboundedReceiver<Order>, in_flight: Arc<InFlight>) {
+    let bandwidth = in_flight.shared.options.bandwidth;
     let mut framer = FrameWriter::new(framing);
     let mut line_free = Instant::now();
     let mut left = None;
@@ -132,10 +131,11 @@ async fn write(
             bytes.truncate(*left);
             *left -= bytes.len();
         }
+        // Before the client can have it, so that whoever got an answer finds it counted.
+        in_flight.answered(answers, bytes.len());
         if stream.write_all(&bytes).await.is_err() {
             return;
         }
-        let _ = sent.send((answers, bytes.len()));
         if cut || last {
             let _ = stream.shutdown().await;
             return;
@@ -164,8 +164,7 @@ impl Client {
         framing: Framing,
         mut buffer: Vec<u8>,
         mut pushed: UnboundedReceiver<enums::Updates>,
-        in_flight: &mut InFlight,
-        answered: &mut UnboundedReceiver<(usize, usize)>,
+        in_flight: &InFlight,
     ) {
         let mut reader = FrameReader::new(framing);
         loop {
@@ -184,13 +183,12 @@ impl Client {
             tokio::select! {
                 read = stream.read_buf(&mut buffer) => if !matches!(read, Ok(1..)) { return },
                 Some(updates) = pushed.recv() => self.push(&updates),
-                Some((answers, bytes)) = answered.recv() => in_flight.settle(answers, bytes),
             }
         }
     }
 
     /// One packet of the client.
-    fn packet(&mut self, mut packet: Vec<u8>, in_flight: &mut InFlight) -> Flow {
+    fn packet(&mut self, mut packet: Vec<u8>, in_flight: &InFlight) -> Flow {
         let Some(key_id) = packet.first_chunk::<8>().copied() else { return Flow::Cut };
         if key_id == [0; 8] {
             return self.plain(&packet);
@@ -220,7 +218,7 @@ impl Client {
         Flow::On
     }
 
-    fn messages(&mut self, key_id: AuthKeyId, salt: i64, inbound: Inbound, in_flight: &mut InFlight) -> Flow {
+    fn messages(&mut self, key_id: AuthKeyId, salt: i64, inbound: Inbound, in_flight: &InFlight) -> Flow {
         let (bad_msg_id, bad_msg_seqno) = inbound.outer;
         if inbound.salt != salt {
             let notice = types::BadServerSalt { bad_msg_id, bad_msg_seqno, error_code: 48, new_server_salt: salt };
@@ -252,7 +250,7 @@ impl Client {
                 together.extend(body.map(Outbound::service));
                 continue;
             }
-            in_flight.count += 1;
+            in_flight.received();
             let (reply, delay) = Call::answer(self, key_id, &message.body);
             match reply {
                 Reply::Cut => return Flow::Cut,

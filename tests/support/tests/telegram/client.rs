@@ -10,10 +10,12 @@ use grammers_mtsender::{ConnectionParams, InvocationError, NoRetries, Sender, Se
 use grammers_session::SessionData;
 use grammers_session::storages::MemorySession;
 use grammers_session::types::DcOption;
+use grammers_session::updates::UpdatesLike;
 use grammers_tl_types::{Cursor, Deserializable, Serializable, enums, functions as f, types};
 use num_bigint::BigUint;
 use sha1::{Digest, Sha1};
-use tgvault_test_support::telegram::{ServerKey, TelegramServer};
+use tgvault_test_support::telegram::{ChatInfo, Peer, ServerKey, TelegramServer};
+use tokio::sync::mpsc::Receiver;
 
 /// Agrees on an authorisation key with the DC at `address`.
 pub async fn exchange_keys(address: SocketAddr, server: &ServerKey) -> [u8; 256] {
@@ -68,6 +70,11 @@ pub async fn exchange_keys(address: SocketAddr, server: &ServerKey) -> [u8; 256]
 
 /// A client with keys for all DCs, not logged in. `server` must outlive it for its requests to be answered.
 pub async fn connect(server: &TelegramServer) -> Client {
+    connect_with_updates(server).await.0
+}
+
+/// The same with what the server sends unasked.
+async fn connect_with_updates(server: &TelegramServer) -> (Client, Receiver<UpdatesLike>) {
     let mut data = SessionData { home_dc: server.home_dc(), ..Default::default() };
     data.dc_options.clear();
     for (id, address) in server.addresses() {
@@ -77,17 +84,22 @@ pub async fn connect(server: &TelegramServer) -> Client {
         data.dc_options.insert(*id, DcOption { id: *id, ipv4, ipv6, auth_key });
     }
     let params = ConnectionParams { retry_policy: Box::new(NoRetries), ..Default::default() };
-    let SenderPool { runner, handle, .. } = SenderPool::with_configuration(Arc::new(MemorySession::from(data)), 1, params);
+    let SenderPool { runner, handle, updates } = SenderPool::with_configuration(Arc::new(MemorySession::from(data)), 1, params);
     tokio::spawn(runner.run());
-    Client::new(handle)
+    (Client::new(handle), updates)
 }
 
 /// A client that has logged in with the code.
 pub async fn log_in(server: &TelegramServer) -> Client {
-    let client = connect(server).await;
+    log_in_with_updates(server).await.0
+}
+
+/// The same with what the server sends unasked.
+pub async fn log_in_with_updates(server: &TelegramServer) -> (Client, Receiver<UpdatesLike>) {
+    let (client, updates) = connect_with_updates(server).await;
     let token = client.request_login_code(&server.options().phone, "hash").await.expect("a code is sent");
     client.sign_in(&token, &server.options().code).await.expect("logs in");
-    client
+    (client, updates)
 }
 
 /// Lets a logged-in client use another DC too.
@@ -105,5 +117,30 @@ pub fn rpc_error<T: std::fmt::Debug>(result: Result<T, InvocationError>) -> Stri
             None => error.name,
         },
         other => panic!("an RPC error was due: {other:?}"),
+    }
+}
+
+/// A page of a history.
+pub fn history(peer: enums::InputPeer, offset_id: i32, add_offset: i32, limit: i32) -> f::messages::GetHistory {
+    f::messages::GetHistory { peer, offset_id, offset_date: 0, add_offset, limit, max_id: 0, min_id: 0, hash: 0 }
+}
+
+/// A chat as requests name it.
+pub fn input_peer(chat: &ChatInfo) -> enums::InputPeer {
+    let access_hash = chat.access_hash;
+    match chat.peer {
+        Peer::User(user_id) => types::InputPeerUser { user_id, access_hash }.into(),
+        Peer::Group(chat_id) => types::InputPeerChat { chat_id }.into(),
+        Peer::Channel(channel_id) => types::InputPeerChannel { channel_id, access_hash }.into(),
+    }
+}
+
+/// The messages of an answer, newest first.
+pub fn messages_of(answer: enums::messages::Messages) -> Vec<enums::Message> {
+    match answer {
+        enums::messages::Messages::Messages(m) => m.messages,
+        enums::messages::Messages::Slice(m) => m.messages,
+        enums::messages::Messages::ChannelMessages(m) => m.messages,
+        enums::messages::Messages::NotModified(_) => Vec::new(),
     }
 }

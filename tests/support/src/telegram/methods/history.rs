@@ -186,3 +186,6 @@ fn with_holes(ids: &[i32], mut found: Vec<enums::Message>, peer: Option<Peer>) -
         })
         .collect()
 }
+
+#[cfg(test)]
+mod tests;

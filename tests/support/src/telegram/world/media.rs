@@ -104,6 +104,32 @@ impl World {
         .into()
     }
 
+    /// Puts today's file references into a message that was kept from earlier.
+    pub(crate) fn refresh(&self, message: &mut enums::Message) {
+        let photo = |photo: &mut Option<enums::Photo>| {
+            if let Some(enums::Photo::Photo(photo)) = photo {
+                photo.file_reference = self.files.reference(photo.id);
+            }
+        };
+        let document = |document: &mut Option<enums::Document>| {
+            if let Some(enums::Document::Document(document)) = document {
+                document.file_reference = self.files.reference(document.id);
+            }
+        };
+        let enums::Message::Message(types::Message { media: Some(media), .. }) = message else { return };
+        match media {
+            enums::MessageMedia::Photo(media) => {
+                photo(&mut media.photo);
+                document(&mut media.video);
+            }
+            enums::MessageMedia::Document(media) => {
+                document(&mut media.document);
+                photo(&mut media.video_cover);
+            }
+            _ => {}
+        }
+    }
+
     pub(crate) fn document_media(&self, id: i64, flavour: Flavour, date: i32) -> enums::MessageMedia {
         let is = |f| flavour == f;
         types::MessageMediaDocument {

@@ -69,7 +69,9 @@ impl World {
     /// The message with this id in a chat, as it is now; `None` when there is none.
     pub(crate) fn message(&self, chat: &Chat, id: i32) -> Option<enums::Message> {
         if let Some(message) = chat.changed.get(&id) {
-            return Some(message.clone());
+            let mut message = message.clone();
+            self.refresh(&mut message);
+            return Some(message);
         }
         if chat.live.as_ref().is_some_and(|live| live.binary_search(&id).is_err()) {
             return None;
