@@ -4,6 +4,7 @@ mod client;
 mod faults;
 mod files;
 mod history;
+mod lists;
 mod login;
 mod takeout;
 mod updates;
