@@ -16,7 +16,7 @@ use super::faults::{Effect, Struck};
 use super::protocol::crypto::{self, AuthKey, AuthKeyId};
 use super::protocol::handshake::Handshake;
 use super::protocol::session::{Inbound, Message, Numbering, Outbound, constructor, rpc_result, unix_time};
-use super::protocol::transport::{FrameReader, FrameWriter, Framing};
+use super::protocol::transport::{self, FrameReader, FrameWriter};
 use super::state::{Access, KeyRecord, Live, Shared};
 
 /// Answers longer than this are packed, in bytes.
@@ -48,10 +48,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, dc: i32, stream: TcpStream) {
         return;
     }
     let mut buffer = Vec::new();
-    let framing = loop {
-        if let Some((framing, mark)) = Framing::detect(&buffer) {
-            buffer.drain(..mark);
-            break framing;
+    let (framed, framer) = loop {
+        if let Some(opened) = transport::open(&mut buffer) {
+            break opened;
         }
         if !matches!(reading.read_buf(&mut buffer).await, Ok(1..)) {
             return;
@@ -68,8 +67,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, dc: i32, stream: TcpStream) {
     let (pushes, pushed) = unbounded_channel();
     let mut client =
         Client { shared, dc, number, orders, pushes, numbering: Numbering::default(), session: None, handshake: Handshake::default() };
-    let writer = write(writing, framing, due, Arc::clone(&in_flight));
-    let reader = client.read(reading, framing, buffer, pushed, &in_flight);
+    let writer = write(writing, framer, due, Arc::clone(&in_flight));
+    let reader = client.read(reading, framed, buffer, pushed, &in_flight);
     tokio::select! {
         () = writer => {}
         () = reader => {}
@@ -103,9 +102,8 @@ impl Drop for InFlight {
 }
 
 /// Sends what is due, as fast as the bandwidth allows.
-async fn write(mut stream: OwnedWriteHalf, framing: Framing, mut orders: UnboundedReceiver<Order>, in_flight: Arc<InFlight>) {
+async fn write(mut stream: OwnedWriteHalf, mut framer: FrameWriter, mut orders: UnboundedReceiver<Order>, in_flight: Arc<InFlight>) {
     let bandwidth = in_flight.shared.options.bandwidth;
-    let mut framer = FrameWriter::new(framing);
     let mut line_free = Instant::now();
     let mut left = None;
     while let Some(order) = orders.recv().await {
@@ -161,15 +159,14 @@ impl Client {
     async fn read(
         &mut self,
         mut stream: OwnedReadHalf,
-        framing: Framing,
+        mut framed: FrameReader,
         mut buffer: Vec<u8>,
         mut pushed: UnboundedReceiver<enums::Updates>,
         in_flight: &InFlight,
     ) {
-        let mut reader = FrameReader::new(framing);
         loop {
             loop {
-                match reader.take(&mut buffer) {
+                match framed.take(&mut buffer) {
                     Ok(Some(packet)) => match self.packet(packet, in_flight) {
                         Flow::On => {}
                         Flow::Cut => return,
@@ -180,8 +177,13 @@ impl Client {
                     Err(_) => return,
                 }
             }
+            let known = buffer.len();
+            buffer.reserve(16 << 10);
             tokio::select! {
-                read = stream.read_buf(&mut buffer) => if !matches!(read, Ok(1..)) { return },
+                read = stream.read_buf(&mut buffer) => match read {
+                    Ok(1..) => framed.clear(buffer.get_mut(known..).unwrap_or_default()),
+                    _ => return,
+                },
                 Some(updates) = pushed.recv() => self.push(&updates),
             }
         }

@@ -122,7 +122,7 @@ impl Faults {
             }
             *seen += 1;
             let from = fault.when.from.max(1);
-            let due = *seen >= from && (*seen - from) % fault.when.every.max(1) == 0;
+            let due = *seen >= from && (*seen - from).is_multiple_of(fault.when.every.max(1));
             if due && fault.when.times.is_none_or(|times| *struck < times) {
                 *struck += 1;
                 effects.push(fault.then.clone());

@@ -219,7 +219,7 @@ impl World {
             message.post = true;
             message.views = Some((rare % 10_000) as i32);
             message.forwards = Some((rare % 50) as i32);
-            message.post_author = (rare % 7 == 0).then(|| "Editor".into());
+            message.post_author = rare.is_multiple_of(7).then(|| "Editor".into());
         }
         if rare >> 8 & 31 == 0 {
             message.edit_date = Some(message.date + 60);
