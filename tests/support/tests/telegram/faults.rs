@@ -150,4 +150,5 @@ async fn peaks_and_rates_are_seen() {
     assert_eq!(requests.len(), 6);
     assert!(requests.iter().all(|request| request.peer == Some(SELF) && request.limit == Some(1) && request.dc == 2));
     assert!(requests.is_sorted_by_key(|request| request.at));
+    assert_eq!((server.busiest(2, Duration::from_secs(60)), server.busiest(4, Duration::from_secs(60))), (6, 0));
 }

@@ -6,5 +6,6 @@ mod files;
 mod history;
 mod lists;
 mod login;
+mod program;
 mod takeout;
 mod updates;

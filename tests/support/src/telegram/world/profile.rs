@@ -74,6 +74,12 @@ impl World {
         .into()
     }
 
+    /// Everybody that rare messages speak of.
+    pub(crate) fn extras(&self) -> impl Iterator<Item = Peer> + use<> {
+        let channel = self.chats.iter().find(|chat| chat.peer.is_channel()).map(|chat| chat.peer);
+        self.cast().into_iter().map(Peer::User).chain(channel)
+    }
+
     /// Users that rare messages speak of.
     pub(crate) fn cast(&self) -> Vec<i64> {
         (0..4.min(self.pool as i64)).map(|n| FIRST_USER + n).collect()
