@@ -1,5 +1,8 @@
 //! What a backup holds, in our own words; no I/O.
 //!
-//! [`entry`] is what every source hands over and every archive takes: a path, a kind, metadata.
+//! [`digest`] has the digests and random names, [`entry`] what every source hands over and every archive takes: a path, a kind,
+//! metadata. [`filter`] says which of them are wanted.
 
+pub mod digest;
 pub mod entry;
+pub mod filter;

@@ -19,6 +19,8 @@ use super::protocol::session::{Inbound, Message, Numbering, Outbound, constructo
 use super::protocol::transport::{self, FrameReader, FrameWriter};
 use super::state::{Access, KeyRecord, Live, Shared};
 
+/// Bytes that a packet of several answers holds at most.
+const CONTAINER: usize = 64 << 10;
 /// Answers longer than this are packed, in bytes.
 const PACKED_FROM: usize = 1024;
 
@@ -224,7 +226,7 @@ impl Client {
         let (bad_msg_id, bad_msg_seqno) = inbound.outer;
         if inbound.salt != salt {
             let notice = types::BadServerSalt { bad_msg_id, bad_msg_seqno, error_code: 48, new_server_salt: salt };
-            self.answer(&[Outbound::service(enums::BadMsgNotification::BadServerSalt(notice).to_bytes())], 0, Duration::ZERO);
+            self.answer(&[Outbound::service(enums::BadMsgNotification::BadServerSalt(notice).to_bytes())], Duration::ZERO);
             return Flow::On;
         }
         // Ids carry the client's clock: 300 s back and 30 s ahead are allowed.
@@ -237,7 +239,7 @@ impl Client {
         };
         if error_code != 0 {
             let notice = types::BadMsgNotification { bad_msg_id, bad_msg_seqno, error_code };
-            self.answer(&[Outbound::service(enums::BadMsgNotification::Notification(notice).to_bytes())], 0, Duration::ZERO);
+            self.answer(&[Outbound::service(enums::BadMsgNotification::Notification(notice).to_bytes())], Duration::ZERO);
             return Flow::On;
         }
         let mut together = Vec::new();
@@ -246,7 +248,6 @@ impl Client {
             let created = types::NewSessionCreated { first_msg_id: bad_msg_id, unique_id: crypto_id(), server_salt: salt };
             together.push(Outbound::push(enums::NewSession::Created(created).to_bytes()));
         }
-        let mut answers = 0;
         for message in &inbound.messages {
             if let Some(body) = self.service(message, salt) {
                 together.extend(body.map(Outbound::service));
@@ -261,20 +262,25 @@ impl Client {
                 Reply::CutAfter(bytes, result) => {
                     let _ = self.orders.send(Order::CutAfter(bytes));
                     together.push(self.result(message.id, &result));
-                    answers += 1;
                 }
-                Reply::Result(result) if delay.is_zero() => {
-                    together.push(self.result(message.id, &result));
-                    answers += 1;
-                }
+                Reply::Result(result) if delay.is_zero() => together.push(self.result(message.id, &result)),
                 Reply::Result(result) => {
                     let late = self.result(message.id, &result);
-                    self.answer(&[late], 1, delay);
+                    self.answer(&[late], delay);
                 }
             }
         }
-        if !together.is_empty() {
-            self.answer(&together, answers, Duration::ZERO);
+        // Small answers share a packet; a large one has its own, since clients refuse containers of more than 1 MiB.
+        let mut rest = together.as_slice();
+        while !rest.is_empty() {
+            let mut size = 0;
+            let fitting = rest.iter().take_while(|message| {
+                size += message.body.len();
+                size <= CONTAINER
+            });
+            let (packet, after) = rest.split_at(fitting.count().max(1));
+            self.answer(packet, Duration::ZERO);
+            rest = after;
         }
         Flow::On
     }
@@ -317,7 +323,7 @@ impl Client {
     }
 
     fn push(&mut self, updates: &enums::Updates) {
-        self.answer(&[Outbound::push(updates.to_bytes())], 0, Duration::ZERO);
+        self.answer(&[Outbound::push(updates.to_bytes())], Duration::ZERO);
     }
 
     /// From now on this connection hears of events.
@@ -330,8 +336,9 @@ impl Client {
         Flow::Ended
     }
 
-    fn answer(&mut self, messages: &[Outbound], answers: usize, delay: Duration) {
+    fn answer(&mut self, messages: &[Outbound], delay: Duration) {
         let Some((key, salt, session)) = self.session else { return };
+        let answers = messages.iter().filter(|message| message.content && message.reply).count();
         let payload = self.numbering.packet(&key, salt, session, messages);
         self.send(payload, answers, delay);
     }
