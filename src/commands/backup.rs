@@ -272,7 +272,9 @@ pub(super) fn conclude(summary: &BackupSummary, dry_run: bool, context: &Context
         }
         if context.timings {
             let Timings { read, hash, compress, check, seal } = summary.timings;
-            output.say(&format!("  time of all lanes: read {read:.1?}, hash {hash:.1?}, compress {compress:.1?}, check {check:.1?}, seal {seal:.1?}"));
+            output.say(&format!(
+                "  time of all lanes: read {read:.1?}, hash {hash:.1?}, compress {compress:.1?}, check {check:.1?}, seal {seal:.1?}"
+            ));
         }
     }
     if counts.problems == 0 {

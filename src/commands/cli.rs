@@ -181,7 +181,10 @@ pub fn parse_snapshot(text: &str) -> Result<String, String> {
         // Ids are written small; the stem's time has capitals.
         Ok(if text == "latest" || text.contains('-') { text.to_owned() } else { text.to_ascii_lowercase() })
     } else {
-        Err(format!("'{}' is not a snapshot; it is `latest`, or the first digits of an id from `tgvault snapshots`", units::printable(text)))
+        Err(format!(
+            "'{}' is not a snapshot; it is `latest`, or the first digits of an id from `tgvault snapshots`",
+            units::printable(text)
+        ))
     }
 }
 

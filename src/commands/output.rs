@@ -33,13 +33,7 @@ impl Output {
     pub fn new(global: &Global) -> Self {
         let draws = io::stderr().is_terminal() && !global.json && !global.quiet && !global.no_progress;
         let target = if draws { ProgressDrawTarget::stderr_with_hz(8) } else { ProgressDrawTarget::hidden() };
-        Self {
-            json: global.json,
-            quiet: global.quiet,
-            bars: Arc::new(MultiProgress::with_draw_target(target)),
-            draws,
-            data_only: false,
-        }
+        Self { json: global.json, quiet: global.quiet, bars: Arc::new(MultiProgress::with_draw_target(target)), draws, data_only: false }
     }
 
     /// The same for a command that writes a file's content to standard output.

@@ -1,4 +1,9 @@
 //! Whole operations through the library: one linked binary.
 
+mod faults;
+mod fetch;
+mod forge;
+mod hostile;
+mod many;
 mod round_trip;
 mod support;
