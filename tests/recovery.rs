@@ -208,7 +208,7 @@ async fn nobody_can_pass_a_snapshot_off_as_a_writers() {
     vault.world.write("a", b"content");
     vault.world.backup().await;
     assert!(vault.verify().status.success());
-    let sums = vault.stored("snapshots").into_iter().find(|path| path.extension() == Some("sums".as_ref())).unwrap();
+    let sums = vault.stored("snapshots").into_iter().rfind(|path| path.extension() == Some("sums".as_ref())).unwrap();
     let forged = fs::read_to_string(&sums).unwrap() + "# 1 bytes\n";
     let copy = vault.vault.join("mirror").join(sums.strip_prefix(&vault.vault).unwrap());
     fs::write(&sums, &forged).unwrap();
