@@ -249,7 +249,7 @@ pub(super) fn conclude(summary: &BackupSummary, dry_run: bool, context: &Context
             timings: context.timings.then(|| summary.timings.into()),
         })?;
     } else {
-        let short = snapshot.as_deref().map(short_id);
+        let short = snapshot.as_deref().map(super::short_id);
         let what = match short {
             Some(id) => format!("saved snapshot {id}"),
             None => "would save".to_owned(),
@@ -272,7 +272,9 @@ pub(super) fn conclude(summary: &BackupSummary, dry_run: bool, context: &Context
         }
         if context.timings {
             let Timings { read, hash, compress, check, seal } = summary.timings;
-            output.say(&format!("  time of all lanes: read {read:.1?}, hash {hash:.1?}, compress {compress:.1?}, check {check:.1?}, seal {seal:.1?}"));
+            output.say(&format!(
+                "  time of all lanes: read {read:.1?}, hash {hash:.1?}, compress {compress:.1?}, check {check:.1?}, seal {seal:.1?}"
+            ));
         }
     }
     if counts.problems == 0 {
@@ -280,11 +282,6 @@ pub(super) fn conclude(summary: &BackupSummary, dry_run: bool, context: &Context
     }
     output.warn(&format!("{} could not be read and kept what the snapshot before had of it", units::counted(counts.problems, "entry")));
     Ok(Exit::Incomplete)
-}
-
-/// The digits of an id that are shown, and that select it.
-pub(super) fn short_id(id: &str) -> &str {
-    id.get(..8).unwrap_or(id)
 }
 
 #[cfg(test)]

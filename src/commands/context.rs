@@ -4,13 +4,13 @@ use std::io;
 
 use secrecy::SecretString;
 
-use super::config::settings::{Setting, Settings};
 use super::config::profile::MachineKey as MachineKeyPlace;
+use super::config::settings::{Setting, Settings};
 use super::error::CommandError;
 use super::interrupt::Heeded;
+use super::keyring;
 use super::output::Output;
 use super::secrets::{self, SecretError, SecretSource};
-use super::keyring;
 use crate::operations::Session;
 use crate::repository;
 use crate::repository::keys::Unlock;

@@ -113,9 +113,10 @@ fn make_dir(wanted: Option<&Path>) -> Result<PathBuf, CommandError> {
     if let Some(dir) = wanted {
         return match make(dir) {
             Ok(()) => Ok(dir.to_owned()),
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                Err(CommandError::usage(format!("'{}' exists already", units::printable(&dir.to_string_lossy())), "name a folder that does not exist"))
-            }
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(CommandError::usage(
+                format!("'{}' exists already", units::printable(&dir.to_string_lossy())),
+                "name a folder that does not exist",
+            )),
             Err(source) => Err(CommandError::file("make", dir, source)),
         };
     }

@@ -44,8 +44,9 @@ pub fn start(verbose: u8, output: &Output) -> Result<(), CommandError> {
         _ => "trace",
     };
     let filter = match std::env::var(VARIABLE) {
-        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text)
-            .map_err(|error| CommandError::usage(format!("{VARIABLE} cannot be understood: {error}"), "a level, as in TGVAULT_LOG=debug"))?,
+        Ok(text) if !text.is_empty() => EnvFilter::try_new(&text).map_err(|error| {
+            CommandError::usage(format!("{VARIABLE} cannot be understood: {error}"), "a level, as in TGVAULT_LOG=debug")
+        })?,
         _ => EnvFilter::new(level),
     };
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr(output.clone())).with_ansi(output.draws());

@@ -175,8 +175,11 @@ pub fn passphrase_file(path: &Path, warn: &mut dyn FnMut(String)) -> Result<Secr
 pub fn passphrase_fd(number: u32) -> Result<SecretString, SecretError> {
     let from = format!("file descriptor {number}");
     // The name opens the same pipe or file once more: it needs no ownership of the descriptor itself.
-    let mut file = File::open(format!("/dev/fd/{number}"))
-        .map_err(|source| SecretError::Unreadable { what: "passphrase", from: from.clone(), source })?;
+    let mut file = File::open(format!("/dev/fd/{number}")).map_err(|source| SecretError::Unreadable {
+        what: "passphrase",
+        from: from.clone(),
+        source,
+    })?;
     first_line(&mut file, &from)
 }
 
