@@ -14,9 +14,9 @@ use std::process::{Command, Output, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use age::secrecy::SecretString;
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
+use secrecy::SecretString;
 use tgvault::archive::index::{IndexEntry, Located, Part};
 use tgvault::archive::parts::PartPool;
 use tgvault::archive::writer::{ArchiveWriter, NewFile};
@@ -374,7 +374,8 @@ async fn parts_over_several_archives_become_one_file() {
             writer.append_reference(&copy(2, &places[1], first)).unwrap();
             writer.append_reference(&copy(3, &third, last)).unwrap();
             let link = Kind::Hardlink { target: path("copy.mp4") };
-            let link = IndexEntry { path: path("-hard"), kind: link, meta: meta(0o600), stamp: None, size: 0, sparse: false, content: None };
+            let link =
+                IndexEntry { path: path("-hard"), kind: link, meta: meta(0o600), stamp: None, size: 0, sparse: false, content: None };
             writer.append_reference(&link).unwrap();
         })
         .await;
@@ -573,7 +574,9 @@ fn change(source: &Path, change: &Change) {
         Change::Folder(at) => fs::create_dir(clear(source, &place(at))).unwrap(),
         Change::Symlink(at, to) => symlink(OsStr::from_bytes(PLACES[to]), clear(source, &place(at))).unwrap(),
         Change::Delete(at) if stands(source, &place(at)) => remove(&source.join(place(at))),
-        Change::Link(first, at) if apart(&place(first), &place(at)) && stands(source, &place(first)) && is_file(&source.join(place(first))) => {
+        Change::Link(first, at)
+            if apart(&place(first), &place(at)) && stands(source, &place(first)) && is_file(&source.join(place(first))) =>
+        {
             let at = clear(source, &place(at));
             if stands(source, &place(first)) {
                 fs::hard_link(source.join(place(first)), at).unwrap();
@@ -596,7 +599,8 @@ fn change(source: &Path, change: &Change) {
         }
         Change::Time(at, seconds, nanos) if stands(source, &place(at)) && is_file(&source.join(place(at))) => {
             let epoch = SystemTime::UNIX_EPOCH;
-            let whole = if seconds < 0 { epoch - Duration::from_secs(seconds.unsigned_abs()) } else { epoch + Duration::from_secs(seconds as u64) };
+            let whole =
+                if seconds < 0 { epoch - Duration::from_secs(seconds.unsigned_abs()) } else { epoch + Duration::from_secs(seconds as u64) };
             let file = fs::File::options().read(true).open(source.join(place(at))).unwrap();
             file.set_modified(whole + Duration::from_nanos(nanos.into())).unwrap();
         }

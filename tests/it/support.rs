@@ -24,7 +24,7 @@ use tgvault::target::Overwrite;
 /// A machine, a store and a folder to back up, all below one temporary folder.
 pub struct World {
     pub root: tempfile::TempDir,
-    pub secret: age::secrecy::SecretString,
+    pub secret: secrecy::SecretString,
     pub storage: Storage,
     pub report: InitReport,
 }
@@ -70,7 +70,7 @@ impl World {
     }
 
     pub fn unlock(&self) -> Unlock {
-        Unlock::IdentityFile(age::secrecy::SecretString::from(expose(&self.secret)))
+        Unlock::IdentityFile(secrecy::SecretString::from(expose(&self.secret)))
     }
 
     pub fn session(&self, storage: &Storage, unlock: Option<Unlock>) -> Session {
