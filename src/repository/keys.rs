@@ -9,8 +9,8 @@
 
 use std::sync::Arc;
 
-use age::secrecy::{ExposeSecret, SecretString};
 use bytes::Bytes;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::RepositoryError;
 use super::format::names;

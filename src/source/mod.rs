@@ -10,15 +10,7 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use crate::model::entry::{EntryPath, Kind, Metadata, Stamp};
-
-/// Says which source a snapshot was made from.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct SourceName {
-    /// `folder`, `telegram`, `desktop-export`.
-    pub kind: String,
-    /// The account or the absolute path.
-    pub name: String,
-}
+pub use crate::model::source::SourceName;
 
 /// One entry as a source lists it.
 pub struct Item {

@@ -6,7 +6,7 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use age::secrecy::SecretString;
+use secrecy::SecretString;
 use tgvault::crypt::keys::{expose, generate};
 use tgvault::model::entry::EntryPath;
 use tgvault::model::filter::PathFilter;

@@ -464,10 +464,12 @@ impl Run {
         })
     }
 
-    async fn put_references(&mut self, references: Vec<IndexEntry>) -> Result<(), OperationError> {
+    async fn put_references(&mut self, mut references: Vec<IndexEntry>) -> Result<(), OperationError> {
         if references.is_empty() {
             return Ok(());
         }
+        // Side by side what lies side by side: who restores without tgvault then decrypts each archive once.
+        references.sort_by_key(|entry| entry.content.as_ref().map(|content| (content.archive, content.offset)));
         let setup = self.own_setup();
         let (record, references) = tokio::task::spawn_blocking(move || {
             let record = write_own(&setup, |writer| Ok(references.iter().try_for_each(|entry| writer.append_reference(entry))?))?;
