@@ -19,7 +19,7 @@ use crate::archive::writer::{ArchiveWriter, NewFile, Timings};
 use crate::archive::{ArchiveError, MEMBER_BYTES};
 use crate::crypt::digest::{HashReader, sha256};
 use crate::crypt::keys::Recipients;
-use crate::model::digest::Id;
+use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::OperationError;
 use crate::repository::format::names;
@@ -102,14 +102,14 @@ impl<'a> Lane<'a> {
     }
 
     fn store(&mut self, job: Job) -> Result<(), OperationError> {
-        let Job { item, resume } = job;
+        let Job { item, resume, unchanged } = job;
         match &item.content {
             Some(content) if item.kind == Kind::File => {
                 let content = Arc::clone(content);
                 if item.size > MEMBER_BYTES {
                     self.store_long(&item, content.as_ref(), resume)?
                 } else {
-                    self.store_file(&item, content.as_ref())?
+                    self.store_file(&item, content.as_ref(), unchanged)?
                 }
             }
             _ => {
@@ -132,10 +132,10 @@ impl<'a> Lane<'a> {
         content.open(from).map_err(|error| self.shared.unreadable(&item.path, &error)).ok()
     }
 
-    fn store_file(&mut self, item: &Item, content: &dyn Content) -> Result<(), OperationError> {
+    fn store_file(&mut self, item: &Item, content: &dyn Content, unchanged: Option<Digest>) -> Result<(), OperationError> {
         let Some(mut body) = self.open_content(item, content, 0) else { return Ok(()) };
         if item.size <= SMALL_BYTES {
-            return self.store_small(item, body.as_mut());
+            return self.store_small(item, body.as_mut(), unchanged);
         }
         if self.shared.contents.has_length(item.size) {
             let mut hashing = HashReader::new(body.take(item.size));
@@ -145,7 +145,7 @@ impl<'a> Lane<'a> {
             }
             let (digest, length) = hashing.finish();
             if let Some(located) = self.shared.contents.find(digest, length).filter(|_| length == item.size) {
-                self.refer(item, located);
+                self.refer(item, located, unchanged);
                 return Ok(());
             }
             let Some(again) = self.open_content(item, content, 0) else { return Ok(()) };
@@ -161,7 +161,7 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    fn store_small(&mut self, item: &Item, body: &mut dyn Body) -> Result<(), OperationError> {
+    fn store_small(&mut self, item: &Item, body: &mut dyn Body, unchanged: Option<Digest>) -> Result<(), OperationError> {
         let mut small = std::mem::take(&mut self.small);
         small.clear();
         let read = body.take(item.size).read_to_end(&mut small);
@@ -171,7 +171,7 @@ impl<'a> Lane<'a> {
             let known = self.shared.contents.find(sha256(&small), small.len() as u64);
             let known = known.filter(|located| item.size > 0 && small.len() as u64 == item.size && self.may_share(located));
             match known {
-                Some(located) => self.refer(item, located),
+                Some(located) => self.refer(item, located, unchanged),
                 None => {
                     let stored = self.append_bytes(item, &small, body);
                     self.small = small;
@@ -292,8 +292,12 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn refer(&self, item: &Item, located: Located) {
+    /// Notes where the known content is; nothing where it is the very one that the parent has there.
+    fn refer(&self, item: &Item, located: Located, unchanged: Option<Digest>) {
         self.shared.done_bytes(item.size);
+        if unchanged == Some(located.sha256) {
+            return;
+        }
         self.shared.note_new(1, 0);
         let entry = index_entry(item, Some(located));
         let _ = self.setup.reports.send(Ok(Report::Reference(Box::new(entry), item.mark)));

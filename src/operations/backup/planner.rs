@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 
 use super::Shared;
 use crate::archive::index::{IndexEntry, is_part_name, part_name};
-use crate::model::digest::Id;
+use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::events::Event;
 use crate::repository::tree::{Tree, TreeEntry};
@@ -20,6 +20,8 @@ pub(super) struct Job {
     pub item: Item,
     /// For a long file: the parts of this very version that an earlier run has stored, under this name.
     pub resume: Option<(Id, HashSet<u32>)>,
+    /// Set where everything but the content is known to be the same: the content's digest, if that has not changed either.
+    pub unchanged: Option<Digest>,
 }
 
 /// What is to be removed before the archives that are not committed yet.
@@ -84,10 +86,13 @@ impl<'a> Planner<'a> {
     }
 
     fn is_unchanged(&self, old: &TreeEntry, item: &Item) -> bool {
-        old.kind == item.kind
-            && old.has_meta(&item.meta)
-            && (item.kind != Kind::File
-                || (!self.force_rehash && old.size == item.size && old.stamp() == item.stamp && !old.short && old.places().is_some()))
+        self.looks_unchanged(old, item) && (item.kind != Kind::File || !self.force_rehash)
+    }
+
+    /// Whether nothing that can be seen without reading has changed.
+    fn looks_unchanged(&self, old: &TreeEntry, item: &Item) -> bool {
+        let is_same_file = || old.size == item.size && old.stamp() == item.stamp && !old.short && old.places().is_some();
+        old.kind == item.kind && old.has_meta(&item.meta) && (item.kind != Kind::File || is_same_file())
     }
 
     fn hash(&self, path: &EntryPath) -> u64 {
@@ -124,7 +129,7 @@ impl Sink for Planner<'_> {
         let totals = &self.shared.totals;
         totals.entries.fetch_add(1, Ordering::Relaxed);
         totals.bytes.fetch_add(item.size, Ordering::Relaxed);
-        let mut resume = None;
+        let (mut resume, mut unchanged) = (None, None);
         if let Some(old) = self.tree.get_mut(&item.path) {
             old.seen = true;
         }
@@ -135,6 +140,9 @@ impl Sink for Planner<'_> {
                 self.shared.done.bytes.fetch_add(item.size, Ordering::Relaxed);
                 self.marks.extend((item.mark != 0).then_some(item.mark));
                 return Ok(());
+            }
+            if self.force_rehash && self.looks_unchanged(old, &item) {
+                unchanged = old.sha256();
             }
             let same_version = item.stamp.is_some() && old.stamp() == item.stamp && old.size == item.size && old.has_meta(&item.meta);
             match old.stored_parts() {
@@ -152,7 +160,7 @@ impl Sink for Planner<'_> {
         }
         self.dispatched.insert(self.hash(&item.path));
         match &self.jobs {
-            Some(jobs) => jobs.send(Job { item, resume }).map_err(|_| Stopped),
+            Some(jobs) => jobs.send(Job { item, resume, unchanged }).map_err(|_| Stopped),
             None => {
                 self.shared.note_new(1, item.size);
                 self.shared.events.event(&Event::Planned { path: &item.path, bytes: item.size });
