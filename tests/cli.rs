@@ -1,6 +1,6 @@
 //! The program as users meet it: transcripts of whole sessions, and the prompts of a terminal.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -34,14 +34,33 @@ fn transcripts() {
     assert!(status.success());
 }
 
-/// Runs a command line on a terminal of its own and types `keys`; gives the exit code and what the terminal showed.
-fn on_a_terminal(home: &Path, line: &str, keys: &str) -> (i32, String) {
+/// Runs a command line on a terminal of its own, and types an answer whenever the next prompt shows; gives the exit code and
+/// what the terminal showed.
+fn on_a_terminal(home: &Path, line: &str, answers: &[(&str, &str)]) -> (i32, String) {
     let mut command = hermetic("script", home);
     command.args(["--quiet", "--return", "--command", line, "/dev/null"]).current_dir(home);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script, of util-linux");
-    child.stdin.take().unwrap().write_all(keys.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).replace('\r', ""))
+    let (mut keyboard, mut display) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut shown, mut seen, mut answers) = (Vec::new(), 0, answers.iter());
+    let mut next = answers.next();
+    let mut piece = [0; 4096];
+    loop {
+        let length = display.read(&mut piece).unwrap();
+        if length == 0 {
+            break;
+        }
+        shown.extend_from_slice(&piece[..length]);
+        if let Some((prompt, keys)) = next
+            && String::from_utf8_lossy(&shown[seen..]).contains(prompt)
+        {
+            seen = shown.len();
+            keyboard.write_all(keys.as_bytes()).unwrap();
+            next = answers.next();
+        }
+    }
+    drop(keyboard);
+    let code = child.wait().unwrap().code().unwrap();
+    (code, String::from_utf8_lossy(&shown).replace('\r', ""))
 }
 
 /// The passphrase on a recovery sheet.
@@ -54,38 +73,41 @@ fn a_person_at_a_terminal_is_asked_and_told() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("export")).unwrap();
     std::fs::write(home.path().join("export/result.json"), "{}").unwrap();
-    let run = |arguments: &str, keys: &str| on_a_terminal(home.path(), &format!("{PROGRAM} --repo vault {arguments}"), keys);
+    let run =
+        |arguments: &str, answers: &[(&str, &str)]| on_a_terminal(home.path(), &format!("{PROGRAM} --repo vault {arguments}"), answers);
+    const ASKS: &str = "Passphrase of ";
+    const PROPOSES: &str = "your own (not shown): ";
 
     // A weak choice is refused, Enter takes the proposed one, the sheet shows it.
-    let (code, screen) = run("init", "hunter2\n\n");
+    let (code, screen) = run("init", &[(PROPOSES, "hunter2\n"), (PROPOSES, "\n")]);
     assert_eq!(code, 0, "{screen}");
     assert!(screen.contains("too easy to guess"), "{screen}");
     let passphrase = passphrase_of(&screen).to_owned();
     assert_eq!(passphrase.split(' ').count(), 10, "{screen}");
     assert_eq!(screen.matches(&passphrase).count(), 2, "proposed once, printed once: {screen}");
 
-    let (code, screen) = run("backup export", "");
+    let (code, screen) = run("backup export", &[]);
     assert_eq!(code, 0, "{screen}");
     assert!(screen.contains("saved snapshot"), "{screen}");
 
-    let (code, screen) = run("restore latest --to restored", "not it\n");
+    let (code, screen) = run("restore latest --to restored", &[(ASKS, "not it\n")]);
     assert_eq!(code, 12, "{screen}");
     assert!(screen.contains("hint: "), "{screen}");
-    let (code, screen) = run("restore latest --to restored", &format!("{passphrase}\n"));
+    let (code, screen) = run("restore latest --to restored", &[(ASKS, &format!("{passphrase}\n"))]);
     assert_eq!(code, 0, "{screen}");
     assert_eq!(std::fs::read_to_string(home.path().join("restored/result.json")).unwrap(), "{}");
 
     // A machine without state is let in by the passphrase, once.
     std::fs::remove_dir_all(home.path().join(".local")).unwrap();
-    let (code, screen) = run("backup export", &format!("{passphrase}\n"));
+    let (code, screen) = run("backup export", &[(ASKS, &format!("{passphrase}\n"))]);
     assert_eq!(code, 0, "{screen}");
     assert!(screen.contains("first time"), "{screen}");
-    assert_eq!(run("backup export", "").0, 0);
+    assert_eq!(run("backup export", &[]).0, 0);
 
     // Ctrl-C at a prompt.
-    let (code, screen) = run("ls latest", "\u{3}");
+    let (code, screen) = run("ls latest", &[(ASKS, "\u{3}")]);
     assert_eq!(code, 130, "{screen}");
-    let (code, screen) = run("-vvv snapshots", &format!("{passphrase}\n"));
+    let (code, screen) = run("-vvv snapshots", &[(ASKS, &format!("{passphrase}\n"))]);
     assert_eq!(code, 0, "{screen}");
     assert!(!screen.contains(&passphrase), "{screen}");
 }
