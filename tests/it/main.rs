@@ -1,9 +1,12 @@
 //! Whole operations through the library: one linked binary.
 
+mod changing;
 mod faults;
 mod fetch;
+mod flips;
 mod forge;
 mod hostile;
 mod many;
 mod round_trip;
 mod support;
+mod trust;
