@@ -5,6 +5,7 @@ mod faults;
 mod fetch;
 mod flips;
 mod forge;
+mod golden;
 mod hostile;
 mod kill;
 mod many;
