@@ -1,10 +1,16 @@
 //! Whole operations through the library: one linked binary.
 
+mod changing;
 mod faults;
 mod fetch;
+mod flips;
 mod folder_to_folder;
 mod forge;
+mod golden;
 mod hostile;
+mod kill;
 mod many;
 mod round_trip;
 mod support;
+mod trees;
+mod trust;
