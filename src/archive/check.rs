@@ -77,6 +77,9 @@ pub fn check<R: ReadAt>(reader: &ArchiveReader<R>) -> Result<Checked, ArchiveErr
         stream.read_exact(&mut block).map_err(|_| damaged("the tar has no end"))?;
         at += BLOCK_BYTES as u64;
         let Some(member) = parse_header(&block)? else { break };
+        if member.size > reader.tar_bytes() {
+            return Err(damaged(format!("a member at {at} of the tar claims {} bytes, more than the tar has", member.size)));
+        }
         let stored = member.size + padding(member.size) as u64;
         match (member.kind, expected.remove(&at)) {
             (b'0', Some((path, located))) => check_content(&mut stream, path, &located, member.size, &mut checked)?,

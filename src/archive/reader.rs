@@ -267,7 +267,10 @@ impl<R: ReadAt> ArchiveReader<R> {
             let name = member.path_bytes().into_owned();
             if name == own_name(id, "remove").as_bytes() {
                 let mut bytes = Vec::new();
-                (&mut member).take(MAX_REMOVE_BYTES).read_to_end(&mut bytes)?;
+                (&mut member).take(MAX_REMOVE_BYTES + 1).read_to_end(&mut bytes)?;
+                if bytes.len() as u64 > MAX_REMOVE_BYTES {
+                    return Err(damaged(format!("its removals take more than {MAX_REMOVE_BYTES} bytes")));
+                }
                 for path in bytes.split(|&byte| byte == 0).filter(|path| !path.is_empty()) {
                     own.remove.push(EntryPath::new(path).map_err(|error| damaged(format!("a removal: {error}")))?);
                 }
