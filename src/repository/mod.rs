@@ -149,21 +149,21 @@ impl Repository {
     /// # Errors
     /// When the store fails, or other machines were first too many times.
     pub async fn enroll(&mut self, identity: &Identity, writer: format::root::Writer) -> Result<(), RepositoryError> {
-        /// Two machines that enroll at once: the later takes the next number.
-        const TRIES: u32 = 8;
+        /// Machines that enroll at once: each takes the next number, and looks again whether the last statement has them all.
+        const TRIES: u32 = 16;
         for _ in 0..TRIES {
-            let mut root = self.root.clone();
+            let (mut root, is_behind) = trust::complete(&self.storage, self.id, identity.root_key.public()).await?;
+            if !is_behind && root.writer(writer.id).is_some() {
+                self.root = root;
+                return Ok(());
+            }
+            if root.writer(writer.id).is_none() {
+                root.writers.push(writer.clone());
+            }
             root.number = trust::next_number(&self.storage).await?;
             root.time = jiff::Timestamp::now();
-            root.writers.push(writer.clone());
             match trust::put(&self.storage, &root, &identity.root_key).await {
-                Ok(()) => {
-                    self.root = root;
-                    return Ok(());
-                }
-                Err(RepositoryError::Storage(crate::storage::StorageError::Exists { .. })) => {
-                    self.root = trust::load(&self.storage, self.id, &Anchor::Last(identity.root_key.public().clone())).await?;
-                }
+                Ok(()) | Err(RepositoryError::Storage(crate::storage::StorageError::Exists { .. })) => {}
                 Err(error) => return Err(error),
             }
         }
