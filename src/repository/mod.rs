@@ -7,6 +7,7 @@
 
 pub mod archives;
 pub mod commit;
+pub mod copies;
 mod error;
 pub mod format;
 pub mod keys;

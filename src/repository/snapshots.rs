@@ -30,7 +30,7 @@ pub struct Signed {
 
 impl Signed {
     /// The trusted comment of a signature.
-    pub(super) fn comment(&self, repository: Id) -> String {
+    pub(crate) fn comment(&self, repository: Id) -> String {
         format!("tgvault repository={repository} writer={} chain={} sequence={}", self.writer, self.chain, self.sequence)
     }
 

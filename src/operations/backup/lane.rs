@@ -151,7 +151,14 @@ impl<'a> Lane<'a> {
             let Some(again) = self.open_content(item, content, 0) else { return Ok(()) };
             body = again;
         }
-        self.append(item, body.as_mut(), item.size, None)
+        self.append_whole(item, body.as_mut())
+    }
+
+    fn append_whole(&mut self, item: &Item, body: &mut dyn Body) -> Result<(), OperationError> {
+        if let Some(what) = self.append(item, body, item.size, None)? {
+            self.shared.problem(&item.path, &what);
+        }
+        Ok(())
     }
 
     fn store_small(&mut self, item: &Item, body: &mut dyn Body) -> Result<(), OperationError> {
@@ -194,7 +201,7 @@ impl<'a> Lane<'a> {
                 self.1.changed()
             }
         }
-        self.append(item, &mut Known(bytes, body), item.size, None)
+        self.append_whole(item, &mut Known(bytes, body))
     }
 
     /// Stores a file of more than one member, part after part, each in whatever archive is open then.
@@ -205,6 +212,7 @@ impl<'a> Lane<'a> {
         };
         let of = u32::try_from(item.size.div_ceil(MEMBER_BYTES)).unwrap_or(u32::MAX);
         let mut at = None;
+        let mut told = false;
         for n in 1..=of {
             if self.shared.stop_wanted() {
                 return Ok(());
@@ -223,8 +231,15 @@ impl<'a> Lane<'a> {
                     None => return Ok(()),
                 },
             };
-            self.append(item, body.as_mut(), length, Some(Part { n, of, file }))?;
-            at = Some(body);
+            match self.append(item, body.as_mut(), length, Some(Part { n, of, file }))? {
+                None => at = Some(body),
+                // Where the body stands now is not known; the other parts are tried from their own beginnings.
+                Some(what) => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.shared.problem(&item.path, &what);
+                    }
+                }
+            }
             if self.open.as_ref().is_some_and(|open| open.writer.is_full()) {
                 self.close()?;
             }
@@ -232,7 +247,8 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    fn append(&mut self, item: &Item, body: &mut dyn Body, length: u64, part: Option<Part>) -> Result<(), OperationError> {
+    /// Appends a file or a part of one; gives what was wrong with its content, if anything was.
+    fn append(&mut self, item: &Item, body: &mut dyn Body, length: u64, part: Option<Part>) -> Result<Option<String>, OperationError> {
         let shared = self.shared;
         let is_last = part.is_none_or(|part| part.n == part.of);
         let open = self.archive()?;
@@ -254,16 +270,16 @@ impl<'a> Lane<'a> {
             open.marks.push(item.mark);
         }
         shared.note_new(u64::from(is_last), stored.located.length);
-        if let Some(error) = &stored.failure {
-            shared.unreadable(&item.path, error);
+        Ok(if let Some(error) = &stored.failure {
+            Some(format!("it could be read in part only, which is stored: {error}"))
         } else if stored.located.short {
-            shared.problem(&item.path, "it shrank while it was read; what there was is stored");
+            Some("it shrank while it was read; what there was is stored".into())
         } else if is_last && body.changed().unwrap_or(true) {
-            shared.problem(&item.path, "it changed while it was read; what was read is stored, and the next run reads it again");
+            Some("it changed while it was read; what was read is stored, and the next run reads it again".into())
         } else {
             shared.contents.add(id, &stored.located);
-        }
-        Ok(())
+            None
+        })
     }
 
     /// Finds out why an archive could not be written: a closed channel only says that the upload has failed.

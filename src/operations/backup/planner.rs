@@ -118,7 +118,7 @@ impl Sink for Planner<'_> {
             return Err(Stopped);
         }
         if is_part_name(item.path.file_name()) {
-            self.shared.problem(&item.path, "names that end in .tgvault-part-NNNN are reserved for the parts of long files");
+            self.shared.not_stored(&item.path, "names that end in .tgvault-part-NNNN are reserved for the parts of long files");
             return Ok(());
         }
         let totals = &self.shared.totals;
@@ -138,7 +138,7 @@ impl Sink for Planner<'_> {
             }
             let same_version = item.stamp.is_some() && old.stamp() == item.stamp && old.size == item.size && old.has_meta(&item.meta);
             match old.stored_parts() {
-                Some((file, parts)) if same_version && old.places().is_none() && item.kind == Kind::File => {
+                Some((file, parts)) if same_version && !old.short && old.places().is_none() && item.kind == Kind::File => {
                     resume = Some((file, parts.keys().copied().collect()));
                 }
                 _ => self.note_form_change(&item, old),
@@ -164,7 +164,7 @@ impl Sink for Planner<'_> {
     fn problem(&mut self, problem: Problem) {
         // What the parent has at and below the path is kept.
         self.tree.mark_seen(&problem.path);
-        self.shared.problem(&problem.path, &problem.what);
+        self.shared.not_stored(&problem.path, &problem.what);
     }
 
     fn skipped(&mut self, path: &EntryPath, why: &str) {
