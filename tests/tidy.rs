@@ -123,7 +123,8 @@ fn modules_use_only_what_is_below_them() {
     wrong.extend(allowed.keys().filter(|module| !met.contains(*module)).map(|module| format!("there is no module '{module}'")));
     // A table with a circle would say nothing.
     let mut settled: BTreeSet<&String> = BTreeSet::new();
-    while let Some(next) = allowed.iter().find(|(name, below)| !settled.contains(name) && below.iter().all(|other| settled.contains(other))) {
+    while let Some(next) = allowed.iter().find(|(name, below)| !settled.contains(name) && below.iter().all(|other| settled.contains(other)))
+    {
         settled.insert(next.0);
     }
     wrong.extend(allowed.keys().filter(|name| !settled.contains(name)).map(|name| format!("'{name}' is part of a circle")));
@@ -177,7 +178,8 @@ fn every_dependency_has_its_reason_and_stays_in_its_home() {
         table("docs/dependencies.md", "## For tests and benchmarks").into_iter().map(|row| row[0].clone()).chain(linked).collect();
     let ours = |name: &String| name.starts_with("tgvault");
     let dev = dependencies("Cargo.toml", "dev-dependencies");
-    wrong.extend(dev.iter().filter(|name| !ours(name) && !documented.contains(*name)).map(|name| format!("{name} (for tests) has no line")));
+    wrong
+        .extend(dev.iter().filter(|name| !ours(name) && !documented.contains(*name)).map(|name| format!("{name} (for tests) has no line")));
     fail_if_any("docs/dependencies.md is not true", &wrong);
 }
 
@@ -284,7 +286,10 @@ fn no_file_names_the_machine_it_was_written_on() {
     let mut wrong = Vec::new();
     for (path, text) in texts() {
         for (number, line) in text.lines().enumerate() {
-            if places.iter().any(|place| line.match_indices(place.as_str()).any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || ".}>$)".contains(c)))) {
+            if places.iter().any(|place| {
+                line.match_indices(place.as_str())
+                    .any(|(at, _)| !line[..at].ends_with(|c: char| c.is_alphanumeric() || ".}>$)".contains(c)))
+            }) {
                 wrong.push(format!("{path}:{}: {}", number + 1, line.trim()));
             }
         }
@@ -386,7 +391,8 @@ fn the_format_is_the_one_that_is_described() {
         &listed.into_iter().filter(|path| !FORMAT.contains(&path.as_str())).collect::<Vec<_>>(),
     );
     // Neither comments nor layout count.
-    let words: String = FORMAT.iter().flat_map(|path| code(&read(path)).split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
+    let words: String =
+        FORMAT.iter().flat_map(|path| code(&read(path)).split_whitespace().map(str::to_owned).collect::<Vec<_>>()).collect();
     let found = tgvault::crypt::digest::sha256(words.as_bytes()).to_string();
     assert!(
         read("docs/format.md").contains(&format!("Code of the format: `{found}`")),
@@ -399,9 +405,7 @@ fn the_format_is_the_one_that_is_described() {
 fn the_exit_codes_are_the_ones_that_are_described() {
     let described: Vec<(String, String)> =
         table("docs/guide/settings.md", "## Exit codes").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
-    let real: Vec<(String, String)> = tgvault::commands::exit::MEANINGS
-        .iter()
-        .map(|(exit, meaning)| (exit.code().to_string(), (*meaning).to_owned()))
-        .collect();
+    let real: Vec<(String, String)> =
+        tgvault::commands::exit::MEANINGS.iter().map(|(exit, meaning)| (exit.code().to_string(), (*meaning).to_owned())).collect();
     assert_eq!(described, real);
 }
