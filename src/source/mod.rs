@@ -24,7 +24,7 @@ pub struct Item {
     pub size: u64,
     /// Whether the file has holes that a restore should make again.
     pub sparse: bool,
-    /// What tells an unchanged file without reading it; `None` where the source has no such thing.
+    /// What tells an unchanged file without reading it; `None` where the source has no such thing, or not now: it is read again.
     pub stamp: Option<Stamp>,
     /// The content; `Some` for files only.
     pub content: Option<Arc<dyn Content>>,

@@ -86,13 +86,9 @@ impl<'a> Planner<'a> {
     }
 
     fn is_unchanged(&self, old: &TreeEntry, item: &Item) -> bool {
-        self.looks_unchanged(old, item) && (item.kind != Kind::File || !self.force_rehash)
-    }
-
-    /// Whether nothing that can be seen without reading has changed.
-    fn looks_unchanged(&self, old: &TreeEntry, item: &Item) -> bool {
-        let is_same_file = || old.size == item.size && old.stamp() == item.stamp && !old.short && old.places().is_some();
-        old.kind == item.kind && old.has_meta(&item.meta) && (item.kind != Kind::File || is_same_file())
+        // Without a stamp there is no telling: the source has none, or the file was just being written.
+        let is_told = || !self.force_rehash && item.stamp.is_some();
+        looks_unchanged(old, item) && (item.kind != Kind::File || is_told())
     }
 
     fn hash(&self, path: &EntryPath) -> u64 {
@@ -115,6 +111,13 @@ impl<'a> Planner<'a> {
             }
         }
     }
+}
+
+/// Whether nothing has changed that can be seen without reading. A content that then proves to be the same needs no new entry.
+fn looks_unchanged(old: &TreeEntry, item: &Item) -> bool {
+    let has_same_stamp = || item.stamp.is_none() || old.stamp() == item.stamp;
+    let is_same_file = || old.size == item.size && has_same_stamp() && !old.short && old.places().is_some();
+    old.kind == item.kind && old.has_meta(&item.meta) && (item.kind != Kind::File || is_same_file())
 }
 
 impl Sink for Planner<'_> {
@@ -141,7 +144,7 @@ impl Sink for Planner<'_> {
                 self.marks.extend((item.mark != 0).then_some(item.mark));
                 return Ok(());
             }
-            if self.force_rehash && self.looks_unchanged(old, &item) {
+            if looks_unchanged(old, &item) {
                 unchanged = old.sha256();
             }
             let same_version = item.stamp.is_some() && old.stamp() == item.stamp && old.size == item.size && old.has_meta(&item.meta);
