@@ -126,7 +126,9 @@ fn keys_come_in_by_every_way_and_never_by_a_plain_variable() {
     let identity = age::x25519::Identity::generate();
     std::fs::write(at("identity"), identity.to_string().expose_secret()).unwrap();
     let recipient = identity.to_public().to_string();
-    let (code, said) = run(&|command| drop(command.args(["init", "--generate-passphrase", "--sheet", "sheet", "-r", &recipient])));
+    let (code, said) = run(&|command| {
+        command.args(["init", "--generate-passphrase", "--sheet", "sheet", "-r", &recipient]);
+    });
     assert_eq!(code, 0, "{said}");
     let sheet = std::fs::read_to_string(at("sheet")).unwrap();
     let passphrase = passphrase_of(&sheet);
@@ -138,18 +140,30 @@ fn keys_come_in_by_every_way_and_never_by_a_plain_variable() {
     std::fs::write(at(".config/tgvault/with-key.toml"), "identity = '~/identity'\nmachine-key = 'file'\n").unwrap();
 
     let ways: [(&str, &dyn Fn(&mut Command)); 8] = [
-        ("identity", &|command| drop(command.args(["-i", "identity"]))),
+        ("identity", &|command| {
+            command.args(["-i", "identity"]);
+        }),
         ("identity from standard input", &|command| {
             command.args(["-i", "-"]).stdin(std::fs::File::open(at("identity")).unwrap());
         }),
-        ("file", &|command| drop(command.args(["--passphrase-file", "passphrase"]))),
-        ("file variable", &|command| drop(command.env("TGVAULT_PASSPHRASE_FILE", at("passphrase")))),
-        ("command variable", &|command| drop(command.env("TGVAULT_PASSPHRASE_COMMAND", "cat passphrase"))),
+        ("file", &|command| {
+            command.args(["--passphrase-file", "passphrase"]);
+        }),
+        ("file variable", &|command| {
+            command.env("TGVAULT_PASSPHRASE_FILE", at("passphrase"));
+        }),
+        ("command variable", &|command| {
+            command.env("TGVAULT_PASSPHRASE_COMMAND", "cat passphrase");
+        }),
         ("descriptor variable", &|command| {
             command.env("TGVAULT_PASSPHRASE_FD", "0").stdin(std::fs::File::open(at("passphrase")).unwrap());
         }),
-        ("systemd", &|command| drop(command.env("CREDENTIALS_DIRECTORY", at("credentials")))),
-        ("profile", &|command| drop(command.args(["-P", "with-key"]))),
+        ("systemd", &|command| {
+            command.env("CREDENTIALS_DIRECTORY", at("credentials"));
+        }),
+        ("profile", &|command| {
+            command.args(["-P", "with-key"]);
+        }),
     ];
     for (way, configure) in ways {
         let (code, said) = run(&|command| {
@@ -160,11 +174,15 @@ fn keys_come_in_by_every_way_and_never_by_a_plain_variable() {
         assert!(!said.contains(passphrase), "{way}: {said}");
     }
     // A keyring that is not there is said and passed over.
-    let (code, said) = run(&|command| drop(command.args(["snapshots", "--keyring"])));
+    let (code, said) = run(&|command| {
+        command.args(["snapshots", "--keyring"]);
+    });
     assert_eq!(code, 12, "{said}");
     assert!(said.contains("keyring cannot be asked"), "{said}");
 
-    let (code, said) = run(&|command| drop(command.arg("snapshots").env("TGVAULT_PASSPHRASE", passphrase)));
+    let (code, said) = run(&|command| {
+        command.arg("snapshots").env("TGVAULT_PASSPHRASE", passphrase);
+    });
     assert_eq!(code, 2, "{said}");
     assert!(!said.contains(passphrase), "{said}");
 }

@@ -237,6 +237,9 @@ fn summary(snapshot: &Snapshot, report: &Report, began: Instant) -> RestoreSumma
     }
 }
 
+/// A hard link to make: its path, and the first name of its file.
+type Link<'a> = (&'a EntryPath, &'a EntryPath);
+
 /// One restore, on ordinary threads.
 struct Job {
     repository: Repository,
@@ -294,7 +297,7 @@ impl Job {
     }
 
     /// Makes folders and symbolic links, and plans the contents; gives the hard links that are left.
-    fn prepare(&self, target: &TargetFolder) -> Result<(Plan<'_>, Vec<(&EntryPath, &EntryPath)>), OperationError> {
+    fn prepare(&self, target: &TargetFolder) -> Result<(Plan<'_>, Vec<Link<'_>>), OperationError> {
         let mut plan = Plan::default();
         let mut links = Vec::new();
         // A file of which only a further name is wanted is restored under that name.
