@@ -1,4 +1,5 @@
 //! tgvault: automatic, encrypted, verifiable backups of Telegram that belong to the user alone.
 
 pub mod model;
+pub mod render;
 pub mod source;

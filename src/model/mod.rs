@@ -3,13 +3,14 @@
 //! - [`entry`]: what every source hands over and every archive takes: a path, a kind, metadata.
 //! - [`record`]: the lines of a chat's log: messages, edits, deletions, events. [`fold`] says what they add up to.
 //! - [`chat`], [`account`], [`coverage`], [`media`]: the other parts of a Telegram backup; [`paths`] says where each lies.
-//! - [`peer`]: typed ids of users, groups and channels.
+//! - [`peer`]: typed ids of users, groups and channels. [`json`]: looking into JSON text without losing any of it.
 
 pub mod account;
 pub mod chat;
 pub mod coverage;
 pub mod entry;
 pub mod fold;
+pub mod json;
 pub mod media;
 pub mod paths;
 pub mod peer;
