@@ -4,6 +4,7 @@
 //! - [`record`]: the lines of a chat's log: messages, edits, deletions, events. [`fold`] says what they add up to.
 //! - [`chat`], [`account`], [`coverage`], [`media`]: the other parts of a Telegram backup; [`paths`] says where each lies.
 //! - [`peer`]: typed ids of users, groups and channels. [`json`]: looking into JSON text without losing any of it.
+//! - [`time`]: local times as exports write them.
 
 pub mod account;
 pub mod chat;
@@ -15,3 +16,4 @@ pub mod media;
 pub mod paths;
 pub mod peer;
 pub mod record;
+pub mod time;

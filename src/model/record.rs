@@ -274,6 +274,46 @@ pub struct Extra {
 }
 
 impl Extra {
+    /// The keys, and those that rendering adds for deletions and histories: what a reader of our own exports takes out again.
+    pub const KEYS: [&str; 36] = [
+        "topic_id",
+        "grouped_id",
+        "views",
+        "forwards",
+        "replies_count",
+        "outgoing",
+        "pinned",
+        "silent",
+        "edit_hide",
+        "from_scheduled",
+        "no_forwards",
+        "invert_media",
+        "media_unread",
+        "reply_quote",
+        "reply_to_story_id",
+        "forwarded_date_unixtime",
+        "forwarded_message_id",
+        "forwarded_author",
+        "saved_from_id",
+        "saved_from_message_id",
+        "saved_peer_id",
+        "ttl_period_seconds",
+        "via_business_bot_id",
+        "effect_id",
+        "sender_boosts",
+        "paid_message_stars",
+        "dice",
+        "all_entities",
+        "web_page",
+        "story",
+        "reply_keyboard",
+        "own_reactions",
+        "constructor",
+        "assumed_zone",
+        "deleted_unixtime",
+        "history",
+    ];
+
     /// The JSON object, or `None` when there is nothing in it.
     ///
     /// # Errors
@@ -658,6 +698,14 @@ mod tests {
             assert!(matches!(Record::from_line(line.as_bytes()), Err(RecordError::Missing(key)) if key == lacks), "{line}");
         }
         assert!(matches!(Record::from_line(b"{\"v\":1"), Err(RecordError::Form(_))));
+    }
+
+    #[test]
+    fn every_key_of_extra_is_known_to_readers() {
+        let source = include_str!("record.rs");
+        let body = source.split("pub struct Extra {").nth(1).unwrap().split("\n}\n").next().unwrap();
+        let fields: Vec<&str> = body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next()).collect();
+        assert_eq!(fields, Extra::KEYS[..Extra::KEYS.len() - 2]);
     }
 
     #[test]

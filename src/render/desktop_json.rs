@@ -9,11 +9,12 @@
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
+use serde_json::value::RawValue;
 
 use super::json_text::{self, Hand};
 use super::media_names::MediaNamer;
 use crate::model::account::{AccountSection, Section};
-use crate::model::chat::ChatType;
+use crate::model::chat::{ChatInfo, ChatType};
 use crate::model::json;
 use crate::model::record::MessageRecord;
 
@@ -63,12 +64,25 @@ pub struct ChatHead<'a> {
     pub name: Option<&'a str>,
     /// Its type as the exports spell it; `None` where it is not known.
     pub kind: Option<&'a str>,
-    /// Its bare id.
-    pub id: i64,
+    /// Its bare id; `None` where it is not known.
+    pub id: Option<i64>,
     /// Whether the account has left it.
     pub left: bool,
     /// A JSON object whose members follow at the chat's end.
     pub unknown_keys: Option<&'a str>,
+}
+
+impl<'a> ChatHead<'a> {
+    /// What a stored description says.
+    pub fn of(chat: &'a ChatInfo) -> Self {
+        Self {
+            name: chat.name.as_deref(),
+            kind: chat.kind.map(ChatType::key),
+            id: (!chat.peer.is_made_up()).then_some(chat.peer.id),
+            left: chat.left,
+            unknown_keys: chat.unknown_keys.as_deref().map(RawValue::get),
+        }
+    }
 }
 
 /// A message on its way into an export.
@@ -221,8 +235,10 @@ impl<W: Write> DesktopJson<W> {
         }
         self.key("type", level);
         self.text_or_null(chat.kind);
-        self.key("id", level);
-        self.buffer.extend_from_slice(chat.id.to_string().as_bytes());
+        if let Some(id) = chat.id {
+            self.key("id", level);
+            self.buffer.extend_from_slice(id.to_string().as_bytes());
+        }
         self.key("messages", level);
         self.buffer.push(b'[');
         self.first = true;

@@ -7,8 +7,8 @@ use std::io::Write;
 
 use jiff::tz::TimeZone;
 
-use super::time;
 use crate::model::json::{self, Shape};
+use crate::model::time;
 
 /// Deeper values than this are written on one line as they are, so that hostile nesting cannot exhaust the stack.
 const MAX_DEPTH: usize = 100;

@@ -8,12 +8,12 @@ use std::collections::{HashMap, HashSet};
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use super::time;
 use crate::model::account::AccountSection;
 use crate::model::entry::EntryPath;
 use crate::model::json;
 use crate::model::media::{Media, MediaRole, MediaStatus};
 use crate::model::record::MessageRecord;
+use crate::model::time;
 
 /// The longest name of a file, in bytes: most file systems take 255, and a counter and `_thumb.jpg` must still fit.
 const MAX_NAME_BYTES: usize = 200;
@@ -90,8 +90,10 @@ impl MediaNamer {
             let date = json::get(element, "date_unixtime").and_then(json::digits);
             let stamp = stamp(date.and_then(|unix| time::local(&self.zone, unix)));
             let n = index + 1;
-            let wish = match media.role {
-                MediaRole::Story => format!("stories/story_{n}{stamp}{}", extension(media, "jpg")),
+            let exported = media.exported_as.as_deref().and_then(|path| path.split_once('/'));
+            let wish = match (media.role, exported) {
+                (_, Some((folder @ ("profile_pictures" | "stories"), name))) => format!("{folder}/{}", sanitise(name)),
+                (MediaRole::Story, _) => format!("stories/story_{n}{stamp}{}", extension(media, "jpg")),
                 _ => format!("profile_pictures/photo_{n}{stamp}.jpg"),
             };
             self.place(media, wish, placed);

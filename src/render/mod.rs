@@ -2,9 +2,7 @@
 //!
 //! - [`desktop_json`] writes Telegram Desktop's `result.json`; [`json_text`] is its hand.
 //! - [`media_names`] gives media files their folders and names; JSON and HTML share one [`media_names::MediaNamer`].
-//! - [`time`] writes local times.
 
 pub mod desktop_json;
 pub mod json_text;
 pub mod media_names;
-pub mod time;

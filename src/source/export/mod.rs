@@ -1,0 +1,12 @@
+//! Reads Telegram Desktop's exports, of every age, into records.
+//!
+//! - [`scan`] cuts a `result.json` into pieces that are the file, one after the other.
+//! - [`repair`] makes valid JSON of a piece, for real files are not always.
+//! - [`convert`] makes a record of a message, [`age`] tells which version of Telegram Desktop wrote it.
+//! - [`read`] does all that for a whole file.
+
+pub mod age;
+pub mod convert;
+pub mod read;
+pub mod repair;
+pub mod scan;

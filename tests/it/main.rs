@@ -1,0 +1,3 @@
+//! Tests of the whole library, linked once.
+
+mod desktop_export;
