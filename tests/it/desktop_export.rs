@@ -9,12 +9,15 @@ use jiff::tz::TimeZone;
 use tgvault::model::account::AccountSection;
 use tgvault::model::chat::ChatInfo;
 use tgvault::model::entry::EntryPath;
+use tgvault::model::json;
 use tgvault::model::media::{MediaKind, MediaStatus, SkipReason, media_path};
 use tgvault::model::peer::Peer;
 use tgvault::model::record::{MessageRecord, Raw, Record};
 use tgvault::render::desktop_json::{About, ChatHead, DesktopJson, Options, Shown};
 use tgvault::render::media_names::{MediaNamer, chat_folder};
+use tgvault::source::export::content::content;
 use tgvault::source::export::convert::Files;
+use tgvault::source::export::layout::{LayoutWriter, rebuild};
 use tgvault::source::export::read::{Circumstances, Receiver, Summary, read_json};
 
 /// Names every file that an export could have after its path, so that equal paths are equal files.
@@ -258,4 +261,165 @@ fn a_value_that_is_no_message_is_kept_and_told() {
     assert_eq!(summary.messages, 1);
     assert_eq!(collected.problems.len(), 3);
     assert_eq!(collected.chats[0].0.unknown_keys.as_ref().unwrap().get(), r#"{"later":[1]}"#);
+}
+
+/// Lays an import's file down as spans and puts it together again.
+struct Spans {
+    layout: LayoutWriter<Vec<u8>>,
+    raw: HashMap<(Peer, i64), Vec<u8>>,
+}
+
+impl Receiver for Spans {
+    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.layout.bytes(bytes)
+    }
+
+    fn message(&mut self, record: MessageRecord) -> io::Result<()> {
+        let Some(Raw::Json { bytes, .. }) = record.raw else { panic!("a message without its bytes") };
+        self.layout.message(record.peer, &record.run, record.id, &bytes)?;
+        self.raw.entry((record.peer, record.id)).or_insert(bytes);
+        Ok(())
+    }
+
+    fn chat(&mut self, _: ChatInfo) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn section(&mut self, _: AccountSection) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn problem(&mut self, _: u64, _: &str) {}
+}
+
+#[test]
+fn every_golden_file_is_a_concatenation_of_stored_spans() {
+    let mut files: Vec<PathBuf> = fs::read_dir(folder().join("desktop-export")).unwrap().map(|f| f.unwrap().path()).collect();
+    files.push(folder().join("sample-export/result.json"));
+    assert!(files.len() > 10);
+    for path in files {
+        let file = fs::read(&path).unwrap();
+        let circumstances = Circumstances { zone: zone(), observed: 0, run: "r1".parse().unwrap() };
+        let mut spans = Spans { layout: LayoutWriter::new(Vec::new()), raw: HashMap::new() };
+        read_json(&file[..], circumstances, &mut AnyFile, &mut spans).unwrap();
+        let layout = spans.layout.finish().unwrap();
+        let mut rebuilt = Vec::new();
+        rebuild(&layout[..], |peer, _, id| spans.raw.get(&(peer, id)).cloned(), &mut rebuilt).unwrap();
+        assert!(rebuilt == file, "{}", path.display());
+    }
+}
+
+#[test]
+fn a_grown_export_says_the_same_of_old_messages() {
+    let old = String::from_utf8(data("sample-export/result.json")).unwrap();
+    // A contact was renamed and one text changed.
+    let grown = old.replace("Mara Lindqvist", "Mara L.").replace("Leaving 7:40", "Leaving 7:50");
+    let contents = |file: &str| {
+        let (collected, _) = read(file.as_bytes());
+        let records = collected.chats.into_iter().flat_map(|(_, messages)| messages);
+        records
+            .map(|record| {
+                let mut out = Vec::new();
+                content(&record, &mut out);
+                (record.peer, record.id, out)
+            })
+            .collect::<Vec<_>>()
+    };
+    let (old, new) = (contents(&old), contents(&grown));
+    let changed: Vec<i64> = old.iter().zip(&new).filter(|(one, other)| one != other).map(|(one, _)| one.1).collect();
+    // 1002 has the new text; the names in a service message's `members` have no ids beside them.
+    assert_eq!(changed, [1002, -999_999_999]);
+}
+
+mod any {
+    use proptest::prelude::*;
+
+    fn string() -> impl Strategy<Value = String> {
+        prop_oneof![".*", "[\\x00-\\x1f\"\\\\\u{2028}\u{2029}é😀x]{0,12}"]
+    }
+
+    fn quoted() -> impl Strategy<Value = String> {
+        string().prop_map(|text| serde_json::to_string(&text).unwrap())
+    }
+
+    fn value() -> impl Strategy<Value = String> {
+        let leaf = prop_oneof![
+            quoted(),
+            any::<i64>().prop_map(|number| number.to_string()),
+            (any::<i32>(), 0u32..999_999).prop_map(|(whole, part)| format!("{whole}.{part:06}")),
+            Just("null".to_owned()),
+            Just("true".to_owned()),
+        ];
+        leaf.prop_recursive(3, 12, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(|all| format!("[{}]", all.join(","))),
+                prop::collection::vec(("[a-z_]{1,8}", inner), 0..4).prop_map(|all| {
+                    let members: Vec<String> = all.into_iter().map(|(key, value)| format!("\"x{key}\":{value}")).collect();
+                    format!("{{{}}}", members.join(","))
+                }),
+            ]
+        })
+    }
+
+    /// A message object with known and unknown keys, on one line.
+    pub fn message() -> impl Strategy<Value = (i64, String)> {
+        let known = prop_oneof![
+            quoted().prop_map(|from| format!("\"from\":{from},\"from_id\":\"user7\"")),
+            quoted().prop_map(|name| format!("\"forwarded_from\":{name}")),
+            (1..i64::MAX).prop_map(|id| format!("\"reply_to_message_id\":{id}")),
+            Just("\"photo\":\"(File unavailable, please try again later)\"".to_owned()),
+            ("[a-z]{1,8}", value()).prop_map(|(key, value)| format!("\"x{key}\":{value}")),
+        ];
+        (any::<i64>(), 0i64..4_000_000_000, prop::collection::vec(known, 0..5), quoted()).prop_map(|(id, date, known, text)| {
+            let mut keys =
+                vec![format!("\"id\":{id}"), "\"type\":\"message\"".to_owned(), format!("\"date\":\"x\",\"date_unixtime\":\"{date}\"")];
+            keys.extend(known);
+            keys.push(format!("\"text\":{text},\"text_entities\":[{{\"type\":\"plain\",\"text\":{text}}}]"));
+            (id, format!("{{{}}}", keys.join(",")))
+        })
+    }
+}
+
+/// Keys in order with their values, local times apart.
+fn facts(message: &str) -> Vec<(String, serde_json::Value)> {
+    json::members(message)
+        .filter(|(key, _)| *key != "date")
+        .map(|(key, value)| (key.to_owned(), serde_json::from_str(value).unwrap()))
+        .collect()
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(200))]
+    #[test]
+    fn any_records_are_rendered_and_read_as_the_same_records(messages in proptest::collection::vec(any::message(), 1..6)) {
+        let records = messages.iter().map(|(id, message)| MessageRecord {
+            peer: Peer::channel(9),
+            id: *id,
+            observed: 0,
+            run: "r".parse().unwrap(),
+            date: json::get(message, "date_unixtime").and_then(json::digits),
+            edited: None,
+            message: serde_json::value::RawValue::from_string(message.clone()).unwrap(),
+            extra: Some(serde_json::value::RawValue::from_string(r#"{"topic_id":4,"views":7}"#.into()).unwrap()),
+            media: Vec::new(),
+            raw: None,
+        });
+        let head = ChatHead { name: None, kind: Some("private_channel"), id: Some(9), left: false, unknown_keys: None };
+        let names = MediaNamer::new(zone());
+        let mut out = DesktopJson::single_chat(Vec::new(), head, Options::new(zone()));
+        let records: Vec<_> = records.collect();
+        for record in &records {
+            out.message(Shown::plain(record), &names).unwrap();
+        }
+        let (read, summary) = read(&out.finish().unwrap());
+        proptest::prop_assert!(summary.whole && read.problems.is_empty(), "{:?}", read.problems);
+        let (chat, theirs) = &read.chats[0];
+        proptest::prop_assert_eq!(chat.peer, Peer::channel(9));
+        proptest::prop_assert_eq!(theirs.len(), records.len());
+        for (one, other) in records.iter().zip(theirs) {
+            proptest::prop_assert_eq!((one.id, one.date), (other.id, other.date));
+            proptest::prop_assert_eq!(facts(one.message.get()), facts(other.message.get()));
+            proptest::prop_assert_eq!(one.extra.as_ref().unwrap().get(), other.extra.as_ref().unwrap().get());
+        }
+    }
 }
