@@ -13,6 +13,7 @@ use tgvault::model::entry::EntryPath;
 use tgvault::model::peer::Peer;
 use tgvault::model::record::{MessageRecord, Record};
 use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options, Shown};
+use tgvault::render::html::{ChatPages, Pages};
 use tgvault::render::media_names::MediaNamer;
 use tgvault::source::export::convert::Files;
 use tgvault::source::export::read::{Circumstances, Receiver, read_json};
@@ -80,6 +81,15 @@ fn json(messages: &[MessageRecord], out: impl Write) {
     json.finish().unwrap();
 }
 
+struct NoPages;
+
+impl Pages for NoPages {
+    fn page(&mut self, _: &str, bytes: Vec<u8>) -> io::Result<()> {
+        black_box(bytes);
+        Ok(())
+    }
+}
+
 struct NoFiles;
 
 impl Files for NoFiles {
@@ -138,6 +148,17 @@ fn desktop_export(c: &mut Criterion) {
                 }
             }
             json.finish().unwrap();
+        });
+    });
+    group.bench_function(BenchmarkId::new("html", MESSAGES), |b| {
+        b.iter(|| {
+            let names = MediaNamer::new(zone());
+            let mut sink = NoPages;
+            let mut pages = ChatPages::new("Bench", "chats/chat_1/", zone(), &mut sink);
+            for record in &messages {
+                pages.message(Shown::plain(record), &names).unwrap();
+            }
+            pages.finish().unwrap();
         });
     });
     group.finish();

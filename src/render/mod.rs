@@ -1,8 +1,10 @@
 //! From stored records to what people and programs read: pure functions that know the model only.
 //!
 //! - [`desktop_json`] writes Telegram Desktop's `result.json`; [`json_text`] is its hand.
+//! - [`html`] writes pages.
 //! - [`media_names`] gives media files their folders and names; JSON and HTML share one [`media_names::MediaNamer`].
 
 pub mod desktop_json;
+pub mod html;
 pub mod json_text;
 pub mod media_names;

@@ -29,12 +29,13 @@ impl Files for AnyFile {
     }
 }
 
+/// All that an export holds.
 #[derive(Default)]
-struct Collected {
+pub struct Collected {
     file: Vec<u8>,
-    chats: Vec<(ChatInfo, Vec<MessageRecord>)>,
-    sections: Vec<AccountSection>,
-    problems: Vec<String>,
+    pub chats: Vec<(ChatInfo, Vec<MessageRecord>)>,
+    pub sections: Vec<AccountSection>,
+    pub problems: Vec<String>,
 }
 
 impl Receiver for Collected {
@@ -74,11 +75,11 @@ impl Receiver for Collected {
     }
 }
 
-fn zone() -> TimeZone {
+pub fn zone() -> TimeZone {
     TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap()
 }
 
-fn read(file: &[u8]) -> (Collected, Summary) {
+pub fn read(file: &[u8]) -> (Collected, Summary) {
     let circumstances = Circumstances { zone: zone(), observed: 1_760_000_000, run: "r1".parse().unwrap() };
     let mut collected = Collected::default();
     let summary = read_json(file, circumstances, &mut AnyFile, &mut collected).unwrap();
@@ -119,7 +120,7 @@ fn render(collected: &Collected, about: About, single: bool) -> Vec<u8> {
     json.finish().unwrap()
 }
 
-fn data(name: &str) -> Vec<u8> {
+pub fn data(name: &str) -> Vec<u8> {
     fs::read(folder().join(name)).unwrap()
 }
 

@@ -1,3 +1,4 @@
 //! Tests of the whole library, linked once.
 
 mod desktop_export;
+mod desktop_html;
