@@ -271,11 +271,14 @@ pub struct Extra {
     /// A `date` that an import holds without zone was read in the zone that this names (an assumption, not a fact).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assumed_zone: Option<String>,
+    /// The record's date is that of the message before it: service messages of HTML exports tell the day only.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub approximate_date: bool,
 }
 
 impl Extra {
     /// The keys, and those that rendering adds for deletions and histories: what a reader of our own exports takes out again.
-    pub const KEYS: [&str; 36] = [
+    pub const KEYS: [&str; 37] = [
         "topic_id",
         "grouped_id",
         "views",
@@ -310,6 +313,7 @@ impl Extra {
         "own_reactions",
         "constructor",
         "assumed_zone",
+        "approximate_date",
         "deleted_unixtime",
         "history",
     ];

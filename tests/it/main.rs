@@ -2,3 +2,4 @@
 
 mod desktop_export;
 mod desktop_html;
+mod desktop_html_import;

@@ -211,7 +211,7 @@ mod tests {
         let peer = Peer::user(1);
         let mut file = Vec::new();
         let mut records = HashMap::new();
-        let mut bytes = |layout: &mut LayoutWriter<Vec<u8>>, file: &mut Vec<u8>, bytes: &[u8]| {
+        let bytes = |layout: &mut LayoutWriter<Vec<u8>>, file: &mut Vec<u8>, bytes: &[u8]| {
             file.extend_from_slice(bytes);
             layout.bytes(bytes).unwrap();
         };

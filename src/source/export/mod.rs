@@ -4,11 +4,13 @@
 //! - [`repair`] makes valid JSON of a piece, for real files are not always.
 //! - [`convert`] makes a record of a message, [`age`] tells which version of Telegram Desktop wrote it.
 //! - [`read`] does all that for a whole file.
+//! - [`html`] reads the pages of HTML exports.
 //! - [`content`] says when a message is the same in two exports, [`layout`] how the original file is put together again.
 
 pub mod age;
 pub mod content;
 pub mod convert;
+pub mod html;
 pub mod layout;
 pub mod read;
 pub mod repair;

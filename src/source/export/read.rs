@@ -28,7 +28,7 @@ pub trait Receiver {
     /// Any error ends the reading.
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()>;
 
-    /// A message; its [`MessageRecord::raw`] is [`Raw::Json`] with the bytes as they stand in the file.
+    /// A message; its [`MessageRecord::raw`] is [`Raw::Json`] (or [`Raw::Html`]) with the bytes as they stand in the file.
     ///
     /// # Errors
     /// Any error ends the reading.
