@@ -15,6 +15,7 @@ use tgvault::model::record::{MessageRecord, Record};
 use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options, Shown};
 use tgvault::render::html::{ChatPages, Pages};
 use tgvault::render::media_names::MediaNamer;
+use tgvault::render::search::Query;
 use tgvault::source::export::convert::Files;
 use tgvault::source::export::read::{Circumstances, Receiver, read_json};
 
@@ -161,6 +162,14 @@ fn desktop_export(c: &mut Criterion) {
             pages.finish().unwrap();
         });
     });
+    group.finish();
+
+    let mut group = c.benchmark_group("search");
+    group.throughput(Throughput::Elements(MESSAGES.unsigned_abs()));
+    for (name, words) in [("rare", "zebra"), ("frequent", "fox"), ("Cyrillic", "СЛОВО")] {
+        let query = Query::new(words).unwrap();
+        group.bench_function(BenchmarkId::new(name, MESSAGES), |b| b.iter(|| black_box(query.find(&lines).count())));
+    }
     group.finish();
 
     let mut file = Vec::new();
