@@ -363,3 +363,78 @@ fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>) {
     }
     more.push(b'}');
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::peer::{MIGRATED_ID_OFFSET, Peer};
+
+    fn record(id: i64, message: &str, extra: Option<&str>) -> MessageRecord {
+        MessageRecord {
+            peer: Peer::chat(4),
+            id,
+            observed: 77,
+            run: "r".parse().unwrap(),
+            date: None,
+            edited: None,
+            message: RawValue::from_string(message.into()).unwrap(),
+            extra: extra.map(|extra| RawValue::from_string(extra.into()).unwrap()),
+            media: vec![],
+            raw: None,
+        }
+    }
+
+    fn head(left: bool) -> ChatHead<'static> {
+        ChatHead { name: None, kind: Some("private_group"), id: Some(4), left, unknown_keys: Some(r#"{"later":[1]}"#) }
+    }
+
+    fn written(shown: Shown<'_>, extra_keys: bool) -> serde_json::Value {
+        let options = Options { extra_keys, ..Options::new(TimeZone::UTC) };
+        let mut json = DesktopJson::single_chat(Vec::new(), head(false), options);
+        json.message(shown, &MediaNamer::new(TimeZone::UTC)).unwrap();
+        serde_json::from_slice(&json.finish().unwrap()).unwrap()
+    }
+
+    #[test]
+    fn ids_of_a_migrated_group_are_shifted_where_they_are_its_own() {
+        let message = r#"{"id":10,"reply_to_message_id":9,"action":"pin_message","message_id":8,"text":"10"}"#;
+        let one = record(10, message, None);
+        let shown = Shown { id_shift: MIGRATED_ID_OFFSET, ..Shown::plain(&one) };
+        let value = written(shown, true);
+        let message = &value["messages"][0];
+        assert_eq!((&message["id"], &message["reply_to_message_id"]), (&(-999_999_990).into(), &(-999_999_991).into()));
+        assert_eq!((&message["message_id"], &message["text"]), (&(-999_999_992).into(), &"10".into()));
+        assert_eq!(value["later"], serde_json::json!([1]));
+        let other = record(10, r#"{"id":10,"reply_to_message_id":9,"reply_to_peer_id":"channel1"}"#, None);
+        let value = written(Shown { id_shift: MIGRATED_ID_OFFSET, ..Shown::plain(&other) }, true);
+        assert_eq!(value["messages"][0]["reply_to_message_id"], 9);
+    }
+
+    #[test]
+    fn extra_facts_follow_at_the_end_or_not_at_all() {
+        let now = record(5, r#"{"id":5,"text":"b"}"#, Some(r#"{"topic_id":3,"id":99}"#));
+        let earlier = [record(5, r#"{"id":5,"text":"a"}"#, None), record(5, "{}", None)];
+        let shown = Shown { record: &now, id_shift: 0, deleted: Some(88), earlier: &earlier };
+        assert_eq!(
+            written(shown, true)["messages"][0],
+            serde_json::json!({"id": 5, "text": "b", "topic_id": 3, "deleted_unixtime": "88",
+                "history": [{"id": 5, "text": "a", "observed_unixtime": "77"}, {"observed_unixtime": "77"}]})
+        );
+        assert_eq!(written(shown, false)["messages"][0], serde_json::json!({"id": 5, "text": "b"}));
+    }
+
+    #[test]
+    fn calls_out_of_order_are_refused() {
+        let names = MediaNamer::new(TimeZone::UTC);
+        let one = record(5, "{}", None);
+        let mut json = DesktopJson::account(Vec::new(), Options::new(TimeZone::UTC));
+        assert!(json.message(Shown::plain(&one), &names).is_err());
+        json.begin_chat(head(true)).unwrap();
+        json.message(Shown::plain(&one), &names).unwrap();
+        assert!(json.begin_chat(head(false)).is_err());
+        json.begin_chat(head(true)).unwrap();
+        let value: serde_json::Value = serde_json::from_slice(&json.finish().unwrap()).unwrap();
+        assert_eq!(value["left_chats"]["list"].as_array().unwrap().len(), 2);
+        assert_eq!(value["chats"], serde_json::Value::Null);
+    }
+}

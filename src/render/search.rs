@@ -7,10 +7,12 @@
 use memchr::memmem::Finder;
 use regex::bytes::{Regex as ByteRegex, RegexBuilder as ByteRegexBuilder};
 use regex::{Regex, RegexBuilder};
+use serde::Deserialize;
+use serde_json::value::RawValue;
 
 use crate::model::json::{self, Shape};
 use crate::model::media::MediaRole;
-use crate::model::record::{Head, MessageRecord, Record, RecordError, RecordType};
+use crate::model::record::{MessageRecord, Record, RecordError, RecordType, VERSION};
 
 /// Keys whose values are not what people wrote.
 const NOT_TEXT: [&str; 26] = [
@@ -134,21 +136,23 @@ impl Query {
 
     /// Whether a message is found.
     pub fn matches(&self, record: &MessageRecord) -> bool {
-        let sent = |record: &MessageRecord| record.date.unwrap_or(i64::MIN);
-        if self.from.is_some_and(|from| sent(record) < from) || self.till.is_some_and(|till| sent(record) >= till) {
+        let attached = record.media.iter().any(|media| media.role == MediaRole::Attachment);
+        self.accepts(record.date, record.message.get(), record.extra.as_deref().map(RawValue::get), attached)
+    }
+
+    fn accepts(&self, date: Option<i64>, message: &str, extra: Option<&str>, attached: bool) -> bool {
+        let sent = date.unwrap_or(i64::MIN);
+        if self.from.is_some_and(|from| sent < from) || self.till.is_some_and(|till| sent >= till) {
             return false;
         }
-        let message = record.message.get();
-        let has_media = |filter: MediaFilter| {
-            filter.accepts(message) || (filter == MediaFilter::Any && record.media.iter().any(|media| media.role == MediaRole::Attachment))
-        };
+        let has_media = |filter: MediaFilter| filter.accepts(message) || (filter == MediaFilter::Any && attached);
         if !self.media.is_none_or(has_media) {
             return false;
         }
         if self.words.is_empty() {
             return true;
         }
-        let text = text_of(record);
+        let text = text_of(message, extra);
         self.words.iter().all(|word| word.is_match(&text))
     }
 
@@ -164,13 +168,22 @@ impl Query {
             if line.trim_ascii().is_empty() || !self.may_match(line) {
                 return None;
             }
-            match Head::from_line(line) {
-                Ok(head) if head.record != RecordType::Message => return None,
-                Ok(_) => {}
-                Err(error) => return Some(Err(error)),
+            let seen: Seen<'_> = match serde_json::from_slice(line) {
+                Ok(seen) => seen,
+                Err(error) => return Some(Err(RecordError::Form(error))),
+            };
+            let message = match (seen.v, seen.record, seen.message) {
+                (v, ..) if v > VERSION => return Some(Err(RecordError::Version(v))),
+                (_, RecordType::Message, Some(message)) => message.get(),
+                (_, RecordType::Message, None) => return Some(Err(RecordError::Missing("message"))),
+                (_, RecordType::Deletion | RecordType::Event, _) => return None,
+            };
+            let attached = seen.media.is_some_and(|media| media.get().contains("\"attachment\""));
+            if !self.accepts(seen.date, message, seen.extra.map(RawValue::get), attached) {
+                return None;
             }
             match Record::from_line(line) {
-                Ok(Record::Message(record)) => self.matches(&record).then_some(Ok((start, record))),
+                Ok(Record::Message(record)) => Some(Ok((start, record))),
                 Ok(_) => None,
                 Err(error) => Some(Err(error)),
             }
@@ -178,13 +191,29 @@ impl Query {
     }
 }
 
+/// What of a line tells whether it is found, without copies.
+#[derive(Deserialize)]
+struct Seen<'a> {
+    v: u32,
+    record: RecordType,
+    #[serde(default)]
+    date: Option<i64>,
+    #[serde(default, borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    extra: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    media: Option<&'a RawValue>,
+}
+
 /// Everything that people wrote in a message: its text, names of files, songs and places, questions and answers, senders.
-pub fn text_of(record: &MessageRecord) -> String {
+/// `message` and `extra` are those of a record.
+pub fn text_of(message: &str, extra: Option<&str>) -> String {
     let mut out = String::new();
-    collect(&mut out, record.message.get(), MAX_DEPTH);
-    if let Some(extra) = &record.extra {
+    collect(&mut out, message, MAX_DEPTH);
+    if let Some(extra) = extra {
         for key in ["web_page", "reply_quote"] {
-            if let Some(value) = json::get(extra.get(), key) {
+            if let Some(value) = json::get(extra, key) {
                 collect(&mut out, value, MAX_DEPTH);
             }
         }
