@@ -65,6 +65,7 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
     let mut out = Vec::with_capacity(text.len());
     let mut extra = vec![b'{'];
     let mut found = Found { files, media: Vec::new() };
+    let has_emoji = memchr::memmem::find(text.as_bytes(), b"\"document_id\"").is_some();
     out.push(b'{');
     for (key, value) in &members {
         age = age.max(Age::of_key(key, value));
@@ -82,7 +83,8 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
                 }
                 None => compact(&mut out, value),
             },
-            _ => found.nested(&mut out, value),
+            _ if has_emoji => found.search(&mut out, value, MAX_DEPTH),
+            _ => compact(&mut out, value),
         }
     }
     out.push(b'}');
@@ -235,13 +237,6 @@ impl Found<'_> {
     }
 
     /// A value that may hold custom emoji.
-    fn nested(&mut self, out: &mut Vec<u8>, value: &str) {
-        if memchr::memmem::find(value.as_bytes(), b"\"document_id\"").is_none() {
-            return compact(out, value);
-        }
-        self.search(out, value, MAX_DEPTH);
-    }
-
     fn search(&mut self, out: &mut Vec<u8>, value: &str, depth: usize) {
         let Some(depth) = depth.checked_sub(1) else { return compact(out, value) };
         match json::shape(value) {

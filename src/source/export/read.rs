@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::age::Age;
 use super::convert::{self, Files};
-use super::repair::repair;
+use super::repair::{repair, valid_text};
 use super::scan::{Piece, Scanner, What};
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType};
@@ -227,7 +227,11 @@ impl Reader<'_> {
     fn message(&mut self, offset: u64, bytes: &[u8]) -> io::Result<bool> {
         let peer = self.announce()?;
         let zone = &self.circumstances.zone;
-        let converted = repair(bytes).and_then(|text| convert::message(&text, zone, self.files));
+        // What `convert` returns has been checked to be JSON: a piece that needs no repair is not checked twice.
+        let converted = match valid_text(bytes).and_then(|text| convert::message(text, zone, self.files)) {
+            Some(converted) => Some(converted),
+            None => repair(bytes).and_then(|text| convert::message(&text, zone, self.files)),
+        };
         let Some(converted) = converted else {
             self.receiver.problem(offset, "this is not a message with an id; it is kept as it is, but shown nowhere");
             return Ok(false);

@@ -8,10 +8,7 @@ use std::borrow::Cow;
 
 /// The piece as valid JSON; `None` if it cannot be understood.
 pub fn repair(piece: &[u8]) -> Option<Cow<'_, str>> {
-    if memchr::memmem::find(piece, b"\\x").is_none()
-        && let Ok(text) = std::str::from_utf8(piece)
-        && is_json(text)
-    {
+    if let Some(text) = valid_text(piece).filter(|text| is_json(text)) {
         return Some(Cow::Borrowed(text));
     }
     let text = strings_repaired(piece);
@@ -20,6 +17,11 @@ pub fn repair(piece: &[u8]) -> Option<Cow<'_, str>> {
     }
     let text = document_ids_quoted(&text);
     is_json(&text).then_some(Cow::Owned(text))
+}
+
+/// The piece as text where it has none of the two bugs; whether it is JSON is not looked at.
+pub fn valid_text(piece: &[u8]) -> Option<&str> {
+    if memchr::memmem::find(piece, b"\\x").is_some() { None } else { std::str::from_utf8(piece).ok() }
 }
 
 fn is_json(text: &str) -> bool {
