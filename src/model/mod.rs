@@ -5,11 +5,14 @@
 //! - [`chat`], [`account`], [`coverage`], [`media`]: the other parts of a Telegram backup; [`paths`] says where each lies.
 //! - [`peer`]: typed ids of users, groups and channels. [`json`]: looking into JSON text without losing any of it.
 //! - [`time`]: local times as exports write them.
+//! - [`digest`]: digests and random names; [`filter`]: which entries are wanted.
 
 pub mod account;
 pub mod chat;
 pub mod coverage;
+pub mod digest;
 pub mod entry;
+pub mod filter;
 pub mod fold;
 pub mod json;
 pub mod media;

@@ -5,6 +5,7 @@
 //! own runtime behind [`Source::list`] and [`Content::open`].
 
 pub mod export;
+pub mod folder;
 
 use std::io::{self, Read};
 use std::sync::Arc;
@@ -79,6 +80,10 @@ pub trait Sink {
 
     /// Takes note of an entry that could not be listed; whatever the parent snapshot holds at and below its path is kept.
     fn problem(&mut self, problem: Problem);
+
+    /// Takes note of something that backups leave out by their nature (a socket, a named pipe, a device, oversized
+    /// attributes); no failure.
+    fn skipped(&mut self, _path: &EntryPath, _why: &str) {}
 }
 
 /// The receiver takes no more items.

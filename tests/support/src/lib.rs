@@ -1,1 +1,11 @@
-//! Servers and helpers for the tests.
+//! Servers and helpers for the tests: everything on loopback, on ports that the system chooses.
+//!
+//! - [`stores`]: servers for S3, Azure and Google, real ones where there are any.
+//! - [`gate`]: an HTTP server that stands before another one, or alone, and misbehaves as a test tells it.
+//! - [`sandbox`]: the built program in an empty home, with a clean environment.
+
+pub mod gate;
+pub mod sandbox;
+pub mod stores;
+
+mod background;
