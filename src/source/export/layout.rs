@@ -91,6 +91,14 @@ pub struct LayoutWriter<W: Write> {
     highest: HashMap<Peer, i64>,
 }
 
+impl LayoutWriter<Vec<u8>> {
+    /// Takes the finished lines out when they are longer than `bytes`; else nothing. What is taken and what follows belong one
+    /// after the other.
+    pub fn take_if_longer(&mut self, bytes: usize) -> Vec<u8> {
+        if self.out.len() > bytes { std::mem::take(&mut self.out) } else { Vec::new() }
+    }
+}
+
 impl<W: Write> LayoutWriter<W> {
     /// A layout that goes to `out`.
     pub fn new(out: W) -> Self {

@@ -6,11 +6,14 @@
 //! - [`read`] does all that for a whole file.
 //! - [`html`] reads the pages of HTML exports.
 //! - [`content`] says when a message is the same in two exports, [`layout`] how the original file is put together again.
+//! - [`import`] takes a whole folder in, as a source; [`known`] remembers what earlier imports stored.
 
 pub mod age;
 pub mod content;
 pub mod convert;
 pub mod html;
+pub mod import;
+pub mod known;
 pub mod layout;
 pub mod read;
 pub mod repair;
