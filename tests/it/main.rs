@@ -3,5 +3,6 @@
 mod desktop_export;
 mod desktop_html;
 mod desktop_html_import;
+mod desktop_import;
 mod round_trip;
 mod support;
