@@ -249,7 +249,7 @@ pub(super) fn conclude(summary: &BackupSummary, dry_run: bool, context: &Context
             timings: context.timings.then(|| summary.timings.into()),
         })?;
     } else {
-        let short = snapshot.as_deref().map(short_id);
+        let short = snapshot.as_deref().map(super::short_id);
         let what = match short {
             Some(id) => format!("saved snapshot {id}"),
             None => "would save".to_owned(),
@@ -282,11 +282,6 @@ pub(super) fn conclude(summary: &BackupSummary, dry_run: bool, context: &Context
     }
     output.warn(&format!("{} could not be read and kept what the snapshot before had of it", units::counted(counts.problems, "entry")));
     Ok(Exit::Incomplete)
-}
-
-/// The digits of an id that are shown, and that select it.
-pub(super) fn short_id(id: &str) -> &str {
-    id.get(..8).unwrap_or(id)
 }
 
 #[cfg(test)]

@@ -1,8 +1,13 @@
 //! `tgvault cat`: one file of a snapshot, to standard output.
 
 use std::ffi::OsString;
+use std::io::BufWriter;
 
-use super::cli::{Select, parse_snapshot};
+use super::cli::{Select, entry_path, parse_snapshot};
+use super::context::{Context, Keys};
+use super::error::CommandError;
+use super::exit::Exit;
+use crate::operations::cat::cat;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -23,4 +28,19 @@ pub struct Args {
     /// Which snapshots are meant.
     #[command(flatten)]
     pub select: Select,
+}
+
+/// Bytes that go to standard output at a time.
+const BUFFER_BYTES: usize = 256 * 1024;
+
+/// Writes the file.
+///
+/// # Errors
+/// When there is no such file, no key fits, or its content is not what was stored.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let path = entry_path(&args.path)?;
+    let session = context.session(Keys::Needed).await?;
+    let stdout = BufWriter::with_capacity(BUFFER_BYTES, std::io::stdout());
+    cat(&session, &args.select.choose(&args.snapshot), path, stdout).await?;
+    Ok(Exit::Done)
 }

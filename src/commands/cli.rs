@@ -3,7 +3,8 @@
 //! Each command's own options stand in its file. Every option that says how things are, as opposed to what one run does, has an
 //! environment variable: `TGVAULT_` and its long name.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 
 use clap::builder::styling::{AnsiColor, Styles};
@@ -12,6 +13,7 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, 
 
 use super::exit::MEANINGS;
 use super::{backup, cat, completions, config, demo, diff, find, init, ls, man, restore, snapshots, stats, units, verify};
+use crate::model::entry::{EntryPath, PathError};
 use crate::operations::choice::{Selection, SnapshotChoice};
 
 const STYLES: Styles = Styles::styled()
@@ -117,22 +119,22 @@ pub enum Command {
     Init(init::Args),
     /// Back up a folder
     Backup(backup::Args),
-    //TMP /// Restore a snapshot, or a part of it, into a folder
-    //TMP Restore(restore::Args),
-    //TMP /// Write one file of a snapshot to standard output
-    //TMP Cat(cat::Args),
-    //TMP /// Check that everything stored is there and unchanged
-    //TMP Verify(verify::Args),
-    //TMP /// List the snapshots
-    //TMP Snapshots(snapshots::Args),
-    //TMP /// List what a snapshot holds
-    //TMP Ls(ls::Args),
-    //TMP /// Find files in snapshots by name
-    //TMP Find(find::Args),
-    //TMP /// Say what differs between two snapshots
-    //TMP Diff(diff::Args),
-    //TMP /// Count what is stored
-    //TMP Stats(stats::Args),
+    /// Restore a snapshot, or a part of it, into a folder
+    Restore(restore::Args),
+    /// Write one file of a snapshot to standard output
+    Cat(cat::Args),
+    /// Check that everything stored is there and unchanged
+    Verify(verify::Args),
+    /// List the snapshots
+    Snapshots(snapshots::Args),
+    /// List what a snapshot holds
+    Ls(ls::Args),
+    /// Find files in snapshots by name
+    Find(find::Args),
+    /// Say what differs between two snapshots
+    Diff(diff::Args),
+    /// Count what is stored
+    Stats(stats::Args),
     /// Show the settings that hold, and where each comes from
     #[command(subcommand)]
     Config(config::Action),
@@ -164,28 +166,56 @@ impl Select {
         Selection { host: self.host.clone(), tags: self.tags.clone(), source: self.source.clone() }
     }
 
+    /// Whether anything is selected at all.
+    pub fn narrows(&self) -> bool {
+        self.host.is_some() || !self.tags.is_empty() || self.source.is_some()
+    }
+
     /// One snapshot of the selection.
     pub fn choose(&self, wanted: &str) -> SnapshotChoice {
         SnapshotChoice { wanted: wanted.to_owned(), among: self.selection() }
     }
 }
 
-/// Reads the name of a snapshot: `latest`, the first digits of its id, or the whole name that `verify` prints.
+/// Reads the name of a snapshot: `latest`, or what [`parse_id`] takes.
 ///
 /// # Errors
 /// When it cannot be one.
 pub fn parse_snapshot(text: &str) -> Result<String, String> {
-    let digits = text.rsplit_once('-').map_or(text, |(_, id)| id);
-    let is_id = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
-    if text == "latest" || is_id {
-        // Ids are written small; the stem's time has capitals.
-        Ok(if text == "latest" || text.contains('-') { text.to_owned() } else { text.to_ascii_lowercase() })
-    } else {
-        Err(format!(
-            "'{}' is not a snapshot; it is `latest`, or the first digits of an id from `tgvault snapshots`",
-            units::printable(text)
-        ))
+    if text == "latest" {
+        return Ok(text.to_owned());
     }
+    parse_id(text).map_err(|_| {
+        format!("'{}' is not a snapshot; it is `latest`, or the first digits of an id from `tgvault snapshots`", units::printable(text))
+    })
+}
+
+/// Reads the first digits of a snapshot's id, or the whole name that `verify` prints.
+///
+/// # Errors
+/// When it cannot be one.
+pub fn parse_id(text: &str) -> Result<String, String> {
+    let digits = text.rsplit_once('-').map_or(text, |(_, id)| id);
+    if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+        return Err(format!("'{}' is not the beginning of a snapshot's id", units::printable(text)));
+    }
+    // Ids are written small; the time before them has capitals.
+    Ok(if text.contains('-') { text.to_owned() } else { text.to_ascii_lowercase() })
+}
+
+/// Reads a path in a snapshot as people type it: slashes at its ends, and `./` before it, say nothing.
+///
+/// # Errors
+/// When nothing is left, or it has a `..`.
+pub fn entry_path(text: &OsStr) -> Result<EntryPath, PathError> {
+    let mut bytes = text.as_bytes();
+    while let Some(rest) = bytes.strip_prefix(b"./").or_else(|| bytes.strip_prefix(b"/")) {
+        bytes = rest;
+    }
+    while let Some(rest) = bytes.strip_suffix(b"/") {
+        bytes = rest;
+    }
+    EntryPath::new(bytes)
 }
 
 /// The table of exit codes, for the long help.
@@ -232,6 +262,21 @@ mod tests {
             assert_eq!(cli.global.repo.as_deref(), Some("/v"));
             assert!(cli.global.json);
         }
+    }
+
+    #[test]
+    fn snapshots_and_paths_are_taken_as_people_type_them() {
+        assert_eq!(parse_snapshot("3F9A").as_deref(), Ok("3f9a"));
+        assert_eq!(parse_snapshot("latest").as_deref(), Ok("latest"));
+        assert_eq!(parse_snapshot("20261122T101112Z-3f").as_deref(), Ok("20261122T101112Z-3f"));
+        for bad in ["", "latest~1", "x", "20261122T101112Z-"] {
+            assert!(parse_snapshot(bad).is_err(), "{bad}");
+        }
+        for same in ["a/b", "/a/b/", "./a/b", ".//a/b"] {
+            assert_eq!(entry_path(same.as_ref()).unwrap().as_bytes(), b"a/b");
+        }
+        assert!(entry_path("/".as_ref()).is_err());
+        assert!(entry_path("a/../b".as_ref()).is_err());
     }
 
     #[test]

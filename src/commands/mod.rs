@@ -57,20 +57,27 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         _ => {}
     }
     let settings = Settings::resolve(&cli.global, matches, &Places::of_process())?;
-    let context = Context { settings, output: output.clone(), heeded, timings: cli.global.timings };
+    // Where a file's content goes to standard output, nothing else may.
+    let output = if matches!(cli.command, Command::Cat(_)) { output.data_only() } else { output.clone() };
+    let context = Context { settings, output, heeded, timings: cli.global.timings };
     match &cli.command {
         Command::Init(args) => init::run(args, &context).await,
         Command::Backup(args) => backup::run(args, &context).await,
-        //TMP Command::Restore(args) => restore::run(args, &context).await,
-        //TMP Command::Cat(args) => cat::run(args, &context).await,
-        //TMP Command::Verify(args) => verify::run(args, &context).await,
-        //TMP Command::Snapshots(args) => snapshots::run(args, &context).await,
-        //TMP Command::Ls(args) => ls::run(args, &context).await,
-        //TMP Command::Find(args) => find::run(args, &context).await,
-        //TMP Command::Diff(args) => diff::run(args, &context).await,
-        //TMP Command::Stats(args) => stats::run(args, &context).await,
+        Command::Restore(args) => restore::run(args, &context).await,
+        Command::Cat(args) => cat::run(args, &context).await,
+        Command::Verify(args) => verify::run(args, &context).await,
+        Command::Snapshots(args) => snapshots::run(args, &context).await,
+        Command::Ls(args) => ls::run(args, &context).await,
+        Command::Find(args) => find::run(args, &context).await,
+        Command::Diff(args) => diff::run(args, &context).await,
+        Command::Stats(args) => stats::run(args, &context).await,
         Command::Demo(args) => demo::run(args, &context).await,
-        Command::Config(action) => config::show::run(*action, &context.settings, output),
+        Command::Config(action) => config::show::run(*action, &context.settings, &context.output),
         Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
     }
+}
+
+/// The digits of an id that are shown, and that select it.
+fn short_id(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
 }

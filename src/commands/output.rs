@@ -1,6 +1,6 @@
 //! What a command says: results on standard output, everything else on standard error.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, BufWriter, IsTerminal, Stdout, Write};
 use std::sync::Arc;
 
 use indicatif::{MultiProgress, ProgressDrawTarget};
@@ -87,6 +87,11 @@ impl Output {
         self.print(&text)
     }
 
+    /// Begins a result of many lines.
+    pub fn lines(&self) -> Lines {
+        Lines { json: self.json, stdout: BufWriter::new(io::stdout()) }
+    }
+
     fn print(&self, text: &str) -> Result<(), CommandError> {
         self.bars.suspend(|| {
             let written = if self.data_only {
@@ -126,5 +131,43 @@ impl Output {
     /// A run must not fail because nobody reads its messages any more.
     pub(super) fn note(&self, message_type: &'static str, text: &str) {
         let _ = self.json(&Note { message_type, text });
+    }
+}
+
+/// A result of many lines on standard output, written when there is enough of it.
+pub struct Lines {
+    json: bool,
+    stdout: BufWriter<Stdout>,
+}
+
+impl Lines {
+    /// Whether the lines are JSON.
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+
+    /// Adds one line for people. The caller has made names printable.
+    ///
+    /// # Errors
+    /// When standard output is closed or full.
+    pub fn line(&mut self, text: &str) -> io::Result<()> {
+        writeln!(self.stdout, "{text}")
+    }
+
+    /// Adds one line of JSON.
+    ///
+    /// # Errors
+    /// When standard output is closed or full.
+    pub fn json(&mut self, message: &impl Serialize) -> io::Result<()> {
+        serde_json::to_writer(&mut self.stdout, message)?;
+        self.stdout.write_all(b"\n")
+    }
+
+    /// Writes what is left.
+    ///
+    /// # Errors
+    /// When standard output is closed or full.
+    pub fn finish(mut self) -> Result<(), CommandError> {
+        self.stdout.flush().map_err(CommandError::Output)
     }
 }

@@ -614,3 +614,83 @@ fn a_target_that_cannot_be_is_an_error() {
         assert!(error.ends_the_run());
     }
 }
+
+/// Runs the test `name` in a process of its own, started by `script` with the program as its argument; it finds `root` in the
+/// variable below.
+fn run_apart(name: &str, script: &str, root: &Path) {
+    let done = std::process::Command::new("sh")
+        .args(["-c", script, "sh"])
+        .arg(std::env::current_exe().unwrap())
+        .args(["--exact", &format!("target::tests::{name}"), "--include-ignored", "--nocapture"])
+        .env(APART, root)
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
+    assert!(done.status.success() && said.contains("1 passed"), "{said}");
+}
+
+const APART: &str = "TGVAULT_TEST_APART";
+
+/// Fails in the middle of files of both kinds, the buffered and the direct one, and looks at what is left.
+fn write_until_it_fails(root: &Path) -> Vec<TargetError> {
+    let target = open(root, Overwrite::Always);
+    write(&target, "small", b"fits").unwrap();
+    let errors = vec![
+        write(&target, "buffered", &vec![1; 250 * 1024]).unwrap_err(),
+        write(&target, "direct", &vec![1; 9 * 1024 * 1024 + 1]).unwrap_err(),
+    ];
+    finish(target);
+    assert_eq!(names(root), set(&["small"]));
+    errors
+}
+
+#[test]
+fn a_write_that_fails_half_way_leaves_nothing() {
+    if let Some(root) = std::env::var_os(APART) {
+        for error in write_until_it_fails(root.as_ref()) {
+            assert!(matches!(error, TargetError::System { doing: "write", .. }), "{error:?}");
+        }
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    run_apart("a_write_that_fails_half_way_leaves_nothing", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", place.path());
+}
+
+#[test]
+#[ignore = "mounts a small tmpfs, for which it needs user namespaces"]
+fn a_full_disk_is_said_plainly_and_leaves_nothing() {
+    if let Some(root) = std::env::var_os(APART) {
+        for error in write_until_it_fails(root.as_ref()) {
+            assert!(matches!(error, TargetError::Full { .. }) && error.ends_the_run(), "{error:?}");
+            assert!(error.to_string().starts_with("the disk is full: '"));
+        }
+        return;
+    }
+    let place = tempfile::tempdir().unwrap();
+    let script = format!("mount -t tmpfs -o size=100k tmpfs \"${APART}\" && exec \"$@\"");
+    let script = format!("exec unshare --user --map-root-user --mount sh -c '{script}' sh \"$@\"");
+    run_apart("a_full_disk_is_said_plainly_and_leaves_nothing", &script, place.path());
+}
+
+#[test]
+fn large_files_of_every_odd_length_arrive_whole() {
+    let place = tempfile::tempdir().unwrap();
+    let target = open(place.path(), Overwrite::Never);
+    let content: Vec<u8> = (0..3_000_000_u32).map(|number| number.wrapping_mul(2_654_435_761).to_le_bytes()[3]).collect();
+    let lengths = [262_143, 262_144, 262_145, 1 << 20, (1 << 20) + 1, (1 << 20) + 4096, (2 << 20) - 1, 2_999_999];
+    for length in lengths {
+        for piece in [4097, 1 << 20, 3_000_000] {
+            let mut file = target.file(&path(&format!("{length}-{piece}")), &meta(0o600), length as u64, false).unwrap();
+            for bytes in content[..length].chunks(piece) {
+                file.write_all(bytes).unwrap();
+            }
+            file.commit().unwrap();
+        }
+    }
+    assert_eq!(finish(target).files, 24);
+    for length in lengths {
+        for piece in [4097, 1 << 20, 3_000_000] {
+            assert!(fs::read(place.path().join(format!("{length}-{piece}"))).unwrap() == content[..length], "{length} {piece}");
+        }
+    }
+}

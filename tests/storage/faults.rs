@@ -105,7 +105,7 @@ async fn a_lost_answer_does_not_hide_another_writer() {
 }
 
 /// While parts are under way, the next one waits: what is in memory is bounded.
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn parts_wait_for_room() {
     let storage =
         Storage::open("memory://", [], StorageOptions { max_in_flight: 2, limit_upload_bytes_per_s: Some(1), ..impatient() }).unwrap();

@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use super::OperationError;
 use super::choice::SnapshotChoice;
 use super::events::{Event, Events, Progress};
 use super::session::Session;
 use super::stop::Stop;
+use super::{OperationError, default_lanes};
 use crate::crypt::keys::Identities;
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
@@ -49,6 +49,14 @@ pub struct RestoreOptions {
     pub dry_run: bool,
     /// Units that are worked on side by side.
     pub lanes: usize,
+}
+
+impl RestoreOptions {
+    /// Everything, into the folder `to`, over whatever is there.
+    pub fn into(to: PathBuf) -> Self {
+        let (filter, overwrite) = (PathFilter::everything(), Overwrite::Always);
+        Self { to, filter, paths: Vec::new(), overwrite, dry_run: false, lanes: default_lanes() }
+    }
 }
 
 /// What a restore did.
