@@ -12,6 +12,7 @@ pub mod chat;
 pub mod coverage;
 pub mod digest;
 pub mod entry;
+pub mod extra;
 pub mod filter;
 pub mod fold;
 pub mod json;
