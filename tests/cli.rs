@@ -139,7 +139,8 @@ fn keys_come_in_by_every_way_and_never_by_a_plain_variable() {
     std::fs::create_dir_all(at(".config/tgvault")).unwrap();
     std::fs::write(at(".config/tgvault/with-key.toml"), "identity = '~/identity'\nmachine-key = 'file'\n").unwrap();
 
-    let ways: [(&str, &dyn Fn(&mut Command)); 8] = [
+    type Way<'a> = (&'a str, &'a dyn Fn(&mut Command));
+    let ways: [Way<'_>; 8] = [
         ("identity", &|command| {
             command.args(["-i", "identity"]);
         }),

@@ -1,6 +1,10 @@
 //! Whole operations through the library: one linked binary.
 
 mod changing;
+mod desktop_export;
+mod desktop_html;
+mod desktop_html_import;
+mod desktop_import;
 mod faults;
 mod fetch;
 mod flips;
