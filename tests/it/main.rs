@@ -1,10 +1,13 @@
 //! Whole operations through the library: one linked binary.
 
+mod changing;
 mod faults;
 mod fetch;
 mod folder_to_folder;
+mod flips;
 mod forge;
 mod hostile;
 mod many;
 mod round_trip;
 mod support;
+mod trust;
