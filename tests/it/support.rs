@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -218,9 +219,12 @@ pub fn tree(root: &Path) -> BTreeMap<String, String> {
         for entry in fs::read_dir(&folder).unwrap() {
             let entry = entry.unwrap();
             let (path, meta) = (entry.path(), entry.path().symlink_metadata().unwrap());
-            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().escape_ascii().to_string();
             let mode = meta.permissions().mode() & 0o7777;
             let time = format!("{}.{:09}", meta.mtime(), meta.mtime_nsec());
+            let mut value = [0_u8; 64];
+            let attribute = rustix::fs::lgetxattr(&path, "user.test", &mut value).map_or(0, |length| length);
+            let time = format!("{time}{}", value[..attribute].escape_ascii());
             let said = if meta.is_symlink() {
                 format!("link {}", fs::read_link(&path).unwrap().display())
             } else if meta.is_dir() {
