@@ -5,7 +5,6 @@ use std::io::Write;
 use tgvault::archive::frame::FrameCoder;
 use tgvault::archive::index::{IndexEntry, Located};
 use tgvault::archive::parts::PartPool;
-use tgvault::archive::reader::Expected;
 use tgvault::archive::writer::{ArchiveWriter, Sealed, own_name};
 use tgvault::archive::{member, seek};
 use tgvault::crypt::digest::sha256;
@@ -153,11 +152,6 @@ pub fn record(sealed: &Sealed) -> ArchiveRecord {
         header_sha256: sealed.header_sha256,
         merged: false,
     }
-}
-
-/// What a reader expects of it.
-pub fn expected(sealed: &Sealed) -> Expected {
-    Expected { id: sealed.id, length: sealed.length, header_sha256: sealed.header_sha256 }
 }
 
 /// A snapshot of these archives, not stored yet.

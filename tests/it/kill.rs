@@ -157,3 +157,27 @@ async fn two_processes_at_once_both_succeed_and_one_source_has_one_run() {
         assert_eq!(tree(to.path()), tree(&folder));
     }
 }
+
+/// A disk that is full, as a limit on the length of files shows it: the run ends with a clear word, and what is there is sound.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_said_and_the_next_run_goes_on() {
+    let (world, sandbox) = (World::new().await, sandbox());
+    for n in 0..8 {
+        world.write(&format!("{n}"), &noise(n, 400_000));
+    }
+    let whole = backup(&sandbox, &world, &world.source(), &[]);
+    let plain = sandbox.command::<&str>([]);
+    // Without the signal, which would kill, writing fails with an error like that of a full disk. The unit is 512 bytes.
+    let mut full = Command::new("sh");
+    full.args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\" \"$@\""]).arg(whole.get_program()).args(whole.get_args());
+    full.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(sandbox.work());
+    full.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let (code, stderr) = finish(full.spawn().unwrap());
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("full"), "{stderr}");
+    let report = world.verify(true).await;
+    assert_eq!((wrong(&report), report.lost, report.unnamed_archives), (vec![], vec![], 0));
+    let (code, stderr) = finish(backup(&sandbox, &world, &world.source(), &[]).spawn().unwrap());
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(world.restored().await, tree(&world.source()));
+}

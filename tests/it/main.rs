@@ -6,6 +6,7 @@ mod fetch;
 mod folder_to_folder;
 mod flips;
 mod forge;
+mod golden;
 mod hostile;
 mod kill;
 mod many;

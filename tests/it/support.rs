@@ -146,10 +146,6 @@ impl World {
         Session { storage: storage.clone(), state, unlock, root_key: None }
     }
 
-    pub async fn backup_source(&self, storage: &Storage, source: Arc<dyn Source>) -> Result<(BackupSummary, Vec<String>), OperationError> {
-        self.backup_in(&self.session(storage, None), source).await
-    }
-
     pub async fn backup_in(&self, session: &Session, source: Arc<dyn Source>) -> Result<(BackupSummary, Vec<String>), OperationError> {
         let log = Arc::new(Log::default());
         let options = BackupOptions { host: "host".into(), lanes: 2, ..BackupOptions::default() };
