@@ -3,8 +3,8 @@
 mod changing;
 mod faults;
 mod fetch;
-mod folder_to_folder;
 mod flips;
+mod folder_to_folder;
 mod forge;
 mod golden;
 mod hostile;
