@@ -17,10 +17,10 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
 use secrecy::SecretString;
+use tgvault::archive::MEMBER_BYTES;
 use tgvault::archive::index::{IndexEntry, Located, Part};
 use tgvault::archive::parts::PartPool;
 use tgvault::archive::writer::{ArchiveWriter, NewFile};
-use tgvault::archive::MEMBER_BYTES;
 use tgvault::crypt::digest::HashReader;
 use tgvault::crypt::keys::expose;
 use tgvault::model::digest::Id;
@@ -394,7 +394,8 @@ async fn parts_that_were_read_short_keep_their_places() {
                 writer.append_reference(&copy(n, place, archive)).unwrap();
             }
             let link = Kind::Hardlink { target: path("-dir/copy\n") };
-            let link = IndexEntry { path: path("-hard"), kind: link, meta: meta(0o600), stamp: None, size: 0, sparse: false, content: None };
+            let link =
+                IndexEntry { path: path("-hard"), kind: link, meta: meta(0o600), stamp: None, size: 0, sparse: false, content: None };
             writer.append_reference(&link).unwrap();
         })
         .await;
