@@ -1,7 +1,7 @@
 //! Reads a Telegram Desktop export and writes it again as `result.json` and HTML pages of tgvault's.
 //!
 //! ```text
-//! cargo run --example render_desktop_export -- tests/data/sample-export /tmp/pages
+//! cargo run --example render_desktop_export -- tests/data/sample-export target/pages
 //! ```
 
 use std::collections::HashMap;

@@ -174,7 +174,7 @@ async fn a_full_disk_is_said_and_the_next_run_goes_on() {
     full.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let (code, stderr) = finish(full.spawn().unwrap());
     assert_eq!(code, Some(1), "{stderr}");
-    assert!(stderr.contains("full"), "{stderr}");
+    assert!(stderr.contains("no room left"), "{stderr}");
     let report = world.verify(true).await;
     assert_eq!((wrong(&report), report.lost, report.unnamed_archives), (vec![], vec![], 0));
     let (code, stderr) = finish(backup(&sandbox, &world, &world.source(), &[]).spawn().unwrap());
