@@ -237,7 +237,9 @@ fn damage_is_reported_with_the_documented_code() {
     let (code, said) = run(&["--passphrase-file", "passphrase", "restore", "latest", "--to", "restored"]);
     assert_eq!(code, 15, "{said}");
     assert!(!home.path().join("restored/file").exists());
-    std::fs::write(home.path().join("vault/tgvault.json"), r#"{"format":"9.0","repository":"00000000000000000000000000000000"}"#).unwrap();
+    for copy in ["vault/tgvault.json", "vault/mirror/tgvault.json"] {
+        std::fs::write(home.path().join(copy), r#"{"format":"9.0","repository":"00000000000000000000000000000000"}"#).unwrap();
+    }
     let (code, said) = run(&["verify"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("9.0") && said.contains("hint: use a newer tgvault"), "{said}");
