@@ -4,6 +4,8 @@
 //! before a byte of it is read or fetched. Everything here is plain blocking code: a source that talks to a network runs its
 //! own runtime behind [`Source::list`] and [`Content::open`].
 
+pub mod telegram;
+
 use std::io::{self, Read};
 use std::sync::Arc;
 
