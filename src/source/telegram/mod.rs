@@ -1,16 +1,23 @@
 //! A Telegram account, live, through its API.
 //!
 //! - `session`, `sealing`: the login, one sealed file per account.
+//! - `accounts`, `login`: several accounts by name; logging in and out.
 //! - `transport`: connections, key exchange, pacing, retries.
 
+mod accounts;
+mod error;
 mod events;
+mod login;
 mod sealing;
 mod session;
 mod transport;
 
+pub use accounts::{Account, Accounts, ConnectOptions};
+pub use error::TelegramError;
 pub use events::{Event, Observer, Observing, Unobserved};
+pub use login::{Application, LoginPrompts, LoginWay};
 pub use sealing::Sealer;
-pub use session::{CustomServer, Session};
+pub use session::{CustomServer, LoggedIn, Session};
 pub use transport::{
     CallError, CallOptions, Caps, Client, ClientOptions, Device, ExchangeError, Pace, RpcError, ServerKey, ServerKeyError, TimeLimits,
 };
