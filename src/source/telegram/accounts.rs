@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use grammers_tl_types::functions;
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use super::error::{TelegramError, ends_session};
 use super::events::Observing;
@@ -45,7 +45,7 @@ pub struct Account {
     pub(super) user: LoggedIn,
     pub(super) client: Client,
     pub(super) state: SealedFile,
-    pub(super) runtime: Runtime,
+    pub(super) threads: Threads,
 }
 
 /// The longest name of an account.
@@ -112,12 +112,12 @@ impl Accounts {
         // In memory until it is complete: half a login is worth nothing, and an old one stays usable.
         let session = SessionStore::new(Session::new(server), None);
         let client = client(session.clone(), application.api_id, options)?;
-        let runtime = runtime()?;
-        let user = runtime.block_on(log_in(&client, application, way, prompts))?;
+        let threads = Threads::new()?;
+        let user = threads.block_on(log_in(&client, application, way, prompts))?;
         drop(client);
         let complete = SessionStore::new(session.read().clone(), Some(self.file(name, SESSION)));
         complete.change(|_| ()).map_err(|source| self.local(name, source))?;
-        drop(runtime);
+        drop(threads);
         self.account(name, complete, user, options)
     }
 
@@ -127,7 +127,7 @@ impl Accounts {
     /// When Telegram cannot be reached (the files stay), or the files cannot be removed.
     pub fn logout(&self, name: &str, options: &ConnectOptions) -> Result<(), TelegramError> {
         let account = self.open(name, options)?;
-        match account.runtime.block_on(account.client.call(&functions::auth::LogOut {})) {
+        match account.threads.block_on(account.client.call(&functions::auth::LogOut {})) {
             Ok(_) => {}
             // Telegram ended it before us.
             Err(error) if ends_session(&error) => {}
@@ -157,7 +157,7 @@ impl Accounts {
         options: &ConnectOptions,
     ) -> Result<Account, TelegramError> {
         let client = client(session, options.api_id, options)?;
-        Ok(Account { name: name.to_owned(), user, client, state: self.file(name, STATE), runtime: runtime()? })
+        Ok(Account { name: name.to_owned(), user, client, state: self.file(name, STATE), threads: Threads::new()? })
     }
 }
 
@@ -199,14 +199,36 @@ fn client(session: Arc<SessionStore>, api_id: i32, options: &ConnectOptions) -> 
     Ok(Client::new(session, options))
 }
 
-/// Two threads: decoding pages and decrypting files is the work, and the archive wants the other cores.
-fn runtime() -> Result<Runtime, TelegramError> {
-    tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(2)
-        .thread_name("telegram")
-        .enable_all()
-        .build()
-        .map_err(|source| TelegramError::Local { path: "the network threads".into(), source })
+/// The threads that an account's network work runs on.
+///
+/// Two: decoding pages and decrypting files is the work, and the archive wants the other cores.
+pub(super) struct Threads {
+    runtime: Option<Runtime>,
+    handle: Handle,
+}
+
+impl Threads {
+    fn new() -> Result<Self, TelegramError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("telegram").enable_all().build();
+        runtime.map(|runtime| Self { handle: runtime.handle().clone(), runtime: Some(runtime) }).map_err(|source| TelegramError::Local { path: "the network threads".into(), source })
+    }
+
+    pub(super) fn runtime(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn block_on<F: Future>(&self, work: F) -> F::Output {
+        self.handle.block_on(work)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Without waiting: the drop may happen where waiting is forbidden, and everything that matters is on disk.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
 }
 
 /// Names become file names.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use grammers_mtproto::mtp::Encrypted;
 use grammers_mtproto::transport::Full;
-use grammers_tl_types::{Deserializable, Identifiable, LAYER, RemoteCall, Serializable, enums, functions, name_for_id, types};
+use grammers_tl_types::{Deserializable, Identifiable, LAYER, RemoteCall, Serializable, enums, functions, name_for_id};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 use tokio::time::timeout;
