@@ -34,7 +34,7 @@ struct Known {
     access_hash: Option<i64>,
     left: bool,
     forum: bool,
-    deactivated: bool,
+    contact: bool,
     migrated_to: Option<i64>,
 }
 
@@ -98,6 +98,11 @@ impl PeerBook {
         std::mem::take(&mut self.lock().fresh)
     }
 
+    /// How many descriptions wait to be written down.
+    pub(super) fn fresh_count(&self) -> usize {
+        self.lock().fresh.len()
+    }
+
     /// "First Last" or the title; `None` for a deleted account and for whoever was never described.
     pub(super) fn name(&self, peer: Peer) -> Option<String> {
         self.lock().known.get(&peer)?.name.as_deref().map(str::to_owned)
@@ -116,12 +121,6 @@ impl PeerBook {
         self.lock().known.get(&peer)?.username.as_deref().map(str::to_owned)
     }
 
-    /// The peer with this public name.
-    pub(super) fn by_username(&self, name: &str) -> Option<Peer> {
-        let inner = self.lock();
-        inner.known.iter().find(|(_, known)| known.username.as_deref().is_some_and(|own| own.eq_ignore_ascii_case(name))).map(|(peer, _)| *peer)
-    }
-
     pub(super) fn is_left(&self, peer: Peer) -> bool {
         self.lock().known.get(&peer).is_some_and(|known| known.left)
     }
@@ -135,8 +134,9 @@ impl PeerBook {
         self.lock().known.get(&peer)?.migrated_to.map(Peer::channel)
     }
 
-    pub(super) fn is_deactivated(&self, peer: Peer) -> bool {
-        self.lock().known.get(&peer).is_some_and(|known| known.deactivated)
+    /// Whether the user is in the account's contacts.
+    pub(super) fn is_contact(&self, peer: Peer) -> bool {
+        self.lock().known.get(&peer).is_some_and(|known| known.contact)
     }
 
     /// The type of a chat with this peer, as the exports have it.
@@ -238,7 +238,7 @@ impl Inner {
             access_hash: if user.min { None } else { user.access_hash },
             left: false,
             forum: false,
-            deactivated: user.deleted,
+            contact: user.contact,
             migrated_to: None,
         };
         self.note(seen, known);
@@ -255,8 +255,7 @@ impl Inner {
             }
             enums::Chat::ChannelForbidden(channel) => (Peer::channel(channel.id), &channel.title, PeerType::Forbidden, vec![]),
             // Communities hold chats; they have no messages of their own.
-            #[allow(unreachable_patterns)]
-            _ => return,
+            enums::Chat::Community(_) | enums::Chat::CommunityForbidden(_) => return,
         };
         let mut known = Known {
             kind,
@@ -266,14 +265,13 @@ impl Inner {
             access_hash: None,
             left: false,
             forum: false,
-            deactivated: false,
+            contact: false,
             migrated_to: None,
         };
         let mut min = false;
         match chat {
             enums::Chat::Chat(chat) => {
                 known.left = chat.left;
-                known.deactivated = chat.deactivated;
                 known.migrated_to = match &chat.migrated_to {
                     Some(enums::InputChannel::Channel(channel)) => Some(channel.channel_id),
                     _ => None,

@@ -9,13 +9,6 @@ use crate::model::coverage::IdRange;
 pub(super) struct Ranges(Vec<IdRange>);
 
 impl Ranges {
-    /// One range.
-    pub(super) fn one(first: i64, last: i64) -> Self {
-        let mut ranges = Self::default();
-        ranges.add(first, last);
-        ranges
-    }
-
     /// Adds the ids from `first` to `last`; nothing when there are none.
     pub(super) fn add(&mut self, mut first: i64, mut last: i64) {
         if first > last {
@@ -37,6 +30,7 @@ impl Ranges {
         }
     }
 
+    #[cfg(test)]
     pub(super) fn contains(&self, id: i64) -> bool {
         let position = self.0.partition_point(|range| range.last < id);
         self.0.get(position).is_some_and(|range| range.first <= id)

@@ -93,9 +93,25 @@ pub(super) struct ChatState {
     /// When all of it was last looked at again, Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reread: Option<i64>,
+    /// Where looking at it again goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reread_from: Option<i32>,
     /// Whether it was seen to be gone or left, so that this is told once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) gone: Option<String>,
+}
+
+impl ChatState {
+    fn add(&mut self, covered: &Ranges, messages: &[(i32, Option<u64>)], media: &MediaCounts) {
+        self.ranges.merge(covered);
+        self.media.add(media);
+        for &(id, print) in messages {
+            match print {
+                Some(print) => self.messages.0.insert(id, print),
+                None => self.messages.0.remove(&id),
+            };
+        }
+    }
 }
 
 /// Media of a chat, counted over all runs.
@@ -121,16 +137,30 @@ impl MediaCounts {
     }
 }
 
-/// A file that was wanted and not had.
+/// Where a file was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Seen {
+    /// In a message of a chat.
+    Message(Peer, i32),
+    /// In a story of the account.
+    Story(i32),
+    /// Among the account's own pictures.
+    Userpic(i64),
+    /// As a custom emoji.
+    Emoji(i64),
+}
+
+/// A file that was wanted and is not stored (yet).
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Missing {
-    /// The chat and the message that show it.
-    pub(super) peer: Peer,
-    /// The message's id.
-    pub(super) id: i32,
-    /// Why, in words.
-    pub(super) reason: String,
-    /// How often it was tried.
+    /// Where it was seen.
+    pub(super) seen: Seen,
+    /// Why it could not be had, in words; `None` while it is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    /// In how many runs it could not be had.
+    #[serde(default)]
     pub(super) tries: u32,
 }
 
@@ -208,24 +238,34 @@ pub(super) enum Effect {
     /// A chat's coverage.
     Coverage { peer: Peer, digest: u64 },
     /// All of a chat as of this update counter.
-    Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, reread: Option<i64>, gone: Option<String> },
+    Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String> },
+    /// A chat looked at again up to this id, or to its end at this time.
+    Reread { peer: Peer, next: Option<i32>, done: Option<i64> },
     /// All private chats as of these update counters.
     Counters(Counters),
 }
 
 impl State {
+    /// Takes note that a file is on its way to the store.
+    pub(super) fn expect(&mut self, digest: u64, seen: Seen) {
+        self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0 });
+    }
+
+    /// Takes note that a file could not be had.
+    pub(super) fn fail(&mut self, digest: u64, seen: Option<Seen>, reason: String) {
+        if let Some(seen) = seen {
+            self.expect(digest, seen);
+        }
+        if let Some(missing) = self.missing.get_mut(&digest) {
+            missing.reason = Some(reason);
+            missing.tries = missing.tries.saturating_add(1);
+        }
+    }
+
     fn apply(&mut self, effect: Effect) {
         match effect {
             Effect::Log { peer, covered, messages, media } => {
-                let chat = self.chats.entry(peer).or_default();
-                chat.ranges.merge(&covered);
-                chat.media.add(&media);
-                for (id, print) in messages {
-                    match print {
-                        Some(print) => chat.messages.0.insert(id, print),
-                        None => chat.messages.0.remove(&id),
-                    };
-                }
+                self.chats.entry(peer).or_default().add(&covered, &messages, &media);
             }
             Effect::Media(digest) => {
                 self.media.0.insert(digest);
@@ -242,12 +282,16 @@ impl State {
                 chat.migrated_from = migrated_from.or(chat.migrated_from);
             }
             Effect::Coverage { peer, digest } => self.chats.entry(peer).or_default().coverage = Some(digest),
-            Effect::Looked { peer, pts, server_count, reread, gone } => {
+            Effect::Looked { peer, pts, server_count, gone } => {
                 let chat = self.chats.entry(peer).or_default();
                 chat.pts = pts.or(chat.pts);
                 chat.server_count = server_count.or(chat.server_count);
-                chat.reread = reread.or(chat.reread);
                 chat.gone = gone;
+            }
+            Effect::Reread { peer, next, done } => {
+                let chat = self.chats.entry(peer).or_default();
+                chat.reread_from = next;
+                chat.reread = done.or(chat.reread);
             }
             Effect::Counters(counters) => self.counters = Some(counters),
         }
@@ -264,6 +308,8 @@ struct Awaiting {
 struct Pending {
     last_mark: u64,
     effects: HashMap<u64, Effect>,
+    /// The marks of the batches of each chat that are on their way.
+    logs: HashMap<Peer, Vec<u64>>,
     /// Marks that turned out not to be what they promised.
     void: HashSet<u64>,
     groups: HashMap<u64, Vec<u64>>,
@@ -322,6 +368,9 @@ impl StateStore {
         let mut pending = self.pending();
         pending.last_mark += 1;
         let mark = pending.last_mark;
+        if let Effect::Log { peer, .. } = &effect {
+            pending.logs.entry(*peer).or_default().push(mark);
+        }
         pending.effects.insert(mark, effect);
         mark
     }
@@ -343,23 +392,48 @@ impl StateStore {
         pending.awaiting.insert(group, Awaiting { left: open.len(), effect });
     }
 
+    /// A chat as it will be once everything on its way is stored.
+    pub(super) fn after_pending(&self, peer: Peer) -> ChatState {
+        // Always the state before the pending, so that no effect is between the two.
+        let state = self.read();
+        let pending = self.pending();
+        let mut chat = state.chats.get(&peer).cloned().unwrap_or_default();
+        for mark in pending.logs.get(&peer).into_iter().flatten() {
+            if let Some(Effect::Log { covered, messages, media, .. }) = pending.effects.get(mark) {
+                chat.add(covered, messages, media);
+            }
+        }
+        chat
+    }
+
     /// Takes back what an item promised: its content could not be had after all.
-    pub(super) fn revoke(&self, mark: u64) {
-        self.pending().void.insert(mark);
+    pub(super) fn revoke(&self, mark: u64, reason: String) {
+        let mut state = self.read();
+        let mut pending = self.pending();
+        if let Some(Effect::Media(digest)) = pending.effects.get(&mark) {
+            state.fail(*digest, None, reason);
+        }
+        pending.void.insert(mark);
     }
 
     /// Applies the effects of items that are stored for good, and saves.
     pub(super) fn committed(&self, marks: &[u64]) -> io::Result<()> {
+        let mut state = self.read();
         let mut effects = Vec::new();
         {
             let mut pending = self.pending();
             let pending = &mut *pending;
             for mark in marks {
                 let void = pending.void.remove(mark);
-                if let Some(effect) = pending.effects.remove(mark)
-                    && !void
-                {
-                    effects.push(effect);
+                if let Some(effect) = pending.effects.remove(mark) {
+                    if let Effect::Log { peer, .. } = &effect
+                        && let Some(marks) = pending.logs.get_mut(peer)
+                    {
+                        marks.retain(|own| own != mark);
+                    }
+                    if !void {
+                        effects.push(effect);
+                    }
                 }
                 for group in pending.groups.remove(mark).unwrap_or_default() {
                     if let Some(awaiting) = pending.awaiting.get_mut(&group) {
@@ -373,7 +447,6 @@ impl StateStore {
                 }
             }
         }
-        let mut state = self.read();
         for effect in effects {
             state.apply(effect);
         }
@@ -411,7 +484,7 @@ mod tests {
         let peer = Peer::channel(5);
         let first = store.mark(log(peer, 1, 100, &[(1, Some(11)), (2, Some(22))]));
         let second = store.mark(log(peer, 101, 200, &[(2, None), (150, Some(33))]));
-        let looked = Effect::Looked { peer, pts: Some(9), server_count: Some(2), reread: None, gone: None };
+        let looked = Effect::Looked { peer, pts: Some(9), server_count: Some(2), gone: None };
         store.when_all(&[first, second], looked);
         store.committed(&[second]).unwrap();
         assert_eq!((store.chat(peer).pts, store.chat(peer).ranges.contains(50)), (None, false));
@@ -429,7 +502,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = StateStore::open(SealedFile::new(folder.path().join("a"), Arc::new(Inverted)), 7).unwrap();
         let (good, bad) = (store.mark(Effect::Media(1)), store.mark(Effect::Media(2)));
-        store.revoke(bad);
+        store.revoke(bad, "broken".into());
         store.committed(&[good, bad]).unwrap();
         assert_eq!(store.read().media.0, HashSet::from([1]));
     }

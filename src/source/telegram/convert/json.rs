@@ -4,12 +4,12 @@ use serde::Serialize;
 use serde_json::value::RawValue;
 
 /// An object being written.
-pub(super) struct Object {
+pub(crate) struct Object {
     out: Vec<u8>,
 }
 
 impl Object {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self { out: vec![b'{'] }
     }
 
@@ -24,7 +24,7 @@ impl Object {
     }
 
     /// Writes a value.
-    pub(super) fn put<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> &mut Self {
+    pub(crate) fn put<T: Serialize + ?Sized>(&mut self, key: &str, value: &T) -> &mut Self {
         let before = self.out.len();
         self.key(key);
         // Numbers, strings and lists of them always have a JSON form; a key without a value must not stay in any case.
@@ -35,52 +35,52 @@ impl Object {
     }
 
     /// Writes a string unless it is empty.
-    pub(super) fn put_text(&mut self, key: &str, value: &str) -> &mut Self {
+    pub(crate) fn put_text(&mut self, key: &str, value: &str) -> &mut Self {
         if value.is_empty() { self } else { self.put(key, value) }
     }
 
     /// Writes a number unless it is 0.
-    pub(super) fn put_number(&mut self, key: &str, value: i64) -> &mut Self {
+    pub(crate) fn put_number(&mut self, key: &str, value: i64) -> &mut Self {
         if value == 0 { self } else { self.put(key, &value) }
     }
 
     /// Writes `true`, or nothing.
-    pub(super) fn put_flag(&mut self, key: &str, value: bool) -> &mut Self {
+    pub(crate) fn put_flag(&mut self, key: &str, value: bool) -> &mut Self {
         if value { self.put(key, &true) } else { self }
     }
 
     /// Writes a number with six decimals, as the exports have all their fractions.
-    pub(super) fn put_fraction(&mut self, key: &str, value: f64) -> &mut Self {
+    pub(crate) fn put_fraction(&mut self, key: &str, value: f64) -> &mut Self {
         let value = if value.is_finite() { value } else { 0.0 };
         self.put_raw(key, &format!("{value:.6}"))
     }
 
     /// Writes JSON that is there already.
-    pub(super) fn put_raw(&mut self, key: &str, json: &str) -> &mut Self {
+    pub(crate) fn put_raw(&mut self, key: &str, json: &str) -> &mut Self {
         self.key(key);
         self.out.extend_from_slice(json.as_bytes());
         self
     }
 
     /// Ends the object.
-    pub(super) fn end(mut self) -> String {
+    pub(crate) fn end(mut self) -> String {
         self.out.push(b'}');
         String::from_utf8(self.out).unwrap_or_else(|_| "{}".into())
     }
 
     /// Ends the object.
-    pub(super) fn into_raw(self) -> Box<RawValue> {
+    pub(crate) fn into_raw(self) -> Box<RawValue> {
         raw(self.end())
     }
 }
 
 /// JSON that was written here, as a value.
-pub(super) fn raw(json: String) -> Box<RawValue> {
+pub(crate) fn raw(json: String) -> Box<RawValue> {
     RawValue::from_string(json).unwrap_or_else(|_| RawValue::NULL.to_owned())
 }
 
 /// A list of JSON values.
-pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
+pub(crate) fn list(items: impl IntoIterator<Item = String>) -> String {
     let mut out = String::from("[");
     for (position, item) in items.into_iter().enumerate() {
         if position > 0 {
@@ -93,12 +93,12 @@ pub(super) fn list(items: impl IntoIterator<Item = String>) -> String {
 }
 
 /// Unix seconds as the exports write a date, in UTC.
-pub(super) fn iso(seconds: i64) -> String {
+pub(crate) fn iso(seconds: i64) -> String {
     jiff::Timestamp::from_second(seconds).map(|time| time.strftime("%Y-%m-%dT%H:%M:%S").to_string()).unwrap_or_default()
 }
 
 /// Writes `date` and `date_unixtime`.
-pub(super) fn put_date(object: &mut Object, key: &str, seconds: i64) {
+pub(crate) fn put_date(object: &mut Object, key: &str, seconds: i64) {
     object.put(key, &iso(seconds)).put(&format!("{key}_unixtime"), &seconds.to_string());
 }
 

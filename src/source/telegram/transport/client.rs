@@ -166,10 +166,6 @@ impl Client {
         &self.0.session
     }
 
-    pub(in crate::source::telegram) fn api_id(&self) -> i32 {
-        self.0.options.api_id
-    }
-
     pub(in crate::source::telegram) fn caps(&self) -> Caps {
         self.0.options.caps
     }
