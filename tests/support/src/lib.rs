@@ -1,1 +1,3 @@
-//! Servers and helpers for the tests.
+//! Servers and helpers for tgvault's tests. Uses nothing of tgvault's own.
+
+pub mod telegram;

@@ -1,0 +1,191 @@
+//! Pages of messages, and messages by id.
+
+use std::collections::BTreeSet;
+
+use grammers_tl_types::{enums, functions as f, types};
+
+use crate::telegram::dispatch::{Call, Refusal};
+use crate::telegram::world::chat::Chat;
+use crate::telegram::world::{Peer, SELF, World};
+
+/// Most messages in one answer.
+const PAGE: i32 = 100;
+
+/// Which part of a list of messages a request wants.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Window {
+    pub(crate) offset_id: i32,
+    pub(crate) offset_date: i32,
+    pub(crate) add_offset: i32,
+    pub(crate) limit: i32,
+    pub(crate) max_id: i32,
+    pub(crate) min_id: i32,
+}
+
+/// A page: ids from the newest down, and how many newer ones there are before it.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Page {
+    pub(crate) ids: Vec<i32>,
+    pub(crate) newer: i32,
+}
+
+impl Window {
+    /// Cuts the page out of `ids` (ascending), after <https://core.telegram.org/api/offsets>: the list goes from the newest
+    /// down, begins at the first message older than the offset, is shifted by `add_offset` towards older ones (negative:
+    /// towards newer ones), cut at both ends and after `limit`; `min_id` and `max_id`, both exclusive, bound the list itself.
+    pub(crate) fn page(&self, ids: &[i32], date: impl Fn(i32) -> i32) -> Page {
+        let end = if self.max_id > 0 { ids.partition_point(|id| *id < self.max_id) } else { ids.len() };
+        let begin = if self.min_id > 0 { ids.partition_point(|id| *id <= self.min_id) } else { 0 };
+        let bounded = ids.get(begin..end.max(begin)).unwrap_or_default();
+        // How many are older than the offset; both offsets together mean the earlier one.
+        let mut older = bounded.len();
+        if self.offset_id > 0 {
+            older = older.min(bounded.partition_point(|id| *id < self.offset_id));
+        }
+        if self.offset_date > 0 {
+            older = older.min(bounded.partition_point(|id| date(*id) < self.offset_date));
+        }
+        let limit = i64::from(self.limit.clamp(0, PAGE));
+        let start = (bounded.len() - older) as i64 + i64::from(self.add_offset);
+        let cut = |n: i64| n.clamp(0, bounded.len() as i64) as usize;
+        let (from, to) = (cut(start), cut(start + limit));
+        Page { ids: bounded.iter().rev().skip(from).take(to - from).copied().collect(), newer: from as i32 }
+    }
+}
+
+/// The lists that every answer with messages has.
+pub(crate) struct Messages {
+    pub(crate) messages: Vec<enums::Message>,
+    pub(crate) chats: Vec<enums::Chat>,
+    pub(crate) users: Vec<enums::User>,
+}
+
+impl World {
+    /// The messages of a page, and everybody they name.
+    pub(crate) fn gather<'w>(&'w self, wanted: impl Iterator<Item = (&'w Chat, i32)>) -> Messages {
+        let mut peers = BTreeSet::from([Peer::User(SELF)]);
+        let mut messages = Vec::new();
+        for (chat, id) in wanted {
+            peers.insert(chat.peer);
+            messages.extend(self.message(chat, id).inspect(|message| self.named(message, &mut peers)));
+        }
+        let (chats, users) = self.objects(&peers);
+        Messages { messages, chats, users }
+    }
+
+    /// The answer to a request for a page out of `count` messages of a chat.
+    pub(crate) fn answer_page(&self, chat: &Chat, page: Page, count: usize) -> enums::messages::Messages {
+        let complete = page.ids.len() == count;
+        let Messages { messages, chats, users } = self.gather(page.ids.iter().map(|id| (chat, *id)));
+        let topics = Vec::new();
+        if chat.peer.is_channel() {
+            let slice = types::messages::ChannelMessages {
+                inexact: false,
+                pts: chat.pts,
+                count: count as i32,
+                offset_id_offset: Some(page.newer),
+                messages,
+                topics,
+                chats,
+                users,
+            };
+            return slice.into();
+        }
+        if complete {
+            return types::messages::Messages { messages, topics, chats, users }.into();
+        }
+        let slice = types::messages::MessagesSlice {
+            inexact: false,
+            count: count as i32,
+            next_rate: None,
+            offset_id_offset: Some(page.newer),
+            search_flood: None,
+            messages,
+            topics,
+            chats,
+            users,
+        };
+        slice.into()
+    }
+}
+
+impl Call<'_> {
+    /// The ids of a chat within the range of `invokeWithMessagesRange`; channels belong to the last range as a whole.
+    pub(crate) fn in_range<'i>(&self, chat: &Chat, ids: &'i [i32]) -> &'i [i32] {
+        let Some((min, max)) = self.range else { return ids };
+        if chat.peer.is_channel() {
+            return ids;
+        }
+        let (begin, end) = (ids.partition_point(|id| *id < min), ids.partition_point(|id| *id <= max));
+        ids.get(begin..end.max(begin)).unwrap_or_default()
+    }
+}
+
+pub(super) fn get_history(call: &mut Call<'_>, r: f::messages::GetHistory) -> Result<enums::messages::Messages, Refusal> {
+    let world = call.shared.world();
+    let chat = world.readable(world.resolve(&r.peer)?)?;
+    let ids = call.in_range(chat, chat.ids());
+    let window = Window {
+        offset_id: r.offset_id,
+        offset_date: r.offset_date,
+        add_offset: r.add_offset,
+        limit: r.limit,
+        max_id: r.max_id,
+        min_id: r.min_id,
+    };
+    let page = window.page(ids, |id| world.date(chat, id));
+    Ok(world.answer_page(chat, page, ids.len()))
+}
+
+pub(super) fn get_messages(call: &mut Call<'_>, r: f::messages::GetMessages) -> Result<enums::messages::Messages, Refusal> {
+    let world = call.shared.world();
+    let ids = message_ids(&r.id)?;
+    let found = |id: &i32| world.owner(*id).filter(|(_, chat)| !chat.gone);
+    let Messages { messages, chats, users } = world.gather(ids.iter().filter_map(|id| Some((found(id)?.1, *id))));
+    Ok(types::messages::Messages { messages: with_holes(&ids, messages, None), topics: Vec::new(), chats, users }.into())
+}
+
+pub(super) fn get_channel_messages(call: &mut Call<'_>, r: f::channels::GetMessages) -> Result<enums::messages::Messages, Refusal> {
+    let world = call.shared.world();
+    let chat = world.present(world.resolve_channel(&r.channel)?)?;
+    let ids = message_ids(&r.id)?;
+    let Messages { messages, chats, users } = world.gather(ids.iter().map(|id| (chat, *id)));
+    let messages = with_holes(&ids, messages, Some(chat.peer));
+    let count = messages.len() as i32;
+    Ok(types::messages::ChannelMessages {
+        inexact: false,
+        pts: chat.pts,
+        count,
+        offset_id_offset: None,
+        messages,
+        topics: Vec::new(),
+        chats,
+        users,
+    }
+    .into())
+}
+
+fn message_ids(ids: &[enums::InputMessage]) -> Result<Vec<i32>, Refusal> {
+    if ids.len() > PAGE as usize {
+        return Err(Refusal::bad("LIMIT_INVALID"));
+    }
+    ids.iter()
+        .map(|id| match id {
+            enums::InputMessage::Id(id) => Ok(id.id),
+            _ => Err(Refusal::bad("MESSAGE_IDS_EMPTY")),
+        })
+        .collect()
+}
+
+/// One message for every id asked for: `messageEmpty` where there is none.
+fn with_holes(ids: &[i32], mut found: Vec<enums::Message>, peer: Option<Peer>) -> Vec<enums::Message> {
+    ids.iter()
+        .map(|id| match found.iter().position(|message| message.id() == *id) {
+            Some(at) => found.swap_remove(at),
+            None => types::MessageEmpty { id: *id, peer_id: peer.map(Peer::to_tl) }.into(),
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;
