@@ -4,6 +4,7 @@
 //! before a byte of it is read or fetched. Everything here is plain blocking code: a source that talks to a network runs its
 //! own runtime behind [`Source::list`] and [`Content::open`].
 
+pub mod folder;
 pub mod telegram;
 
 use std::io::{self, Read};
@@ -79,6 +80,10 @@ pub trait Sink {
 
     /// Takes note of an entry that could not be listed; whatever the parent snapshot holds at and below its path is kept.
     fn problem(&mut self, problem: Problem);
+
+    /// Takes note of something that backups leave out by their nature (a socket, a named pipe, a device, oversized
+    /// attributes); no failure.
+    fn skipped(&mut self, _path: &EntryPath, _why: &str) {}
 }
 
 /// The receiver takes no more items.

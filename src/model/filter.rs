@@ -1,0 +1,193 @@
+//! Which paths belong: patterns in the manner of restic's `--exclude` and `--include`.
+
+use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
+
+use super::entry::EntryPath;
+
+/// A pattern that cannot be understood.
+#[derive(Debug, thiserror::Error)]
+#[error("the pattern '{pattern}' cannot be used: {why}")]
+pub struct PatternError {
+    /// The pattern as it was written.
+    pub pattern: String,
+    /// What is wrong with it.
+    pub why: String,
+}
+
+/// Patterns of which the last one that matches decides.
+///
+/// - `*.tmp` (no slash): any file or folder with such a name, however deep.
+/// - `/cache` (leading slash): only from the top of the source or the snapshot.
+/// - `a/b`, `a/**/b`: these components in a row, at any depth; `**` stands for any number of components.
+/// - `!keep.tmp`: takes back what an earlier pattern matched.
+/// - `*` and `?` never match a slash; `[a-z]` and `{a,b}` work; `\` takes a special character as it is. A slash at the end
+///   says nothing.
+#[derive(Clone, Debug, Default)]
+struct Patterns {
+    set: GlobSet,
+    /// For each glob of the set, whether a match belongs (`!` makes it false).
+    verdicts: Vec<bool>,
+}
+
+impl Patterns {
+    fn parse<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, PatternError> {
+        let mut set = GlobSetBuilder::new();
+        let mut verdicts = Vec::new();
+        for pattern in patterns {
+            let pattern = pattern.as_ref();
+            let failed = |why: String| PatternError { pattern: pattern.to_owned(), why };
+            let (verdict, rest) = match pattern.strip_prefix('!') {
+                Some(rest) => (false, rest),
+                None => (true, pattern),
+            };
+            let rest = rest.strip_suffix('/').unwrap_or(rest);
+            let (anchored, rest) = match rest.strip_prefix('/') {
+                Some(rest) => (true, rest),
+                None => (false, rest),
+            };
+            if rest.is_empty() {
+                return Err(failed("it names nothing".to_owned()));
+            }
+            let glob = if anchored || rest.starts_with("**/") { rest.to_owned() } else { format!("**/{rest}") };
+            let glob = GlobBuilder::new(&glob)
+                .literal_separator(true)
+                .backslash_escape(true)
+                .build()
+                .map_err(|error| failed(error.kind().to_string()))?;
+            set.add(glob);
+            verdicts.push(verdict);
+        }
+        let set = set
+            .build()
+            .map_err(|error| PatternError { pattern: error.glob().unwrap_or_default().to_owned(), why: error.kind().to_string() })?;
+        Ok(Self { set, verdicts })
+    }
+
+    fn matches(&self, path: &[u8]) -> bool {
+        if self.verdicts.is_empty() {
+            return false;
+        }
+        let matching = self.set.matches_candidate(&Candidate::from_bytes(path));
+        matching.iter().max().and_then(|&last| self.verdicts.get(last)).copied().unwrap_or(false)
+    }
+}
+
+/// Says which entries of a source or a snapshot are wanted.
+///
+/// An entry is wanted when no exclude pattern matches it or a folder it lies in, and, where there are include patterns, one of
+/// them matches it or a folder it lies in.
+#[derive(Clone, Debug, Default)]
+pub struct PathFilter {
+    include: Patterns,
+    exclude: Patterns,
+}
+
+impl PathFilter {
+    /// Takes everything.
+    pub fn everything() -> Self {
+        Self::default()
+    }
+
+    /// Builds a filter from patterns as the user writes them; with no `include` pattern everything is included.
+    ///
+    /// # Errors
+    /// When a pattern is empty or malformed.
+    pub fn new<S: AsRef<str>>(include: impl IntoIterator<Item = S>, exclude: impl IntoIterator<Item = S>) -> Result<Self, PatternError> {
+        Ok(Self { include: Patterns::parse(include)?, exclude: Patterns::parse(exclude)? })
+    }
+
+    /// Whether the filter lets everything through.
+    pub fn is_everything(&self) -> bool {
+        self.include.verdicts.is_empty() && self.exclude.verdicts.is_empty()
+    }
+
+    /// Whether an exclude pattern matches `path` itself; a walk that asks this of every folder before it enters needs no more.
+    pub fn excludes(&self, path: &EntryPath) -> bool {
+        self.exclude.matches(path.as_bytes())
+    }
+
+    /// Whether the entry at `path` is wanted, the folders it lies in considered.
+    pub fn takes(&self, path: &EntryPath) -> bool {
+        let bytes = path.as_bytes();
+        let mut included = self.include.verdicts.is_empty();
+        let ends = bytes.iter().enumerate().filter(|&(_, &byte)| byte == b'/').map(|(at, _)| at);
+        for end in ends.chain([bytes.len()]) {
+            let prefix = bytes.get(..end).unwrap_or(bytes);
+            if self.exclude.matches(prefix) {
+                return false;
+            }
+            included = included || self.include.matches(prefix);
+        }
+        included
+    }
+}
+
+/// The patterns in the text of an `--exclude-file`: one a line; empty lines and lines that start with `#` are left out, and
+/// `\#` begins a pattern that starts with `#`.
+pub fn pattern_lines(text: &str) -> impl Iterator<Item = &str> {
+    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> EntryPath {
+        EntryPath::new(text).unwrap()
+    }
+
+    fn taken(include: &[&str], exclude: &[&str], paths: &[&str]) -> Vec<String> {
+        let filter = PathFilter::new(include, exclude).unwrap();
+        paths.iter().filter(|text| filter.takes(&path(text))).map(|text| (*text).to_owned()).collect()
+    }
+
+    #[test]
+    fn a_name_matches_at_any_depth_and_takes_its_folder_along() {
+        let paths = ["a.tmp", "x/a.tmp", "x/a.tmp.bak", "x/b.tmp/deep/file", "tmp"];
+        assert_eq!(taken(&[], &["*.tmp"], &paths), ["x/a.tmp.bak", "tmp"]);
+    }
+
+    #[test]
+    fn a_leading_slash_anchors_and_inner_slashes_do_not() {
+        let paths = ["cache", "x/cache", "a/b", "x/a/b", "x/a/c/b", "a/c/d/b"];
+        assert_eq!(taken(&[], &["/cache"], &paths), ["x/cache", "a/b", "x/a/b", "x/a/c/b", "a/c/d/b"]);
+        assert_eq!(taken(&[], &["a/b"], &paths), ["cache", "x/cache", "x/a/c/b", "a/c/d/b"]);
+        assert_eq!(taken(&[], &["/a/**/b"], &paths), ["cache", "x/cache", "x/a/b", "x/a/c/b"]);
+        assert_eq!(taken(&[], &["x/*"], &paths), ["cache", "a/b", "a/c/d/b"]);
+    }
+
+    #[test]
+    fn a_later_pattern_takes_back_an_earlier_one() {
+        let paths = ["a.log", "keep.log", "x/keep.log", "y.txt"];
+        assert_eq!(taken(&[], &["*.log", "!/keep.log"], &paths), ["keep.log", "y.txt"]);
+        assert_eq!(taken(&[], &["!keep.log", "*.log"], &paths), ["y.txt"]);
+    }
+
+    #[test]
+    fn includes_choose_and_excludes_win() {
+        let paths = ["photos/1.jpg", "photos/raw/1.dng", "music/1.ogg", "photos2"];
+        assert_eq!(taken(&["/photos/"], &["*.dng"], &paths), ["photos/1.jpg"]);
+    }
+
+    #[test]
+    fn names_that_are_not_utf8_are_matched_too() {
+        let filter = PathFilter::new([], ["*.tmp"]).unwrap();
+        assert!(!filter.takes(&EntryPath::new(b"\xff\xfe.tmp".to_vec()).unwrap()));
+        assert!(filter.takes(&EntryPath::new(b"\xff\xfe.tmq".to_vec()).unwrap()));
+    }
+
+    #[test]
+    fn bad_patterns_are_named() {
+        for bad in ["", "!", "/", "a[", "{a"] {
+            let error = PathFilter::new([], [bad]).unwrap_err().to_string();
+            assert!(error.contains(&format!("'{bad}'")), "{error}");
+        }
+    }
+
+    #[test]
+    fn an_exclude_file_has_comments_and_escapes() {
+        let lines: Vec<&str> = pattern_lines("# why\n\n *.tmp \r\n\\#literal\n").collect();
+        assert_eq!(lines, ["*.tmp", "\\#literal"]);
+        assert_eq!(taken(&[], &lines, &["#literal", "a.tmp", "b"]), ["b"]);
+    }
+}

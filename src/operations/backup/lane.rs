@@ -1,0 +1,399 @@
+//! A lane: one thread that builds whole archives of its own, entry after entry from the shared queue.
+//!
+//! Bytes stay in the thread, and mostly in its cache, from reading to sealing; two lanes are two archives.
+
+use std::collections::HashSet;
+use std::io::{self, Read};
+use std::sync::Arc;
+
+use crossbeam_channel::Receiver;
+use tokio::runtime::Handle;
+use tokio::sync::{mpsc, oneshot};
+
+use super::Shared;
+use super::planner::Job;
+use super::upload::{UploadSink, Uploaded};
+use crate::archive::index::{IndexEntry, Located, Part};
+use crate::archive::parts::PartPool;
+use crate::archive::writer::{ArchiveWriter, NewFile, Timings};
+use crate::archive::{ArchiveError, MEMBER_BYTES};
+use crate::crypt::digest::{HashReader, sha256};
+use crate::crypt::keys::Recipients;
+use crate::model::digest::Id;
+use crate::model::entry::{EntryPath, Kind};
+use crate::operations::OperationError;
+use crate::repository::format::names;
+use crate::repository::format::snapshot::ArchiveRecord;
+use crate::repository::random_id;
+use crate::source::{Body, Content, Item};
+use crate::storage::Storage;
+
+/// A file up to this length is read whole before it is stored, so that a known content is not stored again at the price of one read.
+const SMALL_BYTES: u64 = 512 * 1024;
+
+/// Contents below this length are stored again rather than referred to within one run: a reference costs as much.
+const MIN_SHARED_BYTES: u64 = 4 * 1024;
+
+/// An archive that is stored for good.
+pub(super) struct Finished {
+    pub record: ArchiveRecord,
+    pub entries: Vec<IndexEntry>,
+    pub marks: Vec<u64>,
+    pub timings: Timings,
+}
+
+/// What lanes report.
+pub(super) enum Report {
+    /// An archive is stored.
+    Archive(Box<Finished>),
+    /// A known content has a new name or new metadata; noted when the run ends.
+    Reference(Box<IndexEntry>, u64),
+}
+
+/// What every lane needs.
+#[derive(Clone)]
+pub(super) struct LaneSetup {
+    pub storage: Storage,
+    pub recipients: Arc<Recipients>,
+    pub pool: PartPool,
+    pub runtime: Handle,
+    pub reports: mpsc::UnboundedSender<Result<Report, OperationError>>,
+}
+
+/// An archive being written.
+struct OpenArchive {
+    writer: ArchiveWriter<UploadSink>,
+    uploaded: Uploaded,
+    object: String,
+    entries: Vec<IndexEntry>,
+    marks: Vec<u64>,
+}
+
+/// A lane.
+pub(super) struct Lane<'a> {
+    shared: &'a Shared,
+    setup: LaneSetup,
+    open: Option<OpenArchive>,
+    /// Ends when the archive before is reported: archives of a lane are reported in their order.
+    before: Option<oneshot::Receiver<()>>,
+    small: Vec<u8>,
+}
+
+impl<'a> Lane<'a> {
+    pub fn new(shared: &'a Shared, setup: LaneSetup) -> Self {
+        Self { shared, setup, open: None, before: None, small: Vec::new() }
+    }
+
+    /// Works until the queue ends.
+    ///
+    /// # Errors
+    /// When an archive cannot be written.
+    pub fn run(mut self, jobs: &Receiver<Job>) -> Result<(), OperationError> {
+        for job in jobs {
+            if self.shared.stop_wanted() {
+                return Ok(());
+            }
+            self.store(job)?;
+            if self.open.as_ref().is_some_and(|open| open.writer.is_full()) {
+                self.close()?;
+            }
+        }
+        if self.shared.stop_wanted() { Ok(()) } else { self.close() }
+    }
+
+    fn store(&mut self, job: Job) -> Result<(), OperationError> {
+        let Job { item, resume } = job;
+        match &item.content {
+            Some(content) if item.kind == Kind::File => {
+                let content = Arc::clone(content);
+                if item.size > MEMBER_BYTES {
+                    self.store_long(&item, content.as_ref(), resume)?
+                } else {
+                    self.store_file(&item, content.as_ref())?
+                }
+            }
+            _ => {
+                let open = self.archive()?;
+                if let Err(error) = open.writer.append_plain(&item.path, &item.kind, &item.meta, item.stamp) {
+                    return Err(self.failure(error));
+                }
+                let Some(open) = &mut self.open else { return Ok(()) };
+                open.entries.push(index_entry(&item, None));
+                open.marks.push(item.mark);
+                self.shared.note_new(1, 0);
+            }
+        }
+        self.shared.done_one();
+        Ok(())
+    }
+
+    /// Opens the content; tells the failure and gives `None` when that is not possible.
+    fn open_content(&self, item: &Item, content: &dyn Content, from: u64) -> Option<Box<dyn Body>> {
+        content.open(from).map_err(|error| self.shared.unreadable(&item.path, &error)).ok()
+    }
+
+    fn store_file(&mut self, item: &Item, content: &dyn Content) -> Result<(), OperationError> {
+        let Some(mut body) = self.open_content(item, content, 0) else { return Ok(()) };
+        if item.size <= SMALL_BYTES {
+            return self.store_small(item, body.as_mut());
+        }
+        if self.shared.contents.has_length(item.size) {
+            let mut hashing = HashReader::new(body.take(item.size));
+            if let Err(error) = io::copy(&mut hashing, &mut io::sink()) {
+                self.shared.unreadable(&item.path, &error);
+                return Ok(());
+            }
+            let (digest, length) = hashing.finish();
+            if let Some(located) = self.shared.contents.find(digest, length).filter(|_| length == item.size) {
+                self.refer(item, located);
+                return Ok(());
+            }
+            let Some(again) = self.open_content(item, content, 0) else { return Ok(()) };
+            body = again;
+        }
+        self.append(item, body.as_mut(), item.size, None)
+    }
+
+    fn store_small(&mut self, item: &Item, body: &mut dyn Body) -> Result<(), OperationError> {
+        let mut small = std::mem::take(&mut self.small);
+        small.clear();
+        let read = body.take(item.size).read_to_end(&mut small);
+        if let Err(error) = read {
+            self.shared.unreadable(&item.path, &error);
+        } else {
+            let known = self.shared.contents.find(sha256(&small), small.len() as u64);
+            let known = known.filter(|located| item.size > 0 && small.len() as u64 == item.size && self.may_share(located));
+            match known {
+                Some(located) => self.refer(item, located),
+                None => {
+                    let stored = self.append_bytes(item, &small, body);
+                    self.small = small;
+                    return stored;
+                }
+            }
+        }
+        self.small = small;
+        Ok(())
+    }
+
+    /// Whether it pays to refer to a content: always to the parent's, and to this run's unless it is tiny.
+    fn may_share(&self, located: &Located) -> bool {
+        located.length >= MIN_SHARED_BYTES || located.archive.is_some_and(|archive| self.shared.is_parents(archive))
+    }
+
+    fn append_bytes(&mut self, item: &Item, bytes: &[u8], body: &mut dyn Body) -> Result<(), OperationError> {
+        /// Bytes that were read from a body before.
+        struct Known<'b>(&'b [u8], &'b mut dyn Body);
+        impl Read for Known<'_> {
+            fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+                self.0.read(buffer)
+            }
+        }
+        impl Body for Known<'_> {
+            fn changed(&mut self) -> io::Result<bool> {
+                self.1.changed()
+            }
+        }
+        self.append(item, &mut Known(bytes, body), item.size, None)
+    }
+
+    /// Stores a file of more than one member, part after part, each in whatever archive is open then.
+    fn store_long(&mut self, item: &Item, content: &dyn Content, resume: Option<(Id, HashSet<u32>)>) -> Result<(), OperationError> {
+        let (file, stored) = match resume {
+            Some((file, stored)) => (file, stored),
+            None => (random_id()?, HashSet::new()),
+        };
+        let of = u32::try_from(item.size.div_ceil(MEMBER_BYTES)).unwrap_or(u32::MAX);
+        let mut at = None;
+        for n in 1..=of {
+            if self.shared.stop_wanted() {
+                return Ok(());
+            }
+            let start = u64::from(n - 1) * MEMBER_BYTES;
+            let length = (item.size - start).min(MEMBER_BYTES);
+            if stored.contains(&n) {
+                self.shared.done_bytes(length);
+                at = None;
+                continue;
+            }
+            let mut body = match at.take() {
+                Some(body) => body,
+                None => match self.open_content(item, content, start) {
+                    Some(body) => body,
+                    None => return Ok(()),
+                },
+            };
+            self.append(item, body.as_mut(), length, Some(Part { n, of, file }))?;
+            at = Some(body);
+            if self.open.as_ref().is_some_and(|open| open.writer.is_full()) {
+                self.close()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn append(&mut self, item: &Item, body: &mut dyn Body, length: u64, part: Option<Part>) -> Result<(), OperationError> {
+        let shared = self.shared;
+        let is_last = part.is_none_or(|part| part.n == part.of);
+        let open = self.archive()?;
+        let id = open.writer.id();
+        let file = NewFile { path: &item.path, meta: &item.meta, stamp: item.stamp, size: item.size, sparse: item.sparse, length, part };
+        let stored = match open.writer.append_file(&file, &mut Counted { body, shared }) {
+            Ok(stored) => stored,
+            Err(error) => return Err(self.failure(error)),
+        };
+        if shared.stop_wanted() {
+            return Err(OperationError::Interrupted);
+        }
+        let mut entry = index_entry(item, Some(stored.located.clone()));
+        if part.is_none() {
+            entry.size = stored.located.length;
+        }
+        open.entries.push(entry);
+        if is_last {
+            open.marks.push(item.mark);
+        }
+        shared.note_new(u64::from(is_last), stored.located.length);
+        if let Some(error) = &stored.failure {
+            shared.unreadable(&item.path, error);
+        } else if stored.located.short {
+            shared.problem(&item.path, "it shrank while it was read; what there was is stored");
+        } else if is_last && body.changed().unwrap_or(true) {
+            shared.problem(&item.path, "it changed while it was read; what was read is stored, and the next run reads it again");
+        } else {
+            shared.contents.add(id, &stored.located);
+        }
+        Ok(())
+    }
+
+    /// Finds out why an archive could not be written: a closed channel only says that the upload has failed.
+    fn failure(&mut self, error: ArchiveError) -> OperationError {
+        let Some(OpenArchive { writer, uploaded, .. }) = self.open.take() else { return error.into() };
+        drop(writer);
+        match self.setup.runtime.block_on(uploaded) {
+            Ok(Err(error)) => error.into(),
+            _ => error.into(),
+        }
+    }
+
+    fn refer(&self, item: &Item, located: Located) {
+        self.shared.done_bytes(item.size);
+        self.shared.note_new(1, 0);
+        let entry = index_entry(item, Some(located));
+        let _ = self.setup.reports.send(Ok(Report::Reference(Box::new(entry), item.mark)));
+    }
+
+    fn archive(&mut self) -> Result<&mut OpenArchive, OperationError> {
+        let open = match self.open.take() {
+            Some(open) => open,
+            None => OpenArchive::begin(&self.setup)?,
+        };
+        Ok(self.open.insert(open))
+    }
+
+    /// Finishes the archive in hand, if there is one; it is reported when the store has it.
+    fn close(&mut self) -> Result<(), OperationError> {
+        let Some(open) = self.open.take() else { return Ok(()) };
+        let (reported, after) = oneshot::channel();
+        open.finish(&self.setup, self.before.replace(after), reported)
+    }
+}
+
+/// Counts bytes as they are read, for the progress of long files.
+struct Counted<'a> {
+    body: &'a mut dyn Body,
+    shared: &'a Shared,
+}
+
+impl Read for Counted<'_> {
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        if self.shared.stop_wanted() {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        let got = self.body.read(buffer)?;
+        self.shared.done_bytes(got as u64);
+        Ok(got)
+    }
+}
+
+fn index_entry(item: &Item, content: Option<Located>) -> IndexEntry {
+    IndexEntry {
+        path: item.path.clone(),
+        kind: item.kind.clone(),
+        meta: item.meta.clone(),
+        stamp: item.stamp,
+        size: item.size,
+        sparse: item.sparse,
+        content,
+    }
+}
+
+impl OpenArchive {
+    fn begin(setup: &LaneSetup) -> Result<Self, OperationError> {
+        let id = random_id()?;
+        let object = names::archive(jiff::Timestamp::now(), id);
+        let (sink, uploaded) = UploadSink::begin(&setup.storage, &object, &setup.runtime)?;
+        let writer = ArchiveWriter::new(id, &setup.recipients, sink, setup.pool.clone())?;
+        Ok(Self { writer, uploaded, object, entries: Vec::new(), marks: Vec::new() })
+    }
+
+    fn finish(self, setup: &LaneSetup, before: Option<oneshot::Receiver<()>>, reported: oneshot::Sender<()>) -> Result<(), OperationError> {
+        let timings = self.writer.timings();
+        let (sealed, sink) = self.writer.finish()?;
+        sink.end();
+        let record = ArchiveRecord {
+            id: sealed.id,
+            object: self.object,
+            length: sealed.length,
+            sha256: sealed.sha256,
+            header_sha256: sealed.header_sha256,
+            merged: false,
+        };
+        let finished = Finished { record, entries: self.entries, marks: self.marks, timings };
+        let (reports, uploaded) = (setup.reports.clone(), self.uploaded);
+        setup.runtime.spawn(async move {
+            let result = match uploaded.await {
+                Ok(Ok(())) => Ok(Report::Archive(Box::new(finished))),
+                Ok(Err(error)) => Err(error.into()),
+                Err(_) => Err(OperationError::Internal("an upload ended without a result".into())),
+            };
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            let _ = reports.send(result);
+            let _ = reported.send(());
+        });
+        Ok(())
+    }
+}
+
+/// Writes a small archive of the run's own: removals, references, or a merged index.
+///
+/// # Errors
+/// When it cannot be written.
+pub(super) fn write_own(
+    setup: &LaneSetup,
+    fill: impl FnOnce(&mut ArchiveWriter<UploadSink>) -> Result<(), OperationError>,
+) -> Result<ArchiveRecord, OperationError> {
+    let OpenArchive { mut writer, uploaded, object, .. } = OpenArchive::begin(setup)?;
+    fill(&mut writer)?;
+    let (sealed, sink) = writer.finish()?;
+    sink.end();
+    let result = setup.runtime.block_on(uploaded).map_err(|_| OperationError::Internal("an upload ended without a result".into()))?;
+    result?;
+    Ok(ArchiveRecord {
+        id: sealed.id,
+        object,
+        length: sealed.length,
+        sha256: sealed.sha256,
+        header_sha256: sealed.header_sha256,
+        merged: false,
+    })
+}
+
+/// Reads the path of a removal as the archive writes it.
+pub(super) fn append_removals(writer: &mut ArchiveWriter<UploadSink>, paths: &[EntryPath]) {
+    for path in paths {
+        writer.append_removal(path.as_bytes());
+    }
+}

@@ -1,0 +1,512 @@
+//! Backup: what the source lists and the parent does not have goes into archives; a snapshot names them.
+//!
+//! ```text
+//! source ─▶ planner ══ jobs ══▶ lanes (one thread, one archive each) ══ parts ══▶ uploads ─▶ reports ─▶ journal ─▶ snapshot
+//! ```
+//! - [`parent`] finds where to go on, with the [`journal`] that this machine keeps.
+//! - [`planner`] decides what is stored; [`contents`] knows what is stored already.
+//! - [`lane`] builds archives; [`upload`] brings their parts to the store.
+//! - This module runs them and commits.
+
+mod contents;
+mod journal;
+mod lane;
+mod parent;
+mod planner;
+mod shared;
+mod upload;
+
+use std::collections::HashSet;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::Sender;
+use tokio::runtime::Handle;
+use tokio::sync::mpsc;
+
+pub use crate::archive::writer::Timings;
+
+use super::events::{Event, Events};
+use super::session::{Opened, Session};
+use super::stop::Stop;
+use super::{OperationError, default_lanes};
+use crate::archive::index::{IndexEntry, part_name};
+use crate::archive::parts::PartPool;
+use crate::model::digest::Id;
+use crate::model::entry::{EntryPath, Kind};
+use crate::repository::commit::Writer;
+use crate::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
+use crate::repository::format::version::CURRENT;
+use crate::repository::random_id;
+use crate::repository::tree::Tree;
+use crate::source::{Source, SourceError};
+use contents::Contents;
+use journal::{Journal, Order};
+use lane::{Lane, LaneSetup, Report, append_removals, write_own};
+use planner::{Job, Planner, Removals};
+use shared::Shared;
+
+/// Finished archives after which a partial snapshot is made, so that other machines can go on from it too.
+const CHECKPOINT_ARCHIVES: usize = 8;
+
+/// Archives after which a merged index is written, so that opening a snapshot stays cheap.
+const MERGE_AFTER: usize = 256;
+
+/// Entries that may wait for a lane.
+const QUEUE: usize = 4096;
+
+/// A lease is renewed this often.
+const RENEW_LEASE: Duration = Duration::from_secs(8 * 3600);
+
+/// How often progress is reported.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How to back up.
+#[derive(Clone, Debug)]
+pub struct BackupOptions {
+    /// This machine's name.
+    pub host: String,
+    /// Words for the snapshot.
+    pub tags: Vec<String>,
+    /// Options and filters as the user gave them, for the record.
+    pub given: Vec<String>,
+    /// Reads every file again, whatever its size and times say.
+    pub force_rehash: bool,
+    /// Only says what would be stored.
+    pub dry_run: bool,
+    /// Archives that are built side by side.
+    pub lanes: usize,
+}
+
+impl Default for BackupOptions {
+    fn default() -> Self {
+        let lanes = default_lanes();
+        Self { host: String::new(), tags: Vec::new(), given: Vec::new(), force_rehash: false, dry_run: false, lanes }
+    }
+}
+
+/// What a backup did.
+#[derive(Clone, Debug)]
+pub struct BackupSummary {
+    /// The snapshot; `None` in a dry run.
+    pub snapshot: Option<Id>,
+    /// What was done.
+    pub counts: Counts,
+    /// Entries that were unchanged.
+    pub unchanged: u64,
+    /// Archives that were stored.
+    pub archives: u64,
+    /// Where the lanes' time went.
+    pub timings: Timings,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Backs `source` up.
+///
+/// # Errors
+/// When repository, source, state or store fail, or the run is stopped; what was stored until then is kept and found by the
+/// next run.
+pub async fn backup(
+    session: &Session,
+    source: Arc<dyn Source>,
+    options: BackupOptions,
+    events: Arc<dyn Events>,
+    stop: Stop,
+) -> Result<BackupSummary, OperationError> {
+    let began = Instant::now();
+    let mut opened = session.open().await?;
+    let writer = opened.writer().await?;
+    let name = source.name();
+    let parent = parent::find(&opened, writer.id, &name, &options, events.as_ref()).await?;
+    if options.dry_run {
+        return dry_run(source, parent.tree, &options, events, stop, began).await;
+    }
+    let mut run = Run::begin(opened, writer, source, options, parent, events, stop).await?;
+    let stored = run.store().await;
+    // Whatever happened, what the store has for good is kept.
+    let kept = run.keep().await;
+    let stored = stored?;
+    kept?;
+    let mut summary = run.complete(stored).await?;
+    summary.elapsed = began.elapsed();
+    Ok(summary)
+}
+
+async fn dry_run(
+    source: Arc<dyn Source>,
+    tree: Tree,
+    options: &BackupOptions,
+    events: Arc<dyn Events>,
+    stop: Stop,
+    began: Instant,
+) -> Result<BackupSummary, OperationError> {
+    let force_rehash = options.force_rehash;
+    let listing = tokio::task::spawn_blocking(move || -> Result<_, SourceError> {
+        let shared = Shared::new(events, stop, Contents::default(), HashSet::new());
+        let mut planner = Planner::new(&shared, tree, Removals::default(), force_rehash, None);
+        source.list(&mut planner)?;
+        let removed = if source.lists_everything() { planner.deleted().len() as u64 } else { 0 };
+        let links = planner.links.len() as u64;
+        shared.note_new(links, 0);
+        Ok((shared.counts(removed), shared.done.entries.load(Ordering::Relaxed) - links))
+    });
+    let (counts, unchanged) = listing.await??;
+    Ok(BackupSummary { snapshot: None, counts, unchanged, archives: 0, timings: Timings::default(), elapsed: began.elapsed() })
+}
+
+/// What the lanes and the planner leave behind when everything went well.
+struct Stored {
+    tree: Tree,
+    deleted: Vec<EntryPath>,
+    links: Vec<IndexEntry>,
+    references: Vec<IndexEntry>,
+    marks: Vec<u64>,
+}
+
+/// One backup.
+struct Run {
+    opened: Opened,
+    writer: Writer,
+    source: Arc<dyn Source>,
+    options: BackupOptions,
+    shared: Arc<Shared>,
+    journal: Journal,
+    _lock: crate::state::Lock,
+    tree: Option<Tree>,
+    removals: Removals,
+    setup: LaneSetup,
+    reports: mpsc::UnboundedReceiver<Result<Report, OperationError>>,
+    /// Stored for good and not in a snapshot yet.
+    finished: Vec<ArchiveRecord>,
+    finished_marks: Vec<u64>,
+    archives: u64,
+    timings: Timings,
+    run: Id,
+    lease: u32,
+    leased: Instant,
+    time: jiff::Timestamp,
+}
+
+impl Run {
+    async fn begin(
+        opened: Opened,
+        writer: Writer,
+        source: Arc<dyn Source>,
+        options: BackupOptions,
+        parent: parent::Parent,
+        events: Arc<dyn Events>,
+        stop: Stop,
+    ) -> Result<Self, OperationError> {
+        let parent::Parent { _lock, journal, tree, pending, removals, is_healing } = parent;
+        let parents = tree.archives.iter().map(|record| record.id).collect();
+        let shared = Arc::new(Shared::new(events, stop, Contents::of(&tree), parents));
+        let (sender, reports) = mpsc::unbounded_channel();
+        let recipients = crate::crypt::keys::Recipients::parse(writer.recipients.names())?;
+        let setup = LaneSetup {
+            storage: opened.repository.storage.clone(),
+            recipients: Arc::new(recipients),
+            pool: PartPool::new(2 * options.lanes + 3),
+            runtime: Handle::current(),
+            reports: sender,
+        };
+        let mut this = Self {
+            opened,
+            writer,
+            source,
+            options,
+            shared,
+            journal,
+            _lock,
+            tree: Some(tree),
+            removals: Removals::default(),
+            setup,
+            reports,
+            finished: pending,
+            finished_marks: Vec::new(),
+            archives: 0,
+            timings: Timings::default(),
+            run: random_id()?,
+            lease: 0,
+            leased: Instant::now(),
+            time: jiff::Timestamp::now(),
+        };
+        this.renew_lease().await?;
+        for path in removals {
+            this.removals.push(path);
+        }
+        if !this.finished.is_empty() {
+            let count = this.finished.len();
+            this.shared.events.event(&Event::Note(&format!("going on after {count} archives of an interrupted run")));
+            this.keep().await?;
+        }
+        this.put_merged_index(is_healing).await?;
+        Ok(this)
+    }
+
+    async fn renew_lease(&mut self) -> Result<(), OperationError> {
+        self.lease += 1;
+        self.leased = Instant::now();
+        let relies_on = self.journal.snapshot().map(|(stem, _)| stem.clone());
+        self.opened.repository.put_lease(self.run, self.lease, relies_on).await?;
+        Ok(())
+    }
+
+    /// Runs planner and lanes to their end, and keeps the journal meanwhile.
+    async fn store(&mut self) -> Result<Stored, OperationError> {
+        let (shared, source) = (Arc::clone(&self.shared), Arc::clone(&self.source));
+        let (lanes, force_rehash) = (self.options.lanes.max(1), self.options.force_rehash);
+        let (tree, removals) = (self.tree.take().unwrap_or_default(), self.removals.clone());
+        // The lanes' setup holds the only way to report: when all of them and their uploads have ended, so have the reports.
+        let (closed, _) = mpsc::unbounded_channel();
+        let setup = std::mem::replace(&mut self.setup.reports, closed);
+        let setup = LaneSetup { reports: setup, ..self.setup.clone() };
+        let filling = move || {
+            let planner = |jobs| Planner::new(&shared, tree, removals, force_rehash, Some(jobs));
+            list_and_fill(source.as_ref(), &shared, &setup, lanes, planner)
+        };
+        let mut filling = tokio::task::spawn_blocking(filling);
+        let (mut references, mut marks, mut failure) = (Vec::new(), Vec::new(), None);
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            let report = tokio::select! {
+                report = self.reports.recv() => report,
+                _ = tick.tick() => {
+                    self.shared.report_progress();
+                    continue;
+                }
+            };
+            let Some(report) = report else { break };
+            if let Err(error) = self.take(report, &mut references, &mut marks).await {
+                self.shared.fail();
+                failure.get_or_insert(error);
+            }
+        }
+        let filled = (&mut filling).await?;
+        if self.shared.is_interrupted() {
+            return Err(OperationError::Interrupted);
+        }
+        // A lane that fails because its upload did is the lesser witness.
+        match (failure, filled) {
+            (Some(error), _) | (None, Err(error)) => Err(error),
+            (None, Ok(filled)) => Ok(Stored { references, marks: [filled.marks, marks].concat(), ..filled }),
+        }
+    }
+
+    async fn take(
+        &mut self,
+        report: Result<Report, OperationError>,
+        references: &mut Vec<IndexEntry>,
+        marks: &mut Vec<u64>,
+    ) -> Result<(), OperationError> {
+        match report? {
+            Report::Reference(entry, mark) => {
+                references.push(*entry);
+                marks.push(mark);
+            }
+            Report::Archive(finished) => {
+                self.timings += finished.timings;
+                self.finished_marks.extend(finished.marks.iter().filter(|&&mark| mark != 0));
+                self.note_archive(finished.record, &finished.entries, &[], Order::Last)?;
+                if self.finished.len() >= CHECKPOINT_ARCHIVES {
+                    self.keep().await?;
+                }
+                if self.leased.elapsed() >= RENEW_LEASE {
+                    self.renew_lease().await?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn note_archive(
+        &mut self,
+        record: ArchiveRecord,
+        entries: &[IndexEntry],
+        remove: &[EntryPath],
+        order: Order,
+    ) -> Result<(), OperationError> {
+        self.journal.note_archive(&record, entries, remove, self.removals.all(), order)?;
+        self.shared.stored_bytes.fetch_add(record.length, Ordering::Relaxed);
+        self.shared.events.event(&Event::ArchiveStored { name: &record.object, bytes: record.length });
+        self.archives += 1;
+        match order {
+            Order::First => self.finished.insert(0, record),
+            Order::Last => self.finished.push(record),
+        }
+        Ok(())
+    }
+
+    /// Commits what is stored for good as a partial snapshot, if there is anything.
+    async fn keep(&mut self) -> Result<(), OperationError> {
+        if self.finished.is_empty() {
+            return Ok(());
+        }
+        let removals = self.removals.all();
+        let count = removals.len();
+        self.put_removals(removals).await?;
+        self.commit(false, Counts::default()).await?;
+        self.removals.forget(count);
+        Ok(())
+    }
+
+    /// Stores what is to be removed before the finished archives, in an archive that stands before them.
+    async fn put_removals(&mut self, paths: Vec<EntryPath>) -> Result<(), OperationError> {
+        if paths.is_empty() {
+            return Ok(());
+        }
+        let (setup, remove) = (self.own_setup(), paths.clone());
+        let record = tokio::task::spawn_blocking(move || {
+            write_own(&setup, |writer| {
+                append_removals(writer, &remove);
+                Ok(())
+            })
+        })
+        .await??;
+        self.note_archive(record, &[], &paths, Order::First)
+    }
+
+    /// A setup for the run's own archives, whose pool no lane waits for.
+    fn own_setup(&self) -> LaneSetup {
+        LaneSetup { pool: PartPool::new(3), ..self.setup.clone() }
+    }
+
+    async fn commit(&mut self, complete: bool, counts: Counts) -> Result<Id, OperationError> {
+        let parent = self.journal.snapshot().map(|(_, snapshot)| snapshot);
+        let id = random_id()?;
+        let mut archives = parent.map(|parent| parent.archives.clone()).unwrap_or_default();
+        archives.extend(self.finished.iter().cloned());
+        let mut snapshot = Snapshot {
+            format: CURRENT,
+            id,
+            time: self.time,
+            host: self.options.host.clone(),
+            program: concat!("tgvault ", env!("CARGO_PKG_VERSION")).into(),
+            source: self.source.name(),
+            tags: self.options.tags.clone(),
+            options: self.options.given.clone(),
+            writer: self.writer.id,
+            chain: self.journal.chain(),
+            sequence: self.journal.sequence() + 1,
+            parent: parent.map(|parent| parent.id),
+            complete,
+            counts,
+            archives,
+            lists: parent.map(|parent| parent.lists.clone()).unwrap_or_default(),
+        };
+        let found = self.opened.repository.commit(&mut snapshot, &self.writer).await?;
+        self.journal.note_snapshot(&found.stem, &snapshot)?;
+        self.finished.clear();
+        let marks = std::mem::take(&mut self.finished_marks);
+        self.source.committed(&marks);
+        // The next snapshot of this run, if there is one, must not share this one's name.
+        self.time = jiff::Timestamp::now();
+        self.shared.events.event(&Event::SnapshotStored { id: &id.to_string(), complete });
+        Ok(id)
+    }
+
+    /// Stores deletions, references and links, and commits the complete snapshot.
+    async fn complete(mut self, stored: Stored) -> Result<BackupSummary, OperationError> {
+        let Stored { tree, deleted, links, mut references, marks } = stored;
+        let removed = deleted.len() as u64;
+        let mut remove = self.removals.all();
+        remove.extend(part_members(&tree, &deleted));
+        remove.extend(deleted);
+        self.put_removals(remove).await?;
+        let failed = self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let links = links.into_iter().filter(|link| match &link.kind {
+            Kind::Hardlink { target } => !failed.contains(target) || tree.get(target).is_some(),
+            _ => true,
+        });
+        let before = references.len();
+        references.extend(links);
+        self.shared.note_new((references.len() - before) as u64, 0);
+        self.put_references(references).await?;
+        self.shared.report_progress();
+        let counts = self.shared.counts(removed);
+        self.finished_marks.extend(marks.into_iter().filter(|&mark| mark != 0));
+        let id = self.commit(true, counts).await?;
+        Ok(BackupSummary {
+            snapshot: Some(id),
+            counts,
+            unchanged: counts.entries.saturating_sub(counts.new_entries),
+            archives: self.archives,
+            timings: self.timings,
+            elapsed: Duration::ZERO,
+        })
+    }
+
+    async fn put_references(&mut self, references: Vec<IndexEntry>) -> Result<(), OperationError> {
+        if references.is_empty() {
+            return Ok(());
+        }
+        let setup = self.own_setup();
+        let (record, references) = tokio::task::spawn_blocking(move || {
+            let record = write_own(&setup, |writer| Ok(references.iter().try_for_each(|entry| writer.append_reference(entry))?))?;
+            Ok::<_, OperationError>((record, references))
+        })
+        .await??;
+        self.note_archive(record, &references, &[], Order::Last)
+    }
+
+    /// Stores the whole state so far as one merged index, when the last one is long ago or readers cannot do without.
+    async fn put_merged_index(&mut self, is_needed: bool) -> Result<(), OperationError> {
+        let archives = self.journal.snapshot().map_or(&[][..], |(_, snapshot)| snapshot.archives.as_slice());
+        let since = archives.len() - archives.iter().rposition(|record| record.merged).map_or(0, |at| at + 1);
+        let Some(tree) = self.tree.take_if(|_| is_needed || since >= MERGE_AFTER) else { return Ok(()) };
+        let setup = self.own_setup();
+        let (mut record, tree) = tokio::task::spawn_blocking(move || {
+            let record = write_own(&setup, |writer| {
+                for (path, entry) in tree.iter() {
+                    tree.index_entries(path, entry).iter().try_for_each(|line| writer.append_merged(line))?;
+                }
+                Ok(())
+            })?;
+            Ok::<_, OperationError>((record, tree))
+        })
+        .await??;
+        self.tree = Some(tree);
+        record.merged = true;
+        self.note_archive(record, &[], &[], Order::First)
+    }
+}
+
+/// The member names of the parts of long files that are deleted, for those who restore with tar alone.
+fn part_members(tree: &Tree, deleted: &[EntryPath]) -> Vec<EntryPath> {
+    let of = |path: &EntryPath, parts: u32| (1..=parts).filter_map(|n| EntryPath::new(part_name(path, n)).ok()).collect::<Vec<_>>();
+    deleted.iter().filter_map(|path| tree.get(path).map(|entry| of(path, entry.part_count()))).flatten().collect()
+}
+
+/// Lists the source and fills archives, until both have ended.
+fn list_and_fill<'a>(
+    source: &dyn Source,
+    shared: &'a Shared,
+    setup: &LaneSetup,
+    lanes: usize,
+    planner: impl FnOnce(Sender<Job>) -> Planner<'a>,
+) -> Result<Stored, OperationError> {
+    let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
+    std::thread::scope(|scope| {
+        let lanes: Vec<_> = (0..lanes)
+            .map(|_| {
+                let (lane, queue) = (Lane::new(shared, setup.clone()), queue.clone());
+                scope.spawn(move || lane.run(&queue).inspect_err(|_| shared.fail()))
+            })
+            .collect();
+        // Only lanes may keep the queue open: when they have all failed, the listing must find it closed.
+        drop(queue);
+        let mut planner = planner(jobs);
+        let listed = source.list(&mut planner).inspect_err(|_| shared.fail());
+        shared.listed.store(true, Ordering::Relaxed);
+        planner.jobs = None;
+        let ended: Vec<_> = lanes.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        for lane in ended {
+            lane.map_err(|_| OperationError::Internal("a lane ended unexpectedly".into()))??;
+        }
+        listed?;
+        let deleted = if source.lists_everything() { planner.deleted() } else { Vec::new() };
+        let (tree, links, marks) = (planner.tree, planner.links, planner.marks);
+        Ok(Stored { deleted, links, references: Vec::new(), marks, tree })
+    })
+}

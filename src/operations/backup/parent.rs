@@ -1,0 +1,153 @@
+//! What a backup goes on from: the journal of this machine, or what the repository says, or nothing.
+
+use std::collections::HashSet;
+
+use super::BackupOptions;
+use super::journal::{Journal, Remembered};
+use crate::crypt::digest::sha256;
+use crate::model::digest::Id;
+use crate::model::entry::EntryPath;
+use crate::operations::OperationError;
+use crate::operations::events::{Event, Events};
+use crate::operations::session::Opened;
+use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
+use crate::repository::tree::Tree;
+use crate::repository::{RepositoryError, random_id};
+use crate::source::SourceName;
+use crate::state::{Lock, SealedFolder};
+
+/// Where a run begins.
+pub(super) struct Parent {
+    /// One run at a time for each source.
+    pub _lock: Lock,
+    pub journal: Journal,
+    pub tree: Tree,
+    /// Stored archives that no snapshot names yet, and what is to be removed before them.
+    pub pending: Vec<ArchiveRecord>,
+    pub removals: Vec<EntryPath>,
+    /// Archives were lost: the next snapshot begins with a merged index, so that no reader needs them.
+    pub is_healing: bool,
+}
+
+/// The folder that holds the journal of a source; named by a hash, because names of folders are not sealed.
+fn journal_folder(opened: &Opened, source: &SourceName) -> Result<SealedFolder, OperationError> {
+    let name = sha256(format!("{}\0{}", source.kind, source.name).as_bytes()).to_string();
+    Ok(opened.folder.folder(&format!("chain-{}", name.get(..32).unwrap_or(&name)))?)
+}
+
+/// Finds where to go on, under the lock of this source.
+///
+/// # Errors
+/// [`StateError::Locked`](crate::state::StateError::Locked) inside when another run is at it; when state or store fail.
+pub(super) async fn find(
+    opened: &Opened,
+    writer: Id,
+    source: &SourceName,
+    options: &BackupOptions,
+    events: &dyn Events,
+) -> Result<Parent, OperationError> {
+    let folder = journal_folder(opened, source)?;
+    let lock = folder.lock("run.lock")?;
+    let mut remembered = None;
+    match Journal::open(&folder) {
+        Ok(Some(mut journal)) => match journal.remembered() {
+            Ok(state) => remembered = Some((journal, state)),
+            Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
+        },
+        Ok(None) => {}
+        Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
+    }
+    let (mut journal, mut state) = match remembered {
+        Some(found) => found,
+        None => begin(opened, &folder, writer, source, options, events).await?,
+    };
+    // Whatever points into an archive that is gone is stored again.
+    let stored = opened.repository.stored_archives().await?;
+    let is_lost = |record: &ArchiveRecord| stored.get(&record.object) != Some(&record.length);
+    let lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(record)).map(|record| record.id).collect();
+    if !lost.is_empty() {
+        let dropped = state.tree.drop_lost(|record| lost.contains(&record.id));
+        events.event(&Event::Note(&format!("{} archives are gone from the store; {dropped} entries are stored again", lost.len())));
+        state.pending.retain(|record| !lost.contains(&record.id));
+        journal.forget_lost(&lost, &state.tree)?;
+    }
+    journal.raise_sequence(last_sequence(opened, &journal).await?);
+    let is_healing = !lost.is_empty();
+    Ok(Parent { _lock: lock, journal, tree: state.tree, pending: state.pending, removals: state.removals, is_healing })
+}
+
+/// The highest number that the chain has in the repository: a run may have died between its commit and its note of it.
+async fn last_sequence(opened: &Opened, journal: &Journal) -> Result<u64, OperationError> {
+    let mut last = journal.sequence();
+    let head = journal.snapshot().map(|(stem, _)| stem.as_str()).unwrap_or_default();
+    for stem in opened.repository.snapshot_stems().await?.iter().rev().take_while(|stem| stem.as_str() > head) {
+        match opened.repository.snapshot_ref(stem).await {
+            Ok(found) if found.signed.chain == journal.chain() => last = last.max(found.signed.sequence),
+            Ok(_) => {}
+            Err(error) if error.is_integrity() => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(last)
+}
+
+async fn begin(
+    opened: &Opened,
+    folder: &SealedFolder,
+    writer: Id,
+    source: &SourceName,
+    options: &BackupOptions,
+    events: &dyn Events,
+) -> Result<(Journal, Remembered), OperationError> {
+    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), random_id()?, 0, None);
+    if let Some(identity) = &opened.identity {
+        let found = newest(opened, &identity.identities, writer, source, &options.host).await?;
+        if let Some((stem, snapshot)) = found {
+            let mut broken = Vec::new();
+            tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
+            for error in broken {
+                events.event(&Event::Note(&format!("an archive of the last snapshot is broken; what it held is stored again ({error})")));
+            }
+            if snapshot.writer == writer {
+                (chain, sequence) = (snapshot.chain, snapshot.sequence);
+            }
+            parent = Some((stem, snapshot));
+        }
+    } else if !opened.repository.snapshot_stems().await?.is_empty() {
+        events.event(&Event::Note(
+            "this machine has no record of earlier backups of this source, and no key to read them: everything is stored anew. \
+             Give a passphrase or an identity once to go on from the last snapshot instead",
+        ));
+    }
+    let journal = Journal::begin(folder, chain, sequence, parent, &tree)?;
+    Ok((journal, Remembered { tree, pending: Vec::new(), removals: Vec::new() }))
+}
+
+/// The newest snapshot of the source: this writer's own, or else one that was made on this machine by another writer.
+async fn newest(
+    opened: &Opened,
+    identities: &crate::crypt::keys::Identities,
+    writer: Id,
+    source: &SourceName,
+    host: &str,
+) -> Result<Option<(String, Snapshot)>, OperationError> {
+    let mut others = None;
+    for stem in opened.repository.snapshot_stems().await?.into_iter().rev() {
+        let read = async {
+            let found = opened.repository.snapshot_ref(&stem).await?;
+            opened.repository.snapshot(&found, identities).await
+        };
+        match read.await {
+            Ok(snapshot) if snapshot.source != *source => {}
+            Ok(snapshot) if snapshot.writer == writer => return Ok(Some((stem, snapshot))),
+            Ok(snapshot) if snapshot.host == host => {
+                others.get_or_insert((stem, snapshot));
+            }
+            Ok(_) => {}
+            // Never a parent; verify reports it.
+            Err(error) if RepositoryError::is_integrity(&error) => tracing::warn!(stem, %error, "a snapshot is passed over"),
+            Err(error) => return Err(error.into()),
+        }
+    }
+    Ok(others)
+}

@@ -1,0 +1,173 @@
+//! Deciding, entry by entry as the source lists them, what has to be stored.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, RandomState};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use crossbeam_channel::Sender;
+
+use super::Shared;
+use crate::archive::index::{IndexEntry, is_part_name, part_name};
+use crate::model::digest::Id;
+use crate::model::entry::{EntryPath, Kind};
+use crate::operations::events::Event;
+use crate::repository::tree::{Tree, TreeEntry};
+use crate::source::{Item, Problem, Sink, Stopped};
+
+/// An entry on its way to a lane.
+pub(super) struct Job {
+    pub item: Item,
+    /// For a long file: the parts of this very version that an earlier run has stored, under this name.
+    pub resume: Option<(Id, HashSet<u32>)>,
+}
+
+/// What is to be removed before the archives that are not committed yet.
+#[derive(Clone, Default)]
+pub(super) struct Removals(Arc<Mutex<Vec<EntryPath>>>);
+
+impl Removals {
+    pub fn push(&self, path: EntryPath) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+    }
+
+    /// All that was noted so far.
+    pub fn all(&self) -> Vec<EntryPath> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Forgets the first `count`, which are committed.
+    pub fn forget(&self, count: usize) {
+        let mut paths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = count.min(paths.len());
+        paths.drain(..count);
+    }
+}
+
+/// Compares what the source lists with the parent's state.
+pub(super) struct Planner<'a> {
+    pub shared: &'a Shared,
+    pub tree: Tree,
+    pub removals: Removals,
+    pub force_rehash: bool,
+    /// `None` in a dry run.
+    pub jobs: Option<Sender<Job>>,
+    /// Hard links that have to be noted.
+    pub links: Vec<IndexEntry>,
+    /// Marks of items that are stored already.
+    pub marks: Vec<u64>,
+    /// Hashes of the paths that are stored anew: links to them have to be noted again.
+    dispatched: HashSet<u64>,
+    hasher: RandomState,
+}
+
+impl<'a> Planner<'a> {
+    pub fn new(shared: &'a Shared, tree: Tree, removals: Removals, force_rehash: bool, jobs: Option<Sender<Job>>) -> Self {
+        let (links, marks, dispatched, hasher) = (Vec::new(), Vec::new(), HashSet::new(), RandomState::new());
+        Self { shared, tree, removals, force_rehash, jobs, links, marks, dispatched, hasher }
+    }
+
+    /// What the listing did not name: deleted paths, without those below a deleted folder.
+    pub fn deleted(&self) -> Vec<EntryPath> {
+        let mut deleted: Vec<EntryPath> = Vec::new();
+        for (path, _) in self.tree.iter().filter(|(_, entry)| !entry.seen) {
+            let below_last = deleted.last().is_some_and(|last: &EntryPath| {
+                path.as_bytes().strip_prefix(last.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
+            });
+            // A folder is kept for what is kept below it.
+            let has_kept = || self.tree.below(path).any(|(_, entry)| entry.seen);
+            if !below_last && !has_kept() {
+                deleted.push(path.clone());
+            }
+        }
+        deleted
+    }
+
+    fn is_unchanged(&self, old: &TreeEntry, item: &Item) -> bool {
+        old.kind == item.kind
+            && old.has_meta(&item.meta)
+            && (item.kind != Kind::File
+                || (!self.force_rehash && old.size == item.size && old.stamp() == item.stamp && !old.short && old.places().is_some()))
+    }
+
+    fn hash(&self, path: &EntryPath) -> u64 {
+        self.hasher.hash_one(path)
+    }
+
+    /// Notes what of the old entry must go before the new one is laid over it.
+    fn note_form_change(&self, item: &Item, old: &TreeEntry) {
+        let path = &item.path;
+        if std::mem::discriminant(&old.kind) != std::mem::discriminant(&item.kind) {
+            self.removals.push(path.clone());
+        }
+        if let Some((_, parts)) = old.stored_parts() {
+            self.removals.push(path.clone());
+            for &n in parts.keys() {
+                // The member names of parts are paths of a plain tar's tree only.
+                if let Ok(name) = EntryPath::new(part_name(path, n)) {
+                    self.removals.push(name);
+                }
+            }
+        }
+    }
+}
+
+impl Sink for Planner<'_> {
+    fn item(&mut self, item: Item) -> Result<(), Stopped> {
+        if self.shared.stop_wanted() {
+            return Err(Stopped);
+        }
+        if is_part_name(item.path.file_name()) {
+            self.shared.problem(&item.path, "names that end in .tgvault-part-NNNN are reserved for the parts of long files");
+            return Ok(());
+        }
+        let totals = &self.shared.totals;
+        totals.entries.fetch_add(1, Ordering::Relaxed);
+        totals.bytes.fetch_add(item.size, Ordering::Relaxed);
+        let mut resume = None;
+        if let Some(old) = self.tree.get_mut(&item.path) {
+            old.seen = true;
+        }
+        if let Some(old) = self.tree.get(&item.path) {
+            let link_is_sound = !matches!(&item.kind, Kind::Hardlink { target } if self.dispatched.contains(&self.hash(target)));
+            if self.is_unchanged(old, &item) && link_is_sound {
+                self.shared.done.entries.fetch_add(1, Ordering::Relaxed);
+                self.shared.done.bytes.fetch_add(item.size, Ordering::Relaxed);
+                self.marks.extend((item.mark != 0).then_some(item.mark));
+                return Ok(());
+            }
+            let same_version = item.stamp.is_some() && old.stamp() == item.stamp && old.size == item.size && old.has_meta(&item.meta);
+            match old.stored_parts() {
+                Some((file, parts)) if same_version && old.places().is_none() && item.kind == Kind::File => {
+                    resume = Some((file, parts.keys().copied().collect()));
+                }
+                _ => self.note_form_change(&item, old),
+            }
+        }
+        if let Kind::Hardlink { .. } = item.kind {
+            let Item { path, kind, meta, stamp, .. } = item;
+            self.shared.done.entries.fetch_add(1, Ordering::Relaxed);
+            self.links.push(IndexEntry { path, kind, meta, stamp, size: 0, sparse: false, content: None });
+            return Ok(());
+        }
+        self.dispatched.insert(self.hash(&item.path));
+        match &self.jobs {
+            Some(jobs) => jobs.send(Job { item, resume }).map_err(|_| Stopped),
+            None => {
+                self.shared.note_new(1, item.size);
+                self.shared.events.event(&Event::Planned { path: &item.path, bytes: item.size });
+                Ok(())
+            }
+        }
+    }
+
+    fn problem(&mut self, problem: Problem) {
+        // What the parent has at and below the path is kept.
+        self.tree.mark_seen(&problem.path);
+        self.shared.problem(&problem.path, &problem.what);
+    }
+
+    fn skipped(&mut self, path: &EntryPath, why: &str) {
+        self.shared.events.event(&Event::Skipped { path, why });
+    }
+}

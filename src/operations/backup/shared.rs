@@ -1,0 +1,136 @@
+//! What the threads of one backup share.
+
+use std::collections::HashSet;
+use std::io;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::contents::Contents;
+use crate::model::digest::Id;
+use crate::model::entry::EntryPath;
+use crate::operations::events::{Event, Events, Progress};
+use crate::operations::stop::Stop;
+use crate::repository::format::snapshot::Counts;
+
+/// Entries and bytes.
+#[derive(Default)]
+pub(super) struct Tally {
+    pub entries: AtomicU64,
+    pub bytes: AtomicU64,
+}
+
+impl Tally {
+    fn get(&self) -> (u64, u64) {
+        (self.entries.load(Ordering::Relaxed), self.bytes.load(Ordering::Relaxed))
+    }
+}
+
+/// What the threads of one backup share.
+pub(super) struct Shared {
+    pub events: Arc<dyn Events>,
+    pub contents: Contents,
+    /// What was listed so far.
+    pub totals: Tally,
+    /// What was dealt with.
+    pub done: Tally,
+    /// What was stored anew.
+    pub new: Tally,
+    /// Bytes that are in the store for good.
+    pub stored_bytes: AtomicU64,
+    pub problems: AtomicU64,
+    /// Set when the source has named everything.
+    pub listed: AtomicBool,
+    /// Entries that could not be stored.
+    pub failed: Mutex<HashSet<EntryPath>>,
+    stop: Stop,
+    /// Set when the run must end because something failed.
+    failing: AtomicBool,
+    parents: HashSet<Id>,
+}
+
+impl Shared {
+    pub fn new(events: Arc<dyn Events>, stop: Stop, contents: Contents, parents: HashSet<Id>) -> Self {
+        Self {
+            events,
+            contents,
+            totals: Tally::default(),
+            done: Tally::default(),
+            new: Tally::default(),
+            stored_bytes: AtomicU64::new(0),
+            problems: AtomicU64::new(0),
+            listed: AtomicBool::new(false),
+            failed: Mutex::default(),
+            stop,
+            failing: AtomicBool::new(false),
+            parents,
+        }
+    }
+
+    /// Whether every thread should end.
+    pub fn stop_wanted(&self) -> bool {
+        self.stop.is_wanted() || self.failing.load(Ordering::Relaxed)
+    }
+
+    /// Whether the user wished the run to end.
+    pub fn is_interrupted(&self) -> bool {
+        self.stop.is_wanted()
+    }
+
+    /// Ends every thread because something failed.
+    pub fn fail(&self) {
+        self.failing.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether an archive is one of the parent snapshot's.
+    pub fn is_parents(&self, archive: Id) -> bool {
+        self.parents.contains(&archive)
+    }
+
+    pub fn problem(&self, path: &EntryPath, what: &str) {
+        self.problems.fetch_add(1, Ordering::Relaxed);
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        self.events.event(&Event::Problem { path, what });
+    }
+
+    /// Tells that a content could not be read.
+    pub fn unreadable(&self, path: &EntryPath, error: &io::Error) {
+        match error.kind() {
+            io::ErrorKind::NotFound => self.problem(path, "it vanished before it was read"),
+            _ => self.problem(path, &format!("it cannot be read: {error}")),
+        }
+    }
+
+    pub fn done_one(&self) {
+        self.done.entries.fetch_add(1, Ordering::Relaxed);
+    }
+
+    pub fn done_bytes(&self, bytes: u64) {
+        self.done.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    pub fn note_new(&self, entries: u64, bytes: u64) {
+        self.new.entries.fetch_add(entries, Ordering::Relaxed);
+        self.new.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// What the run did, as the snapshot says it.
+    pub fn counts(&self, removed: u64) -> Counts {
+        let ((entries, bytes), (new_entries, new_bytes)) = (self.totals.get(), self.new.get());
+        let stored_bytes = self.stored_bytes.load(Ordering::Relaxed);
+        let problems = self.problems.load(Ordering::Relaxed);
+        Counts { entries, bytes, new_entries, new_bytes, stored_bytes, removed, problems }
+    }
+
+    pub fn report_progress(&self) {
+        let (entries_total, bytes_total) = self.totals.get();
+        let (entries_done, bytes_done) = self.done.get();
+        let listed = self.listed.load(Ordering::Relaxed);
+        self.events.event(&Event::Progress(Progress {
+            entries_done,
+            entries_total: listed.then_some(entries_total),
+            bytes_done,
+            bytes_total: listed.then_some(bytes_total),
+            stored_bytes: self.stored_bytes.load(Ordering::Relaxed),
+        }));
+    }
+}

@@ -1,0 +1,103 @@
+//! Picking a snapshot: `latest` or the beginning of its name, narrowed by host, tag and source.
+
+use super::OperationError;
+use super::session::Opened;
+use crate::repository::format::snapshot::Snapshot;
+use crate::repository::keys::Identity;
+use crate::repository::snapshots::SnapshotRef;
+use crate::repository::{Repository, RepositoryError};
+
+/// Which snapshots are meant.
+#[derive(Clone, Debug, Default)]
+pub struct Selection {
+    /// Made on this machine.
+    pub host: Option<String>,
+    /// With all of these tags.
+    pub tags: Vec<String>,
+    /// Of this source: its kind, its name, or both as `kind:name`.
+    pub source: Option<String>,
+}
+
+/// One snapshot.
+#[derive(Clone, Debug)]
+pub struct SnapshotChoice {
+    /// `latest`, or the first digits of its name.
+    pub wanted: String,
+    /// Among these.
+    pub among: Selection,
+}
+
+impl Selection {
+    /// Whether a snapshot is meant.
+    pub fn takes(&self, snapshot: &Snapshot) -> bool {
+        let source = &snapshot.source;
+        self.host.as_ref().is_none_or(|host| *host == snapshot.host)
+            && self.tags.iter().all(|tag| snapshot.tags.contains(tag))
+            && self.source.as_ref().is_none_or(|wanted| {
+                *wanted == source.kind || *wanted == source.name || *wanted == format!("{}:{}", source.kind, source.name)
+            })
+    }
+}
+
+impl SnapshotChoice {
+    /// The newest complete snapshot of all.
+    pub fn latest() -> Self {
+        Self { wanted: "latest".into(), among: Selection::default() }
+    }
+
+    /// Finds the snapshot.
+    ///
+    /// # Errors
+    /// When none or several fit; [`RepositoryError::Untrusted`] inside when the one that fits is not signed by an accepted
+    /// writer.
+    pub async fn find(&self, opened: &Opened) -> Result<(SnapshotRef, Snapshot), OperationError> {
+        let identity = opened.identity()?;
+        let found = if self.wanted == "latest" {
+            self.find_latest(&opened.repository, &identity).await?
+        } else {
+            self.find_by_name(&opened.repository, &identity).await?
+        };
+        found.ok_or_else(|| RepositoryError::NoSnapshot { wanted: self.wanted.clone() }.into())
+    }
+
+    async fn find_latest(&self, repository: &Repository, identity: &Identity) -> Result<Option<(SnapshotRef, Snapshot)>, RepositoryError> {
+        let mut partial = None;
+        for stem in repository.snapshot_stems().await?.iter().rev() {
+            // What is not signed by an accepted writer is never `latest`; a later check reports it.
+            let (found, snapshot) = match read(repository, identity, stem).await {
+                Ok(pair) => pair,
+                Err(error) if error.is_integrity() => {
+                    tracing::warn!(stem, %error, "a snapshot is passed over");
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            if !self.among.takes(&snapshot) {
+                continue;
+            }
+            if snapshot.complete {
+                return Ok(Some((found, snapshot)));
+            }
+            partial.get_or_insert((found, snapshot));
+        }
+        // An interrupted first backup is better than nothing.
+        Ok(partial)
+    }
+
+    async fn find_by_name(&self, repository: &Repository, identity: &Identity) -> Result<Option<(SnapshotRef, Snapshot)>, RepositoryError> {
+        let fits = |stem: &&String| stem.split_once('-').is_some_and(|(_, id)| id.starts_with(&self.wanted)) || **stem == self.wanted;
+        let stems = repository.snapshot_stems().await?;
+        let fitting: Vec<&String> = stems.iter().filter(fits).collect();
+        match fitting.as_slice() {
+            [] => Ok(None),
+            [stem] => read(repository, identity, stem).await.map(Some),
+            several => Err(RepositoryError::Ambiguous { wanted: self.wanted.clone(), count: several.len() }),
+        }
+    }
+}
+
+async fn read(repository: &Repository, identity: &Identity, stem: &str) -> Result<(SnapshotRef, Snapshot), RepositoryError> {
+    let found = repository.snapshot_ref(stem).await?;
+    let snapshot = repository.snapshot(&found, &identity.identities).await?;
+    Ok((found, snapshot))
+}

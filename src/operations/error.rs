@@ -1,0 +1,79 @@
+//! Why an operation ended without its result.
+
+use crate::archive::ArchiveError;
+use crate::crypt::CryptError;
+use crate::repository::RepositoryError;
+use crate::source::SourceError;
+use crate::state::StateError;
+use crate::storage::StorageError;
+use crate::target::TargetError;
+
+/// Why an operation failed.
+#[derive(Debug, thiserror::Error)]
+pub enum OperationError {
+    /// The repository could not be used.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// The source could not be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// Local state could not be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// The target of a restore could not be used.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// An archive could not be written.
+    #[error("could not write an archive")]
+    Archive(#[from] ArchiveError),
+    /// A key is needed, and none was given.
+    #[error("reading this repository needs a passphrase or an identity, and none was given")]
+    KeyNeeded,
+    /// A path is not in the snapshot.
+    #[error("'{path}' is not in snapshot {snapshot}")]
+    NoSuchPath {
+        /// The path.
+        path: String,
+        /// The snapshot.
+        snapshot: String,
+    },
+    /// What was asked for is not a regular file.
+    #[error("'{path}' is not a regular file")]
+    NotAFile {
+        /// The path.
+        path: String,
+    },
+    /// A content is not what was recorded when it was stored.
+    #[error("the content of '{path}' is not what was stored: its SHA-256 does not match")]
+    Content {
+        /// The path.
+        path: String,
+    },
+    /// The user ended the run.
+    #[error("the run was ended; what is stored stays stored, and the same command goes on from there")]
+    Interrupted,
+    /// Output could not be written.
+    #[error("could not write the output")]
+    Output(#[source] std::io::Error),
+    /// A thread of ours ended without its result.
+    #[error("an internal task ended unexpectedly: {0}")]
+    Internal(String),
+}
+
+impl From<StorageError> for OperationError {
+    fn from(error: StorageError) -> Self {
+        Self::Repository(error.into())
+    }
+}
+
+impl From<CryptError> for OperationError {
+    fn from(error: CryptError) -> Self {
+        Self::Repository(error.into())
+    }
+}
+
+impl From<tokio::task::JoinError> for OperationError {
+    fn from(error: tokio::task::JoinError) -> Self {
+        Self::Internal(error.to_string())
+    }
+}

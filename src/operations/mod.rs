@@ -1,0 +1,28 @@
+//! What a user can have done: the one place that joins source, repository, storage and state.
+//!
+//! - [`session`]: opening a repository as far as the keys at hand allow; [`choice`]: picking a snapshot.
+//! - [`init`], [`backup`], [`restore`], [`cat`], [`verify`], [`look`]: one module an operation.
+//! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
+
+pub mod backup;
+pub mod cat;
+pub mod choice;
+mod error;
+pub mod events;
+pub mod init;
+pub mod look;
+pub mod restore;
+pub mod session;
+pub mod stop;
+pub mod verify;
+
+pub use error::OperationError;
+pub use session::Session;
+pub use stop::Stop;
+
+/// How many threads work side by side on this machine: its cores, up to a bound that keeps memory small.
+pub fn default_lanes() -> usize {
+    /// Each lane holds frames and parts of about 30 MiB.
+    const MAX_LANES: usize = 3;
+    std::thread::available_parallelism().map_or(1, usize::from).min(MAX_LANES)
+}

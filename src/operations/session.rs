@@ -1,0 +1,141 @@
+//! Opening a repository as far as the keys at hand allow.
+
+use std::sync::Arc;
+
+use super::OperationError;
+use crate::crypt::keys::Recipients;
+use crate::crypt::signature::{SigningKey, VerifyingKey};
+use crate::repository::commit::Writer;
+use crate::repository::format::root;
+use crate::repository::keys::{self, Identity, Unlock};
+use crate::repository::trust::Anchor;
+use crate::repository::{self, Repository, RepositoryError};
+use crate::state::pins::PinnedWriter;
+use crate::state::{Pins, SealedFolder, StateFolder};
+use crate::storage::Storage;
+
+/// Where a repository is, and what this user and machine bring along.
+pub struct Session {
+    /// The store.
+    pub storage: Storage,
+    /// This machine's state.
+    pub state: StateFolder,
+    /// A passphrase or identity, where one was given.
+    pub unlock: Option<Unlock>,
+    /// The root key from the recovery sheet, where it was given: no other is accepted.
+    pub root_key: Option<VerifyingKey>,
+}
+
+/// A repository opened by a session.
+pub struct Opened {
+    /// The repository.
+    pub repository: Repository,
+    /// What this machine keeps of it.
+    pub folder: SealedFolder,
+    /// The secrets, where the session could unlock them.
+    pub identity: Option<Arc<Identity>>,
+    /// Whether anything vouches for the root: a pin, an identity or the recovery sheet.
+    pub is_anchored: bool,
+    pins: Option<Pins>,
+}
+
+impl Session {
+    /// Opens the repository; with secrets where a passphrase or an identity was given.
+    ///
+    /// # Errors
+    /// When there is no repository, no key fits, or trust is broken.
+    pub async fn open(&self) -> Result<Opened, OperationError> {
+        let id = repository::find(&self.storage).await?;
+        let folder = self.state.repository(id)?;
+        let identity = match &self.unlock {
+            Some(unlock) => Some(Arc::new(keys::unlock(&self.storage, id, unlock).await?)),
+            None => None,
+        };
+        self.open_with(identity, folder).await
+    }
+
+    /// Opens the repository without asking for secrets, whatever was given.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_locked(&self) -> Result<Opened, OperationError> {
+        let id = repository::find(&self.storage).await?;
+        let folder = self.state.repository(id)?;
+        self.open_with(None, folder).await
+    }
+
+    async fn open_with(&self, identity: Option<Arc<Identity>>, folder: SealedFolder) -> Result<Opened, OperationError> {
+        let mut pins = Pins::read(&folder)?;
+        let vouched = identity.as_ref().map(|identity| identity.root_key.public().clone()).or_else(|| self.root_key.clone());
+        let anchor = match (&pins, &vouched) {
+            (Some(pins), _) => Anchor::Pinned { root_key: pins.root_key.clone(), number: pins.root_number },
+            (None, Some(root_key)) => Anchor::Last(root_key.clone()),
+            (None, None) => Anchor::AsFound,
+        };
+        let is_anchored = !matches!(anchor, Anchor::AsFound);
+        let repository = Repository::open(self.storage.clone(), &anchor).await?;
+        for root_key in vouched.iter().chain(&self.root_key) {
+            if *root_key != repository.root.root_key {
+                let found = repository.root.root_key.as_str();
+                return Err(RepositoryError::Trust(format!("its root key is {found}, not {}", root_key.as_str())).into());
+            }
+        }
+        if let Some(pins) = &mut pins
+            && pins.root_number < repository.root.number
+        {
+            pins.root_number = repository.root.number;
+            pins.root_key = repository.root.root_key.clone();
+            pins.write(&folder)?;
+        }
+        Ok(Opened { repository, folder, identity, is_anchored, pins })
+    }
+}
+
+impl Opened {
+    /// The secrets.
+    ///
+    /// # Errors
+    /// [`OperationError::KeyNeeded`] when none were given.
+    pub fn identity(&self) -> Result<Arc<Identity>, OperationError> {
+        self.identity.clone().ok_or(OperationError::KeyNeeded)
+    }
+
+    /// What this machine writes with. A machine that is no writer yet becomes one, if the secrets are at hand.
+    ///
+    /// # Errors
+    /// [`RepositoryError::NotAWriter`] inside when they are not, or the writer was revoked.
+    pub async fn writer(&mut self) -> Result<Writer, OperationError> {
+        if let Some(pins) = &self.pins
+            && let Some(pinned) = &pins.writer
+        {
+            if self.repository.root.writer(pinned.id).is_none() {
+                return Err(RepositoryError::NotAWriter(format!("its writer key {} is not in the root", pinned.id)).into());
+            }
+            let known: Vec<&str> = self.repository.root.recipients.iter().map(|recipient| recipient.recipient.as_str()).collect();
+            if let Some(foreign) = pins.recipients.iter().find(|pinned| !known.contains(&pinned.as_str())) {
+                return Err(RepositoryError::Trust(format!("the root no longer names {foreign}, for which this machine encrypts")).into());
+            }
+            let recipients = Recipients::parse(pins.recipients.iter().map(String::as_str))?;
+            return Ok(Writer { id: pinned.id, key: pinned.key()?, recipients });
+        }
+        let Some(identity) = self.identity.clone() else {
+            return Err(RepositoryError::NotAWriter("it has no writer key yet".into()).into());
+        };
+        let key = SigningKey::generate()?;
+        let id = repository::random_id()?;
+        self.repository.enroll(&identity, root::Writer { id, key: key.public().clone() }).await?;
+        pin(&self.repository, &self.folder, &identity, PinnedWriter::new(id, &key))?;
+        Ok(Writer { id, key, recipients: Recipients::parse([identity.recipient.as_str()])? })
+    }
+}
+
+/// Notes on this machine what it may no longer take from the store.
+pub(super) fn pin(repository: &Repository, folder: &SealedFolder, identity: &Identity, writer: PinnedWriter) -> Result<(), OperationError> {
+    let pins = Pins {
+        root_key: repository.root.root_key.clone(),
+        root_number: repository.root.number,
+        recipients: vec![identity.recipient.clone()],
+        writer: Some(writer),
+    };
+    Ok(pins.write(folder)?)
+}

@@ -1,0 +1,113 @@
+//! Writing: archives go first, the snapshot object last; its presence is the commit.
+
+use std::collections::HashMap;
+
+use bytes::Bytes;
+
+use super::format::lease::Lease;
+use super::format::names;
+use super::format::snapshot::{ArchiveRecord, ListRecord, Snapshot};
+use super::format::sums::{self, LIST_FROM, MAX_LIST_LINES, SumsLine};
+use super::format::version::CURRENT;
+use super::snapshots::{Signed, SnapshotRef, seal_snapshot};
+use super::{Repository, RepositoryError, mirrored};
+use crate::crypt::digest::sha256;
+use crate::crypt::keys::Recipients;
+use crate::crypt::signature::SigningKey;
+use crate::model::digest::Id;
+
+/// How long a lease counts; a run renews it long before.
+const LEASE_HOURS: i64 = 24;
+
+/// What a machine needs to write: its own key, and the recipients that it knows since its first use.
+pub struct Writer {
+    /// Its name in the root.
+    pub id: Id,
+    /// Signs its snapshots.
+    pub key: SigningKey,
+    /// Whom archives are encrypted for.
+    pub recipients: Recipients,
+}
+
+fn line_of(record: &ArchiveRecord) -> SumsLine {
+    SumsLine { name: record.object.clone(), length: record.length, sha256: record.sha256 }
+}
+
+impl Repository {
+    /// Notes that a run is in progress and what it relies on.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put_lease(&self, run: Id, number: u32, relies_on: Option<String>) -> Result<Lease, RepositoryError> {
+        let time = jiff::Timestamp::now();
+        let expires = time + jiff::SignedDuration::from_hours(LEASE_HOURS);
+        let lease = Lease { format: CURRENT, run, number, time, expires, relies_on };
+        let name = names::lease(run, number);
+        let json = serde_json::to_vec(&lease).map_err(|error| RepositoryError::damaged(&name, error))?;
+        self.storage.put_new(&name, Bytes::from(json)).await?;
+        Ok(lease)
+    }
+
+    /// The archives that are stored, with their lengths in bytes.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn stored_archives(&self) -> Result<HashMap<String, u64>, RepositoryError> {
+        let found = self.storage.list(names::ARCHIVES).await?;
+        Ok(found.into_iter().map(|object| (object.name, object.size_bytes)).collect())
+    }
+
+    /// Stores a snapshot: its lists, sums, signature, and at last the snapshot object, which commits it.
+    /// [`Snapshot::lists`] holds the parent's lists on entry; longer lists are made where they are due.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Missing`] when an archive that it names is not stored (any more); otherwise when the store fails.
+    pub async fn commit(&self, snapshot: &mut Snapshot, writer: &Writer) -> Result<SnapshotRef, RepositoryError> {
+        let stem = names::snapshot_stem(snapshot.time, snapshot.id);
+        let new_lists = cut_lists(snapshot);
+        // Everything is in memory before the first object is put.
+        let covered: usize = snapshot.lists.iter().map(|list| list.archives).sum();
+        let object = seal_snapshot(snapshot, &writer.recipients)?;
+        let mut lines: Vec<SumsLine> = snapshot
+            .lists
+            .iter()
+            .map(|list| SumsLine { name: names::list(list.sha256), length: list.length, sha256: list.sha256 })
+            .chain(snapshot.archives.iter().skip(covered).map(line_of))
+            .collect();
+        lines.push(SumsLine { name: names::snapshot(&stem), length: object.len() as u64, sha256: sha256(&object) });
+        let text = sums::write(&lines);
+        let signed = Signed { writer: writer.id, chain: snapshot.chain, sequence: snapshot.sequence };
+        let signature = writer.key.sign(text.as_bytes(), &signed.comment(self.id))?;
+
+        let stored = self.stored_archives().await?;
+        for archive in &snapshot.archives {
+            if stored.get(&archive.object) != Some(&archive.length) {
+                return Err(RepositoryError::Missing { name: archive.object.clone() });
+            }
+        }
+        for list in new_lists {
+            mirrored::put(&self.storage, &names::list(sha256(list.as_bytes())), Bytes::from(list)).await?;
+        }
+        mirrored::put(&self.storage, &names::sums(&stem), Bytes::from(text)).await?;
+        mirrored::put(&self.storage, &names::signature(&names::sums(&stem)), Bytes::from(signature)).await?;
+        mirrored::put(&self.storage, &names::snapshot(&stem), object).await?;
+        Ok(SnapshotRef { stem, signed, sums: lines })
+    }
+}
+
+/// Moves archives that no list covers into new lists when there are enough of them; gives the new lists' texts.
+fn cut_lists(snapshot: &mut Snapshot) -> Vec<String> {
+    let mut texts = Vec::new();
+    loop {
+        let covered: usize = snapshot.lists.iter().map(|list| list.archives).sum();
+        let rest = snapshot.archives.get(covered..).unwrap_or_default();
+        if rest.len() < LIST_FROM {
+            return texts;
+        }
+        let taken = rest.len().min(MAX_LIST_LINES);
+        let lines: Vec<SumsLine> = rest.iter().take(taken).map(line_of).collect();
+        let text = sums::write(&lines);
+        snapshot.lists.push(ListRecord { sha256: sha256(text.as_bytes()), length: text.len() as u64, archives: taken });
+        texts.push(text);
+    }
+}

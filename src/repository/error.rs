@@ -1,0 +1,110 @@
+//! What can go wrong with a repository as a whole.
+
+use crate::archive::ArchiveError;
+use crate::crypt::CryptError;
+use crate::model::digest::Id;
+use crate::storage::StorageError;
+
+/// Why a repository could not be used. Each variant names its object.
+#[derive(Debug, thiserror::Error)]
+pub enum RepositoryError {
+    /// There is no repository at the place.
+    #[error("there is no repository at {address}")]
+    Absent {
+        /// The place.
+        address: String,
+    },
+    /// `init` met a repository, or what may be one.
+    #[error("{address} holds a repository, or parts of one, already")]
+    Occupied {
+        /// The place.
+        address: String,
+    },
+    /// The repository was written by a later program.
+    #[error("the repository has format {found}; this program reads {readable}")]
+    Newer {
+        /// Its format.
+        found: String,
+        /// What is readable.
+        readable: String,
+    },
+    /// No passphrase or identity given opens any key slot.
+    #[error("none of the repository's {slots} key slots opens with this passphrase or identity")]
+    WrongKey {
+        /// How many slots were tried.
+        slots: usize,
+    },
+    /// The trust statements do not fit what this machine, the sheet or the identity says.
+    #[error("the repository's trust is broken: {0}")]
+    Trust(String),
+    /// This machine has no writer key that the repository accepts.
+    #[error("this machine may not write to the repository: {0}")]
+    NotAWriter(String),
+    /// An object is missing, also its second copy where it has one.
+    #[error("'{name}' is missing")]
+    Missing {
+        /// The object.
+        name: String,
+    },
+    /// An object is not what it was, also its second copy where it has one.
+    #[error("'{name}' is damaged: {why}")]
+    Damaged {
+        /// The object.
+        name: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A snapshot that is not signed by an accepted writer.
+    #[error("snapshot '{stem}' is not trusted: {why}")]
+    Untrusted {
+        /// The snapshot's stem.
+        stem: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// No snapshot fits what was asked for.
+    #[error("no snapshot fits '{wanted}'")]
+    NoSnapshot {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// More than one snapshot fits.
+    #[error("'{wanted}' fits {count} snapshots")]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// How many fit.
+        count: usize,
+    },
+    /// An archive that a snapshot names cannot be read.
+    #[error("archive {id}")]
+    Archive {
+        /// The archive.
+        id: Id,
+        /// Why.
+        source: ArchiveError,
+    },
+    /// Encrypting or signing failed.
+    #[error(transparent)]
+    Crypt(#[from] CryptError),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+}
+
+impl RepositoryError {
+    /// Says that an object is damaged.
+    pub(crate) fn damaged(name: &str, why: impl ToString) -> Self {
+        Self::Damaged { name: name.to_owned(), why: why.to_string() }
+    }
+
+    /// Whether stored data is missing, changed or forged (exit code 15).
+    pub fn is_integrity(&self) -> bool {
+        match self {
+            Self::Trust(_) | Self::Missing { .. } | Self::Damaged { .. } | Self::Untrusted { .. } => true,
+            Self::Archive { source, .. } => source.is_integrity(),
+            Self::Storage(StorageError::WrongLength { .. } | StorageError::NotFound { .. }) => true,
+            _ => false,
+        }
+    }
+}

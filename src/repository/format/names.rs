@@ -1,0 +1,88 @@
+//! Names of objects below the repository's URL. They hold random bits, a hash, a number or a time, and nothing else.
+
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+
+use crate::model::digest::{Digest, Id};
+
+/// The plain object that makes a place a repository.
+pub const DESCRIPTOR: &str = "tgvault.json";
+
+/// Prefixes of what is listed.
+pub const ROOT: &str = "root/";
+/// Key slots.
+pub const KEYS: &str = "keys/";
+/// Archives.
+pub const ARCHIVES: &str = "archives/";
+/// Lists of archives.
+pub const LISTS: &str = "lists/";
+/// Snapshots and their sums and signatures.
+pub const SNAPSHOTS: &str = "snapshots/";
+/// Leases of runs in progress.
+pub const RUNNING: &str = "running/";
+/// The second copies of the small objects.
+pub const MIRROR: &str = "mirror/";
+
+/// The largest small object (root, key slot, list, sums, lease) that is read.
+pub const MAX_SMALL_BYTES: u64 = 16 * 1024 * 1024;
+
+/// The largest snapshot object that is read, and its largest plain form.
+pub const MAX_SNAPSHOT_BYTES: u64 = 256 * 1024 * 1024;
+
+/// `root/<n>.json`.
+pub fn root(number: u64) -> String {
+    format!("{ROOT}{number}.json")
+}
+
+/// `keys/<slot>.age`.
+pub fn key_slot(slot: Id) -> String {
+    format!("{KEYS}{slot}.age")
+}
+
+/// `archives/<yyyy>/<mm>/<id>.tar.zst.age`.
+pub fn archive(time: Timestamp, id: Id) -> String {
+    format!("{ARCHIVES}{}/{id}.tar.zst.age", time.to_zoned(TimeZone::UTC).strftime("%Y/%m"))
+}
+
+/// `lists/<sha256>.sums`.
+pub fn list(sha256: Digest) -> String {
+    format!("{LISTS}{sha256}.sums")
+}
+
+/// `<yyyymmdd>T<hhmmss>Z-<id>`, the stem of a snapshot's three objects.
+pub fn snapshot_stem(time: Timestamp, id: Id) -> String {
+    format!("{}-{id}", time.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ"))
+}
+
+/// `snapshots/<stem>.json.zst.age`.
+pub fn snapshot(stem: &str) -> String {
+    format!("{SNAPSHOTS}{stem}.json.zst.age")
+}
+
+/// `snapshots/<stem>.sums`.
+pub fn sums(stem: &str) -> String {
+    format!("{SNAPSHOTS}{stem}.sums")
+}
+
+/// The signature beside a signed object: `.json` or `.sums` becomes `.minisig`.
+pub fn signature(signed: &str) -> String {
+    let stem = signed.strip_suffix(".json").or_else(|| signed.strip_suffix(".sums")).unwrap_or(signed);
+    format!("{stem}.minisig")
+}
+
+/// `running/<run>-<n>.json`.
+pub fn lease(run: Id, number: u32) -> String {
+    format!("{RUNNING}{run}-{number}.json")
+}
+
+/// The name of the second copy.
+pub fn mirror(name: &str) -> String {
+    format!("{MIRROR}{name}")
+}
+
+/// Whether a name in a sums file is one that a repository has: below a known prefix, without tricks.
+pub fn is_sound(name: &str) -> bool {
+    let known = [ARCHIVES, LISTS, SNAPSHOTS].iter().any(|prefix| name.starts_with(prefix));
+    let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-'));
+    known && plain && name.len() < 256 && !name.split('/').any(|part| matches!(part, "" | "." | ".."))
+}

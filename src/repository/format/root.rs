@@ -1,0 +1,101 @@
+//! `root/<n>.json`: who may read and who may write. Each is signed by the root key that the one before it names.
+
+use serde::{Deserialize, Serialize};
+
+use super::version::FormatVersion;
+use crate::crypt::signature::VerifyingKey;
+use crate::model::digest::{Digest, Id};
+
+/// One numbered statement of trust.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Root {
+    /// The format's version.
+    pub format: FormatVersion,
+    /// The repository's name.
+    pub repository: Id,
+    /// Number of this statement, from 1; the highest counts.
+    pub number: u64,
+    /// When it was made.
+    pub time: jiff::Timestamp,
+    /// The key that signs this and, unless that says otherwise, the next statement.
+    pub root_key: VerifyingKey,
+    /// Who can read what is stored: the current recipient and former ones.
+    pub recipients: Vec<RootRecipient>,
+    /// The key slots there are.
+    pub slots: Vec<Slot>,
+    /// Who may write.
+    pub writers: Vec<Writer>,
+    /// Writers that may no longer write.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub revoked: Vec<Revocation>,
+}
+
+/// One age recipient of the repository.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RootRecipient {
+    /// `age1…`.
+    pub recipient: String,
+    /// Whether new archives are encrypted for it.
+    pub current: bool,
+}
+
+/// One key slot: the identity file, encrypted for one passphrase or recipient.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Slot {
+    /// The slot's name.
+    pub id: Id,
+    /// What opens it.
+    pub kind: SlotKind,
+    /// SHA-256 of the slot's object.
+    pub sha256: Digest,
+}
+
+/// What opens a key slot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum SlotKind {
+    /// A passphrase.
+    Passphrase,
+    /// An age identity, whose public half is given.
+    Recipient(String),
+}
+
+/// A machine that may write.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Writer {
+    /// The writer's name; random, so that it says nothing about the machine.
+    pub id: Id,
+    /// What its signatures are checked with.
+    pub key: VerifyingKey,
+}
+
+/// The end of a writer's permission.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Revocation {
+    /// The writer.
+    pub writer: Id,
+    /// The last sequence number that is still accepted, for each of its chains; nothing of a chain that is not named.
+    pub last_sequence: Vec<(Id, u64)>,
+}
+
+impl Root {
+    /// The recipient that new archives are encrypted for.
+    pub fn current_recipients(&self) -> impl Iterator<Item = &str> {
+        self.recipients.iter().filter(|recipient| recipient.current).map(|recipient| recipient.recipient.as_str())
+    }
+
+    /// The writer with this name.
+    pub fn writer(&self, id: Id) -> Option<&Writer> {
+        self.writers.iter().find(|writer| writer.id == id)
+    }
+
+    /// Whether a snapshot of `writer` with this number in this chain is accepted.
+    pub fn accepts(&self, writer: Id, chain: Id, sequence: u64) -> bool {
+        self.writer(writer).is_some()
+            && self
+                .revoked
+                .iter()
+                .filter(|revocation| revocation.writer == writer)
+                .all(|revocation| revocation.last_sequence.iter().any(|&(named, last)| named == chain && sequence <= last))
+    }
+}

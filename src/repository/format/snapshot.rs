@@ -1,0 +1,104 @@
+//! The snapshot: what one run saved, and which archives make up its state.
+
+use serde::{Deserialize, Serialize};
+
+use super::version::FormatVersion;
+use crate::archive::reader::Expected;
+use crate::model::digest::{Digest, Id};
+use crate::source::SourceName;
+
+/// One snapshot, as its encrypted object holds it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Snapshot {
+    /// The format's version.
+    pub format: FormatVersion,
+    /// The snapshot's name.
+    pub id: Id,
+    /// When the run began.
+    pub time: jiff::Timestamp,
+    /// The machine.
+    pub host: String,
+    /// The program and its version.
+    pub program: String,
+    /// What was backed up.
+    pub source: SourceName,
+    /// Words that the user gave it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub tags: Vec<String>,
+    /// Options and filters of the run, as they were given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<String>,
+    /// Who wrote it.
+    pub writer: Id,
+    /// The line of snapshots of one source by one writer that it belongs to.
+    pub chain: Id,
+    /// Its number in the chain, from 1.
+    pub sequence: u64,
+    /// The snapshot before it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<Id>,
+    /// Whether the run went to its end; a partial snapshot is a checkpoint.
+    pub complete: bool,
+    /// What the run did.
+    pub counts: Counts,
+    /// The archives, in the order in which they are laid over each other.
+    pub archives: Vec<ArchiveRecord>,
+    /// The lists that cover the first of these archives, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub lists: Vec<ListRecord>,
+}
+
+/// One list of archives that snapshots share.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ListRecord {
+    /// SHA-256 of the list, which is its name.
+    pub sha256: Digest,
+    /// Its length in bytes.
+    pub length: u64,
+    /// How many archives it has.
+    pub archives: usize,
+}
+
+/// What a run did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Counts {
+    /// Entries in the state.
+    pub entries: u64,
+    /// Bytes of content in the state.
+    pub bytes: u64,
+    /// Entries that were stored or noted anew.
+    pub new_entries: u64,
+    /// Bytes of content that were stored.
+    pub new_bytes: u64,
+    /// Bytes that went to the store for it.
+    pub stored_bytes: u64,
+    /// Entries that were removed.
+    pub removed: u64,
+    /// Entries that could not be read.
+    pub problems: u64,
+}
+
+/// One archive of a snapshot.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ArchiveRecord {
+    /// The archive's name.
+    pub id: Id,
+    /// The object below the repository's URL.
+    pub object: String,
+    /// Stored bytes.
+    pub length: u64,
+    /// SHA-256 of the stored bytes.
+    pub sha256: Digest,
+    /// SHA-256 of the stored bytes up to and including the nonce.
+    pub header_sha256: Digest,
+    /// Whether it holds nothing but the merged index of all archives before it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub merged: bool,
+}
+
+impl ArchiveRecord {
+    /// What a reader checks before it believes the archive.
+    pub fn expected(&self) -> Expected {
+        Expected { id: self.id, length: self.length, header_sha256: self.header_sha256 }
+    }
+}

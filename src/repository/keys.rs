@@ -1,0 +1,165 @@
+//! Key slots: the repository's identity file, encrypted once for each passphrase or recipient that opens it.
+//!
+//! ```text
+//! # tgvault identity of repository 0123…
+//! # root secret key: RWQ…
+//! AGE-SECRET-KEY-1…
+//! ```
+//! Comments are skipped by `age`, so the decrypted slot serves as its identity file: `age -d keys/x.age > id; age -d -i id …`.
+
+use std::sync::Arc;
+
+use age::secrecy::{ExposeSecret, SecretString};
+use bytes::Bytes;
+
+use super::RepositoryError;
+use super::format::names;
+use super::format::root::{Slot, SlotKind};
+use super::mirrored;
+use crate::crypt::digest::sha256;
+use crate::crypt::keys::{Identities, Recipients, generate, recipient_of};
+use crate::crypt::signature::SigningKey;
+use crate::crypt::{CryptError, blob};
+use crate::model::digest::Id;
+use crate::storage::Storage;
+
+const REPOSITORY_LINE: &str = "# tgvault identity of repository ";
+const ROOT_KEY_LINE: &str = "# root secret key: ";
+
+/// The largest identity file in a slot.
+const MAX_IDENTITY_BYTES: u64 = 64 * 1024;
+
+/// The most slots that are tried: each passphrase slot costs a second.
+const MAX_SLOTS: usize = 64;
+
+/// What opens a repository.
+pub enum Unlock {
+    /// A passphrase.
+    Passphrase(SecretString),
+    /// The text of an identity file: one that opens a slot, or the repository's own.
+    IdentityFile(SecretString),
+}
+
+/// The repository's secrets, in memory for as long as they are needed.
+pub struct Identity {
+    text: SecretString,
+    repository: Id,
+    /// Opens what is stored.
+    pub identities: Arc<Identities>,
+    /// Signs statements of trust.
+    pub root_key: SigningKey,
+    /// What new archives are encrypted for.
+    pub recipient: String,
+}
+
+impl Identity {
+    /// Makes the secrets of a new repository.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn generate(repository: Id) -> Result<Self, RepositoryError> {
+        let (secret, _) = generate();
+        let root_key = SigningKey::generate()?;
+        let text = zeroize::Zeroizing::new(format!(
+            "{REPOSITORY_LINE}{repository}\n{ROOT_KEY_LINE}{}\n{}\n",
+            root_key.secret_line().expose_secret(),
+            secret.expose_secret()
+        ));
+        Self::parse(SecretString::from(text.as_str())).map_err(Into::into)
+    }
+
+    /// Reads the repository's own identity file.
+    ///
+    /// # Errors
+    /// When it lacks a line or one is malformed.
+    pub fn parse(text: SecretString) -> Result<Self, CryptError> {
+        let lines = || text.expose_secret().lines();
+        let field = |prefix: &str| lines().find_map(|line| line.strip_prefix(prefix)).map(str::trim);
+        let missing = |what: &str| CryptError::Key(format!("the identity file has no {what}"));
+        let repository = field(REPOSITORY_LINE).and_then(|id| id.parse().ok()).ok_or_else(|| missing("repository"))?;
+        let root_key = SigningKey::parse(field(ROOT_KEY_LINE).ok_or_else(|| missing("root key"))?)?;
+        let identities = Arc::new(Identities::parse(text.expose_secret())?);
+        let recipient = recipient_of(text.expose_secret())?;
+        Ok(Self { repository, identities, root_key, recipient, text })
+    }
+
+    /// The repository that it belongs to.
+    pub fn repository(&self) -> Id {
+        self.repository
+    }
+
+    /// Encrypts the identity file for a passphrase and stores it as a new slot.
+    ///
+    /// # Errors
+    /// When encrypting or the store fails.
+    pub async fn add_passphrase_slot(&self, storage: &Storage, passphrase: &SecretString) -> Result<Slot, RepositoryError> {
+        let sealed = blob::seal_with_passphrase(self.text.expose_secret().as_bytes(), passphrase)?;
+        put_slot(storage, sealed, SlotKind::Passphrase).await
+    }
+
+    /// Encrypts the identity file for a recipient and stores it as a new slot.
+    ///
+    /// # Errors
+    /// When the recipient cannot be read, or the store fails.
+    pub async fn add_recipient_slot(&self, storage: &Storage, recipient: &str) -> Result<Slot, RepositoryError> {
+        let recipients = Recipients::parse([recipient])?;
+        let sealed = blob::seal(self.text.expose_secret().as_bytes(), &recipients)?;
+        put_slot(storage, sealed, SlotKind::Recipient(recipient.to_owned())).await
+    }
+}
+
+async fn put_slot(storage: &Storage, sealed: Vec<u8>, kind: SlotKind) -> Result<Slot, RepositoryError> {
+    let slot = Slot { id: super::random_id()?, kind, sha256: sha256(&sealed) };
+    mirrored::put(storage, &names::key_slot(slot.id), Bytes::from(sealed)).await?;
+    Ok(slot)
+}
+
+/// Finds the slot that `unlock` opens, and opens it.
+///
+/// # Errors
+/// [`RepositoryError::WrongKey`] when none does; otherwise when the store fails or the slot's content is damaged.
+pub async fn unlock(storage: &Storage, repository: Id, unlock: &Unlock) -> Result<Identity, RepositoryError> {
+    let identities = match unlock {
+        Unlock::Passphrase(passphrase) => Identities::passphrase(passphrase),
+        Unlock::IdentityFile(text) if text.expose_secret().contains(ROOT_KEY_LINE) => {
+            return of_repository(Identity::parse(text.clone())?, repository);
+        }
+        Unlock::IdentityFile(text) => Identities::parse(text.expose_secret())?,
+    };
+    let slots = mirrored::list(storage, names::KEYS).await?;
+    if slots.is_empty() {
+        return Err(RepositoryError::Missing { name: format!("{}*", names::KEYS) });
+    }
+    let mut damaged = None;
+    for name in slots.iter().take(MAX_SLOTS) {
+        let opened =
+            mirrored::get(storage, name, names::MAX_SMALL_BYTES, |bytes| match blob::open(bytes, &identities, MAX_IDENTITY_BYTES) {
+                Ok(text) => Ok(Some(text)),
+                Err(CryptError::WrongKey) => Ok(None),
+                Err(error) => Err(RepositoryError::damaged(name, error)),
+            })
+            .await;
+        match opened {
+            Ok(None) => {}
+            Ok(Some(text)) => {
+                let text = std::str::from_utf8(&text).map_err(|_| RepositoryError::damaged(name, "it is not text"))?;
+                let identity = Identity::parse(SecretString::from(text)).map_err(|error| RepositoryError::damaged(name, error))?;
+                return of_repository(identity, repository);
+            }
+            Err(error @ (RepositoryError::Damaged { .. } | RepositoryError::Missing { .. })) => {
+                damaged.get_or_insert(error);
+            }
+            Err(error) => return Err(error),
+        }
+    }
+    // A damaged slot may have been the one that the user has the key to.
+    Err(damaged.unwrap_or(RepositoryError::WrongKey { slots: slots.len() }))
+}
+
+fn of_repository(identity: Identity, repository: Id) -> Result<Identity, RepositoryError> {
+    if identity.repository == repository {
+        Ok(identity)
+    } else {
+        Err(RepositoryError::Trust(format!("the identity belongs to repository {}, not to {repository}", identity.repository)))
+    }
+}

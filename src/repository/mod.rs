@@ -1,0 +1,171 @@
+//! What the objects of a repository mean.
+//!
+//! - [`format`]: the types on disk and the names of objects.
+//! - [`keys`] and [`trust`]: who may read, who may write.
+//! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name.
+//! - [`tree`]: the state of a snapshot, laid together from its archives' indexes.
+
+pub mod archives;
+pub mod commit;
+mod error;
+pub mod format;
+pub mod keys;
+mod mirrored;
+pub mod snapshots;
+pub mod tree;
+pub mod trust;
+
+use bytes::Bytes;
+
+pub use error::RepositoryError;
+
+use crate::model::digest::Id;
+use crate::storage::Storage;
+use format::descriptor::Descriptor;
+use format::names;
+use format::root::{Root, RootRecipient, Slot};
+use format::version::CURRENT;
+use keys::Identity;
+use trust::Anchor;
+
+/// A fresh random name.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn random_id() -> Result<Id, RepositoryError> {
+    let mut id = Id([0; 16]);
+    getrandom::fill(&mut id.0).map_err(|error| RepositoryError::Crypt(std::io::Error::other(error).into()))?;
+    Ok(id)
+}
+
+/// An opened repository, whose statement of trust has been checked.
+#[derive(Clone, Debug)]
+pub struct Repository {
+    /// The store it lies in.
+    pub storage: Storage,
+    /// Its name.
+    pub id: Id,
+    /// The last statement of trust.
+    pub root: Root,
+}
+
+/// Reads which repository lies at a place.
+///
+/// # Errors
+/// [`RepositoryError::Absent`] when none does, [`RepositoryError::Newer`] when this program cannot read it.
+pub async fn find(storage: &Storage) -> Result<Id, RepositoryError> {
+    let limit = names::MAX_SMALL_BYTES;
+    let Some(bytes) = storage.get(names::DESCRIPTOR, limit).await? else {
+        // The plain object has a second copy like everything small.
+        return match storage.get(&names::mirror(names::DESCRIPTOR), limit).await? {
+            Some(bytes) => read_descriptor(&bytes),
+            None => Err(RepositoryError::Absent { address: storage.address().to_owned() }),
+        };
+    };
+    match read_descriptor(&bytes) {
+        Err(error @ RepositoryError::Damaged { .. }) => match storage.get(&names::mirror(names::DESCRIPTOR), limit).await? {
+            Some(bytes) => read_descriptor(&bytes),
+            None => Err(error),
+        },
+        other => other,
+    }
+}
+
+fn read_descriptor(bytes: &[u8]) -> Result<Id, RepositoryError> {
+    // The version is read alone first: what else a later format says is not this program's to judge.
+    #[derive(serde::Deserialize)]
+    struct Version {
+        format: format::version::FormatVersion,
+    }
+    let damaged = |error: serde_json::Error| RepositoryError::damaged(names::DESCRIPTOR, error);
+    let version: Version = serde_json::from_slice(bytes).map_err(damaged)?;
+    if !version.format.is_readable() {
+        return Err(RepositoryError::Newer { found: version.format.to_string(), readable: CURRENT.to_string() });
+    }
+    Ok(serde_json::from_slice::<Descriptor>(bytes).map_err(damaged)?.repository)
+}
+
+impl Repository {
+    /// Opens the repository at a place.
+    ///
+    /// # Errors
+    /// As [`find`] and [`trust::load`].
+    pub async fn open(storage: Storage, anchor: &Anchor) -> Result<Self, RepositoryError> {
+        let id = find(&storage).await?;
+        let root = trust::load(&storage, id, anchor).await?;
+        Ok(Self { storage, id, root })
+    }
+
+    /// Makes a new repository: slots, first statement of trust with `writer`, and last the object that says it is one.
+    ///
+    /// `slots` makes the key slots for the identity.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Occupied`] when there is one, or parts of one; otherwise when the store fails.
+    pub async fn init(
+        storage: Storage,
+        identity: &Identity,
+        slots: Vec<Slot>,
+        writer: format::root::Writer,
+    ) -> Result<Self, RepositoryError> {
+        let root = Root {
+            format: CURRENT,
+            repository: identity.repository(),
+            number: 1,
+            time: jiff::Timestamp::now(),
+            root_key: identity.root_key.public().clone(),
+            recipients: vec![RootRecipient { recipient: identity.recipient.clone(), current: true }],
+            slots,
+            writers: vec![writer],
+            revoked: Vec::new(),
+        };
+        trust::put(&storage, &root, &identity.root_key).await?;
+        let descriptor = Descriptor { format: CURRENT, repository: root.repository };
+        let json = serde_json::to_vec(&descriptor).map_err(|error| RepositoryError::damaged(names::DESCRIPTOR, error))?;
+        mirrored::put(&storage, names::DESCRIPTOR, Bytes::from(json)).await?;
+        Ok(Self { storage, id: root.repository, root })
+    }
+
+    /// Refuses a place that a new repository would share with another, or with what is left of one.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Occupied`] when something of a repository is there.
+    pub async fn ensure_vacant(storage: &Storage) -> Result<(), RepositoryError> {
+        let occupied = || RepositoryError::Occupied { address: storage.address().to_owned() };
+        if storage.head(names::DESCRIPTOR).await?.is_some() {
+            return Err(occupied());
+        }
+        for folder in [names::ROOT, names::KEYS, names::SNAPSHOTS, names::ARCHIVES] {
+            if !storage.list(folder).await?.is_empty() {
+                return Err(occupied());
+            }
+        }
+        Ok(())
+    }
+
+    /// Makes a further statement of trust that lets `writer` write, and keeps it.
+    ///
+    /// # Errors
+    /// When the store fails, or other machines were first too many times.
+    pub async fn enroll(&mut self, identity: &Identity, writer: format::root::Writer) -> Result<(), RepositoryError> {
+        /// Two machines that enroll at once: the later takes the next number.
+        const TRIES: u32 = 8;
+        for _ in 0..TRIES {
+            let mut root = self.root.clone();
+            root.number = trust::next_number(&self.storage).await?;
+            root.time = jiff::Timestamp::now();
+            root.writers.push(writer.clone());
+            match trust::put(&self.storage, &root, &identity.root_key).await {
+                Ok(()) => {
+                    self.root = root;
+                    return Ok(());
+                }
+                Err(RepositoryError::Storage(crate::storage::StorageError::Exists { .. })) => {
+                    self.root = trust::load(&self.storage, self.id, &Anchor::Last(identity.root_key.public().clone())).await?;
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Err(RepositoryError::NotAWriter("other machines were enrolled at the same time; try again".into()))
+    }
+}

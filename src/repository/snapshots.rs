@@ -1,0 +1,186 @@
+//! Finding and reading snapshots: which there are, whose signature holds, what they say.
+
+use std::str::FromStr;
+
+use bytes::Bytes;
+use futures::StreamExt;
+
+use super::format::names;
+use super::format::snapshot::Snapshot;
+use super::format::sums::{self, SumsLine};
+use super::{Repository, RepositoryError, mirrored};
+use crate::crypt::blob;
+use crate::crypt::digest::sha256;
+use crate::crypt::keys::{Identities, Recipients};
+use crate::model::digest::Id;
+
+/// How many small objects are read at a time.
+const PARALLEL: usize = 16;
+
+/// What a writer signs beside the sums.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signed {
+    /// Who signed.
+    pub writer: Id,
+    /// The chain of snapshots.
+    pub chain: Id,
+    /// The number in the chain.
+    pub sequence: u64,
+}
+
+impl Signed {
+    /// The trusted comment of a signature.
+    pub(super) fn comment(&self, repository: Id) -> String {
+        format!("tgvault repository={repository} writer={} chain={} sequence={}", self.writer, self.chain, self.sequence)
+    }
+
+    fn parse(comment: &str, repository: Id) -> Option<Self> {
+        let mut words = comment.split(' ');
+        let mut field = |name: &str| words.next()?.strip_prefix(name);
+        field("tgvault")?;
+        if Id::from_str(field("repository=")?).ok()? != repository {
+            return None;
+        }
+        let (writer, chain, sequence) =
+            (field("writer=")?.parse().ok()?, field("chain=")?.parse().ok()?, field("sequence=")?.parse().ok()?);
+        Some(Self { writer, chain, sequence })
+    }
+}
+
+/// A snapshot as everybody can see it, without a key.
+#[derive(Clone, Debug)]
+pub struct SnapshotRef {
+    /// The stem of its objects' names: time and name.
+    pub stem: String,
+    /// What its writer signed.
+    pub signed: Signed,
+    /// The objects it needs: lists, archives that are in none of them, and itself.
+    pub sums: Vec<SumsLine>,
+}
+
+impl Repository {
+    /// The stems of all snapshots there are, oldest first; nothing is checked yet.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn snapshot_stems(&self) -> Result<Vec<String>, RepositoryError> {
+        let found = mirrored::list(&self.storage, names::SNAPSHOTS).await?;
+        let stem = |name: &String| Some(name.strip_prefix(names::SNAPSHOTS)?.strip_suffix(".json.zst.age")?.to_owned());
+        Ok(found.iter().filter_map(stem).collect())
+    }
+
+    /// Reads a snapshot's sums and checks their signature.
+    ///
+    /// # Errors
+    /// [`RepositoryError::Untrusted`] when no accepted writer signed them; otherwise when they are missing or damaged.
+    pub async fn snapshot_ref(&self, stem: &str) -> Result<SnapshotRef, RepositoryError> {
+        let name = names::sums(stem);
+        let signature_name = names::signature(&name);
+        let untrusted = |why: String| RepositoryError::Untrusted { stem: stem.to_owned(), why };
+        let signature = mirrored::get(&self.storage, &signature_name, names::MAX_SMALL_BYTES, |bytes| {
+            String::from_utf8(bytes.to_vec()).map_err(|_| RepositoryError::damaged(&signature_name, "it is not text"))
+        })
+        .await?;
+        mirrored::get(&self.storage, &name, names::MAX_SMALL_BYTES, |bytes| {
+            let (writer, signed) = self
+                .root
+                .writers
+                .iter()
+                .find_map(|writer| Some((writer.id, Signed::parse(&writer.key.verify(bytes, &signature).ok()?, self.id)?)))
+                .ok_or_else(|| untrusted("no writer of this repository signed it".into()))?;
+            if signed.writer != writer || !self.root.accepts(writer, signed.chain, signed.sequence) {
+                return Err(untrusted(format!("writer {writer} was revoked, or signed in another's name")));
+            }
+            let text = std::str::from_utf8(bytes).map_err(|_| RepositoryError::damaged(&name, "it is not text"))?;
+            let sums = sums::read(text).map_err(|error| RepositoryError::damaged(&name, error))?;
+            if !sums.iter().any(|line| line.name == names::snapshot(stem)) {
+                return Err(untrusted("its sums belong to another snapshot".into()));
+            }
+            Ok(SnapshotRef { stem: stem.to_owned(), signed, sums })
+        })
+        .await
+    }
+
+    /// Reads all snapshots' sums, oldest first, each with what is wrong with it if anything is.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn snapshot_refs(&self) -> Result<Vec<(String, Result<SnapshotRef, RepositoryError>)>, RepositoryError> {
+        let stems = self.snapshot_stems().await?;
+        let read = futures::stream::iter(stems).map(|stem| async move {
+            let found = self.snapshot_ref(&stem).await;
+            (stem, found)
+        });
+        Ok(read.buffered(PARALLEL).collect().await)
+    }
+
+    /// Reads what a snapshot says.
+    ///
+    /// # Errors
+    /// When its object is missing, is not what was signed, or no identity opens it.
+    pub async fn snapshot(&self, found: &SnapshotRef, identities: &Identities) -> Result<Snapshot, RepositoryError> {
+        let name = names::snapshot(&found.stem);
+        let line = found.sums.iter().find(|line| line.name == name).ok_or_else(|| RepositoryError::Missing { name: name.clone() })?;
+        let bytes = mirrored::get(&self.storage, &name, names::MAX_SNAPSHOT_BYTES, |bytes| {
+            let sound = bytes.len() as u64 == line.length && sha256(bytes) == line.sha256;
+            if sound { Ok(bytes.clone()) } else { Err(RepositoryError::damaged(&name, "it is not what its writer signed")) }
+        })
+        .await?;
+        let snapshot = open_snapshot(&bytes, identities).map_err(|error| match error {
+            RepositoryError::Crypt(crate::crypt::CryptError::WrongKey) => RepositoryError::WrongKey { slots: 1 },
+            other => RepositoryError::damaged(&name, other),
+        })?;
+        let claims = Signed { writer: snapshot.writer, chain: snapshot.chain, sequence: snapshot.sequence };
+        if claims != found.signed {
+            return Err(RepositoryError::damaged(&name, "it says something else of its writer and number than the signature"));
+        }
+        Ok(snapshot)
+    }
+
+    /// Reads all trusted snapshots, oldest first, and what is wrong with the others.
+    ///
+    /// # Errors
+    /// When they cannot be listed, or no identity fits.
+    pub async fn snapshots(&self, identities: &Identities) -> Result<Listed, RepositoryError> {
+        let stems = self.snapshot_stems().await?;
+        let read = futures::stream::iter(stems).map(|stem| async move {
+            let found = self.snapshot_ref(&stem).await?;
+            let snapshot = self.snapshot(&found, identities).await?;
+            Ok::<_, RepositoryError>((found, snapshot))
+        });
+        let mut listed = Listed::default();
+        let mut read = read.buffered(PARALLEL);
+        while let Some(result) = read.next().await {
+            match result {
+                Ok(pair) => listed.snapshots.push(pair),
+                Err(error) if error.is_integrity() => listed.broken.push(error),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(listed)
+    }
+}
+
+/// Snapshots that can be read, and what is wrong with the others.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// Trusted and readable, oldest first.
+    pub snapshots: Vec<(SnapshotRef, Snapshot)>,
+    /// Missing, damaged or untrusted.
+    pub broken: Vec<RepositoryError>,
+}
+
+/// Makes the stored form of a snapshot: JSON, zstd, age.
+pub(super) fn seal_snapshot(snapshot: &Snapshot, recipients: &Recipients) -> Result<Bytes, RepositoryError> {
+    let name = "the snapshot";
+    let json = serde_json::to_vec(snapshot).map_err(|error| RepositoryError::damaged(name, error))?;
+    let compressed = crate::archive::frame::compress_small(&json).map_err(|error| RepositoryError::damaged(name, error))?;
+    Ok(Bytes::from(blob::seal(&compressed, recipients)?))
+}
+
+fn open_snapshot(bytes: &[u8], identities: &Identities) -> Result<Snapshot, RepositoryError> {
+    let compressed = blob::open(bytes, identities, names::MAX_SNAPSHOT_BYTES)?;
+    let json = crate::archive::frame::decompress_small(&compressed, names::MAX_SNAPSHOT_BYTES)
+        .map_err(|error| RepositoryError::damaged("the snapshot", error))?;
+    serde_json::from_slice(&json).map_err(|error| RepositoryError::damaged("the snapshot", error))
+}

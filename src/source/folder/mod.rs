@@ -1,0 +1,93 @@
+//! A folder of the local file system as a source.
+//!
+//! [`FolderSource::open`] holds the folder open; [`walk`] lists what is in it, relative to descriptors, so that a folder swapped
+//! for a link in the middle of it leads nowhere else; [`content`] opens a listed file again and says whether it changed.
+
+mod content;
+mod walk;
+
+#[cfg(test)]
+mod tests;
+
+use std::os::fd::OwnedFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use super::{Sink, Source, SourceError, SourceName};
+use crate::fs::dir;
+use crate::fs::stat;
+use crate::model::filter::PathFilter;
+
+/// What of a folder is backed up.
+#[derive(Clone, Debug, Default)]
+pub struct FolderOptions {
+    /// Leaves out what its exclude patterns match; folders that match are not entered.
+    pub filter: PathFilter,
+    /// Of a folder marked by a `CACHEDIR.TAG` file, keeps only itself and the tag.
+    pub exclude_caches: bool,
+    /// Leaves out files of more bytes than this.
+    pub exclude_larger_than: Option<u64>,
+    /// Leaves out what lies on other file systems than the folder itself; a mount point is kept as an empty folder.
+    pub one_file_system: bool,
+    /// Device and inode of folders that are never listed: the vault itself, the local state.
+    pub never: Vec<(u64, u64)>,
+}
+
+/// A folder as a [`Source`].
+pub struct FolderSource {
+    root: Arc<OwnedFd>,
+    id: stat::FileId,
+    name: String,
+    options: FolderOptions,
+}
+
+impl FolderSource {
+    /// Opens the folder at `path`; a symbolic link there is followed, those below never are.
+    ///
+    /// # Errors
+    /// When there is no folder that can be read at `path`, or it is one that `options` say is never listed.
+    pub fn open(path: &Path, options: FolderOptions) -> Result<Self, SourceError> {
+        let unreadable = |source| SourceError::Unreadable { what: shown(path), source };
+        let absolute = std::path::absolute(path).map_err(unreadable)?;
+        let root = dir::open_root(path).map_err(unreadable)?;
+        let id = stat::id(&rustix::fs::fstat(&root).map_err(|error| unreadable(error.into()))?);
+        if options.never.contains(&id) {
+            return Err(unreadable(std::io::Error::other("it is the vault, or a folder that belongs to tgvault itself")));
+        }
+        Ok(Self { root: Arc::new(root), id, name: shown(&absolute), options })
+    }
+
+    /// Device and inode of the folder, for [`FolderOptions::never`] of others.
+    pub fn id(&self) -> (u64, u64) {
+        self.id
+    }
+}
+
+impl Source for FolderSource {
+    fn name(&self) -> SourceName {
+        SourceName { kind: "folder".to_owned(), name: self.name.clone() }
+    }
+
+    fn lists_everything(&self) -> bool {
+        true
+    }
+
+    fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError> {
+        walk::Walk::new(self, sink).run()
+    }
+}
+
+/// A path as text, one to one: bytes that are no UTF-8 become `\x..`.
+fn shown(path: &Path) -> String {
+    use std::fmt::Write;
+    use std::os::unix::ffi::OsStrExt;
+    let mut text = String::new();
+    for chunk in path.as_os_str().as_bytes().utf8_chunks() {
+        text.push_str(chunk.valid());
+        for byte in chunk.invalid() {
+            // Writing to a string does not fail.
+            let _ = write!(text, "\\x{byte:02x}");
+        }
+    }
+    text
+}

@@ -1,0 +1,316 @@
+//! Listing a folder: depth first, bytewise by name, a folder before what is in it.
+
+use std::collections::HashMap;
+use std::ffi::CStr;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::fs::{AtFlags, FileType, Stat, fstat, readlinkat, statat};
+use rustix::io::Errno;
+
+use super::FolderSource;
+use super::content::FileContent;
+use crate::fs::xattr::XattrReader;
+use crate::fs::{dir, stat};
+use crate::model::entry::{EntryPath, Kind, PathError, Timestamp};
+use crate::source::{Content, Item, Problem, Sink, SourceError, Stopped};
+
+/// How many folders on the way down stay open; those above are found again through `..` and checked.
+const OPEN_FOLDERS: usize = 32;
+
+/// The file systems' clock ticks at least this often; a file that changed within the last tick could change again unnoticed.
+const TICK: Duration = Duration::from_millis(20);
+
+/// How often a listing waits for a tick to pass, at most: one second in all.
+const MAX_WAITS: u32 = 50;
+
+/// The beginning of a `CACHEDIR.TAG`, from <https://bford.info/cachedir/>.
+const CACHE_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
+const CACHE_TAG: &CStr = c"CACHEDIR.TAG";
+
+/// A folder that is being listed.
+struct Level {
+    /// `None` when it was closed for the sake of the ones below.
+    folder: Option<OwnedFd>,
+    id: stat::FileId,
+    /// `None` for the root.
+    path: Option<EntryPath>,
+    names: std::vec::IntoIter<Box<CStr>>,
+}
+
+/// The first name of a file that has more.
+struct FirstName {
+    path: EntryPath,
+    /// How many names are still to come.
+    left: u64,
+}
+
+/// One listing of a [`FolderSource`].
+pub(super) struct Walk<'a> {
+    source: &'a FolderSource,
+    sink: &'a mut dyn Sink,
+    levels: Vec<Level>,
+    links: HashMap<stat::FileId, FirstName>,
+    xattrs: XattrReader,
+    waits: u32,
+}
+
+impl<'a> Walk<'a> {
+    pub(super) fn new(source: &'a FolderSource, sink: &'a mut dyn Sink) -> Self {
+        Self { source, sink, levels: Vec::new(), links: HashMap::new(), xattrs: XattrReader::new(), waits: 0 }
+    }
+
+    /// Lists everything.
+    pub(super) fn run(mut self) -> Result<(), SourceError> {
+        let unreadable = |source: io::Error| SourceError::Unreadable { what: self.source.name.clone(), source };
+        let root = dir::open_folder(&self.source.root, c".").map_err(|error| unreadable(error.into()))?;
+        // Half of a root would look like the deletion of the other half.
+        let (names, failed) = dir::read_sorted(&root);
+        if let Some(error) = failed {
+            return Err(unreadable(error));
+        }
+        let names = self.without_cached(&root, names).into_iter();
+        self.levels.push(Level { folder: Some(root), id: self.source.id, path: None, names });
+
+        while let Some(level) = self.levels.last_mut() {
+            let Some(name) = level.names.next() else {
+                self.leave()?;
+                continue;
+            };
+            let path = match &level.path {
+                Some(parent) => parent.join(name.to_bytes()),
+                None => EntryPath::new(name.to_bytes()),
+            };
+            match path {
+                Ok(path) => self.entry(&name, path)?,
+                Err(error) => self.unnameable(&error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Lists one entry of the deepest open folder and, when it is a folder, opens it.
+    fn entry(&mut self, name: &CStr, path: EntryPath) -> Result<(), SourceError> {
+        if self.source.options.filter.excludes(&path) {
+            return Ok(());
+        }
+        let Some(level) = self.levels.last() else { return Ok(()) };
+        let Some(folder) = &level.folder else { return Ok(()) };
+        let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
+        let found = match statat(folder, name, flags) {
+            Ok(found) => found,
+            // Deleted since the folder was read: then it is not there.
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => {
+                self.problem(path, "cannot be looked at", error);
+                return Ok(());
+            }
+        };
+        if self.source.options.one_file_system && stat::id(&found).0 != self.source.id.0 && stat::file_type(&found) != FileType::Directory {
+            return Ok(());
+        }
+        match stat::file_type(&found) {
+            FileType::Directory => self.folder(name, path, found),
+            FileType::RegularFile => self.file(name, path, found),
+            FileType::Symlink => self.symlink(name, path, found),
+            other => {
+                self.sink.skipped(&path, &format!("a {} is not backed up", stat::kind_name(other)));
+                Ok(())
+            }
+        }
+    }
+
+    fn folder(&mut self, name: &CStr, path: EntryPath, found: Stat) -> Result<(), SourceError> {
+        let options = &self.source.options;
+        if options.never.contains(&stat::id(&found)) {
+            return Ok(());
+        }
+        let Some(parent) = self.levels.last().and_then(|level| level.folder.as_ref()) else { return Ok(()) };
+        let opened = match dir::open_folder(parent, name) {
+            Ok(opened) => opened,
+            Err(Errno::NOENT) => return Ok(()),
+            Err(error) => {
+                self.item(name, path.clone(), Kind::Dir, &found)?;
+                self.problem(path, "cannot be opened", error);
+                return Ok(());
+            }
+        };
+        let found = match fstat(&opened) {
+            Ok(found) => found,
+            Err(error) => {
+                self.problem(path, "cannot be looked at", error);
+                return Ok(());
+            }
+        };
+        let id = stat::id(&found);
+        if options.never.contains(&id) {
+            return Ok(());
+        }
+        self.item(name, path.clone(), Kind::Dir, &found)?;
+        if options.one_file_system && id.0 != self.source.id.0 {
+            return Ok(());
+        }
+        let (names, failed) = dir::read_sorted(&opened);
+        if let Some(error) = failed {
+            self.problem(path.clone(), "cannot be read to its end", error);
+        }
+        let names = self.without_cached(&opened, names).into_iter();
+        if let Some(above) = self.levels.len().checked_sub(OPEN_FOLDERS).and_then(|at| self.levels.get_mut(at)) {
+            above.folder = None;
+        }
+        self.levels.push(Level { folder: Some(opened), id, path: Some(path), names });
+        Ok(())
+    }
+
+    fn file(&mut self, name: &CStr, path: EntryPath, found: Stat) -> Result<(), SourceError> {
+        if self.source.options.exclude_larger_than.is_some_and(|limit| stat::size(&found) > limit) {
+            return Ok(());
+        }
+        let id = stat::id(&found);
+        let mut kind = Kind::File;
+        if found.st_nlink > 1 {
+            if let Some(first) = self.links.get_mut(&id) {
+                kind = Kind::Hardlink { target: first.path.clone() };
+                first.left = first.left.saturating_sub(1);
+                if first.left == 0 {
+                    self.links.remove(&id);
+                }
+            } else {
+                #[allow(clippy::unnecessary_cast, reason = "the width of the field differs between platforms")]
+                let left = found.st_nlink as u64 - 1;
+                self.links.insert(id, FirstName { path: path.clone(), left });
+            }
+        }
+        self.item(name, path, kind, &found)?;
+        Ok(())
+    }
+
+    fn symlink(&mut self, name: &CStr, path: EntryPath, found: Stat) -> Result<(), SourceError> {
+        let Some(folder) = self.levels.last().and_then(|level| level.folder.as_ref()) else { return Ok(()) };
+        match readlinkat(folder, name, Vec::new()) {
+            Ok(target) => Ok(self.item(name, path, Kind::Symlink { target: target.into_bytes() }, &found)?),
+            Err(Errno::NOENT) => Ok(()),
+            Err(error) => {
+                self.problem(path, "cannot be read", error);
+                Ok(())
+            }
+        }
+    }
+
+    /// Hands one item over.
+    fn item(&mut self, name: &CStr, path: EntryPath, kind: Kind, found: &Stat) -> Result<(), Stopped> {
+        let Some(folder) = self.levels.last().and_then(|level| level.folder.as_ref()) else { return Ok(()) };
+        let mut found = *found;
+        let mut settled = true;
+        if matches!(kind, Kind::File | Kind::Hardlink { .. }) && is_fresh(&found) {
+            settled = self.waits < MAX_WAITS;
+            if settled {
+                self.waits += 1;
+                std::thread::sleep(TICK);
+                match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT) {
+                    Ok(again) if stat::id(&again) == stat::id(&found) && stat::file_type(&again) == FileType::RegularFile => {
+                        settled = !is_fresh(&again);
+                        found = again;
+                    }
+                    // Replaced or deleted meanwhile: opening it will tell.
+                    _ => settled = false,
+                }
+            }
+        }
+        let mut meta = stat::metadata(&found);
+        if !matches!(kind, Kind::Symlink { .. }) {
+            match self.xattrs.read(folder.as_fd(), name) {
+                Ok(xattrs) => meta.xattrs = xattrs,
+                Err(error) => self.sink.skipped(&path, &error.to_string()),
+            }
+        }
+        let is_file = kind == Kind::File;
+        let content = is_file.then(|| {
+            let content = FileContent::new(Arc::clone(&self.source.root), path.clone(), &found);
+            Arc::new(content) as Arc<dyn Content>
+        });
+        self.sink.item(Item {
+            path,
+            kind,
+            meta,
+            size: if is_file { stat::size(&found) } else { 0 },
+            sparse: is_file && stat::is_sparse(&found),
+            stamp: settled.then(|| stat::stamp(&found)),
+            content,
+            mark: 0,
+        })
+    }
+
+    /// Goes back up to the folder above, which may have to be opened again.
+    fn leave(&mut self) -> Result<(), SourceError> {
+        let Some(left) = self.levels.pop() else { return Ok(()) };
+        let Some(above) = self.levels.last_mut() else { return Ok(()) };
+        if above.folder.is_some() {
+            return Ok(());
+        }
+        let is_above = |folder: &OwnedFd| fstat(folder).is_ok_and(|found| stat::id(&found) == above.id);
+        let through_child = left.folder.and_then(|folder| dir::open_folder(&folder, c"..").ok()).filter(is_above);
+        let reopened = match through_child {
+            Some(folder) => Ok(folder),
+            // Something was moved: look for the folder where it was.
+            None => dir::open_folder_beneath(&self.source.root, above.path.iter().flat_map(EntryPath::components)),
+        };
+        let why = match reopened {
+            Ok(folder) if is_above(&folder) => {
+                above.folder = Some(folder);
+                return Ok(());
+            }
+            Ok(_) => Errno::STALE,
+            Err(error) => error,
+        };
+        above.names = Vec::new().into_iter();
+        match above.path.clone() {
+            Some(path) => self.problem(path, "was moved while it was listed", why),
+            None => return Err(SourceError::Unreadable { what: self.source.name.clone(), source: why.into() }),
+        }
+        Ok(())
+    }
+
+    /// Of a cache's names, the tag only.
+    fn without_cached(&self, folder: &OwnedFd, names: Vec<Box<CStr>>) -> Vec<Box<CStr>> {
+        let tagged = self.source.options.exclude_caches
+            && names.binary_search_by(|name| (**name).cmp(CACHE_TAG)).is_ok()
+            && has_cache_signature(folder).unwrap_or(false);
+        if tagged { names.into_iter().filter(|name| &**name == CACHE_TAG).collect() } else { names }
+    }
+
+    /// Reports an entry of the deepest open folder whose path is longer than a backup takes.
+    fn unnameable(&mut self, error: &PathError) {
+        // At the root no name can be too long: the system's limit is 255 bytes.
+        if let Some(path) = self.levels.last().and_then(|level| level.path.clone()) {
+            self.sink.problem(Problem { path, what: format!("something in it cannot be backed up: {error}") });
+        }
+    }
+
+    fn problem(&mut self, path: EntryPath, what: &str, error: impl Into<io::Error>) {
+        self.sink.problem(Problem { path, what: format!("{what}: {}", error.into()) });
+    }
+}
+
+fn has_cache_signature(folder: &OwnedFd) -> io::Result<bool> {
+    let tag = dir::open_file(folder, CACHE_TAG)?;
+    if stat::file_type(&fstat(&tag)?) != FileType::RegularFile {
+        return Ok(false);
+    }
+    let mut start = Vec::with_capacity(CACHE_SIGNATURE.len());
+    std::fs::File::from(tag).take(CACHE_SIGNATURE.len() as u64).read_to_end(&mut start)?;
+    Ok(start == CACHE_SIGNATURE)
+}
+
+/// Whether the file changed so lately that a further change could carry the same time.
+///
+/// A time in the future comes from another machine's clock, about which waiting says nothing.
+fn is_fresh(found: &Stat) -> bool {
+    let Ok(now) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) else { return false };
+    let now = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
+    let Timestamp { seconds, nanos } = stat::ctime(found);
+    let age = now - (i128::from(seconds) * 1_000_000_000 + i128::from(nanos));
+    (0..TICK.as_nanos() as i128).contains(&age)
+}

@@ -1,0 +1,32 @@
+//! Locks that the system frees when a process dies.
+
+use std::fs::{File, OpenOptions};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+use super::StateError;
+
+/// A lock that is held until it is dropped.
+#[derive(Debug)]
+pub struct Lock {
+    _file: File,
+}
+
+impl Lock {
+    /// Takes the lock whose file is `path`.
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] when another process holds it.
+    pub fn take(path: &Path) -> Result<Self, StateError> {
+        let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
+        let file = file.map_err(StateError::file("open", path))?;
+        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(Errno::WOULDBLOCK) => Err(StateError::Locked { path: path.to_owned() }),
+            Err(error) => Err(StateError::file("lock", path)(error.into())),
+        }
+    }
+}

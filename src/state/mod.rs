@@ -1,0 +1,64 @@
+//! What a machine keeps for itself, sealed: all of it can be rebuilt from the repository and the identity, logins excepted.
+//!
+//! - [`folder`]: the state folder and the machine's own key, with which everything below is sealed.
+//! - [`sealed`]: files that are replaced whole or not at all.
+//! - [`pins`]: what this machine knows of a repository since its first use.
+//! - [`lock`]: one run at a time for one purpose.
+
+pub mod folder;
+pub mod lock;
+pub mod pins;
+pub mod sealed;
+
+use std::path::{Path, PathBuf};
+
+pub use folder::{MachineKey, StateFolder};
+pub use lock::Lock;
+pub use pins::Pins;
+pub use sealed::SealedFolder;
+
+use crate::crypt::CryptError;
+
+/// Why local state could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum StateError {
+    /// A file or folder could not be read or written.
+    #[error("cannot {operation} '{}'", path.display())]
+    File {
+        /// The verb.
+        operation: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's word.
+        source: std::io::Error,
+    },
+    /// Another run holds the lock.
+    #[error("another run is doing the same: '{}' is locked", path.display())]
+    Locked {
+        /// The lock file.
+        path: PathBuf,
+    },
+    /// A sealed file does not open with this machine's key.
+    #[error("'{}' does not open with this machine's key", path.display())]
+    Sealed {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: CryptError,
+    },
+    /// A file's content is not what it should be.
+    #[error("'{}' is damaged: {why}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        why: String,
+    },
+}
+
+impl StateError {
+    pub(crate) fn file(operation: &'static str, path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::File { operation, path, source }
+    }
+}

@@ -1,0 +1,277 @@
+//! Sealed files: age files for the machine's key, mode 0600, replaced whole or not at all.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::folder::{MachineKey, make_private};
+use super::{Lock, StateError};
+use crate::crypt::header::{self, MAX_HEADER_BYTES};
+use crate::crypt::payload::{PayloadReader, PayloadWriter};
+
+/// A folder of sealed files.
+#[derive(Clone)]
+pub struct SealedFolder {
+    path: PathBuf,
+    key: Arc<MachineKey>,
+}
+
+/// Writes a file and gives it its name only when it is whole and on the disk.
+struct Replacement {
+    file: File,
+    temporary: PathBuf,
+    path: PathBuf,
+}
+
+impl Replacement {
+    fn create(path: &Path) -> Result<Self, StateError> {
+        let mut random = [0; 8];
+        getrandom::fill(&mut random).map_err(|error| StateError::file("write", path)(io::Error::other(error)))?;
+        let mut name = path.as_os_str().to_owned();
+        name.push(format!(".{:016x}.tmp", u64::from_ne_bytes(random)));
+        let temporary = PathBuf::from(name);
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
+        Ok(Self { file: file.map_err(StateError::file("write", path))?, temporary, path: path.to_owned() })
+    }
+
+    fn finish(self) -> Result<(), StateError> {
+        let done = self.file.sync_all().and_then(|()| fs::rename(&self.temporary, &self.path)).and_then(|()| sync_folder_of(&self.path));
+        done.map_err(StateError::file("write", &self.path))
+    }
+}
+
+impl Drop for Replacement {
+    fn drop(&mut self) {
+        // After a rename there is nothing of this name.
+        let _ = fs::remove_file(&self.temporary);
+    }
+}
+
+fn sync_folder_of(path: &Path) -> io::Result<()> {
+    path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
+}
+
+/// Writes a new private file; `false` when there is one of this name already.
+pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, StateError> {
+    let mut replacement = Replacement::create(path)?;
+    let written = replacement.file.write_all(bytes).and_then(|()| replacement.file.sync_all());
+    written.map_err(StateError::file("write", path))?;
+    match fs::hard_link(&replacement.temporary, path) {
+        Ok(()) => sync_folder_of(path).map(|()| true).map_err(StateError::file("write", path)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(false),
+        // No hard links here (vfat): a race of two first runs is left to chance.
+        Err(_) => replacement.finish().map(|()| true),
+    }
+}
+
+impl SealedFolder {
+    pub(super) fn open(path: PathBuf, key: Arc<MachineKey>) -> Result<Self, StateError> {
+        make_private(&path)?;
+        Ok(Self { path, key })
+    }
+
+    /// A folder below this one.
+    ///
+    /// # Errors
+    /// When it cannot be made.
+    pub fn folder(&self, name: &str) -> Result<Self, StateError> {
+        Self::open(self.path.join(name), Arc::clone(&self.key))
+    }
+
+    /// Where the folder is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Takes the lock `name`.
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] when another run holds it.
+    pub fn lock(&self, name: &str) -> Result<Lock, StateError> {
+        Lock::take(&self.path.join(name))
+    }
+
+    /// Begins to replace file `name`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn writer(&self, name: &str) -> Result<SealedWriter, StateError> {
+        let path = self.path.join(name);
+        let sealed = |source| StateError::Sealed { path: path.clone(), source };
+        let (head, key) = header::seal(&self.key.recipients).map_err(sealed)?;
+        let replacement = Replacement::create(&path)?;
+        let mut out = BufWriter::with_capacity(1 << 18, replacement.file.try_clone().map_err(StateError::file("write", &path))?);
+        out.write_all(&head).map_err(StateError::file("write", &path))?;
+        Ok(SealedWriter { payload: PayloadWriter::new(key, out), replacement })
+    }
+
+    /// Opens file `name`; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, or not with this machine's key.
+    pub fn reader(&self, name: &str) -> Result<Option<impl BufRead + use<>>, StateError> {
+        let path = self.path.join(name);
+        let failed = |error| StateError::file("read", &path)(error);
+        let mut file = match File::open(&path) {
+            Ok(file) => file,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(failed(error)),
+        };
+        let mut head = Vec::new();
+        (&mut file).take(MAX_HEADER_BYTES as u64).read_to_end(&mut head).map_err(failed)?;
+        let opened = header::open(&head, &self.key.identities);
+        let (length, key) = opened.map_err(|source| StateError::Sealed { path: path.clone(), source })?;
+        let rest = io::Cursor::new(head.split_off(length)).chain(file);
+        Ok(Some(BufReader::with_capacity(1 << 17, PayloadReader::new(key, rest))))
+    }
+
+    /// Replaces file `name`.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(&self, name: &str, bytes: &[u8]) -> Result<(), StateError> {
+        let mut writer = self.writer(name)?;
+        writer.write_all(bytes).map_err(StateError::file("write", &self.path.join(name)))?;
+        writer.finish()
+    }
+
+    /// Reads file `name` whole; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, or was changed.
+    pub fn read(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, StateError> {
+        let Some(mut reader) = self.reader(name)? else { return Ok(None) };
+        let mut bytes = Zeroizing::new(Vec::new());
+        reader.read_to_end(&mut bytes).map_err(StateError::file("read", &self.path.join(name)))?;
+        Ok(Some(bytes))
+    }
+
+    /// Reads JSON from file `name`; `None` when there is none.
+    ///
+    /// # Errors
+    /// When it cannot be read, was changed, or is something else.
+    pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
+        let Some(bytes) = self.read(name)? else { return Ok(None) };
+        let damaged = |error: serde_json::Error| StateError::Damaged { path: self.path.join(name), why: error.to_string() };
+        serde_json::from_slice(&bytes).map(Some).map_err(damaged)
+    }
+
+    /// Replaces file `name` with JSON.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write_json<T: serde::Serialize>(&self, name: &str, value: &T) -> Result<(), StateError> {
+        let damaged = |error: serde_json::Error| StateError::Damaged { path: self.path.join(name), why: error.to_string() };
+        self.write(name, &Zeroizing::new(serde_json::to_vec(value).map_err(damaged)?))
+    }
+
+    /// Removes the files that `keep` refuses; locks always stay.
+    ///
+    /// # Errors
+    /// When the folder cannot be read, or a file not removed.
+    pub fn retain(&self, keep: impl Fn(&str) -> bool) -> Result<(), StateError> {
+        for entry in fs::read_dir(&self.path).map_err(StateError::file("read", &self.path))? {
+            let entry = entry.map_err(StateError::file("read", &self.path))?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
+            if is_file && !name.ends_with(".lock") && !keep(&name) {
+                fs::remove_file(entry.path()).map_err(StateError::file("remove", &entry.path()))?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A sealed file on its way; without [`Self::finish`] the old one stays.
+pub struct SealedWriter {
+    payload: PayloadWriter<BufWriter<File>>,
+    replacement: Replacement,
+}
+
+impl SealedWriter {
+    /// Seals the end, and gives the file its name.
+    ///
+    /// # Errors
+    /// When writing fails.
+    pub fn finish(self) -> Result<(), StateError> {
+        let flushed = self.payload.finish().and_then(|mut out| out.flush());
+        flushed.map_err(StateError::file("write", &self.replacement.path))?;
+        self.replacement.finish()
+    }
+}
+
+impl Write for SealedWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.payload.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.payload.flush()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::os::unix::fs::PermissionsExt;
+
+    fn folder(root: &Path) -> SealedFolder {
+        super::super::StateFolder::open(root.join("state"), None).unwrap().sealed("x").unwrap()
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_is_private_and_sealed() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = folder(root.path());
+        assert!(folder.read("a").unwrap().is_none());
+        let secret = b"some path names".repeat(30_000);
+        folder.write("a", &secret).unwrap();
+        assert_eq!(*self::folder(root.path()).read("a").unwrap().unwrap(), secret);
+        let stored = fs::read(folder.path().join("a")).unwrap();
+        assert!(!stored.windows(9).any(|window| window == b"some path"));
+        assert_eq!(fs::metadata(folder.path().join("a")).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(folder.path()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert_eq!(fs::metadata(root.path().join("state/machine.key")).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_writer_that_is_dropped_changes_nothing_and_leaves_nothing() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = folder(root.path());
+        folder.write("a", b"old").unwrap();
+        let mut writer = folder.writer("a").unwrap();
+        writer.write_all(b"new").unwrap();
+        drop(writer);
+        assert_eq!(*folder.read("a").unwrap().unwrap(), b"old");
+        assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    fn every_change_of_a_sealed_file_is_noticed() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = folder(root.path());
+        folder.write("a", b"content").unwrap();
+        let path = folder.path().join("a");
+        let stored = fs::read(&path).unwrap();
+        for position in 0..stored.len() {
+            let mut changed = stored.clone();
+            changed[position] ^= 1;
+            fs::write(&path, &changed).unwrap();
+            assert!(folder.read("a").is_err(), "byte {position}");
+        }
+    }
+
+    #[test]
+    fn a_lock_is_for_one() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = folder(root.path());
+        let lock = folder.lock("run.lock").unwrap();
+        assert!(matches!(folder.lock("run.lock"), Err(StateError::Locked { .. })));
+        drop(lock);
+        folder.lock("run.lock").unwrap();
+    }
+}

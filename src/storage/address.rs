@@ -1,0 +1,141 @@
+//! The address of a store: what the user types, understood once, and shown without secrets.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use object_store::ObjectStoreScheme;
+use object_store::path::Path as ObjectPath;
+use url::Url;
+
+use super::error::{Result, StorageError};
+
+/// Where a store is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Address {
+    /// A folder, absolute.
+    Local(PathBuf),
+    /// The memory of this process, for tests.
+    Memory,
+    /// A bucket or container of a cloud.
+    Cloud {
+        /// Whose.
+        provider: Provider,
+        /// The address as given, free of secrets.
+        url: Url,
+        /// The path below the bucket.
+        prefix: ObjectPath,
+    },
+}
+
+/// The clouds that are spoken to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Provider {
+    Aws,
+    Google,
+    Azure,
+}
+
+impl Address {
+    /// Reads a path, `file://`, `memory://`, or the spellings of `s3://`, `gs://` and `az://` that `object_store` knows.
+    pub(crate) fn parse(text: &str) -> Result<Self> {
+        if !text.contains("://") {
+            return Self::parse_path(text);
+        }
+        let url = Url::parse(text).map_err(|error| fault(format!("{error}")))?;
+        if url.password().is_some() {
+            return Err(fault("it holds a password; secrets come from the environment".into()));
+        }
+        if url.query().is_some() || url.fragment().is_some() {
+            return Err(fault("it has a '?' or '#' part; settings and secrets come from the environment".into()));
+        }
+        match url.scheme() {
+            "file" => url.to_file_path().map(Self::Local).map_err(|()| fault(format!("'{url}' is not a path on this machine"))),
+            "memory" => Ok(Self::Memory),
+            _ => Self::parse_cloud(url),
+        }
+    }
+
+    fn parse_path(text: &str) -> Result<Self> {
+        let mistaken = ["s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "file", "memory", "http", "https"];
+        if let Some((scheme, _)) = text.split_once(':').filter(|(scheme, _)| mistaken.contains(scheme)) {
+            return Err(fault(format!("two slashes are missing: {scheme}://…")));
+        }
+        std::path::absolute(Path::new(text)).map(Self::Local).map_err(|error| fault(format!("'{text}': {error}")))
+    }
+
+    fn parse_cloud(url: Url) -> Result<Self> {
+        if url.host_str().is_none_or(str::is_empty) {
+            return Err(StorageError::NoBucket { address: url.to_string() });
+        }
+        let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|error| fault(error.to_string()))?;
+        let provider = match scheme {
+            ObjectStoreScheme::AmazonS3 => Provider::Aws,
+            ObjectStoreScheme::GoogleCloudStorage => Provider::Google,
+            ObjectStoreScheme::MicrosoftAzure => Provider::Azure,
+            _ => return Err(fault(format!("'{}' is not a kind of store", url.scheme()))),
+        };
+        if provider != Provider::Azure && !url.username().is_empty() {
+            return Err(fault("it holds a user name; credentials come from the environment".into()));
+        }
+        Ok(Self::Cloud { provider, url, prefix })
+    }
+}
+
+/// Shown in messages and logs; parsing has refused whatever could hold a secret.
+impl fmt::Display for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local(path) => write!(f, "{}", path.display()),
+            Self::Memory => f.write_str("memory://"),
+            Self::Cloud { url, .. } => write!(f, "{}", url.as_str().trim_end_matches('/')),
+        }
+    }
+}
+
+fn fault(reason: String) -> StorageError {
+    StorageError::Address { reason }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cloud(text: &str) -> (Provider, String) {
+        match Address::parse(text).unwrap() {
+            Address::Cloud { provider, prefix, .. } => (provider, prefix.to_string()),
+            other => panic!("{text}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn all_spellings() {
+        assert_eq!(Address::parse("/srv/vault").unwrap(), Address::Local("/srv/vault".into()));
+        assert_eq!(Address::parse("file:///srv/a%20b").unwrap(), Address::Local("/srv/a b".into()));
+        assert_eq!(Address::parse("vault").unwrap(), Address::Local(std::env::current_dir().unwrap().join("vault")));
+        assert_eq!(Address::parse("memory://").unwrap(), Address::Memory);
+        assert_eq!(cloud("s3://bucket/a/b/"), (Provider::Aws, "a/b".into()));
+        assert_eq!(cloud("s3://bucket"), (Provider::Aws, String::new()));
+        assert_eq!(cloud("gs://bucket/a"), (Provider::Google, "a".into()));
+        assert_eq!(cloud("az://container/a"), (Provider::Azure, "a".into()));
+        assert_eq!(cloud("abfss://container@account.dfs.core.windows.net/a"), (Provider::Azure, "a".into()));
+        assert_eq!(cloud("https://s3.eu-west-1.amazonaws.com/bucket/a"), (Provider::Aws, "a".into()));
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        for text in ["", "s3:bucket", "s3:/bucket", "ftp://host/x", "https://example.org/x", "gs://user@bucket/x"] {
+            assert!(matches!(Address::parse(text), Err(StorageError::Address { .. })), "{text}");
+        }
+        for text in ["s3://", "s3:///prefix", "gs:///", "az://"] {
+            assert!(matches!(Address::parse(text), Err(StorageError::NoBucket { .. })), "{text}: {:?}", Address::parse(text));
+        }
+    }
+
+    #[test]
+    fn secrets_are_refused_and_not_repeated() {
+        for text in ["s3://key:hunter2@bucket/x", "az://container/x?sig=hunter2", "gs://bucket/x#hunter2", "file://u:hunter2@/x"] {
+            let error = Address::parse(text).unwrap_err();
+            assert!(!format!("{error} {error:?}").contains("hunter2"), "{error:?}");
+        }
+    }
+}

@@ -1,0 +1,343 @@
+//! The clouds and memory, through the `object_store` crate.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use bytes::Bytes;
+use futures::FutureExt;
+use futures::future::BoxFuture;
+use futures::stream::{StreamExt, TryStreamExt};
+use jiff::Timestamp;
+use object_store::memory::InMemory;
+use object_store::multipart::{MultipartStore, PartId};
+use object_store::path::Path;
+use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
+
+use super::backend::{Backend, Body, ObjectInfo, PartSink, name_fault};
+use super::cloud::explain;
+use super::error::{Result, StorageError};
+use super::traffic::Meter;
+
+/// A store of the `object_store` crate, whose own retries are off: they are made above, over all kinds of stores alike.
+pub(crate) struct ObjectBackend {
+    store: Arc<dyn ObjectStore>,
+    parts: Arc<dyn MultipartStore>,
+    prefix: Path,
+    /// The bucket or container, for messages.
+    container: String,
+    /// `Some` where no HTTP client counts and slows the bytes.
+    meter: Option<Arc<Meter>>,
+    /// Some servers ignore "only if it does not exist yet": there the name is looked up first.
+    look_first: bool,
+    /// Set once the server answered that it knows no conditional puts at all.
+    plain_puts: AtomicBool,
+    /// Azure keeps the blocks of an upload that was given up until the name is written.
+    discard_by_overwrite: bool,
+}
+
+impl ObjectBackend {
+    /// Wraps a client of a cloud, whose HTTP side counts and limits the traffic.
+    pub(crate) fn cloud<S: ObjectStore + MultipartStore>(store: S, prefix: Path, container: String) -> Self {
+        let store = Arc::new(store);
+        Self {
+            parts: Arc::clone(&store) as Arc<dyn MultipartStore>,
+            store,
+            prefix,
+            container,
+            meter: None,
+            look_first: false,
+            plain_puts: AtomicBool::new(false),
+            discard_by_overwrite: false,
+        }
+    }
+
+    /// An empty store in memory.
+    pub(crate) fn memory(meter: Arc<Meter>) -> Self {
+        Self { meter: Some(meter), ..Self::cloud(InMemory::new(), Path::default(), "memory://".into()) }
+    }
+
+    /// For servers that may ignore the condition on a put.
+    pub(crate) fn look_first(self) -> Self {
+        Self { look_first: true, ..self }
+    }
+
+    /// For Azure, see the field.
+    pub(crate) fn discard_by_overwrite(self) -> Self {
+        Self { discard_by_overwrite: true, ..self }
+    }
+
+    fn path(&self, name: &str) -> Result<Path> {
+        let path = if self.prefix.as_ref().is_empty() { name.to_owned() } else { format!("{}/{name}", self.prefix) };
+        Path::parse(path).map_err(|error| StorageError::Failed { operation: "name", name: name.into(), source: Box::new(error) })
+    }
+
+    fn explain(&self, operation: &'static str, name: &str, error: object_store::Error) -> StorageError {
+        explain(&self.container, operation, name, error)
+    }
+
+    fn count_request(&self) {
+        if let Some(meter) = &self.meter {
+            meter.count_request();
+        }
+    }
+
+    /// The name below the prefix; `None` for what no store of ours would name.
+    fn info(&self, meta: ObjectMeta) -> Option<Result<ObjectInfo>> {
+        let full = meta.location.as_ref();
+        let name = match self.prefix.as_ref() {
+            "" => full,
+            prefix => full.strip_prefix(prefix)?.strip_prefix('/')?,
+        };
+        if name_fault(name).is_some() {
+            return None;
+        }
+        let modified = Timestamp::new(meta.last_modified.timestamp(), meta.last_modified.timestamp_subsec_nanos() as i32);
+        Some(match modified {
+            Ok(modified) => Ok(ObjectInfo { name: name.to_owned(), size_bytes: meta.size, modified }),
+            Err(error) => Err(StorageError::Failed { operation: "read", name: name.into(), source: Box::new(error) }),
+        })
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<ObjectInfo>> {
+        self.count_request();
+        match self.store.head(&self.path(name)?).await {
+            Ok(meta) => self.info(meta).transpose(),
+            Err(error) => match self.explain("read", name, error) {
+                StorageError::NotFound { .. } => Ok(None),
+                error => Err(error),
+            },
+        }
+    }
+
+    async fn refuse_existing(&self, name: &str) -> Result<()> {
+        match self.find(name).await? {
+            Some(_) => Err(StorageError::Exists { name: name.into() }),
+            None => Ok(()),
+        }
+    }
+
+    async fn put(&self, name: &str, body: Bytes, mode: PutMode) -> Result<(), object_store::Error> {
+        self.count_request();
+        if let Some(meter) = &self.meter {
+            meter.upload(body.len()).await;
+        }
+        let path = self.path(name).map_err(|error| object_store::Error::Generic { store: "name", source: Box::new(error) })?;
+        self.store.put_opts(&path, body.into(), PutOptions::from(mode)).await.map(drop)
+    }
+}
+
+impl fmt::Debug for ObjectBackend {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        // The clients' own output is long and none of our business.
+        f.debug_struct("ObjectBackend").field("container", &self.container).field("prefix", &self.prefix).finish_non_exhaustive()
+    }
+}
+
+impl Backend for ObjectBackend {
+    fn create<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<()>> {
+        async move {
+            let conditional = !self.plain_puts.load(Ordering::Relaxed);
+            if self.look_first || !conditional {
+                self.refuse_existing(name).await?;
+            }
+            if conditional {
+                match self.put(name, body.clone(), PutMode::Create).await {
+                    Err(error) if is_not_implemented(&error) => self.plain_puts.store(true, Ordering::Relaxed),
+                    other => return other.map_err(|error| self.explain("write", name, error)),
+                }
+                self.refuse_existing(name).await?;
+            }
+            self.put(name, body, PutMode::Overwrite).await.map_err(|error| self.explain("write", name, error))
+        }
+        .boxed()
+    }
+
+    fn begin<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<dyn PartSink>>> {
+        async move {
+            self.count_request();
+            let path = self.path(name)?;
+            let id = self.parts.create_multipart(&path).await.map_err(|error| self.explain("write", name, error))?;
+            Ok(Arc::new(ObjectSink {
+                store: Arc::clone(&self.store),
+                parts: Arc::clone(&self.parts),
+                container: self.container.clone(),
+                meter: self.meter.clone(),
+                discard_by_overwrite: self.discard_by_overwrite,
+                path,
+                name: name.to_owned(),
+                id,
+                sent: Mutex::default(),
+            }) as Arc<dyn PartSink>)
+        }
+        .boxed()
+    }
+
+    fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>> {
+        async move {
+            self.count_request();
+            let options = GetOptions { range: range.clone().map(GetRange::Bounded), ..GetOptions::default() };
+            let found = self.store.get_opts(&self.path(name)?, options).await.map_err(|error| self.explain("read", name, error))?;
+            if let Some(range) = range
+                && found.range.start != range.start
+            {
+                let source = format!("the store answered with bytes {:?} instead of {range:?}", found.range).into();
+                return Err(StorageError::Failed { operation: "read", name: name.into(), source });
+            }
+            let size_bytes = found.meta.size;
+            let (container, name, meter) = (self.container.clone(), name.to_owned(), self.meter.clone());
+            let stream = found.into_stream().map_err(move |error| explain(&container, "read", &name, error));
+            let stream = stream.and_then(move |piece| {
+                let meter = meter.clone();
+                async move {
+                    if let Some(meter) = meter {
+                        meter.download(piece.len()).await;
+                    }
+                    Ok(piece)
+                }
+            });
+            Ok(Body { size_bytes, stream: stream.boxed() })
+        }
+        .boxed()
+    }
+
+    fn head<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Option<ObjectInfo>>> {
+        self.find(name).boxed()
+    }
+
+    fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>> {
+        async move {
+            self.count_request();
+            let below = if folder.is_empty() { self.prefix.clone() } else { self.path(folder)? };
+            let mut listed = self.store.list(Some(&below));
+            let mut found = Vec::new();
+            while let Some(meta) = listed.next().await {
+                let meta = meta.map_err(|error| self.explain("list", folder, error))?;
+                if let Some(info) = self.info(meta) {
+                    found.push(info?);
+                }
+            }
+            Ok(found)
+        }
+        .boxed()
+    }
+
+    fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
+        async move {
+            self.count_request();
+            match self.store.delete(&self.path(name)?).await.map_err(|error| self.explain("delete", name, error)) {
+                Err(StorageError::NotFound { .. }) => Ok(()),
+                other => other,
+            }
+        }
+        .boxed()
+    }
+
+    fn check<'a>(&'a self) -> BoxFuture<'a, Result<()>> {
+        async move {
+            self.count_request();
+            // A listing, since a HEAD of an object cannot tell a missing bucket from a missing object.
+            let mut listed = self.store.list(Some(&self.prefix));
+            listed.next().await.transpose().map(drop).map_err(|error| self.explain("list", "", error))
+        }
+        .boxed()
+    }
+
+    fn prepare<'a>(&'a self) -> BoxFuture<'a, Result<()>> {
+        self.check()
+    }
+}
+
+/// Whether the crate or the server knows no "only if it does not exist yet".
+fn is_not_implemented(error: &object_store::Error) -> bool {
+    matches!(error, object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. })
+        || (matches!(error, object_store::Error::Generic { .. }) && error.to_string().contains("501 Not Implemented"))
+}
+
+/// A multipart upload.
+struct ObjectSink {
+    store: Arc<dyn ObjectStore>,
+    parts: Arc<dyn MultipartStore>,
+    container: String,
+    meter: Option<Arc<Meter>>,
+    discard_by_overwrite: bool,
+    path: Path,
+    name: String,
+    id: String,
+    /// What the store called each part, by index.
+    sent: Mutex<Vec<Option<PartId>>>,
+}
+
+impl fmt::Debug for ObjectSink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ObjectSink").field("name", &self.name).finish_non_exhaustive()
+    }
+}
+
+impl ObjectSink {
+    fn explain(&self, error: object_store::Error) -> StorageError {
+        explain(&self.container, "write", &self.name, error)
+    }
+}
+
+impl PartSink for ObjectSink {
+    fn put<'a>(&'a self, index: usize, body: Bytes) -> BoxFuture<'a, Result<()>> {
+        async move {
+            if let Some(meter) = &self.meter {
+                meter.count_request();
+                meter.upload(body.len()).await;
+            }
+            let part = self.parts.put_part(&self.path, &self.id, index, body.into()).await.map_err(|error| self.explain(error))?;
+            let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
+            if sent.len() <= index {
+                sent.resize(index + 1, None);
+            }
+            if let Some(slot) = sent.get_mut(index) {
+                *slot = Some(part);
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+
+    fn finish<'a>(&'a self, _len_bytes: u64) -> BoxFuture<'a, Result<()>> {
+        async move {
+            let parts: Option<Vec<PartId>> = self.sent.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+            let parts = parts.ok_or_else(|| StorageError::Failed {
+                operation: "write",
+                name: self.name.clone(),
+                source: "a part is missing".into(),
+            })?;
+            if let Some(meter) = &self.meter {
+                meter.count_request();
+            }
+            self.parts.complete_multipart(&self.path, &self.id, parts).await.map(drop).map_err(|error| self.explain(error))
+        }
+        .boxed()
+    }
+
+    fn abort<'a>(&'a self) -> BoxFuture<'a, Result<()>> {
+        async move {
+            if let Some(meter) = &self.meter {
+                meter.count_request();
+            }
+            let aborted = self.parts.abort_multipart(&self.path, &self.id).await.map_err(|error| self.explain(error));
+            match aborted {
+                Ok(()) | Err(StorageError::NotFound { .. }) => {}
+                Err(error) => return Err(error),
+            }
+            if self.discard_by_overwrite {
+                let put = self.store.put_opts(&self.path, Bytes::new().into(), PutOptions::from(PutMode::Create)).await;
+                match put.map_err(|error| self.explain(error)) {
+                    Ok(_) => self.store.delete(&self.path).await.map_err(|error| self.explain(error))?,
+                    // It was completed after all, and the answer to that was lost.
+                    Err(StorageError::Exists { .. }) => {}
+                    Err(error) => return Err(error),
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
+}

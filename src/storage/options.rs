@@ -1,0 +1,41 @@
+//! How a store is used: limits, retries, patience.
+
+use std::time::Duration;
+
+/// How a [`Storage`](super::Storage) behaves towards its store.
+#[derive(Debug, Clone)]
+pub struct StorageOptions {
+    /// At most this many bytes a second go out, over all parallel requests; `None` is no limit.
+    pub limit_upload_bytes_per_s: Option<u64>,
+    /// At most this many bytes a second come in, over all parallel requests; `None` is no limit.
+    pub limit_download_bytes_per_s: Option<u64>,
+    /// How long one call is tried again after failures that may pass: refused and broken connections, silence, 408, 429,
+    /// 500, 502, 503, 504. A read that goes on counts from its last byte.
+    pub retry_budget: Duration,
+    /// The pause before the second attempt; it doubles from attempt to attempt, with jitter.
+    pub retry_first_delay: Duration,
+    /// The longest pause between two attempts, unless the store asks for a longer one.
+    pub retry_max_delay: Duration,
+    /// How long a new connection may take.
+    pub connect_timeout: Duration,
+    /// A request during which no byte moves either way for this long is given up and tried again. There is no limit on a
+    /// whole request: a slow line needs minutes for one part.
+    pub stall_timeout: Duration,
+    /// How many parts of one upload are under way at a time; each holds [`PART_BYTES`](super::PART_BYTES) in memory.
+    pub max_in_flight: usize,
+}
+
+impl Default for StorageOptions {
+    fn default() -> Self {
+        Self {
+            limit_upload_bytes_per_s: None,
+            limit_download_bytes_per_s: None,
+            retry_budget: Duration::from_secs(5 * 60),
+            retry_first_delay: Duration::from_millis(250),
+            retry_max_delay: Duration::from_secs(20),
+            connect_timeout: Duration::from_secs(15),
+            stall_timeout: Duration::from_secs(90),
+            max_in_flight: 4,
+        }
+    }
+}

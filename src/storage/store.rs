@@ -1,0 +1,319 @@
+//! [`Storage`]: an open store, whichever it is.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::{Bytes, BytesMut};
+use futures::stream::{self, StreamExt, TryStreamExt};
+
+use super::address::Address;
+use super::backend::{Backend, Body, ObjectInfo, check_folder, check_name};
+use super::cloud;
+use super::error::{Result, StorageError};
+use super::faulty::{Faults, Faulty};
+use super::local::LocalBackend;
+use super::object::ObjectBackend;
+use super::options::StorageOptions;
+use super::reader::ObjectReader;
+use super::retry::retry;
+use super::traffic::{Meter, Traffic};
+use super::upload::Upload;
+
+/// How many ranges of one object are fetched at a time.
+const PARALLEL_RANGES: usize = 8;
+
+/// An open store. Clones share it, its limits and its counters.
+///
+/// Names of objects are relative to the address, made of letters, digits, `.`, `_`, `-` and `/`. Every call repeats what may
+/// pass, within [`StorageOptions::retry_budget`]. Calls need a tokio runtime with time, and I/O for the clouds.
+#[derive(Debug, Clone)]
+pub struct Storage {
+    inner: Arc<Inner>,
+}
+
+#[derive(Debug)]
+struct Inner {
+    backend: Arc<dyn Backend>,
+    address: String,
+    options: StorageOptions,
+    meter: Arc<Meter>,
+}
+
+impl Storage {
+    /// Opens the store at `address`: a path or `file://`, `s3://bucket/prefix`, `gs://…`, `az://…`, `memory://`.
+    ///
+    /// `env` is the environment that the clouds' standard variables are taken from. Nothing is asked of the store yet.
+    ///
+    /// # Errors
+    /// An address or settings that cannot be understood.
+    pub fn open(address: &str, env: impl IntoIterator<Item = (String, String)>, options: StorageOptions) -> Result<Self> {
+        let address = Address::parse(address)?;
+        let meter = Arc::new(Meter::new(&options));
+        let backend: Arc<dyn Backend> = match &address {
+            Address::Local(root) => Arc::new(LocalBackend::new(root.clone(), Arc::clone(&meter))),
+            Address::Memory => Arc::new(ObjectBackend::memory(Arc::clone(&meter))),
+            Address::Cloud { provider, url, prefix } => {
+                Arc::new(cloud::open(*provider, url, prefix.clone(), env, &options, Arc::clone(&meter))?)
+            }
+        };
+        Ok(Self { inner: Arc::new(Inner { backend, address: address.to_string(), options, meter }) })
+    }
+
+    /// The same store with calls that fail as `faults` says. For tests.
+    pub fn with_faults(&self, faults: &Faults) -> Self {
+        let backend = Arc::new(Faulty::new(Arc::clone(&self.inner.backend), faults.clone()));
+        let (address, options, meter) = (self.inner.address.clone(), self.inner.options.clone(), Arc::clone(&self.inner.meter));
+        Self { inner: Arc::new(Inner { backend, address, options, meter }) }
+    }
+
+    /// The address for people and logs: it holds no secret.
+    pub fn address(&self) -> &str {
+        &self.inner.address
+    }
+
+    /// What went over the line so far, by all clones.
+    pub fn traffic(&self) -> Traffic {
+        self.inner.meter.traffic()
+    }
+
+    /// How the store is used.
+    pub fn options(&self) -> &StorageOptions {
+        &self.inner.options
+    }
+
+    pub(super) fn backend(&self) -> &dyn Backend {
+        self.inner.backend.as_ref()
+    }
+
+    /// Finds out whether the folder, bucket or container exists, answers, and may be listed.
+    ///
+    /// # Errors
+    /// [`StorageError::NoContainer`], [`StorageError::NoCredentials`], [`StorageError::BadCredentials`],
+    /// [`StorageError::PermissionDenied`], or that it cannot be reached.
+    pub async fn check(&self) -> Result<()> {
+        retry(self.options(), || self.backend().check()).await
+    }
+
+    /// Makes a folder ready to hold a new repository, by creating it (mode 0700) where it is missing; for a cloud, checks that
+    /// the bucket exists. No other call makes the folder: where it is missing, most often a disk is not mounted.
+    ///
+    /// # Errors
+    /// As [`Storage::check`], and those of creating a folder.
+    pub async fn prepare(&self) -> Result<()> {
+        retry(self.options(), || self.backend().prepare()).await
+    }
+
+    /// Creates an object, whole and on the disk when this returns. If the name is taken by the very same bytes, that is
+    /// success: the answer to an earlier attempt may have been lost.
+    ///
+    /// # Errors
+    /// [`StorageError::Exists`] if the name is taken by other bytes, and the store's failures.
+    pub async fn put_new(&self, name: &str, body: Bytes) -> Result<()> {
+        check_name(name)?;
+        retry(self.options(), || async {
+            match self.backend().create(name, body.clone()).await {
+                Err(StorageError::Exists { .. }) => match self.same_content(name, &body).await? {
+                    Some(true) => Ok(()),
+                    Some(false) => Err(StorageError::Exists { name: name.into() }),
+                    // Another writer was at it and gave up, or deleted it.
+                    None => Err(StorageError::transient("write", name, "the name is being written by someone else")),
+                },
+                // Writing never needs an object that is not there: what is missing is the place to put it.
+                Err(StorageError::NotFound { .. }) => Err(self.no_container()),
+                other => other,
+            }
+        })
+        .await
+    }
+
+    async fn same_content(&self, name: &str, body: &Bytes) -> Result<Option<bool>> {
+        match self.read_whole(name, body.len() as u64).await {
+            Ok(found) => Ok(Some(found == *body)),
+            Err(StorageError::TooLarge { .. }) => Ok(Some(false)),
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn no_container(&self) -> StorageError {
+        StorageError::NoContainer { container: self.address().into(), source: None }
+    }
+
+    /// Begins an object whose length is not known yet, see [`Upload`]. The name must be one that was never used; for an
+    /// object of one part this is enforced as in [`Storage::put_new`], for larger ones by a look before the last step.
+    ///
+    /// # Errors
+    /// [`StorageError::Name`]. Nothing is asked of the store yet.
+    pub fn upload(&self, name: &str) -> Result<Upload> {
+        check_name(name)?;
+        Ok(Upload::new(self.clone(), name))
+    }
+
+    /// Reads a small object; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// [`StorageError::TooLarge`] if it is longer than `limit_bytes`: what a store says is not to be trusted with our memory.
+    pub async fn get(&self, name: &str, limit_bytes: u64) -> Result<Option<Bytes>> {
+        check_name(name)?;
+        match retry(self.options(), || self.read_whole(name, limit_bytes)).await {
+            Ok(found) => Ok(Some(found)),
+            Err(StorageError::NotFound { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn read_whole(&self, name: &str, limit_bytes: u64) -> Result<Bytes> {
+        let body = self.backend().read(name, None).await?;
+        if body.size_bytes > limit_bytes {
+            return Err(StorageError::TooLarge { name: name.into(), size_bytes: body.size_bytes, limit_bytes });
+        }
+        let expected = body.size_bytes;
+        collect(name, body, expected).await
+    }
+
+    /// Reads the bytes `range` of an object; an empty range asks nothing of the store.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`]; [`StorageError::WrongLength`] if the object ends before the range does.
+    pub async fn get_range(&self, name: &str, range: Range<u64>) -> Result<Bytes> {
+        check_name(name)?;
+        let expected = range.end.saturating_sub(range.start);
+        if expected == 0 {
+            return Ok(Bytes::new());
+        }
+        retry(self.options(), || async {
+            let body = self.backend().read(name, Some(range.clone())).await?;
+            if body.size_bytes < range.end {
+                let got_bytes = body.size_bytes.saturating_sub(range.start);
+                return Err(StorageError::WrongLength { name: name.into(), expected_bytes: expected, got_bytes });
+            }
+            collect(name, body, expected).await
+        })
+        .await
+    }
+
+    /// Reads several ranges of an object, in parallel; ranges that touch or overlap are fetched as one. The answers are in the
+    /// order of the questions, and no byte between the ranges is fetched.
+    ///
+    /// # Errors
+    /// As [`Storage::get_range`], if any fails.
+    pub async fn get_ranges(&self, name: &str, ranges: &[Range<u64>]) -> Result<Vec<Bytes>> {
+        let fetched: Vec<(u64, Bytes)> = stream::iter(merged(ranges))
+            .map(|range| async move { Ok::<_, StorageError>((range.start, self.get_range(name, range).await?)) })
+            .buffered(PARALLEL_RANGES)
+            .try_collect()
+            .await?;
+        let mut answers = Vec::with_capacity(ranges.len());
+        for range in ranges {
+            if range.is_empty() {
+                answers.push(Bytes::new());
+                continue;
+            }
+            let before = fetched.partition_point(|(start, _)| *start <= range.start);
+            let piece = before.checked_sub(1).and_then(|i| fetched.get(i)).and_then(|(start, bytes)| {
+                let from = usize::try_from(range.start - start).ok()?;
+                let to = usize::try_from(range.end - start).ok()?;
+                (to <= bytes.len()).then(|| bytes.slice(from..to))
+            });
+            answers.push(piece.ok_or_else(|| StorageError::WrongLength {
+                name: name.into(),
+                expected_bytes: range.end - range.start,
+                got_bytes: 0,
+            })?);
+        }
+        Ok(answers)
+    }
+
+    /// Reads an object from start to end without holding it in memory.
+    ///
+    /// # Errors
+    /// [`StorageError::NotFound`] and the store's failures.
+    pub async fn get_stream(&self, name: &str) -> Result<ObjectReader> {
+        check_name(name)?;
+        let body = retry(self.options(), || self.backend().read(name, None)).await?;
+        Ok(ObjectReader::new(self.clone(), name, body))
+    }
+
+    /// What is known about an object; `None` if there is none of this name.
+    ///
+    /// # Errors
+    /// The store's failures; an answer that does not come is never taken for "absent".
+    pub async fn head(&self, name: &str) -> Result<Option<ObjectInfo>> {
+        check_name(name)?;
+        retry(self.options(), || self.backend().head(name)).await
+    }
+
+    /// Every object below `folder` (`""` for all, otherwise whole segments of names), at any depth, sorted by name. What no
+    /// store of ours would name is left out.
+    ///
+    /// It is one value and not a stream, so that a listing that broke off cannot be taken for a short one; 10,000 archives
+    /// are about 1 MiB.
+    ///
+    /// # Errors
+    /// The store's failures, also when they come after the first page.
+    pub async fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>> {
+        let folder = check_folder(folder)?;
+        let mut found = retry(self.options(), || self.backend().list(folder)).await?;
+        found.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(found)
+    }
+
+    /// Deletes an object; an absent one is no error.
+    ///
+    /// # Errors
+    /// The store's failures.
+    pub async fn delete(&self, name: &str) -> Result<()> {
+        check_name(name)?;
+        retry(self.options(), || self.backend().delete(name)).await
+    }
+}
+
+/// Collects a body of which exactly `expected` bytes must come.
+async fn collect(name: &str, mut body: Body, expected: u64) -> Result<Bytes> {
+    let wrong = |got: usize| StorageError::WrongLength { name: name.into(), expected_bytes: expected, got_bytes: got as u64 };
+    let mut first = Bytes::new();
+    let mut all = BytesMut::new();
+    while let Some(piece) = body.stream.next().await.transpose()? {
+        let got = first.len() + all.len() + piece.len();
+        if got as u64 > expected {
+            return Err(wrong(got));
+        }
+        // Most objects and ranges come in one piece, which then is not copied.
+        if first.is_empty() && all.is_empty() {
+            first = piece;
+        } else {
+            if all.is_empty() {
+                all.reserve(usize::try_from(expected).unwrap_or(0));
+                all.extend_from_slice(&std::mem::take(&mut first));
+            }
+            all.extend_from_slice(&piece);
+        }
+    }
+    let whole = if all.is_empty() { first } else { all.freeze() };
+    if whole.len() as u64 == expected { Ok(whole) } else { Err(StorageError::transient("read", name, wrong(whole.len()))) }
+}
+
+/// The ranges sorted, without the empty ones, those that touch or overlap made one.
+fn merged(ranges: &[Range<u64>]) -> Vec<Range<u64>> {
+    let mut sorted: Vec<Range<u64>> = ranges.iter().filter(|range| !range.is_empty()).cloned().collect();
+    sorted.sort_by_key(|range| range.start);
+    let mut merged: Vec<Range<u64>> = Vec::new();
+    for range in sorted {
+        match merged.last_mut() {
+            Some(last) if range.start <= last.end => last.end = last.end.max(range.end),
+            _ => merged.push(range),
+        }
+    }
+    merged
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_that_touch_are_one() {
+        assert_eq!(merged(&[10..20, 0..5, 20..30, 3..7, 40..40, 50..51]), [0..7, 10..30, 50..51]);
+        assert!(merged(&[]).is_empty());
+    }
+}
