@@ -200,7 +200,7 @@ pub struct Vault {
     /// Stops the run after so many items; 0 for never.
     pub stop_after: usize,
     /// Commits what came before the stop.
-    marks: Vec<u64>,
+    pub marks: Vec<u64>,
 }
 
 struct Collecting<'a>(&'a mut Vault, usize);

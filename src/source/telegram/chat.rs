@@ -89,9 +89,15 @@ impl Chat {
 
     /// Whether this run has anything to look for here.
     pub(super) fn has_news(&self) -> bool {
-        let known = self.before.ranges.last().unwrap_or_default();
+        let known = self.before.ranges.last().max(self.before.own_ranges.last()).unwrap_or_default();
         let new = self.dialog.top.is_none_or(|top| i64::from(top) > known);
-        let holes = self.dialog.top.is_some_and(|top| !self.before.ranges.gaps(1, top.into()).is_empty());
+        let holes = self.dialog.top.is_some_and(|top| {
+            let mut read = self.before.ranges.clone();
+            if self.before.only_my {
+                read.merge(&self.before.own_ranges);
+            }
+            !read.gaps(1, top.into()).is_empty()
+        });
         new || (holes && self.run.options.from.is_none() && self.run.options.till.is_none()) || self.moved() || self.before.gone.is_some()
     }
 
@@ -106,7 +112,7 @@ impl Chat {
     /// When the run has to end.
     pub(super) async fn export(&self) -> Result<(), TelegramError> {
         let groups_own_only = self.run.options.only_my_messages && self.peer().kind != PeerKind::User;
-        let mode = if groups_own_only || self.dialog.left || self.before.only_my { Mode::Own } else { Mode::All };
+        let mode = if groups_own_only || self.dialog.left { Mode::Own } else { Mode::All };
         let result = match self.read(mode).await {
             Err(Trouble::Call(error)) if mode == Mode::All && error.is_any(&CLOSED[..1]) && self.peer().kind == PeerKind::Channel => {
                 self.note("the channel is private: only the account's own messages are asked for");
@@ -166,7 +172,10 @@ impl Chat {
             IdRange { first: 1, last: top.into() }
         };
         // Ids that were paged over for the account's own messages say nothing about the others.
-        let done = if mode == Mode::All && self.before.only_my { super::ranges::Ranges::default() } else { self.before.ranges.clone() };
+        let mut done = self.run.state.after_pending(self.peer()).ranges;
+        if mode == Mode::Own {
+            done.merge(&self.before.own_ranges);
+        }
         for gap in done.gaps(whole.first, whole.last) {
             for (range, gap) in self.in_ranges(gap) {
                 self.fill(mode, range, gap).await?;
@@ -255,12 +264,15 @@ impl Chat {
             let next = async {
                 if more { Some(reader.upwards(end.saturating_add(1), last).await) } else { None }
             };
-            let (next, added) = tokio::join!(next, self.add(&mut batch, &page.messages));
+            // The account's own messages may be there from a time when nothing else could be had.
+            let news: Vec<enums::Message> =
+                page.messages.iter().filter(|message| self.is_news(message)).cloned().collect();
+            let (next, added) = tokio::join!(next, self.add(&mut batch, &news));
             if let Err(error) = added {
                 break Err(error.into());
             }
             ours += page.messages.len() as u64;
-            batch.cover(from.into(), end.into());
+            batch.cover(mode, from.into(), end.into());
             from = end.saturating_add(1);
             match next {
                 None => break Ok(()),
@@ -282,6 +294,10 @@ impl Chat {
             self.findings().ranges.push(covered);
         }
         result
+    }
+
+    fn is_news(&self, message: &enums::Message) -> bool {
+        self.before.messages.0.get(&message.id()).is_none_or(|&print| print != self.run.prints.of(message))
     }
 
     pub(super) async fn add(&self, batch: &mut Batch, messages: &[enums::Message]) -> Result<(), TelegramError> {
@@ -417,7 +433,14 @@ impl Chat {
         // What earlier runs stored for good, and what this one has on its way.
         let pending = run.state.after_pending(self.peer());
         let mut ranges: Vec<CoveredRange> = Vec::new();
-        for ids in pending.ranges.iter() {
+        let read = if findings.own_only {
+            let mut read = pending.ranges.clone();
+            read.merge(&pending.own_ranges);
+            read
+        } else {
+            pending.ranges.clone()
+        };
+        for ids in read.iter() {
             let first = i32::try_from(ids.first).unwrap_or(i32::MAX);
             let last = i32::try_from(ids.last).unwrap_or(i32::MAX);
             let ours = pending.messages.0.range(first..=last).count() as u64;
@@ -433,7 +456,7 @@ impl Chat {
         let top = i64::from(self.dialog.top.unwrap_or_default());
         let dated = run.options.from.is_some() || run.options.till.is_some();
         if !dated && findings.missing.is_empty() {
-            let gaps = pending.ranges.gaps(1, top);
+            let gaps = read.gaps(1, top);
             if !gaps.is_empty() {
                 because.push(format!("{} stretches of its history were not read", gaps.len()));
             }
@@ -462,7 +485,7 @@ impl Chat {
         } else {
             vec![]
         };
-        let verdict = match (because.is_empty(), pending.ranges.is_empty()) {
+        let verdict = match (because.is_empty(), read.is_empty()) {
             (true, true) if top > 0 => Verdict::Unknown,
             (true, _) => Verdict::Complete,
             (false, _) => Verdict::Incomplete(because),

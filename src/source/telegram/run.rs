@@ -14,6 +14,7 @@ use super::api::Api;
 use super::convert::{Context, FileKey, Fingerprints, Outcomes, Want, document_want, record, wants};
 use super::error::TelegramError;
 use super::events::Event;
+use super::history::Mode;
 use super::media::{Fetcher, emoji_of, messages_by_id};
 use super::options::ExportOptions;
 use super::outbox::Outbox;
@@ -89,6 +90,7 @@ impl ChatLog {
 pub(super) struct Batch {
     lines: Vec<u8>,
     covered: Ranges,
+    own: Ranges,
     messages: Vec<(i32, Option<u64>)>,
     media: MediaCounts,
 }
@@ -278,8 +280,8 @@ impl Run {
 
     /// Hands a batch over.
     pub(super) async fn flush(&self, log: &ChatLog, batch: &mut Batch) -> Result<(), TelegramError> {
-        let Batch { lines, covered, messages, media } = std::mem::take(batch);
-        let effect = Effect::Log { peer: log.peer, covered, messages, media };
+        let Batch { lines, covered, own, messages, media } = std::mem::take(batch);
+        let effect = Effect::Log { peer: log.peer, covered, own, messages, media };
         if lines.is_empty() {
             // Nothing was there: that needs no item to be true.
             self.state.when_all(&[], effect);
@@ -353,8 +355,11 @@ impl Batch {
     }
 
     /// Takes note that these ids were paged over, and that everything that was there is in the batch or before it.
-    pub(super) fn cover(&mut self, first: i64, last: i64) {
-        self.covered.add(first, last);
+    pub(super) fn cover(&mut self, mode: Mode, first: i64, last: i64) {
+        match mode {
+            Mode::All => self.covered.add(first, last),
+            Mode::Own => self.own.add(first, last),
+        }
     }
 }
 

@@ -79,12 +79,11 @@ impl TelegramSource {
     }
 }
 
-/// Names a run so that later ones sort after earlier ones.
-fn run_id(observed: i64) -> Result<RunId, TelegramError> {
+/// Names a run so that later ones sort after earlier ones, those of the same second too.
+fn run_id(time: jiff::Timestamp) -> Result<RunId, TelegramError> {
     let mut random = [0; 4];
     getrandom::fill(&mut random).map_err(|error| TelegramError::Invalid(format!("no randomness: {error}")))?;
-    let time = jiff::Timestamp::from_second(observed).map_err(|error| TelegramError::Invalid(error.to_string()))?;
-    let id = format!("{}-{:08x}", time.strftime("%Y%m%dT%H%M%SZ"), u32::from_le_bytes(random));
+    let id = format!("{}{:06}Z-{:08x}", time.strftime("%Y%m%dT%H%M%S"), time.subsec_microsecond(), u32::from_le_bytes(random));
     id.parse().map_err(|_| TelegramError::Invalid("the clock gives no date".into()))
 }
 
@@ -108,7 +107,7 @@ impl Source for TelegramSource {
 
     fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError> {
         let observed = now();
-        let id = run_id(observed).map_err(|error| self.unreadable(error))?;
+        let id = run_id(jiff::Timestamp::now()).map_err(|error| self.unreadable(error))?;
         let (outbox, inbox) = outbox();
         let client = self.account.client.clone();
         let prints = Arc::new(Fingerprints::new(self.state.read().key));

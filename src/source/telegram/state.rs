@@ -68,6 +68,9 @@ impl<'de> Deserialize<'de> for Digests {
 pub(super) struct ChatState {
     /// Ids that were paged over completely.
     pub(super) ranges: Ranges,
+    /// Ids that were paged over for the account's own messages only.
+    #[serde(skip_serializing_if = "Ranges::is_empty")]
+    pub(super) own_ranges: Ranges,
     /// The messages that are held.
     pub(super) messages: Messages,
     /// The channel's update counter as of the last look.
@@ -102,8 +105,9 @@ pub(super) struct ChatState {
 }
 
 impl ChatState {
-    fn add(&mut self, covered: &Ranges, messages: &[(i32, Option<u64>)], media: &MediaCounts) {
+    fn add(&mut self, covered: &Ranges, own: &Ranges, messages: &[(i32, Option<u64>)], media: &MediaCounts) {
         self.ranges.merge(covered);
+        self.own_ranges.merge(own);
         self.media.add(media);
         for &(id, print) in messages {
             match print {
@@ -226,7 +230,7 @@ impl State {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
     /// A batch of a chat's log: ids that were paged over, messages as they are now, `None` for gone ones.
-    Log { peer: Peer, covered: Ranges, messages: Vec<(i32, Option<u64>)>, media: MediaCounts },
+    Log { peer: Peer, covered: Ranges, own: Ranges, messages: Vec<(i32, Option<u64>)>, media: MediaCounts },
     /// A file.
     Media(u64),
     /// Users and chats as described.
@@ -264,8 +268,8 @@ impl State {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Log { peer, covered, messages, media } => {
-                self.chats.entry(peer).or_default().add(&covered, &messages, &media);
+            Effect::Log { peer, covered, own, messages, media } => {
+                self.chats.entry(peer).or_default().add(&covered, &own, &messages, &media);
             }
             Effect::Media(digest) => {
                 self.media.0.insert(digest);
@@ -399,8 +403,8 @@ impl StateStore {
         let pending = self.pending();
         let mut chat = state.chats.get(&peer).cloned().unwrap_or_default();
         for mark in pending.logs.get(&peer).into_iter().flatten() {
-            if let Some(Effect::Log { covered, messages, media, .. }) = pending.effects.get(mark) {
-                chat.add(covered, messages, media);
+            if let Some(Effect::Log { covered, own, messages, media, .. }) = pending.effects.get(mark) {
+                chat.add(covered, own, messages, media);
             }
         }
         chat
@@ -473,7 +477,7 @@ mod tests {
     fn log(peer: Peer, first: i64, last: i64, messages: &[(i32, Option<u64>)]) -> Effect {
         let mut covered = Ranges::default();
         covered.add(first, last);
-        Effect::Log { peer, covered, messages: messages.to_vec(), media: MediaCounts::default() }
+        Effect::Log { peer, covered, own: Ranges::default(), messages: messages.to_vec(), media: MediaCounts::default() }
     }
 
     #[test]
