@@ -32,7 +32,10 @@ fn every_section_is_there_and_comes_again_only_when_it_changed() {
         }
     }
     setup.run(&mut vault, takeout());
-    let again: Vec<_> = vault.last_run.iter().filter(|path| matches!(place(path), Some(Place::Account(_)))).collect();
+    // When a session was last active changes by itself.
+    let steady = |section: Section| !matches!(section, Section::Sessions | Section::WebSessions);
+    let again: Vec<_> =
+        vault.last_run.iter().filter(|path| matches!(place(path), Some(Place::Account(section)) if steady(section))).collect();
     assert!(again.is_empty(), "{again:?}");
 }
 
@@ -59,11 +62,8 @@ fn chats_can_be_chosen_by_type_and_name() {
         chats(&vault)
     };
     let groups = run(ExportOptions { classes: vec![ChatClass::PrivateGroups, ChatClass::PublicGroups], ..plain() });
-    let expected: Vec<_> = all
-        .iter()
-        .filter(|chat| matches!(chat.kind, Kind::Group | Kind::Supergroup { .. }))
-        .map(|chat| peer(chat.peer))
-        .collect();
+    let expected: Vec<_> =
+        all.iter().filter(|chat| matches!(chat.kind, Kind::Group | Kind::Supergroup { .. })).map(|chat| peer(chat.peer)).collect();
     assert!(expected.iter().all(|peer| groups.contains(peer)), "{groups:?} {expected:?}");
     let titled = all.iter().find(|chat| !chat.title.is_empty()).unwrap();
     assert!(run(ExportOptions { chats: vec![titled.title.clone()], ..plain() }).contains(&peer(titled.peer)));
@@ -121,7 +121,9 @@ fn media_can_be_left_out_by_type_and_size() {
         }
     }
     assert!(skipped > 0 && large > 0, "{skipped} {large}");
-    assert!(vault.media().all(|(path, content)| path.to_string().starts_with("media/inline") || content.len() <= 100_000 || path.to_string().starts_with("media/document")));
+    assert!(vault.media().all(|(path, content)| path.to_string().starts_with("media/inline")
+        || content.len() <= 100_000
+        || path.to_string().starts_with("media/document")));
 }
 
 #[test]
@@ -133,8 +135,9 @@ fn topics_have_their_names_and_messages_their_topic() {
     let info = &vault.files[&paths::chat_info(peer(forum.peer)).unwrap()];
     let info: Value = serde_json::from_slice(info).unwrap();
     assert!(info["topics"].as_array().unwrap().len() > 1, "{info}");
-    let with_topic = vault.messages(peer(forum.peer)).into_values().filter(|message| {
-        message.extra.as_ref().is_some_and(|extra| extra.get().contains("topic_id"))
-    });
+    let with_topic = vault
+        .messages(peer(forum.peer))
+        .into_values()
+        .filter(|message| message.extra.as_ref().is_some_and(|extra| extra.get().contains("topic_id")));
     assert!(with_topic.count() > 3);
 }

@@ -132,16 +132,14 @@ fn transport_errors() {
 #[test]
 fn new_salts_in_mid_run() {
     let every = |method| When { every: 5, times: Some(4), ..When::method(method) };
-    survives(
-        small(),
-        vec![strike(every("messages.getHistory"), Effect::NewSalt), strike(every("upload.getFile"), Effect::NewSalt)],
-    );
+    survives(small(), vec![strike(every("messages.getHistory"), Effect::NewSalt), strike(every("upload.getFile"), Effect::NewSalt)]);
 }
 
 #[test]
 fn file_references_that_expire() {
     let when = When { every: 6, times: Some(4), ..When::method("upload.getFile") };
-    let (setup, _) = survives(small(), vec![strike(when, Effect::ExpireReferences)]);
+    let options = ExportOptions { account: false, ..plain() };
+    let (setup, _) = survives_with(small(), vec![strike(when, Effect::ExpireReferences)], options);
     let asked = setup.server.methods();
     assert!(asked.contains_key("messages.getMessages") || asked.contains_key("channels.getMessages"), "{asked:?}");
 }
@@ -221,14 +219,33 @@ fn a_file_that_cannot_be_had_is_recorded_and_tried_again() {
 #[test]
 fn a_dead_data_centre_holds_up_its_files_only() {
     let mut setup = Setup::new(small());
-    setup.limits.answer = Duration::from_millis(300);
-    setup.limits.exchange = Duration::from_millis(300);
+    setup.limits.exchange = Duration::from_millis(150);
     setup.account();
-    setup.server.add_fault(strike(When { dc: Some(4), ..When::method("upload.getFile") }, Effect::rpc(400, "FILE_ID_INVALID")));
+    setup.server.add_fault(strike(When { dc: Some(4), ..When::method("connect") }, Effect::Silent));
     let mut vault = Vault::default();
-    setup.run(&mut vault, plain());
+    setup.run(&mut vault, ExportOptions { account: false, ..plain() });
     assert_all_there(&setup, &vault);
     assert!(vault.media().count() > 0, "the files of the living one are there");
+    let told = readable(&setup.server).iter().any(|chat| !vault.coverage(peer(chat.peer)).media.failed.is_empty());
+    assert!(told, "coverage does not tell of the others");
+}
+
+#[test]
+fn a_network_that_is_gone_ends_the_run() {
+    let setup = Setup::new(small());
+    let account = setup.account();
+    drop(account);
+    let mut vault = Vault::default();
+    let source = setup.source(plain());
+    // A server that accepts nobody any more stands for all of Telegram being out of reach.
+    setup.server.add_fault(strike(When { from: 2, ..When::method("messages.getHistory") }, Effect::Cut));
+    setup.server.add_fault(strike(When { from: 2, ..When::method("connect") }, Effect::Cut));
+    let Err(SourceError::Unreadable { source, .. }) = vault.take(&source) else { panic!("the run went on") };
+    let error = source.get_ref().unwrap().downcast_ref::<TelegramError>().unwrap();
+    assert!(error.to_string().contains("cannot be reached"), "{error}");
+    setup.server.clear_faults();
+    setup.run(&mut vault, plain());
+    assert_complete(&setup, &vault);
 }
 
 #[test]
@@ -297,7 +314,8 @@ fn methods_that_a_server_does_not_know_cost_one_section_each() {
 #[test]
 fn slow_answers_are_waited_for_at_every_pace() {
     for pace in [Pace::Gentle, Pace::Fast] {
-        let mut setup = Setup::new(Options { messages: 120, chats: 3, files: 2, media_bytes: 700_000, gallery: false, ..Options::default() });
+        let mut setup =
+            Setup::new(Options { messages: 120, chats: 3, files: 2, media_bytes: 700_000, gallery: false, ..Options::default() });
         setup.pace = pace;
         setup.account();
         setup.server.add_fault(strike(When { every: 3, ..When::method("messages.getHistory") }, Effect::Delay(400)));

@@ -129,7 +129,13 @@ impl Setup {
             folder: tempfile::tempdir().unwrap(),
             pace: Pace::Fast,
             // Short, so that tests of silence end soon.
-            limits: TimeLimits { connect: seconds(2), exchange: seconds(10), answer: seconds(3), silence: seconds(30) },
+            limits: TimeLimits {
+                connect: seconds(2),
+                exchange: seconds(10),
+                answer: seconds(3),
+                silence: seconds(30),
+                pause: Duration::from_millis(20),
+            },
             max_wait: seconds(60),
             events: Arc::default(),
         }
@@ -257,9 +263,9 @@ impl Vault {
         for record in self.records(peer) {
             match record {
                 Record::Message(message) => {
-                    let newer = found.get(&message.id).is_none_or(|known| {
-                        (known.edited, known.observed, &known.run) <= (message.edited, message.observed, &message.run)
-                    });
+                    let newer = found
+                        .get(&message.id)
+                        .is_none_or(|known| (known.edited, known.observed, &known.run) <= (message.edited, message.observed, &message.run));
                     if newer {
                         found.insert(message.id, message);
                     }

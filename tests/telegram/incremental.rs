@@ -126,9 +126,11 @@ fn one_old_message_changed_in_each_of_many_channels() {
     let changed: Vec<(Peer, i32)> = chats(&setup, |kind| matches!(kind, Kind::Broadcast | Kind::Supergroup { .. }))
         .into_iter()
         .filter_map(|chat| {
-            let id = setup.server.message_ids(chat).into_iter().find(|&id| {
-                setup.server.mutate(&Mutation::Edit { peer: chat, id, text: "rewritten".into() }).is_ok()
-            })?;
+            let id = setup
+                .server
+                .message_ids(chat)
+                .into_iter()
+                .find(|&id| setup.server.mutate(&Mutation::Edit { peer: chat, id, text: "rewritten".into() }).is_ok())?;
             Some((chat, id))
         })
         .collect();
@@ -220,10 +222,9 @@ fn a_chat_that_goes_away_keeps_what_is_there_and_is_reported() {
         when: When { peer: Some(id), from: 2, ..When::method("messages.getHistory") },
         then: Effect::rpc(400, "CHANNEL_PRIVATE"),
     });
-    setup.server.add_fault(Fault {
-        when: When { peer: Some(id), ..When::method("messages.search") },
-        then: Effect::rpc(400, "CHANNEL_PRIVATE"),
-    });
+    setup
+        .server
+        .add_fault(Fault { when: When { peer: Some(id), ..When::method("messages.search") }, then: Effect::rpc(400, "CHANNEL_PRIVATE") });
     let mut vault = Vault::default();
     setup.run(&mut vault, plain());
     let own = peer(channel);

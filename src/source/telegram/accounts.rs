@@ -149,13 +149,7 @@ impl Accounts {
         TelegramError::Local { path: path_of(&self.folder, name), source }
     }
 
-    fn account(
-        &self,
-        name: &str,
-        session: Arc<SessionStore>,
-        user: LoggedIn,
-        options: &ConnectOptions,
-    ) -> Result<Account, TelegramError> {
+    fn account(&self, name: &str, session: Arc<SessionStore>, user: LoggedIn, options: &ConnectOptions) -> Result<Account, TelegramError> {
         let client = client(session, options.api_id, options)?;
         Ok(Account { name: name.to_owned(), user, client, state: self.file(name, STATE), threads: Threads::new()? })
     }
@@ -210,7 +204,9 @@ pub(super) struct Threads {
 impl Threads {
     fn new() -> Result<Self, TelegramError> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("telegram").enable_all().build();
-        runtime.map(|runtime| Self { handle: runtime.handle().clone(), runtime: Some(runtime) }).map_err(|source| TelegramError::Local { path: "the network threads".into(), source })
+        runtime
+            .map(|runtime| Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+            .map_err(|source| TelegramError::Local { path: "the network threads".into(), source })
     }
 
     pub(super) fn runtime(&self) -> &Handle {

@@ -229,8 +229,19 @@ impl Api {
     /// What a failed request means for the run: an error that ends it, or the reason why one thing is missing.
     ///
     /// # Errors
-    /// When the login is gone, or Telegram wants a longer wait than is accepted.
+    /// When the login is gone, Telegram wants a longer wait than is accepted, or cannot be reached at all.
     pub(super) fn or_reason(&self, what: &str, error: CallError) -> Result<String, TelegramError> {
+        if error.is_unreachable() {
+            return Err(TelegramError::from_call(&self.account, format!("Telegram cannot be reached while {what}"), error));
+        }
+        self.or_file_reason(what, error)
+    }
+
+    /// The same for a file: its data centre is one of several, and the others may well answer.
+    ///
+    /// # Errors
+    /// When the login is gone, or Telegram wants a longer wait than is accepted.
+    pub(super) fn or_file_reason(&self, what: &str, error: CallError) -> Result<String, TelegramError> {
         match TelegramError::from_call(&self.account, what, error) {
             TelegramError::Call { source, .. } => Ok(source.rpc().map_or_else(|| source.to_string(), |rpc| rpc.name.clone())),
             fatal => Err(fatal),

@@ -120,8 +120,7 @@ impl Run {
         if !changes.gone_somewhere.is_empty() {
             let state = self.state.read();
             for (peer, chat) in state.chats.iter().filter(|(peer, _)| peer.kind != PeerKind::Channel) {
-                let here: BTreeSet<i32> =
-                    changes.gone_somewhere.iter().copied().filter(|id| chat.messages.0.contains_key(id)).collect();
+                let here: BTreeSet<i32> = changes.gone_somewhere.iter().copied().filter(|id| chat.messages.0.contains_key(id)).collect();
                 if !here.is_empty() {
                     changes.gone.entry(*peer).or_default().extend(here);
                 }
@@ -176,13 +175,7 @@ impl Run {
         }
     }
 
-    async fn add_deletion(
-        &self,
-        log: &super::run::ChatLog,
-        batch: &mut Batch,
-        id: i32,
-        evidence: Evidence,
-    ) -> Result<(), TelegramError> {
+    async fn add_deletion(&self, log: &super::run::ChatLog, batch: &mut Batch, id: i32, evidence: Evidence) -> Result<(), TelegramError> {
         let record = DeletionRecord { peer: log.peer, id: id.into(), observed: self.observed, run: self.id.clone(), evidence };
         self.add_record(log, batch, Record::Deletion(record), Some(id)).await
     }

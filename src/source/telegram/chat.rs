@@ -98,7 +98,12 @@ impl Chat {
             }
             !read.gaps(1, top.into()).is_empty()
         });
-        new || (holes && self.run.options.from.is_none() && self.run.options.till.is_none()) || self.moved() || self.before.gone.is_some()
+        // A run that was stopped may have stored the messages and not their description.
+        let undescribed = self.before.info.is_none() || self.before.coverage.is_none();
+        new || undescribed
+            || (holes && self.run.options.from.is_none() && self.run.options.till.is_none())
+            || self.moved()
+            || self.before.gone.is_some()
     }
 
     /// Whether the channel's update counter says that something changed.
@@ -261,12 +266,9 @@ impl Chat {
                 Some(id) => id,
             };
             let more = end < last && !page.messages.is_empty();
-            let next = async {
-                if more { Some(reader.upwards(end.saturating_add(1), last).await) } else { None }
-            };
+            let next = async { if more { Some(reader.upwards(end.saturating_add(1), last).await) } else { None } };
             // The account's own messages may be there from a time when nothing else could be had.
-            let news: Vec<enums::Message> =
-                page.messages.iter().filter(|message| self.is_news(message)).cloned().collect();
+            let news: Vec<enums::Message> = page.messages.iter().filter(|message| self.is_news(message)).cloned().collect();
             let (next, added) = tokio::join!(next, self.add(&mut batch, &news));
             if let Err(error) = added {
                 break Err(error.into());
@@ -480,11 +482,7 @@ impl Chat {
         for (reason, count) in &failed {
             because.push(format!("{count} files could not be fetched ({reason})"));
         }
-        let not_returned = if self.peer().kind == PeerKind::Channel && !findings.own_only {
-            not_returned(&pending)
-        } else {
-            vec![]
-        };
+        let not_returned = if self.peer().kind == PeerKind::Channel && !findings.own_only { not_returned(&pending) } else { vec![] };
         let verdict = match (because.is_empty(), read.is_empty()) {
             (true, true) if top > 0 => Verdict::Unknown,
             (true, _) => Verdict::Complete,

@@ -366,7 +366,11 @@ fn in_folder(folder: &types::DialogFilter, dialog: &Dialog, peers: &PeerBook) ->
     match peers.chat_type(peer).map(ChatClass::of) {
         Some(ChatClass::Bots) => folder.bots,
         Some(ChatClass::Personal) if peer.kind == PeerKind::User => {
-            if peers.is_contact(peer) { folder.contacts } else { folder.non_contacts }
+            if peers.is_contact(peer) {
+                folder.contacts
+            } else {
+                folder.non_contacts
+            }
         }
         Some(ChatClass::PrivateGroups | ChatClass::PublicGroups) => folder.groups,
         Some(ChatClass::PrivateChannels | ChatClass::PublicChannels) => folder.broadcasts,

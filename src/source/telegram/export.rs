@@ -267,8 +267,11 @@ impl Run {
     async fn read_ranges(&mut self) -> Result<(), TelegramError> {
         match self.api.ask(&functions::messages::GetSplitRanges {}).await {
             Ok(ranges) => {
-                let mut ranges: Vec<types::MessageRange> =
-                    ranges.into_iter().map(|enums::MessageRange::Range(range)| range).filter(|range| range.min_id <= range.max_id).collect();
+                let mut ranges: Vec<types::MessageRange> = ranges
+                    .into_iter()
+                    .map(|enums::MessageRange::Range(range)| range)
+                    .filter(|range| range.min_id <= range.max_id)
+                    .collect();
                 ranges.sort_by_key(|range| range.min_id);
                 self.ranges = ranges;
             }

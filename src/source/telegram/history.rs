@@ -102,9 +102,7 @@ impl Reader<'_> {
                 let count = u64::try_from(m.count).ok().filter(|_| !m.inexact);
                 (Page { messages: m.messages, count, pts: Some(m.pts) }, m.users, m.chats)
             }
-            Messages::NotModified(m) => {
-                (Page { messages: vec![], count: u64::try_from(m.count).ok(), pts: None }, vec![], vec![])
-            }
+            Messages::NotModified(m) => (Page { messages: vec![], count: u64::try_from(m.count).ok(), pts: None }, vec![], vec![]),
         };
         self.run.learn(&users, &chats);
         page.messages.retain(|message| !matches!(message, enums::Message::Empty(_)));

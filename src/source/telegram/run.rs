@@ -295,12 +295,7 @@ impl Run {
     }
 
     /// Writes a file that describes something, unless the last one had the same digest.
-    pub(super) async fn describe<T: Serialize>(
-        &self,
-        path: EntryPath,
-        value: &T,
-        effect: Effect,
-    ) -> Result<u64, TelegramError> {
+    pub(super) async fn describe<T: Serialize>(&self, path: EntryPath, value: &T, effect: Effect) -> Result<u64, TelegramError> {
         let mut content = serde_json::to_vec(value).map_err(|error| TelegramError::Invalid(error.to_string()))?;
         content.push(b'\n');
         let mark = self.state.mark(effect);

@@ -222,7 +222,8 @@ impl Run {
             }
         }
         let wants: Vec<Vec<Want>> = stories.iter().map(|story| story_wants(&story.media)).collect();
-        let jobs = stories.iter().zip(&wants).flat_map(|(story, wants)| wants.iter().map(|want| (want.clone(), Seen::Story(story.id)))).collect();
+        let jobs =
+            stories.iter().zip(&wants).flat_map(|(story, wants)| wants.iter().map(|want| (want.clone(), Seen::Story(story.id)))).collect();
         let (outcomes, media) = self.fetch_all(jobs).await?;
         let value = raw(list(stories.iter().zip(&wants).map(|(story, wants)| {
             let mut object = Object::new();

@@ -40,13 +40,7 @@ impl TelegramSource {
         let file = account.state.clone();
         let path = file.path().display().to_string();
         let state = StateStore::open(file, account.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
-        Ok(Self {
-            account,
-            options: Arc::new(options),
-            state: Arc::new(state),
-            outcome: Mutex::default(),
-            state_error: Mutex::default(),
-        })
+        Ok(Self { account, options: Arc::new(options), state: Arc::new(state), outcome: Mutex::default(), state_error: Mutex::default() })
     }
 
     /// What the last listing left for later.

@@ -45,7 +45,9 @@ fn chunks<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<
 impl<'de> Deserialize<'de> for Messages {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let entries = chunks::<D, 12>(deserializer)?;
-        Ok(Self(entries.into_iter().map(|[a, b, c, d, print @ ..]| (i32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(print))).collect()))
+        Ok(Self(
+            entries.into_iter().map(|[a, b, c, d, print @ ..]| (i32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(print))).collect(),
+        ))
     }
 }
 

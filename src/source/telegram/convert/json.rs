@@ -112,7 +112,10 @@ mod tests {
         object.put("z", "a\"\u{1}\u{2028}").put_text("empty", "").put_number("none", 0).put_fraction("f", 55.7558).put_flag("no", false);
         put_date(&mut object, "date", 1_764_000_000);
         let json = object.end();
-        assert_eq!(json, "{\"z\":\"a\\\"\\u0001\u{2028}\",\"f\":55.755800,\"date\":\"2025-11-24T16:00:00\",\"date_unixtime\":\"1764000000\"}");
+        assert_eq!(
+            json,
+            "{\"z\":\"a\\\"\\u0001\u{2028}\",\"f\":55.755800,\"date\":\"2025-11-24T16:00:00\",\"date_unixtime\":\"1764000000\"}"
+        );
         assert!(serde_json::from_str::<serde_json::Value>(&json).is_ok());
         assert_eq!(list(["1".into(), "{}".into()]), "[1,{}]");
     }

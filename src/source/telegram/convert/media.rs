@@ -161,12 +161,8 @@ pub(super) fn short_text(text: &enums::TextWithEntities) -> String {
 fn poll(media: &types::MessageMediaPoll) -> String {
     let enums::Poll::Poll(poll) = &media.poll;
     let enums::PollResults::Results(results) = &media.results;
-    let votes: HashMap<&[u8], &types::PollAnswerVoters> = results
-        .results
-        .iter()
-        .flatten()
-        .map(|enums::PollAnswerVoters::Voters(voters)| (voters.option.as_slice(), voters))
-        .collect();
+    let votes: HashMap<&[u8], &types::PollAnswerVoters> =
+        results.results.iter().flatten().map(|enums::PollAnswerVoters::Voters(voters)| (voters.option.as_slice(), voters)).collect();
     let answers = list(poll.answers.iter().filter_map(|answer| {
         let enums::PollAnswer::Answer(answer) = answer else { return None };
         let votes = votes.get(answer.option.as_slice());

@@ -220,10 +220,7 @@ fn describe(extra: &mut Extra, message: &types::Message, context: &Context<'_>, 
         Some(enums::MessageReplyHeader::Header(reply)) => {
             extra.reply_quote = reply.quote_text.as_ref().map(|text| Quote {
                 text: text.clone(),
-                text_entities: reply
-                    .quote_entities
-                    .as_ref()
-                    .map(|entities| raw(render(text, entities, &EmojiIds::Numbers).entities)),
+                text_entities: reply.quote_entities.as_ref().map(|entities| raw(render(text, entities, &EmojiIds::Numbers).entities)),
                 offset: reply.quote_offset,
             });
         }

@@ -214,13 +214,7 @@ fn option_text(answer: &enums::PollAnswer) -> String {
     }
 }
 
-fn put_details(
-    object: &mut Object,
-    message: &types::MessageService,
-    context: &Context<'_>,
-    wants: &[Want],
-    outcomes: &Outcomes,
-) {
+fn put_details(object: &mut Object, message: &types::MessageService, context: &Context<'_>, wants: &[Want], outcomes: &Outcomes) {
     let (replied_id, replied_peer) = replied_to(message);
     match &message.action {
         Action::ChatCreate(a) => {
@@ -258,7 +252,16 @@ fn put_details(
         Action::PaymentSent(a) => {
             object.put("amount", &a.total_amount).put("currency", &a.currency);
             object.put_number("invoice_message_id", replied_id.unwrap_or_default().into());
-            object.put_text("recurring", if a.recurring_used { "used" } else if a.recurring_init { "init" } else { "" });
+            object.put_text(
+                "recurring",
+                if a.recurring_used {
+                    "used"
+                } else if a.recurring_init {
+                    "init"
+                } else {
+                    ""
+                },
+            );
         }
         Action::PaymentRefunded(a) => {
             let peer = peer_of(&a.peer);
@@ -429,4 +432,3 @@ pub(super) fn constructor(bytes: &[u8]) -> Option<String> {
     let id = u32::from_le_bytes(*bytes.first_chunk::<4>()?);
     Some(grammers_tl_types::name_for_id(id).to_owned())
 }
-

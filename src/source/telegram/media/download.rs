@@ -4,14 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use grammers_tl_types::{enums, functions, types};
 
+use crate::model::media::MediaRole;
+use crate::model::peer::{Peer, PeerKind};
 use crate::source::telegram::api::Api;
 use crate::source::telegram::convert::{FileKey, Location, Want, custom_emoji, document_want, photo_want, story_wants, wants};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::peers::PeerBook;
 use crate::source::telegram::state::Seen;
 use crate::source::telegram::transport::CallError;
-use crate::model::media::MediaRole;
-use crate::model::peer::{Peer, PeerKind};
 
 /// Bytes per request. Telegram takes up to 1 MiB, but the protocol library cannot read an answer of that size.
 pub(super) const PART_BYTES: u64 = 512 << 10;
@@ -95,11 +95,11 @@ impl Download {
                 Err(error) if is_stale(&error) => {
                     refreshes += 1;
                     if refreshes > REFRESHES {
-                        return Err(FileError::Gone(self.api.or_reason("fetching a file", error)?));
+                        return Err(FileError::Gone(self.api.or_file_reason("fetching a file", error)?));
                     }
                     self.refresh(generation).await?;
                 }
-                Err(error) => return Err(FileError::Gone(self.api.or_reason("fetching a file", error)?)),
+                Err(error) => return Err(FileError::Gone(self.api.or_file_reason("fetching a file", error)?)),
             }
         }
     }

@@ -139,8 +139,7 @@ impl Fetcher {
         if want.size == 0 {
             return Ok(MediaStatus::Failed("Telegram says that it has no bytes".into()));
         }
-        let download =
-            Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), want.size, seen.clone(), location));
+        let download = Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), want.size, seen.clone(), location));
         let memory = self.shared.budget.clone().acquire_owned().await.map_err(|_| TelegramError::Stopped)?;
         let bytes = match download.part(0).await {
             Ok(bytes) => bytes,
@@ -184,4 +183,3 @@ impl Fetcher {
         self.outbox.push(Out::Item(item)).await
     }
 }
-

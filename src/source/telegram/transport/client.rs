@@ -12,7 +12,7 @@ use grammers_mtproto::transport::Full;
 use grammers_tl_types::{Deserializable, Identifiable, LAYER, RemoteCall, Serializable, enums, functions, name_for_id};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::connection::{Connection, Heartbeat};
 use super::error::CallError;
@@ -51,12 +51,14 @@ pub struct TimeLimits {
     pub answer: Duration,
     /// Between two signs of life on an idle connection.
     pub silence: Duration,
+    /// Before a failed request is made again for the first time; doubled each time after.
+    pub pause: Duration,
 }
 
 impl Default for TimeLimits {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { connect: seconds(10), exchange: seconds(30), answer: seconds(60), silence: seconds(100) }
+        Self { connect: seconds(10), exchange: seconds(30), answer: seconds(60), silence: seconds(100), pause: Duration::from_millis(500) }
     }
 }
 
@@ -106,6 +108,9 @@ const OTHER_DCS: usize = 4;
 /// File connections over all data centres: past about 20 connections an account is throttled hard.
 const ALL_FILE_CONNECTIONS: usize = 16;
 
+/// For so long a data centre that could not be reached is not asked for files: its files fail at once instead of one by one.
+const DOWN: Duration = Duration::from_secs(5 * 60);
+
 /// What is known about one data centre in this run.
 #[derive(Default)]
 struct Centre {
@@ -115,6 +120,7 @@ struct Centre {
     generation: AtomicU64,
     messages: Slots,
     files: Slots,
+    down_until: Mutex<Option<Instant>>,
 }
 
 #[derive(Default)]
@@ -207,7 +213,7 @@ impl Client {
         let method = method_of(&body);
         let purpose = if options.files { Purpose::Files } else { Purpose::Messages };
         let mut fixed_dc = options.dc;
-        let mut failures = 0;
+        let (mut failures, mut repairs) = (0, 0);
         loop {
             let (home_dc, logged_in) = {
                 let session = inner.session.read();
@@ -215,6 +221,9 @@ impl Client {
             };
             let dc = fixed_dc.unwrap_or(home_dc);
             let centre = self.centre(dc);
+            if purpose == Purpose::Files && centre.is_down() {
+                return Err(CallError::Unusable(format!("data centre {dc} cannot be reached")));
+            }
             let generation = centre.generation.load(Ordering::Acquire);
             let key = LaneKey { purpose, dc, method };
             let permit = inner.pacer.enter(key).await;
@@ -237,7 +246,9 @@ impl Client {
                 Err(error) => error,
             };
             let home = dc == home_dc && logged_in;
-            let attempt = Attempt { failures: failures + 1, home, max_wait: inner.options.max_wait, repeatable: options.repeatable };
+            let pause = inner.options.limits.pause;
+            let attempt =
+                Attempt { failures: failures + 1, repairs, home, pause, max_wait: inner.options.max_wait, repeatable: options.repeatable };
             let decision = decide(&error, attempt);
             tracing::debug!(method = name_for_id(method), dc, %error, ?decision, "a request failed");
             // The lane must know before the permit is back, or the next request slips out.
@@ -246,7 +257,16 @@ impl Client {
             }
             drop(permit);
             match decision {
-                Decision::Fail => return Err(error),
+                // Only the home data centre knows whether the account is logged in.
+                Decision::Fail if dc != home_dc && logged_in && error.rpc().is_some_and(|rpc| rpc.code == 401) => {
+                    return Err(CallError::Unusable(format!("data centre {dc} does not accept the login ({error})")));
+                }
+                Decision::Fail => {
+                    if purpose == Purpose::Files && error.is_unreachable() {
+                        centre.set_down();
+                    }
+                    return Err(error);
+                }
                 Decision::SlowDown(wait) => {
                     inner.options.observer.event(Event::Waiting { method: name_for_id(method), seconds: wait.as_secs().max(1) });
                     continue;
@@ -259,13 +279,23 @@ impl Client {
                         fixed_dc = Some(to);
                     }
                 }
-                Decision::Authorize => Box::pin(self.authorize(&centre, dc, generation)).await?,
+                Decision::Authorize => {
+                    repairs += 1;
+                    if let Err(error) = Box::pin(self.authorize(&centre, dc, generation)).await {
+                        tracing::debug!(dc, %error, "the login could not be carried over");
+                        tokio::time::sleep(inner.options.limits.pause).await;
+                    }
+                    continue;
+                }
                 Decision::NewKey => {
+                    repairs += 1;
                     self.forget_key(&centre, dc, generation).await?;
                     let generation = centre.generation.load(Ordering::Acquire);
                     if logged_in && dc != home_dc {
-                        Box::pin(self.authorize(&centre, dc, generation)).await?;
+                        // When it fails, the request itself finds out.
+                        let _ = Box::pin(self.authorize(&centre, dc, generation)).await;
                     }
+                    continue;
                 }
             }
             failures += 1;
@@ -449,6 +479,14 @@ impl Client {
 }
 
 impl Centre {
+    fn is_down(&self) -> bool {
+        self.down_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| until > Instant::now())
+    }
+
+    fn set_down(&self) {
+        *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + DOWN);
+    }
+
     fn slots(&self, purpose: Purpose) -> &Slots {
         match purpose {
             Purpose::Messages => &self.messages,

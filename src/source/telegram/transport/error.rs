@@ -90,6 +90,11 @@ impl CallError {
         self.rpc().is_some_and(|error| names.contains(&error.name.as_str()))
     }
 
+    /// Whether nothing was heard from the server, as against an answer that says no.
+    pub fn is_unreachable(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::TimedOut(_) | Self::Closed | Self::Status(_) | Self::Exchange(_))
+    }
+
     /// The same error for one more request of a failed connection.
     pub(super) fn again(&self) -> Self {
         match self {

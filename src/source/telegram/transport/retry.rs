@@ -9,8 +9,12 @@ use super::error::CallError;
 pub(super) struct Attempt {
     /// Failures so far without waits that the server asked for, this one included: 1 the first time.
     pub(super) failures: u32,
+    /// How often a key was made or the login carried over for it.
+    pub(super) repairs: u32,
     /// Whether the request went to the account's home data centre.
     pub(super) home: bool,
+    /// The pause after the first failure; doubled after each further one.
+    pub(super) pause: Duration,
     /// The longest wait that is accepted.
     pub(super) max_wait: Duration,
     /// Whether asking twice does no harm; false for requests that send a code or redeem one.
@@ -39,15 +43,20 @@ pub(super) enum Decision {
 /// Failures after which a request is given up: with the waits below, after about 3 minutes.
 const MAX_FAILURES: u32 = 8;
 
-/// 0.5 s, doubled each time, 60 s at most.
-fn backoff(failures: u32) -> Duration {
-    Duration::from_millis(500 << failures.saturating_sub(1).min(7)).min(Duration::from_secs(60))
+/// Repairs after which a request is given up: what three did not mend, more will not.
+const MAX_REPAIRS: u32 = 3;
+
+/// The longest pause between two attempts.
+const MAX_PAUSE: Duration = Duration::from_secs(60);
+
+fn backoff(attempt: Attempt) -> Duration {
+    attempt.pause.saturating_mul(1 << attempt.failures.saturating_sub(1).min(7)).min(MAX_PAUSE)
 }
 
 /// Decides about a failed request.
 pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
     let again = |decision: fn(Duration) -> Decision| {
-        if attempt.failures < MAX_FAILURES && attempt.repeatable { decision(backoff(attempt.failures)) } else { Decision::Fail }
+        if attempt.failures < MAX_FAILURES && attempt.repeatable { decision(backoff(attempt)) } else { Decision::Fail }
     };
     match error {
         CallError::Rpc(rpc) => match (rpc.code, rpc.name.as_str(), rpc.value) {
@@ -62,17 +71,17 @@ pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
                 let wait = Duration::from_secs(u64::from(seconds));
                 if wait <= attempt.max_wait { Decision::SlowDown(wait.max(Duration::from_millis(200))) } else { Decision::Fail }
             }
-            (401, "AUTH_KEY_UNREGISTERED" | "SESSION_EXPIRED", _) if !attempt.home && attempt.failures < 3 => Decision::Authorize,
-            (401, "AUTH_KEY_INVALID" | "AUTH_KEY_PERM_EMPTY", _) if !attempt.home && attempt.failures < 3 => Decision::NewKey,
+            (401, "AUTH_KEY_UNREGISTERED" | "SESSION_EXPIRED", _) if !attempt.home && attempt.repairs < MAX_REPAIRS => Decision::Authorize,
+            (401, "AUTH_KEY_INVALID" | "AUTH_KEY_PERM_EMPTY", _) if !attempt.home && attempt.repairs < MAX_REPAIRS => Decision::NewKey,
             (400, "CONNECTION_NOT_INITED" | "CONNECTION_LAYER_INVALID", _) => again(Decision::Reconnect),
             (400 | 500, "MSG_WAIT_FAILED" | "MSG_WAIT_TIMEOUT", _) => again(Decision::After),
             (500.., _, _) | (..=-1, _, _) => again(Decision::After),
             _ => Decision::Fail,
         },
-        CallError::Status(404) if !attempt.home && attempt.failures < 3 => Decision::NewKey,
+        CallError::Status(404) if !attempt.home && attempt.repairs < MAX_REPAIRS => Decision::NewKey,
         CallError::Status(404) => Decision::Fail,
         // 429: too many connections to this data centre; anything else is as good as a cut line.
-        CallError::Status(429) if attempt.failures < MAX_FAILURES => Decision::Reconnect(backoff(attempt.failures) * 4),
+        CallError::Status(429) if attempt.failures < MAX_FAILURES => Decision::Reconnect(backoff(attempt).saturating_mul(4)),
         CallError::Status(_) | CallError::Io(_) | CallError::TimedOut(_) | CallError::Closed => again(Decision::Reconnect),
         CallError::Exchange(super::ExchangeError::Io(_)) => again(Decision::Reconnect),
         CallError::Exchange(_) | CallError::Unusable(_) | CallError::UnknownDc(_) => Decision::Fail,
@@ -90,7 +99,15 @@ mod tests {
 
     #[test]
     fn the_table() {
-        let at = |failures, home| Attempt { failures, home, max_wait: Duration::from_secs(600), repeatable: true };
+        let at = |failures, home| Attempt {
+            failures,
+            repairs: 0,
+            home,
+            pause: Duration::from_millis(500),
+            max_wait: Duration::from_secs(600),
+            repeatable: true,
+        };
+        let repaired = |repairs| Attempt { repairs, ..at(9, false) };
         let seconds = Duration::from_secs;
         let half = Duration::from_millis(500);
         let table = [
@@ -102,7 +119,8 @@ mod tests {
             (rpc(420, "FLOOD_PREMIUM_WAIT", Some(3)), at(1, false), Decision::SlowDown(seconds(3))),
             (rpc(420, "TAKEOUT_INIT_DELAY", Some(5)), at(1, true), Decision::Fail),
             (rpc(401, "AUTH_KEY_UNREGISTERED", None), at(1, false), Decision::Authorize),
-            (rpc(401, "AUTH_KEY_UNREGISTERED", None), at(3, false), Decision::Fail),
+            (rpc(401, "AUTH_KEY_UNREGISTERED", None), repaired(2), Decision::Authorize),
+            (rpc(401, "AUTH_KEY_UNREGISTERED", None), repaired(3), Decision::Fail),
             (rpc(401, "AUTH_KEY_UNREGISTERED", None), at(1, true), Decision::Fail),
             (rpc(401, "SESSION_REVOKED", None), at(1, false), Decision::Fail),
             (rpc(500, "INTERNAL", None), at(1, true), Decision::After(half)),
@@ -126,7 +144,14 @@ mod tests {
 
     #[test]
     fn what_must_not_be_sent_twice_is_not() {
-        let once = Attempt { failures: 1, home: true, max_wait: Duration::from_secs(600), repeatable: false };
+        let once = Attempt {
+            failures: 1,
+            repairs: 0,
+            home: true,
+            pause: Duration::from_millis(500),
+            max_wait: Duration::from_secs(600),
+            repeatable: false,
+        };
         assert_eq!(decide(&CallError::Closed, once), Decision::Fail);
         assert_eq!(decide(&rpc(500, "INTERNAL", None), once), Decision::Fail);
     }
