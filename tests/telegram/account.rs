@@ -141,3 +141,42 @@ fn topics_have_their_names_and_messages_their_topic() {
         .filter(|message| message.extra.as_ref().is_some_and(|extra| extra.get().contains("topic_id")));
     assert!(with_topic.count() > 3);
 }
+
+#[test]
+fn chats_are_listed_with_their_sizes() {
+    let setup = Setup::new(Options { gallery: false, ..Options::default() });
+    let account = setup.account();
+    let plainly = account.chats(false).unwrap();
+    assert!(plainly.iter().all(|chat| chat.size.is_none()));
+    let listed = account.chats(true).unwrap();
+    for chat in readable(&setup.server) {
+        let summary = listed.iter().find(|summary| summary.peer == peer(chat.peer)).unwrap();
+        assert_eq!(summary.size.unwrap().messages, chat.messages as u64);
+        assert_eq!(summary.archived, chat.archived);
+    }
+    assert!(listed.iter().map(|chat| chat.size.unwrap_or_default().photos).sum::<u64>() > 0);
+}
+
+#[test]
+fn a_bot_keeps_what_comes_in() {
+    let setup = Setup::new(Options { gallery: false, ..Options::default() });
+    let token = setup.server.options().bot_token.clone();
+    let mut answers = crate::harness::Answers::new(setup.server.options());
+    let way = tgvault::source::telegram::LoginWay::Bot(token.into());
+    let account = setup.log_in_with("main", way, &mut answers).unwrap();
+    drop(account);
+    let mut vault = Vault::default();
+    setup.run(&mut vault, plain());
+    assert!(vault.files.is_empty(), "{:?}", vault.files.keys());
+    let chat = readable(&setup.server).into_iter().find(|chat| chat.kind == Kind::Private).unwrap();
+    let send = tgvault_test_support::telegram::Mutation::Send {
+        peer: chat.peer,
+        text: "for the bot".into(),
+        out: false,
+        reply_to: None,
+        file: None,
+    };
+    let id = setup.server.mutate(&send).unwrap().ids[0];
+    setup.run(&mut vault, plain());
+    assert_eq!(vault.messages(peer(chat.peer)).keys().copied().collect::<Vec<_>>(), [i64::from(id)]);
+}

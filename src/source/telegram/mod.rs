@@ -1,9 +1,14 @@
 //! A Telegram account, live, through its API.
 //!
-//! - `session`, `sealing`: the login, one sealed file per account.
-//! - `accounts`, `login`: several accounts by name; logging in and out.
-//! - `convert`, `peers`: from Telegram's types to the stored form.
-//! - `transport`: connections, key exchange, pacing, retries.
+//! The way of a run, top to bottom: `source` (the [`crate::source::Source`]) starts `export`, which lists `dialogs`, begins a takeout
+//! through `api`, reads the account's `sections`, and gives each chat to `chat`. That reads what is missing with `history`, asks
+//! `catchup` what changed, and hands messages to `run`, which has their files fetched by `media`, rendered by `convert`, and
+//! batched into the `outbox`, from which the calling thread feeds the sink.
+//!
+//! - `transport`: connections, key exchange, pacing, retries. It knows no account and no message.
+//! - `accounts`, `login`, `session`, `sealing`: several accounts by name; logging in and out; one sealed file each.
+//! - `state`, `ranges`: what is stored for good; it moves when items are committed, never before.
+//! - `peers`: users and chats as described; `listing`: the chats for people; `options`, `events`, `error`: what goes in and comes out.
 
 mod accounts;
 mod api;
@@ -15,6 +20,7 @@ mod error;
 mod events;
 mod export;
 mod history;
+mod listing;
 mod login;
 mod media;
 mod options;
@@ -33,6 +39,7 @@ pub use accounts::{Account, Accounts, ConnectOptions};
 pub use error::TelegramError;
 pub use events::{Event, Observer, Observing, Unobserved};
 pub use export::Outcome;
+pub use listing::{ChatSize, ChatSummary};
 pub use login::{Application, LoginPrompts, LoginWay};
 pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, ExportOptions, LARGEST_FILE_BYTES, MediaType, TakeoutUse};
 pub use sealing::Sealer;

@@ -74,7 +74,7 @@ impl TelegramSource {
 }
 
 /// Names a run so that later ones sort after earlier ones, those of the same second too.
-fn run_id(time: jiff::Timestamp) -> Result<RunId, TelegramError> {
+pub(super) fn run_id(time: jiff::Timestamp) -> Result<RunId, TelegramError> {
     let mut random = [0; 4];
     getrandom::fill(&mut random).map_err(|error| TelegramError::Invalid(format!("no randomness: {error}")))?;
     let id = format!("{}{:06}Z-{:08x}", time.strftime("%Y%m%dT%H%M%S"), time.subsec_microsecond(), u32::from_le_bytes(random));
