@@ -8,10 +8,11 @@
 //!     skippable frame                 seek table (zstd seekable format)
 //! ```
 //! - [`frame`] codes and decodes frames, [`seek`] the trailer and the table, [`member`] tar headers, [`index`] the index lines.
-//! - [`writer`] and [`reader`] put them together; [`parts`] cuts what is written into parts for a store.
+//! - [`writer`] and [`reader`] put them together, [`check`] reads all of one; [`parts`] cuts what is written into parts for a store.
 //!
 //! Plain `Read` and `Write` throughout: nothing here knows a store or Telegram. Format: `docs/format.md`.
 
+pub mod check;
 pub mod frame;
 pub mod index;
 pub mod member;

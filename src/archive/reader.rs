@@ -181,6 +181,14 @@ impl<R: ReadAt> ArchiveReader<R> {
         self.starts.last().map_or(0, |start| start.1)
     }
 
+    /// The place in the tar stream where a frame starts.
+    ///
+    /// # Errors
+    /// When there is no such frame.
+    pub fn tar_place(&self, frame: u32) -> Result<u64, ArchiveError> {
+        self.starts.get(frame as usize).map(|start| start.1).ok_or_else(|| damaged(format!("it has no frame {frame}")))
+    }
+
     /// The frame that holds byte `offset` of the tar stream.
     ///
     /// # Errors

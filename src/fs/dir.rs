@@ -49,9 +49,12 @@ pub(crate) fn open_file(parent: impl AsFd, name: impl rustix::path::Arg + Copy) 
 pub(crate) fn read_sorted(folder: impl AsFd) -> (Vec<Box<CStr>>, Option<io::Error>) {
     let mut names = Vec::new();
     let mut failed = None;
-    match rustix::fs::Dir::read_from(folder) {
-        Err(error) => failed = Some(error.into()),
+    // A duplicate: to open the folder once more, it would have to be searchable, not only readable.
+    let duplicate = folder.as_fd().try_clone_to_owned().and_then(|folder| Ok(rustix::fs::Dir::new(folder)?));
+    match duplicate {
+        Err(error) => failed = Some(error),
         Ok(mut dir) => {
+            dir.rewind();
             while let Some(entry) = dir.read() {
                 match entry {
                     Ok(entry) if matches!(entry.file_name().to_bytes(), b"." | b"..") => {}

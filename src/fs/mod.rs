@@ -6,4 +6,6 @@
 
 pub(crate) mod dir;
 pub(crate) mod stat;
+#[cfg(test)]
+pub(crate) mod testing;
 pub(crate) mod xattr;

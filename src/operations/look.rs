@@ -1,1 +1,219 @@
+//! Looking at snapshots without restoring them.
 
+use std::collections::BTreeMap;
+
+use super::OperationError;
+use super::choice::{Selection, SnapshotChoice};
+use super::session::{Opened, Session};
+use crate::model::digest::Id;
+use crate::model::entry::{EntryPath, Kind};
+use crate::model::filter::PathFilter;
+use crate::repository::format::snapshot::Snapshot;
+use crate::repository::tree::{Tree, TreeEntry};
+
+/// The snapshots of a repository.
+pub struct Snapshots {
+    /// Oldest first.
+    pub snapshots: Vec<Snapshot>,
+    /// What is wrong with others, in words.
+    pub broken: Vec<String>,
+}
+
+/// Lists snapshots; checkpoints of interrupted runs only with `partial`.
+///
+/// # Errors
+/// When no key fits, or the store fails.
+pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> Result<Snapshots, OperationError> {
+    let opened = session.open().await?;
+    let listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
+    let wanted = |snapshot: &Snapshot| among.takes(snapshot) && (partial || snapshot.complete);
+    let snapshots = listed.snapshots.into_iter().map(|(_, snapshot)| snapshot).filter(wanted).collect();
+    Ok(Snapshots { snapshots, broken: listed.broken.iter().map(|error| super::restore::with_causes(error)).collect() })
+}
+
+async fn open_tree(opened: &Opened, choice: &SnapshotChoice) -> Result<(Snapshot, Tree), OperationError> {
+    let (_, snapshot) = choice.find(opened).await?;
+    let tree = opened.repository.tree(&snapshot, &opened.identity()?.identities, None).await?;
+    Ok((snapshot, tree))
+}
+
+/// Hands the entries of a snapshot at and below `paths` (all when empty) that `filter` takes to `each`, sorted by path.
+///
+/// # Errors
+/// When the snapshot cannot be read, or one of `paths` is not in it; otherwise what `each` says.
+pub async fn ls(
+    session: &Session,
+    choice: &SnapshotChoice,
+    paths: &[EntryPath],
+    filter: &PathFilter,
+    mut each: impl FnMut(&EntryPath, &TreeEntry) -> std::io::Result<()>,
+) -> Result<Snapshot, OperationError> {
+    let opened = session.open().await?;
+    let (snapshot, tree) = open_tree(&opened, choice).await?;
+    for path in paths {
+        if tree.get(path).is_none() {
+            return Err(OperationError::NoSuchPath { path: path.to_string(), snapshot: snapshot.id.to_string() });
+        }
+    }
+    let is_below = |path: &EntryPath, top: &EntryPath| {
+        path == top || path.as_bytes().strip_prefix(top.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
+    };
+    for (path, entry) in tree.iter() {
+        if (paths.is_empty() || paths.iter().any(|top| is_below(path, top))) && filter.takes(path) {
+            each(path, entry).map_err(OperationError::Output)?;
+        }
+    }
+    Ok(snapshot)
+}
+
+/// Hands the entries that match in each selected snapshot to `each`, newest snapshot first.
+///
+/// # Errors
+/// When snapshots cannot be read; otherwise what `each` says.
+pub async fn find(
+    session: &Session,
+    among: &Selection,
+    filter: &PathFilter,
+    mut each: impl FnMut(&Snapshot, &EntryPath, &TreeEntry) -> std::io::Result<()>,
+) -> Result<(), OperationError> {
+    let opened = session.open().await?;
+    let identity = opened.identity()?;
+    let listed = opened.repository.snapshots(&identity.identities).await?;
+    for (_, snapshot) in listed.snapshots.iter().rev().filter(|(_, snapshot)| snapshot.complete && among.takes(snapshot)) {
+        let tree = opened.repository.tree(snapshot, &identity.identities, None).await?;
+        for (path, entry) in tree.iter().filter(|(path, _)| filter.takes(path)) {
+            each(snapshot, path, entry).map_err(OperationError::Output)?;
+        }
+    }
+    Ok(())
+}
+
+/// How an entry differs between two snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Only the later has it.
+    Added,
+    /// Only the earlier has it.
+    Removed,
+    /// Its content, or what it is, is another.
+    Modified,
+    /// Only its metadata is another.
+    Metadata,
+}
+
+/// How many entries changed, and by how many bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DiffSummary {
+    /// Entries that came.
+    pub added: u64,
+    /// Entries that went.
+    pub removed: u64,
+    /// Entries with another content.
+    pub modified: u64,
+    /// Entries with other metadata only.
+    pub metadata: u64,
+    /// Bytes of content that came.
+    pub added_bytes: u64,
+    /// Bytes of content that went.
+    pub removed_bytes: u64,
+}
+
+/// Compares two snapshots: hands each changed entry to `each`, sorted by path.
+///
+/// # Errors
+/// When a snapshot cannot be read; otherwise what `each` says.
+pub async fn diff(
+    session: &Session,
+    earlier: &SnapshotChoice,
+    later: &SnapshotChoice,
+    mut each: impl FnMut(Change, &EntryPath) -> std::io::Result<()>,
+) -> Result<DiffSummary, OperationError> {
+    let opened = session.open().await?;
+    let (_, old) = open_tree(&opened, earlier).await?;
+    let (_, new) = open_tree(&opened, later).await?;
+    let mut summary = DiffSummary::default();
+    let mut paths: BTreeMap<&EntryPath, (Option<&TreeEntry>, Option<&TreeEntry>)> = BTreeMap::new();
+    for (path, entry) in old.iter() {
+        paths.entry(path).or_default().0 = Some(entry);
+    }
+    for (path, entry) in new.iter() {
+        paths.entry(path).or_default().1 = Some(entry);
+    }
+    for (path, pair) in paths {
+        let change = match pair {
+            (Some(old), Some(new)) if is_same_content(old, new) => {
+                if new.has_meta(&old.meta()) {
+                    continue;
+                }
+                summary.metadata += 1;
+                Change::Metadata
+            }
+            (Some(old), Some(new)) => {
+                summary.modified += 1;
+                summary.added_bytes += new.size;
+                summary.removed_bytes += old.size;
+                Change::Modified
+            }
+            (None, Some(new)) => {
+                summary.added += 1;
+                summary.added_bytes += new.size;
+                Change::Added
+            }
+            (Some(old), None) => {
+                summary.removed += 1;
+                summary.removed_bytes += old.size;
+                Change::Removed
+            }
+            (None, None) => continue,
+        };
+        each(change, path).map_err(OperationError::Output)?;
+    }
+    Ok(summary)
+}
+
+fn is_same_content(old: &TreeEntry, new: &TreeEntry) -> bool {
+    let digests =
+        |entry: &TreeEntry| entry.places().unwrap_or_default().iter().map(|place| (place.sha256, place.length)).collect::<Vec<_>>();
+    old.kind == new.kind && old.size == new.size && digests(old) == digests(new)
+}
+
+/// Figures of one snapshot.
+#[derive(Clone, Debug)]
+pub struct Stats {
+    /// The snapshot.
+    pub snapshot: Id,
+    /// Regular files.
+    pub files: u64,
+    /// Folders.
+    pub dirs: u64,
+    /// Symbolic links.
+    pub symlinks: u64,
+    /// Further names of files.
+    pub hardlinks: u64,
+    /// Bytes of all files.
+    pub bytes: u64,
+    /// Archives that it names.
+    pub archives: u64,
+    /// Bytes that those take in the store.
+    pub stored_bytes: u64,
+}
+
+/// Counts what a snapshot holds.
+///
+/// # Errors
+/// When it cannot be read.
+pub async fn stats(session: &Session, choice: &SnapshotChoice) -> Result<Stats, OperationError> {
+    let opened = session.open().await?;
+    let (snapshot, tree) = open_tree(&opened, choice).await?;
+    let count = |wanted: fn(&Kind) -> bool| tree.iter().filter(|(_, entry)| wanted(&entry.kind)).count() as u64;
+    Ok(Stats {
+        snapshot: snapshot.id,
+        files: count(|kind| matches!(kind, Kind::File)),
+        dirs: count(|kind| matches!(kind, Kind::Dir)),
+        symlinks: count(|kind| matches!(kind, Kind::Symlink { .. })),
+        hardlinks: count(|kind| matches!(kind, Kind::Hardlink { .. })),
+        bytes: tree.iter().map(|(_, entry)| entry.size).sum(),
+        archives: snapshot.archives.len() as u64,
+        stored_bytes: snapshot.archives.iter().map(|record| record.length).sum(),
+    })
+}

@@ -65,7 +65,7 @@ pub(crate) trait PartSink: Debug + Send + Sync + 'static {
     /// Writes part `index` (from 0); all but the last have [`PART_BYTES`](super::PART_BYTES). May be repeated.
     fn put<'a>(&'a self, index: usize, body: Bytes) -> BoxFuture<'a, Result<()>>;
 
-    /// Makes the object appear, whole, with `len_bytes` in all. [`StorageError::NotFound`]: the store no longer knows the upload.
+    /// Makes the object appear, whole, with `len_bytes` in all.
     fn finish<'a>(&'a self, len_bytes: u64) -> BoxFuture<'a, Result<()>>;
 
     /// Removes what was sent; an upload that is gone is no error.

@@ -102,11 +102,18 @@ impl ObjectBackend {
 
     async fn find(&self, name: &str) -> Result<Option<ObjectInfo>> {
         self.count_request();
-        match self.store.head(&self.path(name)?).await {
+        let path = self.path(name)?;
+        match self.store.head(&path).await {
             Ok(meta) => self.info(meta).transpose(),
+            Err(object_store::Error::NotFound { .. }) => Ok(None),
             Err(error) => match self.explain("read", name, error) {
-                StorageError::NotFound { .. } => Ok(None),
-                error => Err(error),
+                error if error.is_transient() => Err(error),
+                // The answer to a HEAD has no body, and so no word on what is wrong: one to a GET has.
+                _ => match self.read(name, Some(0..1)).await {
+                    Err(StorageError::NotFound { .. }) => Ok(None),
+                    Err(error) => Err(error),
+                    Ok(_) => Err(StorageError::transient("read", name, "the store answered a question for its size with an error")),
+                },
             },
         }
     }
@@ -279,6 +286,27 @@ impl ObjectSink {
     fn explain(&self, error: object_store::Error) -> StorageError {
         explain(&self.container, "write", &self.name, error)
     }
+
+    /// Makes Azure forget the blocks that were sent, which it would keep, and bill, for a week: an empty blob takes their place
+    /// and is deleted.
+    async fn discard_blocks(&self) -> Result<()> {
+        let put = async |mode| {
+            let put = self.store.put_opts(&self.path, Bytes::new().into(), PutOptions::from(mode)).await;
+            put.map(drop).map_err(|error| self.explain(error))
+        };
+        match put(PutMode::Create).await {
+            Ok(()) => {}
+            // Blocks alone count as a blob for this condition on some servers; a blob that can be seen stays, since then the
+            // upload was completed and the answer to that was lost.
+            Err(StorageError::Exists { .. }) => match self.store.head(&self.path).await {
+                Ok(_) => return Ok(()),
+                Err(object_store::Error::NotFound { .. }) => put(PutMode::Overwrite).await?,
+                Err(error) => return Err(self.explain(error)),
+            },
+            Err(error) => return Err(error),
+        }
+        self.store.delete(&self.path).await.map_err(|error| self.explain(error))
+    }
 }
 
 impl PartSink for ObjectSink {
@@ -327,16 +355,7 @@ impl PartSink for ObjectSink {
                 Ok(()) | Err(StorageError::NotFound { .. }) => {}
                 Err(error) => return Err(error),
             }
-            if self.discard_by_overwrite {
-                let put = self.store.put_opts(&self.path, Bytes::new().into(), PutOptions::from(PutMode::Create)).await;
-                match put.map_err(|error| self.explain(error)) {
-                    Ok(_) => self.store.delete(&self.path).await.map_err(|error| self.explain(error))?,
-                    // It was completed after all, and the answer to that was lost.
-                    Err(StorageError::Exists { .. }) => {}
-                    Err(error) => return Err(error),
-                }
-            }
-            Ok(())
+            if self.discard_by_overwrite { self.discard_blocks().await } else { Ok(()) }
         }
         .boxed()
     }

@@ -43,7 +43,12 @@ impl Attempts {
         if elapsed + delay > self.budget {
             return Err(StorageError::Unavailable { operation, name, attempts: self.made, elapsed, retry_after, source });
         }
-        tracing::debug!(operation, name, attempt = self.made, ?delay, error = %source, "store not available, trying again");
+        // A single failure is everyday; who waits longer should learn why.
+        if self.made == 1 {
+            tracing::debug!(operation, name, ?delay, error = %source, "the store is not available, trying again");
+        } else {
+            tracing::warn!(operation, name, attempt = self.made, ?delay, error = %source, "the store is not available, trying again");
+        }
         tokio::time::sleep(delay).await;
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use tokio::runtime::Handle;
@@ -15,6 +16,9 @@ use super::store::Storage;
 /// The length of every part but the last, in bytes: stores want at least 5 MiB, some want all of one size, and 10,000 parts,
 /// the most that S3 takes, are then 78 GiB.
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
+
+/// How long an abort waits for parts under way.
+const ABORT_GRACE: Duration = Duration::from_secs(5);
 
 /// An object on its way into a store.
 ///
@@ -207,29 +211,21 @@ impl Work {
             return Err(StorageError::Exists { name: self.name.clone() });
         }
         let (storage, name, len_bytes) = (&self.storage, &self.name, self.len_bytes);
-        retry(storage.options(), || {
-            let sink = &sink;
-            async move {
-                match sink.finish(len_bytes).await {
-                    // Either the upload is gone, or this is a second attempt after the answer to the first was lost.
-                    Err(StorageError::NotFound { .. }) => match storage.backend().head(name).await? {
-                        Some(found) if found.size_bytes == len_bytes => Ok(()),
-                        _ => Err(StorageError::Failed {
-                            operation: "write",
-                            name: name.clone(),
-                            source: "the store no longer knows the upload".into(),
-                        }),
-                    },
-                    other => other,
-                }
-            }
-        })
-        .await
+        let finished = retry(storage.options(), || sink.finish(len_bytes)).await;
+        let Err(error) = finished else { return Ok(()) };
+        // The answer to an attempt may have been lost, and the store then no longer knows the upload: what servers say to
+        // that differs. The name was free before, so an object of this length under it now is this one.
+        match storage.head(name).await {
+            Ok(Some(found)) if found.size_bytes == len_bytes => Ok(()),
+            _ => Err(error),
+        }
     }
 
     async fn abort(&mut self) -> Result<()> {
         self.held.clear();
-        // A part that lands after the abort would stay, so none may be under way.
+        // A part that lands after the abort would stay, and be billed. Cutting its connection does not stop one that the server
+        // has received already, so those under way get a moment to end by themselves.
+        let _ = tokio::time::timeout(ABORT_GRACE, async { while self.under_way.join_next().await.is_some() {} }).await;
         self.under_way.shutdown().await;
         let sink = match std::mem::replace(&mut self.session, Session::Over) {
             Session::None | Session::Over => return Ok(()),

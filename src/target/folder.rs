@@ -14,6 +14,7 @@ use rustix::io::Errno;
 
 use super::attributes::Attributes;
 use super::commit::{Committer, Temporary, sync_all};
+use super::direct::Buffers;
 use super::folders::{Folders, OpenFolder, c_name, look, look_at};
 use super::staging::Staging;
 use super::{FileWriter, TargetError};
@@ -75,6 +76,7 @@ pub(super) struct Shared {
     pub(super) committer: Committer,
     pub(super) staging: Staging,
     pub(super) attributes: Attributes,
+    pub(super) buffers: Buffers,
     folders: Folders,
     last: Mutex<Last>,
     /// Where the root's own name must be synced, when it is new.
@@ -132,6 +134,7 @@ impl TargetFolder {
             committer: Committer::start(overwrite, options.sync).map_err(failed)?,
             staging,
             attributes: Attributes::new(),
+            buffers: Buffers::default(),
             folders: Folders::new(root),
             last: Mutex::default(),
             above: is_new.then(|| std::path::absolute(path).ok()?.parent().map(Path::to_owned)).flatten(),

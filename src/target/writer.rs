@@ -9,6 +9,7 @@ use rustix::io::{Errno, pwrite};
 
 use super::TargetError;
 use super::commit::{Finished, Temporary};
+use super::direct::{Buffer, DIRECT_FROM};
 use super::folder::Shared;
 use super::folders::OpenFolder;
 use crate::model::entry::{EntryPath, Metadata};
@@ -27,6 +28,8 @@ pub struct FileWriter {
     size: u64,
     written: u64,
     sparse: bool,
+    /// `Some` for a file that is written past the page cache.
+    direct: Option<Buffer>,
     shared: Arc<Shared>,
 }
 
@@ -43,9 +46,10 @@ impl FileWriter {
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file =
             openat(&folder.fd, &*name, flags, Mode::RUSR | Mode::WUSR).map_err(|error| TargetError::system(path, "create", error))?;
+        let direct = (size >= DIRECT_FROM && !sparse && set_direct(&file, true).is_ok()).then(|| shared.buffers.take());
         let temporary = Temporary::new((folder, name));
         let (path, meta) = (path.clone(), meta.clone());
-        Ok(Self { temporary, file, parent, path, meta, size, written: 0, sparse, shared: Arc::clone(shared) })
+        Ok(Self { temporary, file, parent, path, meta, size, written: 0, sparse, direct, shared: Arc::clone(shared) })
     }
 
     /// The path that the file will have.
@@ -60,11 +64,15 @@ impl FileWriter {
     ///
     /// # Errors
     /// When the content is not complete or the attributes cannot be set; the temporary is removed then.
-    pub fn commit(self) -> Result<(), TargetError> {
+    pub fn commit(mut self) -> Result<(), TargetError> {
+        self.write_buffered().map_err(|error| TargetError::from_write(&self.path, error))?;
         // In this order, so that the temporary goes first when this returns early.
-        let Self { shared, parent, path, meta, size, written, sparse, file, temporary } = self;
+        let Self { shared, parent, path, meta, size, written, sparse, direct, file, temporary } = self;
         if written != size {
             return Err(TargetError::Size { path, expected: size, found: written });
+        }
+        if let Some(buffer) = direct {
+            shared.buffers.put(buffer);
         }
         if sparse {
             // A hole at the end is made by the length alone.
@@ -93,6 +101,44 @@ impl FileWriter {
                 Err(error) => return Err(self.failed(error.into())),
             }
         }
+        Ok(())
+    }
+
+    /// Takes `bytes` into the buffer and writes it whenever it is full.
+    fn write_direct(&mut self, mut bytes: &[u8]) -> io::Result<()> {
+        while let Some(buffer) = &mut self.direct
+            && !bytes.is_empty()
+        {
+            let taken = buffer.fill(bytes);
+            self.written += taken as u64;
+            bytes = bytes.get(taken..).unwrap_or_default();
+            if buffer.is_full() {
+                self.write_buffered()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes what the buffer holds.
+    fn write_buffered(&mut self) -> io::Result<()> {
+        let Some(mut buffer) = self.direct.take() else { return Ok(()) };
+        let (whole, rest) = buffer.filled();
+        let start = self.written - (whole.len() + rest.len()) as u64;
+        match self.write_at(whole, start) {
+            // A file system that took the flag but not the write, or wants a larger alignment.
+            Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
+                set_direct(&self.file, false).map_err(|error| self.failed(error.into()))?;
+                self.write_at(whole, start)?;
+            }
+            other => other?,
+        }
+        if !rest.is_empty() {
+            // The end of the file, which is no whole block.
+            set_direct(&self.file, false).map_err(|error| self.failed(error.into()))?;
+            self.write_at(rest, start + whole.len() as u64)?;
+        }
+        buffer.clear();
+        self.direct = Some(buffer);
         Ok(())
     }
 
@@ -128,7 +174,9 @@ impl Write for FileWriter {
             let error = TargetError::Size { path: self.path.clone(), expected: self.size, found: total };
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
-        if self.sparse {
+        if self.direct.is_some() {
+            self.write_direct(bytes)?;
+        } else if self.sparse {
             self.write_sparse(bytes)?;
         } else {
             self.write_at(bytes, self.written)?;
@@ -140,6 +188,18 @@ impl Write for FileWriter {
     fn flush(&mut self) -> io::Result<()> {
         Ok(())
     }
+}
+
+/// Sets or takes away `O_DIRECT`.
+#[cfg(target_os = "linux")]
+fn set_direct(file: &OwnedFd, direct: bool) -> Result<(), Errno> {
+    let flags = rustix::fs::fcntl_getfl(file)?;
+    rustix::fs::fcntl_setfl(file, if direct { flags | OFlags::DIRECT } else { flags - OFlags::DIRECT })
+}
+
+#[cfg(not(target_os = "linux"))]
+fn set_direct(_: &OwnedFd, _: bool) -> Result<(), Errno> {
+    Err(Errno::OPNOTSUPP)
 }
 
 impl TargetError {

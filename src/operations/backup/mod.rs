@@ -375,12 +375,15 @@ impl Run {
     async fn commit(&mut self, complete: bool, counts: Counts) -> Result<Id, OperationError> {
         let parent = self.journal.snapshot().map(|(_, snapshot)| snapshot);
         let id = random_id()?;
+        // Names sort by time: a clock that was set back must not put a snapshot before its parent.
+        let after_parent = parent.map(|parent| parent.time + jiff::SignedDuration::from_millis(1));
+        let time = after_parent.map_or(self.time, |after| after.max(self.time));
         let mut archives = parent.map(|parent| parent.archives.clone()).unwrap_or_default();
         archives.extend(self.finished.iter().cloned());
         let mut snapshot = Snapshot {
             format: CURRENT,
             id,
-            time: self.time,
+            time,
             host: self.options.host.clone(),
             program: concat!("tgvault ", env!("CARGO_PKG_VERSION")).into(),
             source: self.source.name(),

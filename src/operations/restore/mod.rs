@@ -1,1 +1,407 @@
+//! Restore: a snapshot's state, or a part of it, comes back into a folder.
+//!
+//! [`plan`] turns the wanted entries into units of neighbouring frames; each worker takes a unit, reads its frames in one sweep
+//! and writes the files in it ([`unit`]). Every content is checked against its SHA-256 before it gets its name.
 
+mod plan;
+mod unit;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use tokio::runtime::Handle;
+
+use super::choice::SnapshotChoice;
+use super::events::{Event, Events, Progress};
+use super::session::Session;
+use super::stop::Stop;
+use super::{OperationError, default_lanes};
+use crate::crypt::keys::Identities;
+use crate::model::digest::Id;
+use crate::model::entry::{EntryPath, Kind};
+use crate::model::filter::PathFilter;
+use crate::repository::Repository;
+use crate::repository::format::snapshot::Snapshot;
+use crate::repository::tree::Tree;
+use crate::target::{Overwrite, TargetError, TargetFolder, TargetOptions};
+use plan::Plan;
+use unit::UnitWorker;
+pub(super) use unit::{Archives, read_place};
+
+/// How often progress is reported.
+const TICK: Duration = Duration::from_millis(200);
+
+/// How to restore.
+#[derive(Clone, Debug)]
+pub struct RestoreOptions {
+    /// The folder to restore into.
+    pub to: PathBuf,
+    /// Which entries.
+    pub filter: PathFilter,
+    /// If not empty: only these, and what is below them.
+    pub paths: Vec<EntryPath>,
+    /// What to do with what exists already.
+    pub overwrite: Overwrite,
+    /// Only says what would be restored.
+    pub dry_run: bool,
+    /// Units that are worked on side by side.
+    pub lanes: usize,
+}
+
+impl RestoreOptions {
+    /// Everything, into the folder `to`, over whatever is there.
+    pub fn into(to: PathBuf) -> Self {
+        let (filter, overwrite) = (PathFilter::everything(), Overwrite::Always);
+        Self { to, filter, paths: Vec::new(), overwrite, dry_run: false, lanes: default_lanes() }
+    }
+}
+
+/// What a restore did.
+#[derive(Clone, Debug)]
+pub struct RestoreSummary {
+    /// The snapshot.
+    pub snapshot: Id,
+    /// Who wrote it, and its number: what a rollback would show.
+    pub writer: Id,
+    /// Its number in its chain.
+    pub sequence: u64,
+    /// When it was made.
+    pub time: jiff::Timestamp,
+    /// Entries restored.
+    pub entries: u64,
+    /// Bytes of content restored.
+    pub bytes: u64,
+    /// Entries that were there already and were kept.
+    pub kept: u64,
+    /// Entries that could not be restored.
+    pub problems: u64,
+    /// Contents that were not what was stored, or could not be read from the store.
+    pub damaged: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// Counts and reports for all threads of a restore.
+struct Report {
+    events: Arc<dyn Events>,
+    stop: Stop,
+    total_entries: AtomicU64,
+    total_bytes: AtomicU64,
+    entries: AtomicU64,
+    bytes: AtomicU64,
+    kept: AtomicU64,
+    problems: AtomicU64,
+    damaged: AtomicU64,
+    ended: AtomicBool,
+}
+
+impl Report {
+    fn new(events: Arc<dyn Events>, stop: Stop) -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            events,
+            stop,
+            total_entries: zero(),
+            total_bytes: zero(),
+            entries: zero(),
+            bytes: zero(),
+            kept: zero(),
+            problems: zero(),
+            damaged: zero(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    fn restored(&self, bytes: u64) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    fn problem(&self, path: &EntryPath, what: &str) {
+        self.problems.fetch_add(1, Ordering::Relaxed);
+        self.events.event(&Event::Problem { path, what });
+    }
+
+    fn damaged(&self, path: &EntryPath, what: &str) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+        self.problem(path, what);
+    }
+
+    /// Reports an entry that the target refused; gives the error back when there is no use in going on.
+    fn refused(&self, path: &EntryPath, error: TargetError) -> Result<(), OperationError> {
+        if error.ends_the_run() {
+            return Err(error.into());
+        }
+        self.problem(path, &with_causes(&error));
+        Ok(())
+    }
+
+    fn progress(&self, stored_bytes: u64) {
+        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        self.events.event(&Event::Progress(Progress {
+            entries_done: get(&self.entries) + get(&self.kept),
+            entries_total: Some(get(&self.total_entries)),
+            bytes_done: get(&self.bytes),
+            bytes_total: Some(get(&self.total_bytes)),
+            stored_bytes,
+        }));
+    }
+}
+
+/// An error and what caused it, in one line.
+pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        let next = error.to_string();
+        // A transparent error repeats its source.
+        if !text.ends_with(&next) {
+            text = format!("{text}: {next}");
+        }
+        cause = error.source();
+    }
+    text
+}
+
+/// Restores a snapshot or a part of it.
+///
+/// # Errors
+/// When no key fits, the snapshot or an index cannot be read, the target is full or cannot be used, or the run is stopped.
+/// What fails entry by entry is reported and counted instead.
+pub async fn restore(
+    session: &Session,
+    choice: &SnapshotChoice,
+    options: RestoreOptions,
+    events: Arc<dyn Events>,
+    stop: Stop,
+) -> Result<RestoreSummary, OperationError> {
+    let began = Instant::now();
+    let opened = session.open().await?;
+    let identity = opened.identity()?;
+    let (_, snapshot) = choice.find(&opened).await?;
+    let mut broken = Vec::new();
+    let tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
+    let report = Arc::new(Report::new(events, stop));
+    for error in &broken {
+        report.damaged.fetch_add(1, Ordering::Relaxed);
+        report.events.event(&Event::Note(&format!("what an archive held is lost: {}", with_causes(error))));
+    }
+    let job = Job {
+        repository: opened.repository.clone(),
+        identities: Arc::clone(&identity.identities),
+        tree,
+        options,
+        report: Arc::clone(&report),
+        runtime: Handle::current(),
+    };
+    let mut working = tokio::task::spawn_blocking(move || job.run());
+    let mut tick = tokio::time::interval(TICK);
+    loop {
+        tokio::select! {
+            done = &mut working => {
+                done??;
+                break;
+            }
+            _ = tick.tick() => report.progress(opened.repository.storage.traffic().downloaded_bytes),
+        }
+    }
+    report.progress(opened.repository.storage.traffic().downloaded_bytes);
+    if report.stop.is_wanted() {
+        return Err(OperationError::Interrupted);
+    }
+    Ok(summary(&snapshot, &report, began))
+}
+
+fn summary(snapshot: &Snapshot, report: &Report, began: Instant) -> RestoreSummary {
+    let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
+    RestoreSummary {
+        snapshot: snapshot.id,
+        writer: snapshot.writer,
+        sequence: snapshot.sequence,
+        time: snapshot.time,
+        entries: get(&report.entries),
+        bytes: get(&report.bytes),
+        kept: get(&report.kept),
+        problems: get(&report.problems),
+        damaged: get(&report.damaged),
+        elapsed: began.elapsed(),
+    }
+}
+
+/// One restore, on ordinary threads.
+struct Job {
+    repository: Repository,
+    identities: Arc<Identities>,
+    tree: Tree,
+    options: RestoreOptions,
+    report: Arc<Report>,
+    runtime: Handle,
+}
+
+impl Job {
+    fn is_wanted(&self, path: &EntryPath) -> bool {
+        let below =
+            |top: &EntryPath| path == top || path.as_bytes().strip_prefix(top.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'));
+        (self.options.paths.is_empty() || self.options.paths.iter().any(below)) && self.options.filter.takes(path)
+    }
+
+    fn run(&self) -> Result<(), OperationError> {
+        for path in &self.options.paths {
+            if self.tree.get(path).is_none() {
+                self.report.problem(path, "it is not in the snapshot");
+            }
+        }
+        if self.options.dry_run {
+            return self.plan_only();
+        }
+        let target = TargetFolder::open(&self.options.to, self.options.overwrite, TargetOptions::default())?;
+        let (plan, links) = self.prepare(&target)?;
+        self.work(&target, &plan)?;
+        if self.report.stop.is_wanted() {
+            return Ok(());
+        }
+        for (path, first) in links {
+            self.link(&target, path, first)?;
+        }
+        let restored = target.finish()?;
+        for error in restored.failures {
+            self.report.problems.fetch_add(1, Ordering::Relaxed);
+            self.report.events.event(&Event::Note(&with_causes(&error)));
+        }
+        for (count, what) in [(restored.owners_refused, "owners"), (restored.xattrs_refused, "extended attributes")] {
+            if count > 0 {
+                self.report.events.event(&Event::Note(&format!("{count} {what} could not be set")));
+            }
+        }
+        Ok(())
+    }
+
+    fn plan_only(&self) -> Result<(), OperationError> {
+        for (path, entry) in self.tree.iter().filter(|(path, _)| self.is_wanted(path)) {
+            self.report.restored(entry.size);
+            self.report.events.event(&Event::Planned { path, bytes: entry.size });
+        }
+        Ok(())
+    }
+
+    /// Makes folders and symbolic links, and plans the contents; gives the hard links that are left.
+    fn prepare(&self, target: &TargetFolder) -> Result<(Plan<'_>, Vec<(&EntryPath, &EntryPath)>), OperationError> {
+        let mut plan = Plan::default();
+        let mut links = Vec::new();
+        // A file of which only a further name is wanted is restored under that name.
+        let mut stand_ins: HashMap<&EntryPath, &EntryPath> = HashMap::new();
+        let mut folders: Vec<&EntryPath> = Vec::new();
+        for (path, entry) in self.tree.iter() {
+            if self.report.stop.is_wanted() {
+                break;
+            }
+            if !self.is_wanted(path) {
+                if entry.kind == Kind::Dir {
+                    folders.push(path);
+                }
+                continue;
+            }
+            self.make_folders_above(target, path, &mut folders)?;
+            self.report.total_entries.fetch_add(1, Ordering::Relaxed);
+            self.report.total_bytes.fetch_add(entry.size, Ordering::Relaxed);
+            match target.wants(path, &entry.kind, entry.size, entry.mtime()) {
+                Ok(true) => {}
+                Ok(false) => {
+                    self.report.kept.fetch_add(1, Ordering::Relaxed);
+                    continue;
+                }
+                Err(error) => {
+                    self.report.refused(path, error)?;
+                    continue;
+                }
+            }
+            match &entry.kind {
+                Kind::Dir => self.made(path, target.dir(path, &entry.meta()))?,
+                Kind::Symlink { target: to } => self.made(path, target.symlink(path, to, &entry.meta()))?,
+                Kind::File => plan.add(path, entry),
+                Kind::Hardlink { target: first } => match self.tree.get(first) {
+                    Some(_) if self.is_wanted(first) => links.push((path, first)),
+                    Some(file) if file.kind == Kind::File => match stand_ins.get(first) {
+                        Some(other) => links.push((path, other)),
+                        None => {
+                            stand_ins.insert(first, path);
+                            plan.add(path, file);
+                        }
+                    },
+                    _ => self.report.problem(path, &format!("it is a hard link to '{first}', which is not in the snapshot")),
+                },
+            }
+        }
+        Ok((plan, links))
+    }
+
+    /// Makes the folders that lead to a wanted path with the attributes that the snapshot has of them.
+    fn make_folders_above<'a>(
+        &'a self,
+        target: &TargetFolder,
+        path: &EntryPath,
+        folders: &mut Vec<&'a EntryPath>,
+    ) -> Result<(), OperationError> {
+        let leads = |folder: &EntryPath| path.as_bytes().strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'));
+        folders.retain(|folder| leads(folder));
+        for folder in folders.drain(..) {
+            if let Some(entry) = self.tree.get(folder)
+                && let Err(error) = target.dir(folder, &entry.meta())
+            {
+                self.report.refused(folder, error)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn made(&self, path: &EntryPath, made: Result<(), TargetError>) -> Result<(), OperationError> {
+        match made {
+            Ok(()) => {
+                self.report.restored(0);
+                Ok(())
+            }
+            Err(error) => self.report.refused(path, error),
+        }
+    }
+
+    fn link(&self, target: &TargetFolder, path: &EntryPath, first: &EntryPath) -> Result<(), OperationError> {
+        self.made(path, target.hardlink(path, first))
+    }
+
+    /// Restores the planned contents, several units side by side.
+    fn work(&self, target: &TargetFolder, plan: &Plan<'_>) -> Result<(), OperationError> {
+        let archives = Archives::new(&self.repository, &self.tree, &self.identities, &self.runtime);
+        let units = plan.units(&self.tree);
+        let (send, queue) = crossbeam_channel::unbounded();
+        for unit in units {
+            // The receiver lives to the end of this function.
+            let _ = send.send(unit);
+        }
+        drop(send);
+        std::thread::scope(|scope| {
+            let workers: Vec<_> = (0..self.options.lanes.max(1))
+                .map(|_| {
+                    let (archives, queue) = (&archives, &queue);
+                    scope.spawn(move || {
+                        let mut worker = UnitWorker::new(archives, target, &self.report);
+                        for unit in queue {
+                            if self.report.stop.is_wanted() || self.report.ended.load(Ordering::Relaxed) {
+                                break;
+                            }
+                            worker.restore(&unit).inspect_err(|_| self.report.ended.store(true, Ordering::Relaxed))?;
+                        }
+                        Ok::<(), OperationError>(())
+                    })
+                })
+                .collect();
+            let ended: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+            for worker in ended {
+                worker.map_err(|_| OperationError::Internal("a worker ended unexpectedly".into()))??;
+            }
+            Ok(())
+        })
+    }
+}

@@ -49,9 +49,9 @@ pub fn list(sha256: Digest) -> String {
     format!("{LISTS}{sha256}.sums")
 }
 
-/// `<yyyymmdd>T<hhmmss>Z-<id>`, the stem of a snapshot's three objects.
+/// `<yyyymmdd>T<hhmmssmmm>Z-<id>`, with milliseconds: the stem of a snapshot's three objects. Stems sort by time.
 pub fn snapshot_stem(time: Timestamp, id: Id) -> String {
-    format!("{}-{id}", time.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%SZ"))
+    format!("{}-{id}", time.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%S%3fZ"))
 }
 
 /// `snapshots/<stem>.json.zst.age`.

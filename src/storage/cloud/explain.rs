@@ -35,7 +35,7 @@ pub(super) enum LineFault {
 const NO_CONTAINER: [&str; 4] = ["NoSuchBucket", "ContainerNotFound", "The specified bucket does not exist", "ContainerBeingDeleted"];
 
 /// Codes for keys that are unknown, wrong or expired, as opposed to keys that lack a right.
-const BAD_CREDENTIALS: [&str; 9] = [
+const BAD_CREDENTIALS: [&str; 10] = [
     "InvalidAccessKeyId",
     "SignatureDoesNotMatch",
     "InvalidToken",
@@ -45,6 +45,7 @@ const BAD_CREDENTIALS: [&str; 9] = [
     "AuthenticationFailed",
     "InvalidAuthenticationInfo",
     "NotSignedUp",
+    "Server failed to authenticate the request",
 ];
 
 /// Puts an error of the crate into our words.

@@ -7,7 +7,7 @@
 use std::fmt;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -18,6 +18,7 @@ use object_store::client::{
 };
 use object_store::{ClientConfigKey, ClientOptions};
 use tokio::time::{Instant, Sleep};
+use url::{Host, Url};
 
 use super::explain::{LineFault, chain};
 use crate::storage::options::StorageOptions;
@@ -28,6 +29,10 @@ const ANSWER_LIMIT_BYTES: usize = 64 * 1024;
 
 /// A body goes out in pieces of this size when there is no limit: each shows that the line is alive.
 const UNLIMITED_PIECE_BYTES: usize = 64 * 1024;
+
+/// How many times longer than otherwise the answer may take once the whole body has been handed to the system: some of it still
+/// waits in the system's buffers, and a large upload is put together before the answer.
+const ANSWER_PATIENCE: u32 = 4;
 
 /// How long the machine's own credential service may take: it is next door or does not exist.
 const METADATA_TIMEOUT: Duration = Duration::from_secs(2);
@@ -52,24 +57,33 @@ impl HttpConnector for Connector {
         let is_set = |key| set(key).is_some_and(|value| matches!(value.to_ascii_lowercase().as_str(), "true" | "1" | "on" | "yes" | "y"));
         // The store's own client has no such limit here: the crate sets it where it asks the machine for credentials.
         let for_metadata = set(ClientConfigKey::ConnectTimeout).is_some();
-        let mut builder = reqwest::Client::builder()
+        let builder = || self.builder(for_metadata, is_set(ClientConfigKey::AllowHttp), is_set(ClientConfigKey::AllowInvalidCertificates));
+        let mut proxied = builder();
+        if let Some(url) = set(ClientConfigKey::ProxyUrl) {
+            let proxy = reqwest::Proxy::all(url).map_err(unusable)?;
+            let excludes = set(ClientConfigKey::ProxyExcludes).and_then(|list| reqwest::NoProxy::from_string(&list));
+            proxied = proxied.proxy(proxy.no_proxy(excludes));
+        }
+        let direct = builder().no_proxy().build().map_err(unusable)?;
+        let client = if for_metadata { direct.clone() } else { proxied.build().map_err(unusable)? };
+        Ok(HttpClient::new(Service { client, direct, for_metadata, connector: self.clone() }))
+    }
+}
+
+impl Connector {
+    fn builder(&self, for_metadata: bool, allow_http: bool, any_certificate: bool) -> reqwest::ClientBuilder {
+        let builder = reqwest::Client::builder()
             .user_agent(concat!("tgvault/", env!("CARGO_PKG_VERSION")))
             .connect_timeout(if for_metadata { METADATA_TIMEOUT } else { self.connect_timeout })
             .tcp_keepalive(Duration::from_secs(30))
             .redirect(reqwest::redirect::Policy::none())
             .http1_only()
-            .https_only(!is_set(ClientConfigKey::AllowHttp))
-            .tls_danger_accept_invalid_certs(is_set(ClientConfigKey::AllowInvalidCertificates));
-        if for_metadata {
-            builder = builder.no_proxy();
-        }
-        if let Some(url) = set(ClientConfigKey::ProxyUrl) {
-            let proxy = reqwest::Proxy::all(url).map_err(unusable)?;
-            let excludes = set(ClientConfigKey::ProxyExcludes).and_then(|list| reqwest::NoProxy::from_string(&list));
-            builder = builder.proxy(proxy.no_proxy(excludes));
-        }
-        let client = builder.build().map_err(unusable)?;
-        Ok(HttpClient::new(Service { client, for_metadata, connector: self.clone() }))
+            .https_only(!allow_http)
+            .tls_danger_accept_invalid_certs(any_certificate);
+        // Notices a line that is cut while data is on it, also after all of it was handed to the system.
+        #[cfg(target_os = "linux")]
+        let builder = builder.tcp_user_timeout(self.stall_timeout);
+        builder
     }
 }
 
@@ -81,6 +95,8 @@ fn unusable(error: reqwest::Error) -> object_store::Error {
 #[derive(Debug)]
 struct Service {
     client: reqwest::Client,
+    /// For servers on this machine, where a proxy for the world outside has no business.
+    direct: reqwest::Client,
     for_metadata: bool,
     connector: Connector,
 }
@@ -110,7 +126,8 @@ impl Service {
         let patience = if self.for_metadata { METADATA_TIMEOUT } else { self.connector.stall_timeout };
         meter.count_request();
         let (parts, body) = request.into_parts();
-        let url = parts.uri.to_string().parse().map_err(|error| LineFault::Untrusted(format!("not a URL: {error}")))?;
+        let url: Url = parts.uri.to_string().parse().map_err(|error| LineFault::Untrusted(format!("not a URL: {error}")))?;
+        let client = if is_loopback(&url) { &self.direct } else { &self.client };
         let activity = Arc::new(Activity::new());
         let mut request = reqwest::Request::new(parts.method, url);
         *request.headers_mut() = parts.headers;
@@ -123,7 +140,7 @@ impl Service {
             *request.body_mut() = Some(Bytes::new().into());
         }
         let response = tokio::select! {
-            response = self.client.execute(request) => response.map_err(line_fault)?,
+            response = client.execute(request) => response.map_err(line_fault)?,
             () = activity.silence(patience) => return Err(LineFault::Silent(patience)),
         };
         let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
@@ -141,6 +158,15 @@ impl Service {
             });
         }
         Ok(HttpResponse::from_parts(parts, Bytes::from(answer).into()))
+    }
+}
+
+fn is_loopback(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
     }
 }
 
@@ -187,11 +213,13 @@ struct Activity {
     started: Instant,
     /// Milliseconds after `started`.
     last_ms: AtomicU64,
+    /// The whole body of the request is with the system.
+    sent: AtomicBool,
 }
 
 impl Activity {
     fn new() -> Self {
-        Self { started: Instant::now(), last_ms: AtomicU64::new(0) }
+        Self { started: Instant::now(), last_ms: AtomicU64::new(0), sent: AtomicBool::new(false) }
     }
 
     /// A byte moves at `when`: now, or once a limit lets it.
@@ -203,6 +231,7 @@ impl Activity {
     /// Waits until nothing has moved for `patience`.
     async fn silence(&self, patience: Duration) {
         loop {
+            let patience = if self.sent.load(Ordering::Relaxed) { patience * ANSWER_PATIENCE } else { patience };
             let last = self.started + Duration::from_millis(self.last_ms.load(Ordering::Relaxed));
             if last + patience <= Instant::now() {
                 return;
@@ -223,6 +252,17 @@ struct PacedBody {
     activity: Arc<Activity>,
 }
 
+impl PacedBody {
+    fn hand_over(&mut self, len: usize) -> Frame<Bytes> {
+        let piece = self.piece.split_to(len);
+        self.activity.note(Instant::now());
+        if self.is_end_stream() {
+            self.activity.sent.store(true, Ordering::Relaxed);
+        }
+        Frame::data(piece)
+    }
+}
+
 impl Body for PacedBody {
     type Data = Bytes;
     type Error = HttpError;
@@ -233,8 +273,7 @@ impl Body for PacedBody {
             ready!(pause.as_mut().poll(cx));
             let len = *len;
             this.pause = None;
-            this.activity.note(Instant::now());
-            return Poll::Ready(Some(Ok(Frame::data(this.piece.split_to(len)))));
+            return Poll::Ready(Some(Ok(this.hand_over(len))));
         }
         while this.piece.is_empty() {
             match ready!(Pin::new(&mut this.inner).poll_frame(cx)) {
@@ -251,10 +290,7 @@ impl Body for PacedBody {
                 this.pause = Some((Box::pin(tokio::time::sleep_until(at)), len));
                 self.poll_frame(cx)
             }
-            _ => {
-                this.activity.note(now);
-                Poll::Ready(Some(Ok(Frame::data(this.piece.split_to(len)))))
-            }
+            _ => Poll::Ready(Some(Ok(this.hand_over(len)))),
         }
     }
 
@@ -331,5 +367,76 @@ impl Body for MeteredBody {
             hint.set_upper(upper + waiting);
         }
         hint
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn next_len(body: &mut PacedBody) -> Option<usize> {
+        let frame = std::future::poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await?;
+        Some(frame.unwrap().into_data().unwrap().len())
+    }
+
+    fn paced(bytes: usize, limit: Option<u64>) -> PacedBody {
+        let options = StorageOptions { limit_upload_bytes_per_s: limit, ..StorageOptions::default() };
+        PacedBody {
+            inner: Bytes::from(vec![0; bytes]).into(),
+            piece: Bytes::new(),
+            pause: None,
+            meter: Arc::new(Meter::new(&options)),
+            activity: Arc::new(Activity::new()),
+        }
+    }
+
+    /// The clock stands still but for what the body waits, so the bytes of each second are exact.
+    #[tokio::test(start_paused = true)]
+    async fn a_limited_body_flows_evenly() {
+        let (size, limit) = (8 * 1024 * 1024, 100_000);
+        let mut body = paced(size, Some(limit));
+        let started = Instant::now();
+        let mut sent = 0;
+        while let Some(len) = next_len(&mut body).await {
+            let allowed = started.elapsed().as_secs_f64() * limit as f64 + 0.1 * limit as f64;
+            assert!((sent as f64) <= allowed + 1.0, "{sent} bytes when {allowed} are allowed");
+            assert!(len <= PIECE_BYTES);
+            sent += len;
+            let left = body.size_hint().exact().unwrap();
+            assert_eq!(left, (size - sent) as u64, "the announced length is exact at every moment");
+        }
+        assert_eq!(sent, size);
+        assert!(body.is_end_stream());
+    }
+
+    /// Waiting for the limit is not silence; waiting for the line is.
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_told_from_slowness() {
+        let patience = Duration::from_secs(10);
+        let mut body = paced(3 * PIECE_BYTES, Some(100));
+        let activity = Arc::clone(&body.activity);
+        let all = async { while next_len(&mut body).await.is_some() {} };
+        tokio::select! {
+            biased;
+            () = activity.silence(patience) => panic!("waiting for our own limit was taken for silence"),
+            () = all => {}
+        }
+
+        let stuck = paced(3 * PIECE_BYTES, None);
+        let started = Instant::now();
+        stuck.activity.silence(patience).await;
+        assert_eq!(started.elapsed(), patience);
+    }
+
+    #[test]
+    fn what_passes_and_what_does_not() {
+        let status = |code| http::StatusCode::from_u16(code).unwrap();
+        for code in [408, 429, 500, 502, 503, 504] {
+            assert!(passes(status(code), b""), "{code}");
+        }
+        for code in [400, 401, 403, 404, 409, 412, 416, 501] {
+            assert!(!passes(status(code), b"<Code>AccessDenied</Code>"), "{code}");
+        }
+        assert!(passes(status(400), b"<Error><Code>RequestTimeout</Code></Error>"));
     }
 }

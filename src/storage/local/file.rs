@@ -89,10 +89,16 @@ impl Partial {
         }
     }
 
+    #[cfg(target_os = "linux")]
     fn create_unnamed(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(folder, flags, Mode::from_raw_mode(0o600))?);
         Ok(Self { file, path: None })
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn create_unnamed(_folder: &Path) -> io::Result<Self> {
+        Err(ErrorKind::Unsupported.into())
     }
 
     pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {

@@ -4,6 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use futures::StreamExt;
+use rustix::io::Errno;
 use tempfile::TempDir;
 
 use super::super::options::StorageOptions;
@@ -166,4 +167,22 @@ async fn a_folder_that_vanished_is_made_again() {
     fs::remove_dir_all(folder.path().join("a")).unwrap();
     store.create("a/x", Bytes::from_static(b"x")).await.unwrap();
     assert_eq!(content(&store, "a/x").await.unwrap(), "x");
+}
+
+/// What the system says, in words that tell a user what to do.
+#[tokio::test]
+async fn failures_of_the_system_are_told_apart() {
+    let (folder, store) = store(Features::all());
+    let told = |errno: Errno| store.disk.explain("write", "x".into(), io::Error::from(errno));
+    assert!(matches!(told(Errno::ROFS), StorageError::ReadOnly { operation: "write", .. }));
+    assert!(matches!(told(Errno::ACCESS), StorageError::PermissionDenied { .. }));
+    assert!(matches!(told(Errno::PERM), StorageError::PermissionDenied { .. }));
+    for errno in [Errno::NOSPC, Errno::DQUOT, Errno::FBIG] {
+        assert!(matches!(told(errno), StorageError::Full { .. }), "{errno}");
+    }
+    assert!(matches!(told(Errno::NOENT), StorageError::NotFound { .. }));
+    assert!(matches!(told(Errno::IO), StorageError::Failed { .. }));
+    assert!(told(Errno::STALE).is_transient());
+    fs::remove_dir(folder.path()).unwrap();
+    assert!(matches!(told(Errno::NOENT), StorageError::NoContainer { .. }));
 }

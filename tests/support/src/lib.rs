@@ -1,3 +1,13 @@
-//! Servers and helpers for tgvault's tests. Uses nothing of tgvault's own.
+//! Servers and helpers for the tests: everything on loopback, on ports that the system chooses.
+//!
+//! - [`stores`]: servers for S3, Azure and Google, real ones where there are any.
+//! - [`gate`]: an HTTP server that stands before another one, or alone, and misbehaves as a test tells it.
+//! - [`sandbox`]: the built program in an empty home, with a clean environment.
+//! - [`telegram`]: a Telegram server with an account generated from a seed.
 
+pub mod gate;
+pub mod sandbox;
+pub mod stores;
 pub mod telegram;
+
+mod background;

@@ -16,9 +16,11 @@ use super::faults::{Effect, Struck};
 use super::protocol::crypto::{self, AuthKey, AuthKeyId};
 use super::protocol::handshake::Handshake;
 use super::protocol::session::{Inbound, Message, Numbering, Outbound, constructor, rpc_result, unix_time};
-use super::protocol::transport::{FrameReader, FrameWriter, Framing};
+use super::protocol::transport::{self, FrameReader, FrameWriter};
 use super::state::{Access, KeyRecord, Live, Shared};
 
+/// Bytes that a packet of several answers holds at most.
+const CONTAINER: usize = 64 << 10;
 /// Answers longer than this are packed, in bytes.
 const PACKED_FROM: usize = 1024;
 
@@ -48,10 +50,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, dc: i32, stream: TcpStream) {
         return;
     }
     let mut buffer = Vec::new();
-    let framing = loop {
-        if let Some((framing, mark)) = Framing::detect(&buffer) {
-            buffer.drain(..mark);
-            break framing;
+    let (framed, framer) = loop {
+        if let Some(opened) = transport::open(&mut buffer) {
+            break opened;
         }
         if !matches!(reading.read_buf(&mut buffer).await, Ok(1..)) {
             return;
@@ -68,8 +69,8 @@ pub(crate) async fn serve(shared: Arc<Shared>, dc: i32, stream: TcpStream) {
     let (pushes, pushed) = unbounded_channel();
     let mut client =
         Client { shared, dc, number, orders, pushes, numbering: Numbering::default(), session: None, handshake: Handshake::default() };
-    let writer = write(writing, framing, due, Arc::clone(&in_flight));
-    let reader = client.read(reading, framing, buffer, pushed, &in_flight);
+    let writer = write(writing, framer, due, Arc::clone(&in_flight));
+    let reader = client.read(reading, framed, buffer, pushed, &in_flight);
     tokio::select! {
         () = writer => {}
         () = reader => {}
@@ -103,9 +104,8 @@ impl Drop for InFlight {
 }
 
 /// Sends what is due, as fast as the bandwidth allows.
-async fn write(mut stream: OwnedWriteHalf, framing: Framing, mut orders: UnboundedReceiver<Order>, in_flight: Arc<InFlight>) {
+async fn write(mut stream: OwnedWriteHalf, mut framer: FrameWriter, mut orders: UnboundedReceiver<Order>, in_flight: Arc<InFlight>) {
     let bandwidth = in_flight.shared.options.bandwidth;
-    let mut framer = FrameWriter::new(framing);
     let mut line_free = Instant::now();
     let mut left = None;
     while let Some(order) = orders.recv().await {
@@ -161,15 +161,14 @@ impl Client {
     async fn read(
         &mut self,
         mut stream: OwnedReadHalf,
-        framing: Framing,
+        mut framed: FrameReader,
         mut buffer: Vec<u8>,
         mut pushed: UnboundedReceiver<enums::Updates>,
         in_flight: &InFlight,
     ) {
-        let mut reader = FrameReader::new(framing);
         loop {
             loop {
-                match reader.take(&mut buffer) {
+                match framed.take(&mut buffer) {
                     Ok(Some(packet)) => match self.packet(packet, in_flight) {
                         Flow::On => {}
                         Flow::Cut => return,
@@ -180,8 +179,13 @@ impl Client {
                     Err(_) => return,
                 }
             }
+            let known = buffer.len();
+            buffer.reserve(16 << 10);
             tokio::select! {
-                read = stream.read_buf(&mut buffer) => if !matches!(read, Ok(1..)) { return },
+                read = stream.read_buf(&mut buffer) => match read {
+                    Ok(1..) => framed.clear(buffer.get_mut(known..).unwrap_or_default()),
+                    _ => return,
+                },
                 Some(updates) = pushed.recv() => self.push(&updates),
             }
         }
@@ -222,7 +226,7 @@ impl Client {
         let (bad_msg_id, bad_msg_seqno) = inbound.outer;
         if inbound.salt != salt {
             let notice = types::BadServerSalt { bad_msg_id, bad_msg_seqno, error_code: 48, new_server_salt: salt };
-            self.answer(&[Outbound::service(enums::BadMsgNotification::BadServerSalt(notice).to_bytes())], 0, Duration::ZERO);
+            self.answer(&[Outbound::service(enums::BadMsgNotification::BadServerSalt(notice).to_bytes())], Duration::ZERO);
             return Flow::On;
         }
         // Ids carry the client's clock: 300 s back and 30 s ahead are allowed.
@@ -235,7 +239,7 @@ impl Client {
         };
         if error_code != 0 {
             let notice = types::BadMsgNotification { bad_msg_id, bad_msg_seqno, error_code };
-            self.answer(&[Outbound::service(enums::BadMsgNotification::Notification(notice).to_bytes())], 0, Duration::ZERO);
+            self.answer(&[Outbound::service(enums::BadMsgNotification::Notification(notice).to_bytes())], Duration::ZERO);
             return Flow::On;
         }
         let mut together = Vec::new();
@@ -244,7 +248,6 @@ impl Client {
             let created = types::NewSessionCreated { first_msg_id: bad_msg_id, unique_id: crypto_id(), server_salt: salt };
             together.push(Outbound::push(enums::NewSession::Created(created).to_bytes()));
         }
-        let mut answers = 0;
         for message in &inbound.messages {
             if let Some(body) = self.service(message, salt) {
                 together.extend(body.map(Outbound::service));
@@ -259,20 +262,25 @@ impl Client {
                 Reply::CutAfter(bytes, result) => {
                     let _ = self.orders.send(Order::CutAfter(bytes));
                     together.push(self.result(message.id, &result));
-                    answers += 1;
                 }
-                Reply::Result(result) if delay.is_zero() => {
-                    together.push(self.result(message.id, &result));
-                    answers += 1;
-                }
+                Reply::Result(result) if delay.is_zero() => together.push(self.result(message.id, &result)),
                 Reply::Result(result) => {
                     let late = self.result(message.id, &result);
-                    self.answer(&[late], 1, delay);
+                    self.answer(&[late], delay);
                 }
             }
         }
-        if !together.is_empty() {
-            self.answer(&together, answers, Duration::ZERO);
+        // Small answers share a packet; a large one has its own, since clients refuse containers of more than 1 MiB.
+        let mut rest = together.as_slice();
+        while !rest.is_empty() {
+            let mut size = 0;
+            let fitting = rest.iter().take_while(|message| {
+                size += message.body.len();
+                size <= CONTAINER
+            });
+            let (packet, after) = rest.split_at(fitting.count().max(1));
+            self.answer(packet, Duration::ZERO);
+            rest = after;
         }
         Flow::On
     }
@@ -315,7 +323,7 @@ impl Client {
     }
 
     fn push(&mut self, updates: &enums::Updates) {
-        self.answer(&[Outbound::push(updates.to_bytes())], 0, Duration::ZERO);
+        self.answer(&[Outbound::push(updates.to_bytes())], Duration::ZERO);
     }
 
     /// From now on this connection hears of events.
@@ -328,8 +336,9 @@ impl Client {
         Flow::Ended
     }
 
-    fn answer(&mut self, messages: &[Outbound], answers: usize, delay: Duration) {
+    fn answer(&mut self, messages: &[Outbound], delay: Duration) {
         let Some((key, salt, session)) = self.session else { return };
+        let answers = messages.iter().filter(|message| message.content && message.reply).count();
         let payload = self.numbering.packet(&key, salt, session, messages);
         self.send(payload, answers, delay);
     }

@@ -6,9 +6,13 @@
 //! [
 //!   {"when": {"method": "messages.getHistory", "from": 3, "times": 1}, "then": {"rpc": {"code": 420, "message": "FLOOD_WAIT_2"}}},
 //!   {"when": {"method": "upload.getFile", "dc": 4, "every": 10}, "then": {"cut_after": 100000}},
+//!   {"when": {"method": "messages.getHistory", "faster_than": 20}, "then": {"rpc": {"code": 420, "message": "FLOOD_WAIT_3"}}},
 //!   {"when": {"method": "connect", "dc": 4, "times": 2}, "then": "silent"}
 //! ]
 //! ```
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
 
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +46,8 @@ pub struct When {
     pub times: Option<u64>,
     /// Strikes only every n-th matching request from `from` on; 0 means each.
     pub every: u64,
+    /// Strikes only while more than this many matching requests came within the last second: a limit as a server has it.
+    pub faster_than: Option<usize>,
 }
 
 /// What happens to a request.
@@ -92,16 +98,47 @@ pub(crate) struct Struck<'a> {
 /// The script with how far each of its faults has come.
 #[derive(Debug, Default)]
 pub(crate) struct Faults {
-    script: Vec<(Fault, u64, u64)>,
+    script: Vec<Line>,
+}
+
+/// A fault and how far it has come.
+#[derive(Debug)]
+struct Line {
+    fault: Fault,
+    seen: u64,
+    struck: u64,
+    /// When the requests of the last second came, where that matters.
+    recent: VecDeque<Instant>,
+}
+
+impl Line {
+    fn new(fault: Fault) -> Self {
+        Self { fault, seen: 0, struck: 0, recent: VecDeque::new() }
+    }
+
+    /// Counts a matching request and tells whether it is struck.
+    fn count(&mut self, now: Instant) -> bool {
+        let when = &self.fault.when;
+        self.seen += 1;
+        let mut due = self.seen >= when.from.max(1) && (self.seen - when.from.max(1)).is_multiple_of(when.every.max(1));
+        if let Some(limit) = when.faster_than {
+            self.recent.retain(|at| now.duration_since(*at) < Duration::from_secs(1));
+            self.recent.push_back(now);
+            due &= self.recent.len() > limit;
+        }
+        due &= when.times.is_none_or(|times| self.struck < times);
+        self.struck += u64::from(due);
+        due
+    }
 }
 
 impl Faults {
     pub(crate) fn new(script: Vec<Fault>) -> Self {
-        Self { script: script.into_iter().map(|fault| (fault, 0, 0)).collect() }
+        Self { script: script.into_iter().map(Line::new).collect() }
     }
 
     pub(crate) fn add(&mut self, fault: Fault) {
-        self.script.push((fault, 0, 0));
+        self.script.push(Line::new(fault));
     }
 
     pub(crate) fn clear(&mut self) {
@@ -110,22 +147,16 @@ impl Faults {
 
     /// How often each fault struck, in the order of the script.
     pub(crate) fn struck(&self) -> Vec<u64> {
-        self.script.iter().map(|(_, _, struck)| *struck).collect()
+        self.script.iter().map(|line| line.struck).collect()
     }
 
     /// The effects on this request: every matching fault counts it, and the due ones strike.
     pub(crate) fn strike(&mut self, request: &Struck<'_>) -> Vec<Effect> {
+        let now = Instant::now();
         let mut effects = Vec::new();
-        for (fault, seen, struck) in &mut self.script {
-            if !fault.when.matches(request) {
-                continue;
-            }
-            *seen += 1;
-            let from = fault.when.from.max(1);
-            let due = *seen >= from && (*seen - from) % fault.when.every.max(1) == 0;
-            if due && fault.when.times.is_none_or(|times| *struck < times) {
-                *struck += 1;
-                effects.push(fault.then.clone());
+        for line in &mut self.script {
+            if line.fault.when.matches(request) && line.count(now) {
+                effects.push(line.fault.then.clone());
             }
         }
         effects
@@ -174,6 +205,17 @@ mod tests {
         assert_eq!(strikes(When { peer: Some(8), ..history() }, 3), Vec::<usize>::new());
         assert_eq!(strikes(When { dc: Some(2), takeout: Some(false), ..When::default() }, 2), [1, 2]);
         assert_eq!(strikes(When::method("connect"), 3), Vec::<usize>::new());
+    }
+
+    #[test]
+    fn limits_strike_only_what_comes_too_fast() {
+        let mut line = Line::new(Fault { when: When { faster_than: Some(3), ..When::default() }, then: Effect::rpc(420, "FLOOD_WAIT_1") });
+        let begin = Instant::now();
+        let mut count = |millis| line.count(begin + Duration::from_millis(millis));
+        assert_eq!([0, 100, 200, 300, 900].map(&mut count), [false, false, false, true, true]);
+        // Of those, only the last two are less than a second ago.
+        assert_eq!([1250, 1260].map(&mut count), [false, true]);
+        assert!(!count(3000));
     }
 
     #[test]

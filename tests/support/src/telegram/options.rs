@@ -36,7 +36,7 @@ pub struct Options {
     pub code: String,
     /// The password of two-step verification.
     pub password: Option<String>,
-    /// Accepts login tokens (QR codes) as soon as they are given out.
+    /// Accepts login tokens (QR codes) soon after they are given out.
     pub accept_login_tokens: bool,
     /// The token a bot may log in with.
     pub bot_token: String,

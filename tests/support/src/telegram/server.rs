@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
+use std::time::Duration;
 
 use grammers_tl_types::{enums, types};
 use serde::Serialize;
@@ -91,7 +92,7 @@ impl TelegramServer {
                     match listener.accept().await {
                         Ok((stream, _)) => drop(tokio::spawn(connection::serve(Arc::clone(&shared), dc, stream))),
                         // Out of file handles: the others' end makes room.
-                        Err(_) => tokio::time::sleep(std::time::Duration::from_millis(50)).await,
+                        Err(_) => tokio::time::sleep(Duration::from_millis(50)).await,
                     }
                 }
             });
@@ -138,6 +139,13 @@ impl TelegramServer {
     /// The load of each DC.
     pub fn loads(&self) -> BTreeMap<i32, Load> {
         self.shared.counters.loads()
+    }
+
+    /// The most requests of a DC that came within any stretch of this length.
+    pub fn busiest(&self, dc: i32, stretch: Duration) -> usize {
+        let times: Vec<Duration> = self.requests().into_iter().filter(|request| request.dc == dc).map(|request| request.at).collect();
+        let within = |(n, begin): (usize, &Duration)| times.partition_point(|at| *at < *begin + stretch) - n;
+        times.iter().enumerate().map(within).max().unwrap_or(0)
     }
 
     /// Begins a new count of requests and peaks.

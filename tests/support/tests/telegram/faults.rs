@@ -50,10 +50,16 @@ async fn a_request_or_a_whole_dc_can_be_silent() {
     let server = TelegramServer::start(Options::default()).expect("starts");
     let client = log_in(&server).await;
     server.add_fault(once(HISTORY, Effect::Silent));
-    let silent = tokio::time::timeout(Duration::from_millis(300), client.invoke(&history(saved(), 0, 0, 1))).await;
-    assert!(silent.is_err());
-    assert_eq!(server.loads()[&2].in_flight, 1);
+    let silent = tokio::spawn({
+        let client = client.clone();
+        async move { client.invoke(&history(saved(), 0, 0, 1)).await.is_ok() }
+    });
+    while server.loads()[&2].in_flight == 0 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     client.invoke(&history(saved(), 0, 0, 1)).await.expect("others are answered");
+    assert_eq!(server.loads()[&2].in_flight, 1);
+    assert!(!silent.is_finished());
 
     server.add_fault(Fault { when: When { dc: Some(4), ..When::method("connect") }, then: Effect::Silent });
     let address = server.addresses()[&4];
@@ -79,8 +85,8 @@ async fn answers_can_be_late() {
             begun.elapsed()
         }
     );
-    // Lower bounds and order only: nothing here asks for speed.
-    assert!(ended.0 >= Duration::from_millis(240) && ended.1 >= Duration::from_millis(40) && ended.1 < ended.0, "{ended:?}");
+    // Lower bounds only: nothing here asks for speed.
+    assert!(ended.0 >= Duration::from_millis(240) && ended.1 >= Duration::from_millis(40), "{ended:?}");
 }
 
 #[tokio::test]
@@ -150,4 +156,5 @@ async fn peaks_and_rates_are_seen() {
     assert_eq!(requests.len(), 6);
     assert!(requests.iter().all(|request| request.peer == Some(SELF) && request.limit == Some(1) && request.dc == 2));
     assert!(requests.is_sorted_by_key(|request| request.at));
+    assert_eq!((server.busiest(2, Duration::from_secs(60)), server.busiest(4, Duration::from_secs(60))), (6, 0));
 }

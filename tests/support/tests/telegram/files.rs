@@ -157,3 +157,19 @@ async fn generated_files_have_the_size_they_say() {
     }
     assert!(fetched > 100, "{fetched}");
 }
+
+/// Requests that arrive together get answers that fit their packets.
+#[tokio::test]
+async fn many_large_parts_at_once() {
+    let server = TelegramServer::start(Options { dcs: vec![2], ..Options::empty() }).expect("starts");
+    let client = log_in(&server).await;
+    let document = attach(&server, 8 << 20);
+    let mut tasks = tokio::task::JoinSet::new();
+    for n in 0..16 {
+        let (client, request) = (client.clone(), part(location(&document, ""), n * (512 << 10), 512 << 10));
+        tasks.spawn(async move { (n, fetch(&client, 2, &request).await.expect("a part")) });
+    }
+    for (n, bytes) in tasks.join_all().await {
+        assert!(bytes == file_bytes(document.id, "", n as u64 * (512 << 10), 512 << 10));
+    }
+}

@@ -4,6 +4,8 @@ mod client;
 mod faults;
 mod files;
 mod history;
+mod lists;
 mod login;
+mod program;
 mod takeout;
 mod updates;

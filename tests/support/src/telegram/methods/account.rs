@@ -5,11 +5,7 @@ use grammers_tl_types::{enums, functions as f, types};
 use crate::telegram::dispatch::{Call, Refusal};
 use crate::telegram::files::{EXTRA, FileKind, file_id};
 use crate::telegram::world::media::Flavour;
-use crate::telegram::world::people::photo_payload;
-use crate::telegram::world::{Blank, FIRST_USER, Peer, SELF, World, blank};
-
-/// How many profile photos the account has had.
-const OWN_PHOTOS: u64 = 5;
+use crate::telegram::world::{Blank, SELF, blank};
 
 pub(super) fn get_authorizations(call: &mut Call<'_>, _: f::account::GetAuthorizations) -> Result<enums::account::Authorizations, Refusal> {
     let session = |n: i32, device: &str| {
@@ -79,18 +75,6 @@ pub(super) fn get_full_user(call: &mut Call<'_>, r: f::users::GetFullUser) -> Re
     Ok(types::users::UserFull { full_user: full.into(), chats: Vec::new(), users: vec![world.user(id)] }.into())
 }
 
-impl World {
-    /// Ids of a user's profile photos, newest first.
-    fn user_photos(&self, id: i64) -> Vec<i64> {
-        let count = match self.user(id) {
-            _ if id == SELF => OWN_PHOTOS,
-            enums::User::User(user) if user.photo.is_some() => 1,
-            _ => 0,
-        };
-        (0..count).map(|n| file_id(FileKind::Profile, photo_payload(Peer::User(id), n))).collect()
-    }
-}
-
 pub(super) fn get_user_photos(call: &mut Call<'_>, r: f::photos::GetUserPhotos) -> Result<enums::photos::Photos, Refusal> {
     let world = call.shared.world();
     let id = world.resolve_user(&r.user_id)?;
@@ -130,33 +114,4 @@ pub(super) fn get_requirements(
 ) -> Result<Vec<enums::RequirementToContact>, Refusal> {
     let world = call.shared.world();
     r.id.iter().map(|user| world.resolve_user(user).map(|_| enums::RequirementToContact::Empty)).collect()
-}
-
-impl World {
-    /// A custom emoji's document.
-    pub(crate) fn custom_emoji(&self, id: i64) -> enums::Document {
-        let stickerset = types::InputStickerSetId { id: 88, access_hash: 8 }.into();
-        types::Document {
-            id,
-            access_hash: self.files.access_hash(id),
-            file_reference: self.files.reference(id),
-            date: self.start,
-            mime_type: "application/x-tgsticker".into(),
-            size: self.files.size(id, "").unwrap_or_default() as i64,
-            thumbs: None,
-            video_thumbs: None,
-            dc_id: self.files.dc(id),
-            attributes: vec![
-                types::DocumentAttributeImageSize { w: 100, h: 100 }.into(),
-                types::DocumentAttributeCustomEmoji { free: true, text_color: false, alt: "🦀".into(), stickerset }.into(),
-                types::DocumentAttributeFilename { file_name: "emoji.tgs".into() }.into(),
-            ],
-        }
-        .into()
-    }
-
-    /// Users that rare messages speak of.
-    pub(crate) fn cast(&self) -> Vec<i64> {
-        (0..4.min(self.pool as i64)).map(|n| FIRST_USER + n).collect()
-    }
 }

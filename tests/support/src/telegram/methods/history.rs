@@ -32,24 +32,23 @@ pub(crate) struct Page {
 impl Window {
     /// Cuts the page out of `ids` (ascending), after <https://core.telegram.org/api/offsets>: the list goes from the newest
     /// down, begins at the first message older than the offset, is shifted by `add_offset` towards older ones (negative:
-    /// towards newer ones), cut at both ends and after `limit`; `min_id` and `max_id`, both exclusive, bound the list itself.
+    /// towards newer ones) and cut at both ends and after `limit`. Only then `min_id` and `max_id`, both exclusive, take
+    /// messages away: a page may be short or empty although there are more messages within them.
     pub(crate) fn page(&self, ids: &[i32], date: impl Fn(i32) -> i32) -> Page {
-        let end = if self.max_id > 0 { ids.partition_point(|id| *id < self.max_id) } else { ids.len() };
-        let begin = if self.min_id > 0 { ids.partition_point(|id| *id <= self.min_id) } else { 0 };
-        let bounded = ids.get(begin..end.max(begin)).unwrap_or_default();
         // How many are older than the offset; both offsets together mean the earlier one.
-        let mut older = bounded.len();
+        let mut older = ids.len();
         if self.offset_id > 0 {
-            older = older.min(bounded.partition_point(|id| *id < self.offset_id));
+            older = older.min(ids.partition_point(|id| *id < self.offset_id));
         }
         if self.offset_date > 0 {
-            older = older.min(bounded.partition_point(|id| date(*id) < self.offset_date));
+            older = older.min(ids.partition_point(|id| date(*id) < self.offset_date));
         }
         let limit = i64::from(self.limit.clamp(0, PAGE));
-        let start = (bounded.len() - older) as i64 + i64::from(self.add_offset);
-        let cut = |n: i64| n.clamp(0, bounded.len() as i64) as usize;
+        let start = (ids.len() - older) as i64 + i64::from(self.add_offset);
+        let cut = |n: i64| n.clamp(0, ids.len() as i64) as usize;
         let (from, to) = (cut(start), cut(start + limit));
-        Page { ids: bounded.iter().rev().skip(from).take(to - from).copied().collect(), newer: from as i32 }
+        let within = |id: &i32| (self.max_id <= 0 || *id < self.max_id) && (self.min_id <= 0 || *id > self.min_id);
+        Page { ids: ids.iter().rev().skip(from).take(to - from).copied().filter(within).collect(), newer: from as i32 }
     }
 }
 

@@ -1,13 +1,19 @@
 //! Logging in by a token that another device scans.
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use grammers_tl_types::{enums, functions as f, types};
 
 use crate::telegram::dispatch::{Call, Refusal};
 use crate::telegram::protocol::crypto::random;
+use crate::telegram::protocol::session::unix_time;
 use crate::telegram::state::{Shared, Token};
 
 /// Seconds that a token is good for.
 const LIFETIME: i32 = 30;
+/// How long a device takes that scans at once.
+const SCAN: Duration = Duration::from_millis(200);
 
 pub(super) fn export_login_token(call: &mut Call<'_>, _: f::auth::ExportLoginToken) -> Result<enums::auth::LoginToken, Refusal> {
     let (key, home) = (call.key, call.shared.home());
@@ -25,7 +31,12 @@ pub(super) fn export_login_token(call: &mut Call<'_>, _: f::auth::ExportLoginTok
     let expires = call.now + LIFETIME;
     call.shared.login().tokens.insert(token.clone(), Token { key, expires, accepted: false });
     if call.shared.options.accept_login_tokens {
-        call.shared.accept_login_token(&token, call.now);
+        let (shared, token) = (Arc::clone(&call.client.shared), token.clone());
+        tokio::spawn(async move {
+            // As long as a scan takes at least: the client must have the token before it hears that it was scanned.
+            tokio::time::sleep(SCAN).await;
+            shared.accept_login_token(&token, unix_time());
+        });
     }
     Ok(types::auth::LoginToken { expires, token }.into())
 }

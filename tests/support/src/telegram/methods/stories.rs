@@ -3,42 +3,9 @@
 use grammers_tl_types::{enums, functions as f, types};
 
 use crate::telegram::dispatch::{Call, Refusal};
-use crate::telegram::files::{EXTRA, FileKind, file_id};
-use crate::telegram::world::media::Flavour;
-use crate::telegram::world::{Blank, Peer, SELF, World};
-
-/// How many stories the account has posted, unless it is empty.
-const STORIES: i32 = 12;
+use crate::telegram::world::{Peer, SELF, World};
 
 impl World {
-    fn story_ids(&self) -> impl DoubleEndedIterator<Item = i32> + use<> {
-        1..=if self.chats.len() > 1 { STORIES } else { 0 }
-    }
-
-    /// A story: photos and videos by turns, with a caption, some views and reactions.
-    pub(crate) fn story(&self, id: i32) -> enums::StoryItem {
-        let date = self.until - (STORIES - id) * 100_000;
-        let serial = EXTRA + id as u64;
-        let media: enums::MessageMedia = match id % 2 {
-            0 => self.photo_media(file_id(FileKind::Photo, serial), date),
-            _ => self.document_media(file_id(FileKind::Document, serial), Flavour::Video, date),
-        };
-        let mut story: types::StoryItem = Blank::zeros(16).object(&media).build();
-        story.id = id;
-        story.date = date;
-        story.expire_date = date + 86_400;
-        story.pinned = id % 3 == 0;
-        story.public = true;
-        story.out = true;
-        story.caption = (id % 4 != 0).then(|| format!("Story {id} 🌅"));
-        let mut views: types::StoryViews = crate::telegram::world::blank(8);
-        views.views_count = 10 * id;
-        views.recent_viewers = Some(self.cast());
-        views.has_viewers = true;
-        story.views = Some(views.into());
-        story.into()
-    }
-
     fn stories(&self, ids: Vec<i32>, count: usize) -> enums::stories::Stories {
         let stories = ids.into_iter().map(|id| self.story(id)).collect();
         let users = self.cast().into_iter().chain([SELF]).map(|id| self.user(id)).collect();

@@ -107,7 +107,7 @@ impl Handshake {
     fn agree(&mut self, request: functions::SetClientDhParams) -> Option<(Vec<u8>, Agreed)> {
         let Step::Exchange { nonce, server_nonce, new_nonce, secret } = std::mem::take(&mut self.step) else { return None };
         let mut data = request.encrypted_data;
-        if (request.nonce, request.server_nonce) != (nonce, server_nonce) || data.len() < 32 || data.len() % 16 != 0 {
+        if (request.nonce, request.server_nonce) != (nonce, server_nonce) || data.len() < 32 || !data.len().is_multiple_of(16) {
             return None;
         }
         let (key, iv) = generate_key_data_from_nonce(&server_nonce, &new_nonce);

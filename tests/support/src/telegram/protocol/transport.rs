@@ -1,7 +1,10 @@
-//! The framings of MTProto over TCP, from the server's side: full, abridged, intermediate and padded intermediate.
+//! The framings of MTProto over TCP, from the server's side: full, abridged, intermediate and padded intermediate, the last
+//! three also obfuscated.
 //!
-//! The client's first bytes say which one it speaks; full has no such mark and is what remains.
+//! The client's first bytes say which one it speaks.
 //! Described at <https://core.telegram.org/mtproto/mtproto-transports>.
+
+use grammers_crypto::ObfuscatedCipher;
 
 /// Longest packet taken, in bytes: a request with the largest body that a client may send is far below it.
 const LONGEST_PACKET: usize = 1 << 24;
@@ -26,28 +29,51 @@ pub(crate) enum FramingError {
     Checksum,
 }
 
-impl Framing {
-    /// Tells the framing from the first bytes of a connection and how many of them are its mark; `None` asks for more bytes.
-    pub(crate) fn detect(start: &[u8]) -> Option<(Self, usize)> {
-        match start {
-            [0xef, ..] => Some((Self::Abridged, 1)),
-            [0xee, 0xee, 0xee, 0xee, ..] => Some((Self::Intermediate, 4)),
-            [0xdd, 0xdd, 0xdd, 0xdd, ..] => Some((Self::Padded, 4)),
-            [_, _, _, _, ..] => Some((Self::Full, 0)),
-            _ => None,
-        }
-    }
+/// Tells from a connection's first bytes what the client speaks, and takes those that only say so off the buffer;
+/// `None` asks for more bytes.
+pub(crate) fn open(buffer: &mut Vec<u8>) -> Option<(FrameReader, FrameWriter)> {
+    let (framing, mark) = match *buffer.as_slice() {
+        [0xef, ..] => (Framing::Abridged, 1),
+        [0xee, 0xee, 0xee, 0xee, ..] => (Framing::Intermediate, 4),
+        [0xdd, 0xdd, 0xdd, 0xdd, ..] => (Framing::Padded, 4),
+        // A length, and the number of the first packet.
+        [_, _, _, _, 0, 0, 0, 0, ..] => (Framing::Full, 0),
+        _ => return open_obfuscated(buffer),
+    };
+    buffer.drain(..mark);
+    Some((FrameReader { framing, received: 0, cipher: None }, FrameWriter { framing, sent: 0, cipher: None }))
+}
+
+/// 64 random bytes come first: they hold the keys of both directions, and under the client's own the mark of the framing.
+fn open_obfuscated(buffer: &mut Vec<u8>) -> Option<(FrameReader, FrameWriter)> {
+    let mut start = *buffer.first_chunk::<64>()?;
+    let mut incoming = ObfuscatedCipher::new(&start);
+    let outgoing = ObfuscatedCipher::new(&start);
+    incoming.encrypt(&mut start);
+    let framing = match start[56..60] {
+        [0xef, 0xef, 0xef, 0xef] => Framing::Abridged,
+        [0xee, 0xee, 0xee, 0xee] => Framing::Intermediate,
+        _ => Framing::Padded,
+    };
+    buffer.drain(..64);
+    incoming.encrypt(buffer);
+    Some((FrameReader { framing, received: 0, cipher: Some(incoming) }, FrameWriter { framing, sent: 0, cipher: Some(outgoing) }))
 }
 
 /// Cuts what a client sends into packets.
 pub(crate) struct FrameReader {
     framing: Framing,
     received: u32,
+    cipher: Option<ObfuscatedCipher>,
 }
 
 impl FrameReader {
-    pub(crate) fn new(framing: Framing) -> Self {
-        Self { framing, received: 0 }
+    /// Makes bytes that came from the network readable.
+    pub(crate) fn clear(&mut self, bytes: &mut [u8]) {
+        if let Some(cipher) = &mut self.cipher {
+            // What the client's half calls encryption: counter mode is its own inverse.
+            cipher.encrypt(bytes);
+        }
     }
 
     /// Takes the next whole packet off the front of `buffer`; `None` when more bytes are needed.
@@ -101,15 +127,20 @@ impl FrameReader {
 pub(crate) struct FrameWriter {
     framing: Framing,
     sent: u32,
+    cipher: Option<ObfuscatedCipher>,
 }
 
 impl FrameWriter {
-    pub(crate) fn new(framing: Framing) -> Self {
-        Self { framing, sent: 0 }
-    }
-
     /// The packet as it goes over the wire.
     pub(crate) fn frame(&mut self, payload: &[u8]) -> Vec<u8> {
+        let mut out = self.framed(payload);
+        if let Some(cipher) = &mut self.cipher {
+            cipher.decrypt(&mut out);
+        }
+        out
+    }
+
+    fn framed(&mut self, payload: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(payload.len() + 16);
         match self.framing {
             Framing::Full => {
@@ -161,36 +192,77 @@ fn word(buffer: &[u8], at: usize) -> Option<u32> {
 mod tests {
     use super::*;
 
+    fn writer(framing: Framing) -> FrameWriter {
+        FrameWriter { framing, sent: 0, cipher: None }
+    }
+
+    /// What a client sends first in each framing, with the packets that follow.
+    fn wire(framing: Framing, packets: &[Vec<u8>]) -> Vec<u8> {
+        let mark: &[u8] = match framing {
+            Framing::Full => &[],
+            Framing::Abridged => &[0xef],
+            Framing::Intermediate => &[0xee; 4],
+            Framing::Padded => &[0xdd; 4],
+        };
+        let mut writer = writer(framing);
+        [mark.to_vec(), packets.iter().flat_map(|packet| writer.frame(packet)).collect()].concat()
+    }
+
+    /// Reads byte by byte, as the network may deliver.
+    fn read(wire: &[u8]) -> Result<Vec<Vec<u8>>, FramingError> {
+        let (mut buffer, mut open_now, mut got) = (Vec::new(), None, Vec::new());
+        for byte in wire {
+            match &mut open_now {
+                None => {
+                    buffer.push(*byte);
+                    open_now = open(&mut buffer).map(|(reader, _)| reader);
+                }
+                Some(reader) => {
+                    let mut byte = [*byte];
+                    reader.clear(&mut byte);
+                    buffer.extend(byte);
+                }
+            }
+            while let Some(packet) = open_now.as_mut().map(|reader| reader.take(&mut buffer)).transpose()?.flatten() {
+                got.push(packet);
+            }
+        }
+        assert!(buffer.is_empty());
+        Ok(got)
+    }
+
+    fn packets() -> Vec<Vec<u8>> {
+        [40, 24 + 16, 24 + 1600].iter().map(|&len| (0..len).map(|i| i as u8 | 1).collect()).collect()
+    }
+
     #[test]
     fn every_framing_gives_back_what_was_framed() {
         for framing in [Framing::Full, Framing::Abridged, Framing::Intermediate, Framing::Padded] {
-            let payloads: Vec<Vec<u8>> = [40, 24 + 16, 24 + 1600].iter().map(|&len| (0..len).map(|i| i as u8 | 1).collect()).collect();
-            let mut writer = FrameWriter::new(framing);
-            let mut wire: Vec<u8> = payloads.iter().flat_map(|p| writer.frame(p)).collect();
-            let mut reader = FrameReader::new(framing);
-            let mut buffer = Vec::new();
-            let mut got = Vec::new();
-            // Byte by byte, as the network may deliver it.
-            for byte in wire.drain(..) {
-                buffer.push(byte);
-                while let Some(packet) = reader.take(&mut buffer).expect("framed well") {
-                    got.push(packet);
-                }
-            }
-            assert_eq!(got, payloads, "{framing:?}");
-            assert!(buffer.is_empty());
+            assert_eq!(read(&wire(framing, &packets())), Ok(packets()), "{framing:?}");
+        }
+    }
+
+    #[test]
+    fn obfuscated_framings_too() {
+        for (framing, tag) in [(Framing::Abridged, 0xef), (Framing::Intermediate, 0xee), (Framing::Padded, 0xdd)] {
+            let mut start: [u8; 64] = std::array::from_fn(|i| i as u8 + 1);
+            let mut client = ObfuscatedCipher::new(&start);
+            start[56..60].copy_from_slice(&[tag; 4]);
+            let mut sealed = start;
+            client.encrypt(&mut sealed);
+            start[56..].copy_from_slice(&sealed[56..]);
+            let mut plain = wire(framing, &packets()).split_off(if framing == Framing::Abridged { 1 } else { 4 });
+            client.encrypt(&mut plain);
+            assert_eq!(read(&[start.to_vec(), plain].concat()), Ok(packets()), "{framing:?}");
         }
     }
 
     #[test]
     fn full_framing_refuses_changed_and_repeated_packets() {
-        let packet = FrameWriter::new(Framing::Full).frame(&[1; 24]);
-        let mut changed = packet.clone();
+        let good = wire(Framing::Full, &[vec![1; 24]]);
+        let mut changed = good.clone();
         changed[10] ^= 1;
-        assert_eq!(FrameReader::new(Framing::Full).take(&mut changed), Err(FramingError::Checksum));
-        let mut twice = [packet.clone(), packet].concat();
-        let mut reader = FrameReader::new(Framing::Full);
-        assert!(reader.take(&mut twice).is_ok_and(|p| p.is_some()));
-        assert_eq!(reader.take(&mut twice), Err(FramingError::Sequence { expected: 1, got: 0 }));
+        assert_eq!(read(&changed), Err(FramingError::Checksum));
+        assert_eq!(read(&[good.clone(), good].concat()), Err(FramingError::Sequence { expected: 1, got: 0 }));
     }
 }

@@ -173,3 +173,6 @@ fn owners(chats: &[Chat]) -> Vec<u32> {
     }
     owners
 }
+
+#[cfg(test)]
+mod tests;

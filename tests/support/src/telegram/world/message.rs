@@ -219,7 +219,7 @@ impl World {
             message.post = true;
             message.views = Some((rare % 10_000) as i32);
             message.forwards = Some((rare % 50) as i32);
-            message.post_author = (rare % 7 == 0).then(|| "Editor".into());
+            message.post_author = rare.is_multiple_of(7).then(|| "Editor".into());
         }
         if rare >> 8 & 31 == 0 {
             message.edit_date = Some(message.date + 60);
@@ -407,6 +407,9 @@ impl World {
                     }
                 }
                 into.extend(m.via_bot_id.map(Peer::User));
+                if !matches!(m.media, None | Some(enums::MessageMedia::Photo(_) | enums::MessageMedia::Document(_))) {
+                    into.extend(self.extras());
+                }
                 (&m.peer_id, &m.from_id)
             }
             enums::Message::Service(m) => {
@@ -415,7 +418,8 @@ impl World {
                     enums::MessageAction::ChatAddUser(a) => into.extend(a.users.iter().map(|id| Peer::User(*id))),
                     enums::MessageAction::ChatMigrateTo(a) => into.extend([Peer::Channel(a.channel_id)]),
                     enums::MessageAction::ChannelMigrateFrom(a) => into.extend([Peer::Group(a.chat_id)]),
-                    _ => {}
+                    enums::MessageAction::ChannelCreate(_) | enums::MessageAction::TopicCreate(_) => {}
+                    _ => into.extend(self.extras()),
                 }
                 (&m.peer_id, &m.from_id)
             }

@@ -3,7 +3,7 @@
 //! - `layout`: which chats there are and which ids their messages have
 //! - `chat`, `people`: chats and users, and what the schema says of them
 //! - `message`: what a message is, computed whenever it is asked for
-//! - `media`: photos and documents
+//! - `media`: photos and documents; `profile`: photos, stories and emoji outside messages
 //! - `special`: the rare kinds of messages, made by `maker` from `schema`
 //! - `mutate`: what happens while the server runs, with the events that clients learn it by
 //! - `dice`: numbers that look random
@@ -28,6 +28,7 @@ pub(crate) mod media;
 mod message;
 mod mutate;
 pub(crate) mod people;
+mod profile;
 mod schema;
 mod special;
 

@@ -43,10 +43,12 @@ fn upwards_as_exports_read() {
 fn dates_and_bounds_are_exclusive() {
     assert_eq!(page(Window { offset_date: 800, ..window(0, 0, 3) }), (vec![70, 60, 50], 3));
     assert_eq!(page(Window { offset_date: 801, ..window(0, 0, 3) }), (vec![80, 70, 60], 2));
-    assert_eq!(page(Window { max_id: 50, ..window(0, 0, 3) }), (vec![40, 30, 20], 0));
+    // Bounds are looked at after the page is cut out.
+    assert_eq!(page(Window { max_id: 90, ..window(0, 0, 3) }), (vec![80], 0));
+    assert_eq!(page(Window { max_id: 50, ..window(0, 0, 3) }), (vec![], 0));
+    assert_eq!(page(Window { max_id: 50, ..window(0, 0, 9) }), (vec![40, 30, 20], 0));
     assert_eq!(page(Window { min_id: 80, ..window(0, 0, 9) }), (vec![100, 90], 0));
-    assert_eq!(page(Window { min_id: 20, max_id: 50, ..window(0, 0, 9) }), (vec![40, 30], 0));
-    assert_eq!(page(Window { min_id: 50, max_id: 40, ..window(0, 0, 9) }), (vec![], 0));
+    assert_eq!(page(Window { min_id: 20, max_id: 50, ..window(50, -1, 3) }), (vec![40, 30], 5));
 }
 
 #[test]

@@ -1,0 +1,256 @@
+//! What was typed, laid over the environment and the profile.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use clap::ArgMatches;
+use clap::parser::ValueSource;
+
+use super::ConfigError;
+use super::profile::{self, BackupProfile, MachineKey, Places, Size};
+use crate::commands::cli::Global;
+use crate::commands::secrets::{SecretError, SecretSource};
+use crate::crypt::signature::VerifyingKey;
+
+/// Where a setting comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// The command line.
+    Flag,
+    /// A `TGVAULT_…` variable.
+    Environment,
+    /// The profile in this file.
+    Profile(PathBuf),
+    /// Nobody set it.
+    Default,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Flag => f.write_str("command line"),
+            Self::Environment => f.write_str("environment"),
+            Self::Profile(path) => write!(f, "profile {}", path.display()),
+            Self::Default => f.write_str("default"),
+        }
+    }
+}
+
+/// A value and where it comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Setting<T> {
+    /// The value.
+    pub value: T,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+impl<T> Setting<T> {
+    fn unset(value: T) -> Self {
+        Self { value, origin: Origin::Default }
+    }
+}
+
+/// All settings that hold for this run.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// The profile that was read.
+    pub profile: Option<PathBuf>,
+    /// Where the vault is.
+    pub repo: Option<Setting<String>>,
+    /// What unlocks it, if that was said.
+    pub secret: Option<Setting<SecretSource>>,
+    /// Whether the system keyring is asked.
+    pub keyring: Setting<bool>,
+    /// The root key that the vault must be signed with.
+    pub root_key: Option<Setting<VerifyingKey>>,
+    /// Where this machine's state is kept; `None` when there is no home.
+    pub state_dir: Option<Setting<PathBuf>>,
+    /// What the state is sealed with.
+    pub machine_key: Setting<MachineKey>,
+    /// Bytes a second that go out at most.
+    pub limit_upload: Option<Setting<u64>>,
+    /// Bytes a second that come in at most.
+    pub limit_download: Option<Setting<u64>>,
+    /// What the profile says about backups; the options of `backup` go before.
+    pub backup: BackupProfile,
+}
+
+/// Takes the value from where it ranks highest.
+struct Layers<'a> {
+    matches: &'a ArgMatches,
+    profile: Option<&'a PathBuf>,
+}
+
+impl Layers<'_> {
+    fn typed(&self, id: &str) -> Option<Origin> {
+        match self.matches.value_source(id) {
+            Some(ValueSource::CommandLine) => Some(Origin::Flag),
+            Some(ValueSource::EnvVariable) => Some(Origin::Environment),
+            _ => None,
+        }
+    }
+
+    fn pick<T>(&self, id: &str, typed: Option<T>, profile: Option<T>) -> Option<Setting<T>> {
+        match (typed, self.typed(id)) {
+            (Some(value), Some(origin)) => Some(Setting { value, origin }),
+            _ => {
+                let origin = Origin::Profile(self.profile?.clone());
+                profile.map(|value| Setting { value, origin })
+            }
+        }
+    }
+}
+
+impl Settings {
+    /// Reads the profile and lays the settings over each other.
+    ///
+    /// # Errors
+    /// What is wrong with the profile or a value.
+    pub fn resolve(global: &Global, matches: &ArgMatches, places: &Places) -> Result<Self, SettingsError> {
+        let (path, profile) = profile::load(global.profile.as_deref(), places)?.unzip();
+        let profile = profile.unwrap_or_default();
+        let layers = Layers { matches, profile: path.as_ref() };
+
+        let root_key = layers.pick("root_key", global.root_key.clone(), profile.root_key.clone());
+        let root_key = root_key.map(|text| parse_root_key(&text)).transpose()?;
+        let state_dir = layers.pick("state_dir", global.state_dir.clone(), profile.state_dir.clone()).or_else(|| {
+            let base = places.state_home.clone().or_else(|| places.home.as_ref().map(|home| home.join(".local/state")));
+            base.map(|base| Setting::unset(base.join("tgvault")))
+        });
+        let rate = |name: &'static str, id, typed, size: Option<Size>| match layers.pick(id, typed, size.map(|size| size.0)) {
+            Some(Setting { value: 0, origin }) => {
+                Err(ConfigError::Value { name, origin, why: "a limit of 0 bytes a second would never end".to_owned() })
+            }
+            rate => Ok(rate),
+        };
+        Ok(Self {
+            repo: layers.pick("repo", global.repo.clone(), profile.repo.clone()),
+            secret: secret(global, &profile, &layers)?,
+            keyring: layers
+                .pick("keyring", global.keyring.then_some(true).or(layers.typed("keyring").map(|_| false)), profile.keyring)
+                .unwrap_or(Setting::unset(false)),
+            root_key,
+            state_dir,
+            machine_key: match (profile.machine_key, &path) {
+                (Some(value), Some(path)) => Setting { value, origin: Origin::Profile(path.clone()) },
+                _ => Setting::unset(MachineKey::File),
+            },
+            limit_upload: rate("limit-upload", "limit_upload", global.limit_upload, profile.limit_upload)?,
+            limit_download: rate("limit-download", "limit_download", global.limit_download, profile.limit_download)?,
+            backup: profile.backup,
+            profile: path,
+        })
+    }
+
+    /// Where the vault is.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoRepo`] when nobody said.
+    pub fn require_repo(&self) -> Result<&str, ConfigError> {
+        self.repo.as_ref().map(|repo| repo.value.as_str()).ok_or(ConfigError::NoRepo)
+    }
+
+    /// Where this machine's state is kept.
+    ///
+    /// # Errors
+    /// [`ConfigError::NoHome`] when there is no place for it.
+    pub fn require_state_dir(&self) -> Result<PathBuf, ConfigError> {
+        self.state_dir.as_ref().map(|folder| folder.value.clone()).ok_or(ConfigError::NoHome)
+    }
+}
+
+/// Why the settings cannot be resolved.
+#[derive(Debug, thiserror::Error)]
+pub enum SettingsError {
+    /// The profile, or a value.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// The ways to unlock.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+}
+
+fn parse_root_key(text: &Setting<String>) -> Result<Setting<VerifyingKey>, ConfigError> {
+    let value = VerifyingKey::parse(&text.value).map_err(|_| ConfigError::Value {
+        name: "root-key",
+        origin: text.origin.clone(),
+        why: "this is not a root key; it is the line that starts with RW on the recovery sheet".to_owned(),
+    })?;
+    Ok(Setting { value, origin: text.origin.clone() })
+}
+
+/// The way to unlock of the highest rank; two of one rank leave it open which is meant.
+fn secret(global: &Global, profile: &profile::Profile, layers: &Layers<'_>) -> Result<Option<Setting<SecretSource>>, SecretError> {
+    let all = [
+        layers.pick("identity", global.identity.clone(), profile.identity.clone()).map(|found| wrap(found, SecretSource::IdentityFile)),
+        layers
+            .pick("passphrase_file", global.passphrase_file.clone(), profile.passphrase_file.clone())
+            .map(|found| wrap(found, SecretSource::PassphraseFile)),
+        layers
+            .pick("passphrase_command", global.passphrase_command.clone(), profile.passphrase_command.clone().map(Into::into))
+            .map(|found| wrap(found, SecretSource::PassphraseCommand)),
+        layers.pick("passphrase_fd", global.passphrase_fd, None).map(|found| wrap(found, SecretSource::PassphraseFd)),
+    ];
+    let rank = |origin: &Origin| match origin {
+        Origin::Flag => 3,
+        Origin::Environment => 2,
+        Origin::Profile(_) => 1,
+        Origin::Default => 0,
+    };
+    let mut best: Option<Setting<SecretSource>> = None;
+    for found in all.into_iter().flatten() {
+        match &best {
+            Some(other) if rank(&other.origin) == rank(&found.origin) => {
+                return Err(SecretError::TwoSources { first: other.value.name(), second: found.value.name() });
+            }
+            Some(other) if rank(&other.origin) > rank(&found.origin) => {}
+            _ => best = Some(found),
+        }
+    }
+    Ok(best)
+}
+
+fn wrap<T>(setting: Setting<T>, kind: impl FnOnce(T) -> SecretSource) -> Setting<SecretSource> {
+    Setting { value: kind(setting.value), origin: setting.origin }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsString;
+
+    use super::*;
+    use crate::commands::cli;
+
+    fn resolve(line: &str, profile: &str) -> Result<Settings, SettingsError> {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("p.toml");
+        std::fs::write(&path, profile).unwrap();
+        let line = format!("tgvault snapshots --profile {} {line}", path.display());
+        let (cli, matches) = cli::parse(line.split_whitespace().map(OsString::from)).unwrap();
+        Settings::resolve(&cli.global, &matches, &Places { home: Some("/home/u".into()), ..Places::default() })
+    }
+
+    #[test]
+    fn the_command_line_goes_before_the_profile_and_both_before_the_default() {
+        let settings = resolve("--repo /flag", "repo = '/profile'\nlimit-upload = '1K'").unwrap();
+        assert_eq!(settings.repo, Some(Setting { value: "/flag".into(), origin: Origin::Flag }));
+        assert!(matches!(settings.limit_upload, Some(Setting { value: 1024, origin: Origin::Profile(_) })));
+        assert_eq!(settings.state_dir, Some(Setting::unset("/home/u/.local/state/tgvault".into())));
+        assert!(matches!(resolve("", "").unwrap().require_repo(), Err(ConfigError::NoRepo)));
+    }
+
+    #[test]
+    fn one_way_to_unlock_holds_per_rank() {
+        let settings = resolve("-i /flag", "passphrase-file = '/profile'").unwrap();
+        assert_eq!(settings.secret.unwrap().value, SecretSource::IdentityFile("/flag".into()));
+        assert!(matches!(resolve("-i /a --passphrase-fd 3", ""), Err(SettingsError::Secret(SecretError::TwoSources { .. }))));
+    }
+
+    #[test]
+    fn bad_values_say_where_they_come_from() {
+        let error = resolve("", "root-key = 'RWno'").unwrap_err().to_string();
+        assert!(error.starts_with("root-key (profile "), "{error}");
+        assert!(resolve("", "limit-download = 0").is_err());
+    }
+}

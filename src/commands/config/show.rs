@@ -1,0 +1,101 @@
+//! `tgvault config show`: the settings that hold, each with where it comes from.
+
+use serde::Serialize;
+
+use super::settings::{Origin, Setting, Settings};
+use crate::commands::error::CommandError;
+use crate::commands::exit::Exit;
+use crate::commands::output::Output;
+use crate::commands::secrets::SecretSource;
+use crate::commands::units;
+
+/// What to do with the settings.
+#[derive(Clone, Copy, Debug, clap::Subcommand)]
+pub enum Action {
+    /// Print each setting that has a value, and where it comes from; no secret is shown
+    Show,
+}
+
+#[derive(Serialize)]
+struct Line {
+    message_type: &'static str,
+    name: &'static str,
+    value: String,
+    origin: String,
+}
+
+/// Prints the settings.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn run(action: Action, settings: &Settings, output: &Output) -> Result<Exit, CommandError> {
+    let Action::Show = action;
+    let lines = lines(settings);
+    let wide = |part: fn(&Line) -> &str| lines.iter().map(|line| part(line).chars().count()).max().unwrap_or(0);
+    let (names, values) = (wide(|line| line.name), wide(|line| &line.value));
+    for line in &lines {
+        if output.is_json() {
+            output.json(line)?;
+        } else {
+            output.line(&format!("{:names$}  {:values$}  {}", line.name, line.value, line.origin))?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn lines(settings: &Settings) -> Vec<Line> {
+    let mut lines = Vec::new();
+    let mut add = |name: &'static str, value: String, origin: &Origin| {
+        lines.push(Line { message_type: "setting", name, value: units::printable(&value), origin: units::printable(&origin.to_string()) });
+    };
+    if let Some(Setting { value, origin }) = &settings.repo {
+        add("repo", value.clone(), origin);
+    }
+    if let Some(Setting { value, origin }) = &settings.secret {
+        let shown = match value {
+            SecretSource::IdentityFile(path) | SecretSource::PassphraseFile(path) => path.display().to_string(),
+            // A command line may hold a secret, against all advice.
+            SecretSource::PassphraseCommand(_) => "(set)".to_owned(),
+            SecretSource::PassphraseFd(number) => number.to_string(),
+        };
+        add(value.name(), shown, origin);
+    }
+    add("keyring", settings.keyring.value.to_string(), &settings.keyring.origin);
+    if let Some(Setting { value, origin }) = &settings.root_key {
+        add("root-key", value.as_str().to_owned(), origin);
+    }
+    if let Some(Setting { value, origin }) = &settings.state_dir {
+        add("state-dir", value.display().to_string(), origin);
+    }
+    add("machine-key", settings.machine_key.value.to_string(), &settings.machine_key.origin);
+    for (name, limit) in [("limit-upload", &settings.limit_upload), ("limit-download", &settings.limit_download)] {
+        if let Some(Setting { value, origin }) = limit {
+            add(name, format!("{}/s", units::bytes(*value)), origin);
+        }
+    }
+    let Some(path) = &settings.profile else { return lines };
+    let origin = Origin::Profile(path.clone());
+    let backup = &settings.backup;
+    let list = |items: &[String]| items.join(", ");
+    if let Some(host) = &backup.host {
+        add("backup.host", host.clone(), &origin);
+    }
+    if let Some(tags) = &backup.tags {
+        add("backup.tags", list(tags), &origin);
+    }
+    if let Some(patterns) = &backup.exclude {
+        add("backup.exclude", list(patterns), &origin);
+    }
+    if let Some(files) = &backup.exclude_file {
+        add("backup.exclude-file", list(&files.iter().map(|file| file.display().to_string()).collect::<Vec<_>>()), &origin);
+    }
+    for (name, value) in [("backup.exclude-caches", backup.exclude_caches), ("backup.one-file-system", backup.one_file_system)] {
+        if let Some(value) = value {
+            add(name, value.to_string(), &origin);
+        }
+    }
+    if let Some(size) = backup.exclude_larger_than {
+        add("backup.exclude-larger-than", units::bytes(size.0), &origin);
+    }
+    lines
+}

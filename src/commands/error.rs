@@ -1,0 +1,325 @@
+//! What ends a command, its exit code, and how it is told.
+
+use std::borrow::Cow;
+use std::error::Error;
+use std::fmt::Write as _;
+use std::io;
+
+use serde::Serialize;
+
+use super::config::ConfigError;
+use super::config::settings::SettingsError;
+use super::exit::Exit;
+use super::output::Output;
+use super::secrets::SecretError;
+use crate::crypt::CryptError;
+use crate::model::entry::PathError;
+use crate::model::filter::PatternError;
+use crate::operations::OperationError;
+use crate::repository::RepositoryError;
+use crate::source::SourceError;
+use crate::state::StateError;
+use crate::storage::StorageError;
+
+/// Why a command ended without doing what it was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum CommandError {
+    /// The command line makes no sense in a way that the parser cannot see.
+    #[error("{what}")]
+    Usage {
+        /// What is wrong.
+        what: String,
+        /// What to type instead.
+        hint: Option<String>,
+    },
+    /// Settings are missing or wrong.
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    /// No secret could be had.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
+    /// A chosen passphrase is too easy to guess.
+    #[error("this passphrase is too easy to guess: about {bits:.0} bits of strength, {} are wanted", super::passphrase::LEAST_BITS)]
+    WeakPassphrase {
+        /// Its estimated strength.
+        bits: f64,
+    },
+    /// A pattern cannot be understood.
+    #[error(transparent)]
+    Pattern(#[from] PatternError),
+    /// A path inside a snapshot cannot be one.
+    #[error("this cannot be a path in a snapshot")]
+    Path(#[from] PathError),
+    /// A recipient or an identity cannot be used.
+    #[error(transparent)]
+    Key(#[from] CryptError),
+    /// The store failed.
+    #[error(transparent)]
+    Storage(#[from] StorageError),
+    /// The repository cannot be used.
+    #[error(transparent)]
+    Repository(#[from] RepositoryError),
+    /// This machine's state cannot be used.
+    #[error(transparent)]
+    State(#[from] StateError),
+    /// An operation failed.
+    #[error(transparent)]
+    Operation(#[from] OperationError),
+    /// The source cannot be read.
+    #[error(transparent)]
+    Source(#[from] SourceError),
+    /// A local file that the command line names cannot be read or written.
+    #[error("cannot {doing} {path}")]
+    File {
+        /// `read` or `write`.
+        doing: &'static str,
+        /// The file, quoted.
+        path: String,
+        /// The system's word.
+        source: io::Error,
+    },
+    /// Standard output is closed or full.
+    #[error("cannot write to standard output")]
+    Output(#[source] io::Error),
+    /// The system failed: no threads, no randomness.
+    #[error("{what}")]
+    System {
+        /// What was tried.
+        what: &'static str,
+        /// The system's word.
+        source: io::Error,
+    },
+}
+
+impl From<SettingsError> for CommandError {
+    fn from(error: SettingsError) -> Self {
+        match error {
+            SettingsError::Config(error) => error.into(),
+            SettingsError::Secret(error) => error.into(),
+        }
+    }
+}
+
+impl CommandError {
+    /// Says that the command line makes no sense.
+    pub fn usage(what: impl Into<String>, hint: impl Into<String>) -> Self {
+        Self::Usage { what: what.into(), hint: Some(hint.into()) }
+    }
+
+    /// Says that a file of the user's cannot be used.
+    pub fn file(doing: &'static str, path: &std::path::Path, source: io::Error) -> Self {
+        Self::File { doing, path: format!("'{}'", super::units::printable(&path.to_string_lossy())), source }
+    }
+
+    /// The exit code; the one place where errors become numbers.
+    pub fn exit(&self) -> Exit {
+        match self {
+            Self::Usage { .. } | Self::Config(_) | Self::Pattern(_) | Self::Path(_) | Self::WeakPassphrase { .. } => Exit::Usage,
+            Self::Secret(error) => match error {
+                SecretError::PlainVariable | SecretError::TwoSources { .. } => Exit::Usage,
+                SecretError::Interrupted => Exit::Interrupted,
+                SecretError::Differ | SecretError::Terminal(_) => Exit::Failed,
+                _ => Exit::WrongKey,
+            },
+            Self::Key(_) => Exit::WrongKey,
+            Self::Repository(error) => of_repository(error),
+            Self::State(error) => of_state(error),
+            Self::Operation(error) => of_operation(error),
+            Self::Storage(error) => of_storage(error),
+            Self::Source(_) | Self::File { .. } | Self::System { .. } => Exit::Failed,
+            // Who closed the pipe has seen enough.
+            Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+            Self::Output(_) => Exit::Failed,
+        }
+    }
+
+    /// What the user can type next.
+    pub fn hint(&self) -> Option<Cow<'_, str>> {
+        let fixed = |hint: &'static str| Some(Cow::Borrowed(hint));
+        match self {
+            Self::Usage { hint, .. } => hint.as_deref().map(Cow::Borrowed),
+            Self::Config(error) => error.hint().map(Cow::Borrowed),
+            Self::Secret(error) => error.hint().map(Cow::Borrowed),
+            Self::WeakPassphrase { .. } => {
+                fixed("take the generated one, add words that do not belong together, or insist with --force-weak-passphrase")
+            }
+            Self::Storage(error) => error.hint().map(Cow::Borrowed),
+            Self::Repository(error) => repository_hint(error).map(Cow::Borrowed),
+            Self::State(error) => state_hint(error).map(Cow::Borrowed),
+            Self::Operation(error) => operation_hint(error).map(Cow::Borrowed),
+            _ => None,
+        }
+    }
+
+    /// The error's own words and those of its causes, each once.
+    fn told(&self) -> Vec<String> {
+        let mut lines = vec![super::units::printable(&self.to_string())];
+        let mut next = self.source();
+        while let Some(cause) = next {
+            let line = super::units::printable(&cause.to_string());
+            if !lines.iter().any(|told| told.contains(&line)) {
+                lines.push(line);
+            }
+            next = cause.source();
+        }
+        lines
+    }
+
+    /// Tells the error on standard error: `error:`, `caused by:`, `hint:`, or one JSON line.
+    pub fn print(&self, output: &Output) {
+        // Who closed the pipe has seen enough, and a code of 0 needs no words.
+        if self.exit() != Exit::Done {
+            output.tell(&if output.is_json() { self.json_line() } else { self.text() });
+        }
+    }
+
+    fn text(&self) -> String {
+        let lines = self.told();
+        let mut text = String::new();
+        for (at, line) in lines.iter().enumerate() {
+            // Writing to a string does not fail.
+            let _ = if at == 0 { writeln!(text, "error: {line}") } else { writeln!(text, "  caused by: {line}") };
+        }
+        if let Some(hint) = self.hint() {
+            let _ = writeln!(text, "hint: {hint}");
+        }
+        text
+    }
+
+    fn json_line(&self) -> String {
+        #[derive(Serialize)]
+        struct Line<'a> {
+            message_type: &'static str,
+            exit_code: u8,
+            message: &'a str,
+            causes: &'a [String],
+            #[serde(skip_serializing_if = "Option::is_none")]
+            hint: Option<Cow<'a, str>>,
+        }
+        let told = self.told();
+        let (message, causes) = told.split_first().map_or(("", &told[..]), |(first, rest)| (first.as_str(), rest));
+        let line = Line { message_type: "error", exit_code: self.exit().code(), message, causes, hint: self.hint() };
+        let mut text = serde_json::to_string(&line).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}
+
+fn of_repository(error: &RepositoryError) -> Exit {
+    match error {
+        RepositoryError::Absent { .. } => Exit::NoRepository,
+        RepositoryError::WrongKey { .. } => Exit::WrongKey,
+        error if error.is_integrity() => Exit::Integrity,
+        RepositoryError::Storage(error) => of_storage(error),
+        RepositoryError::Crypt(CryptError::WrongKey) => Exit::WrongKey,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_state(error: &StateError) -> Exit {
+    match error {
+        StateError::Locked { .. } => Exit::Locked,
+        StateError::Sealed { .. } => Exit::WrongKey,
+        StateError::File { .. } | StateError::Damaged { .. } => Exit::Failed,
+    }
+}
+
+fn of_operation(error: &OperationError) -> Exit {
+    match error {
+        OperationError::Repository(error) => of_repository(error),
+        OperationError::State(error) => of_state(error),
+        OperationError::KeyNeeded => Exit::WrongKey,
+        OperationError::Content { .. } => Exit::Integrity,
+        OperationError::Archive(error) if error.is_integrity() => Exit::Integrity,
+        OperationError::Interrupted | OperationError::Source(SourceError::Stopped(_)) => Exit::Interrupted,
+        OperationError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
+        _ => Exit::Failed,
+    }
+}
+
+fn of_storage(error: &StorageError) -> Exit {
+    match error {
+        StorageError::Address { .. } | StorageError::NoBucket { .. } | StorageError::Settings { .. } => Exit::Usage,
+        StorageError::NoContainer { .. } => Exit::NoRepository,
+        StorageError::Unavailable { .. } => Exit::TryLater,
+        _ => Exit::Failed,
+    }
+}
+
+fn state_hint(error: &StateError) -> Option<&'static str> {
+    Some(match error {
+        StateError::Locked { .. } => "wait until it has ended; a run that died leaves no lock behind",
+        StateError::Sealed { .. } => {
+            "the machine's key was exchanged; with the state folder moved away, the next backup starts anew once it is unlocked"
+        }
+        StateError::Damaged { .. } => "move the file away: what it held is read from the vault again",
+        StateError::File { .. } => return None,
+    })
+}
+
+fn operation_hint(error: &OperationError) -> Option<&'static str> {
+    match error {
+        OperationError::Repository(error) => repository_hint(error),
+        OperationError::State(error) => state_hint(error),
+        OperationError::KeyNeeded => SecretError::NobodyToAsk.hint(),
+        OperationError::NoSuchPath { .. } => Some("see what there is with `tgvault ls` or `tgvault find`"),
+        OperationError::Content { .. } => Some("see what else is affected with `tgvault verify`"),
+        _ => None,
+    }
+}
+
+fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
+    Some(match error {
+        RepositoryError::Absent { .. } => "check the address, or make a vault there with `tgvault init`",
+        RepositoryError::Occupied { .. } => "use another folder or prefix for a new vault; this one is opened by every other command",
+        RepositoryError::Newer { .. } => "use a newer tgvault",
+        RepositoryError::WrongKey { .. } => "check the passphrase or the identity file; the recovery sheet names the vault it belongs to",
+        RepositoryError::Trust(_) => {
+            "somebody may have exchanged the vault: compare its id and root key with the recovery sheet before you go on"
+        }
+        RepositoryError::NotAWriter(_) => "unlock it once with -i FILE or the passphrase, so that this machine is let in",
+        RepositoryError::Missing { .. } | RepositoryError::Damaged { .. } | RepositoryError::Untrusted { .. } => {
+            "see what else is affected with `tgvault verify`"
+        }
+        RepositoryError::NoSnapshot { .. } => "see which there are with `tgvault snapshots`",
+        RepositoryError::Ambiguous { .. } => "give more digits of its id",
+        RepositoryError::Storage(error) => return error.hint(),
+        RepositoryError::Archive { .. } | RepositoryError::Crypt(_) => return None,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_error_tells_what_why_and_what_next() {
+        let error = CommandError::file("read", "/x\n".as_ref(), io::Error::from_raw_os_error(2));
+        assert_eq!(error.text(), "error: cannot read '/x\\n'\n  caused by: No such file or directory (os error 2)\n");
+        let error = CommandError::from(RepositoryError::Absent { address: "/v".into() });
+        assert_eq!(
+            error.text(),
+            "error: there is no repository at /v\nhint: check the address, or make a vault there with `tgvault init`\n"
+        );
+        let json: serde_json::Value = serde_json::from_str(&error.json_line()).unwrap();
+        assert_eq!((&json["message_type"], &json["exit_code"]), (&"error".into(), &10.into()));
+    }
+
+    #[test]
+    fn the_codes_are_the_documented_ones() {
+        let cases: [(CommandError, u8); 9] = [
+            (CommandError::usage("x", "y"), 2),
+            (ConfigError::NoRepo.into(), 2),
+            (SecretError::NobodyToAsk.into(), 12),
+            (SecretError::Interrupted.into(), 130),
+            (RepositoryError::Absent { address: String::new() }.into(), 10),
+            (RepositoryError::WrongKey { slots: 1 }.into(), 12),
+            (RepositoryError::Missing { name: String::new() }.into(), 15),
+            (StorageError::NoBucket { address: "s3://".into() }.into(), 2),
+            (CommandError::Output(io::ErrorKind::BrokenPipe.into()), 0),
+        ];
+        for (error, code) in cases {
+            assert_eq!(error.exit().code(), code, "{error}");
+        }
+    }
+}

@@ -1,0 +1,59 @@
+//! Exit codes: what a script can rely on.
+
+use std::process::ExitCode;
+
+/// How a run ended. The numbers are part of the interface and never change their meaning.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Exit {
+    /// Everything was done.
+    Done = 0,
+    /// The command failed.
+    Failed = 1,
+    /// The command line, the environment or the profile is wrong; nothing was done.
+    Usage = 2,
+    /// Finished, but something could not be read or restored; it is listed.
+    Incomplete = 3,
+    /// There is no repository at the place.
+    NoRepository = 10,
+    /// Another run holds the lock.
+    Locked = 11,
+    /// No key, or a wrong one.
+    WrongKey = 12,
+    /// Telegram wants a login.
+    LoginNeeded = 13,
+    /// Try again later; the message says when.
+    TryLater = 14,
+    /// Stored data is missing, changed or forged.
+    Integrity = 15,
+    /// Interrupted by the user or the system.
+    Interrupted = 130,
+}
+
+/// The codes with the words of `--help` and the guide.
+pub const MEANINGS: [(Exit, &str); 11] = [
+    (Exit::Done, "done"),
+    (Exit::Failed, "failed"),
+    (Exit::Usage, "wrong usage: command line, environment or profile"),
+    (Exit::Incomplete, "finished, but something could not be read or restored; it is listed"),
+    (Exit::NoRepository, "no repository at the place"),
+    (Exit::Locked, "another run holds the lock"),
+    (Exit::WrongKey, "no key, or a wrong one"),
+    (Exit::LoginNeeded, "Telegram wants a login"),
+    (Exit::TryLater, "try again later; the message says when"),
+    (Exit::Integrity, "stored data is missing, changed or forged"),
+    (Exit::Interrupted, "interrupted; run the same command again to go on"),
+];
+
+impl Exit {
+    /// The number.
+    pub fn code(self) -> u8 {
+        self as u8
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}

@@ -1,0 +1,214 @@
+//! `tgvault init`: make a vault, and print the recovery sheet once.
+
+use std::path::{Path, PathBuf};
+
+use secrecy::{ExposeSecret, SecretString};
+use serde::Serialize;
+
+use super::context::{Context, Keys};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::secrets::{self, SecretError, SecretSource};
+use super::sheet::{self, Sheet};
+use super::{keyring, passphrase};
+use crate::crypt::keys::{self, Recipients};
+use crate::operations::init::{InitOptions, init};
+
+const EXAMPLES: &str = "\
+Examples:
+  tgvault --repo /mnt/disk/vault init                           proposes a passphrase, prints the recovery sheet
+  tgvault --repo s3://bucket/vault init -r age1…                one who holds that identity can read it
+  tgvault --repo /mnt/disk/vault init --generate-passphrase --sheet sheet.txt   asks nothing";
+
+/// How many times a weak passphrase may be replaced by another.
+const TRIES: usize = 5;
+
+/// Options of `init`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Let the identity of this age recipient (age1…) open the vault; may be given several times
+    #[arg(short = 'r', long = "recipient", value_name = "RECIPIENT")]
+    pub recipients: Vec<String>,
+
+    /// Let the identities of the recipients in this file open it, one a line; `-` reads standard input
+    #[arg(short = 'R', long = "recipients-file", value_name = "FILE")]
+    pub recipients_files: Vec<PathBuf>,
+
+    /// Make a passphrase of ten words without asking; it stands on the recovery sheet
+    #[arg(long)]
+    pub generate_passphrase: bool,
+
+    /// Take a chosen passphrase even if it is easy to guess
+    #[arg(long)]
+    pub force_weak_passphrase: bool,
+
+    /// Write the recovery sheet into this new file (mode 0600) instead of printing it
+    #[arg(long, value_name = "FILE")]
+    pub sheet: Option<PathBuf>,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    message_type: &'static str,
+    command: &'static str,
+    repository: String,
+    address: &'a str,
+    root_key: &'a str,
+    recipient: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sheet: Option<&'a Path>,
+}
+
+/// Who will be able to read the vault.
+struct Readers {
+    passphrase: Option<SecretString>,
+    /// Whether the passphrase was made here.
+    is_generated: bool,
+    recipients: Vec<String>,
+}
+
+/// Makes the vault.
+///
+/// # Errors
+/// When nobody could read it, the place is taken, or it cannot be written.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let session = context.session(Keys::None).await?;
+    let address = session.storage.address().to_owned();
+    let readers = readers(args, context, &address)?;
+    if readers.is_generated && context.output.is_json() && args.sheet.is_none() {
+        return Err(CommandError::usage("a generated passphrase needs a place to be told", "give --sheet FILE with --json"));
+    }
+    // The sheet's file is made first: a vault without its sheet would be a trap.
+    let mut file = args.sheet.as_deref().map(sheet::create).transpose()?;
+    let options = InitOptions { passphrase: readers.passphrase.clone(), recipients: readers.recipients.clone() };
+    let report = match init(&session, &options).await {
+        Ok(report) => report,
+        Err(error) => {
+            if let Some(path) = &args.sheet {
+                // It is empty, and ours.
+                let _ = std::fs::remove_file(path);
+            }
+            return Err(error.into());
+        }
+    };
+    let sheet = Sheet {
+        address: &address,
+        report: &report,
+        generated: readers.passphrase.as_ref().filter(|_| readers.is_generated),
+        chosen: readers.passphrase.is_some() && !readers.is_generated,
+        recipients: &readers.recipients,
+    };
+    if let (Some(file), Some(path)) = (&mut file, &args.sheet) {
+        sheet::write_all(file, path, sheet.text().as_bytes())?;
+    } else if !context.output.is_json() {
+        // The one output that must not be lost in silence.
+        context.output.text(&sheet.text()).map_err(|error| match error {
+            CommandError::Output(source) => CommandError::System { what: "the recovery sheet could not be printed", source },
+            other => other,
+        })?;
+    }
+    if context.settings.keyring.value
+        && let Some(passphrase) = &readers.passphrase
+        && let Err(why) = keyring::keep_passphrase(&address, passphrase)
+    {
+        context.output.warn(&format!("the system keyring does not keep the passphrase: {why}"));
+    }
+    if context.output.is_json() {
+        context.output.json(&Summary {
+            message_type: "summary",
+            command: "init",
+            repository: report.repository.to_string(),
+            address: &address,
+            root_key: report.root_key.as_str(),
+            recipient: &report.recipient,
+            sheet: args.sheet.as_deref(),
+        })?;
+    } else {
+        context.output.say(&format!("made the vault {} at {address}", report.repository));
+        if let Some(path) = &args.sheet {
+            context.output.say(&format!("its recovery sheet is in {}: print it, and keep it elsewhere", path.display()));
+        }
+    }
+    Ok(Exit::Done)
+}
+
+fn readers(args: &Args, context: &Context, address: &str) -> Result<Readers, CommandError> {
+    let mut recipients = args.recipients.clone();
+    for path in &args.recipients_files {
+        let text = read_text(path)?;
+        let parsed = Recipients::parse(text.lines())?;
+        recipients.extend(parsed.names().map(str::to_owned));
+    }
+    let mut given = None;
+    match context.settings.secret.as_ref().map(|secret| &secret.value) {
+        // An identity at hand opens the vault later; so the vault is made for it.
+        Some(SecretSource::IdentityFile(path)) => {
+            let text = secrets::identity_file(path, &mut |text| context.output.warn(&text))?;
+            recipients.push(keys::recipient_of(text.expose_secret())?);
+        }
+        Some(_) => given = context.given_passphrase()?,
+        None if recipients.is_empty() && !args.generate_passphrase => given = secrets::systemd_credential()?,
+        None => {}
+    }
+    let (passphrase, is_generated) = match given {
+        Some(_) if args.generate_passphrase => {
+            return Err(CommandError::usage("a passphrase is given and to be generated", "leave one of the two out"));
+        }
+        Some(given) => {
+            check_strength(&given, args)?;
+            (Some(given), false)
+        }
+        None if args.generate_passphrase => (Some(generate()?), true),
+        None if !recipients.is_empty() => (None, false),
+        None if secrets::can_ask() => choose(args, context, address)?,
+        None => return Err(SecretError::NoReader.into()),
+    };
+    Ok(Readers { passphrase, is_generated, recipients })
+}
+
+/// Proposes a passphrase on the terminal and takes it or another.
+fn choose(args: &Args, context: &Context, address: &str) -> Result<(Option<SecretString>, bool), CommandError> {
+    let proposed = generate()?;
+    context.output.tell(&format!(
+        "A vault is to be made at {}.\nProposed passphrase (write it down; it will also stand on the recovery sheet):\n\n    {}\n\n",
+        super::units::printable(address),
+        proposed.expose_secret()
+    ));
+    for _ in 0..TRIES {
+        let Some(chosen) = secrets::ask_or_nothing("Press Enter to take it, or type your own (not shown): ")? else {
+            return Ok((Some(proposed), true));
+        };
+        match check_strength(&chosen, args) {
+            Ok(()) => {
+                secrets::ask_again(&chosen)?;
+                return Ok((Some(chosen), false));
+            }
+            Err(error) => context.output.warn(&error.to_string()),
+        }
+    }
+    Err(SecretError::Interrupted.into())
+}
+
+fn check_strength(passphrase: &SecretString, args: &Args) -> Result<(), CommandError> {
+    let bits = passphrase::strength_bits(passphrase);
+    if bits < passphrase::LEAST_BITS && !args.force_weak_passphrase { Err(CommandError::WeakPassphrase { bits }) } else { Ok(()) }
+}
+
+/// Makes a passphrase.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub(super) fn generate() -> Result<SecretString, CommandError> {
+    passphrase::generate().map_err(|error| CommandError::System { what: "the system gives no randomness", source: error.into() })
+}
+
+fn read_text(path: &Path) -> Result<String, CommandError> {
+    let failed = |source| CommandError::file("read", path, source);
+    let secret = if path == Path::new("-") {
+        keys::read_key_file(std::io::stdin().lock())
+    } else {
+        keys::read_key_file(std::fs::File::open(path).map_err(failed)?)
+    };
+    Ok(secret?.expose_secret().to_owned())
+}

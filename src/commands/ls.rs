@@ -1,0 +1,168 @@
+//! `tgvault ls`: what a snapshot holds.
+
+use std::ffi::OsString;
+
+use serde::Serialize;
+
+use super::cli::{Select, entry_path, parse_snapshot};
+use super::context::{Context, Keys};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::output::Lines;
+use super::units;
+use crate::model::entry::{EntryPath, Kind, bytes_as_text};
+use crate::model::filter::PathFilter;
+use crate::operations::look;
+use crate::repository::tree::TreeEntry;
+
+const EXAMPLES: &str = "\
+Examples:
+  tgvault ls latest
+  tgvault ls -l latest chats/chat_1";
+
+/// Options of `ls`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// `latest`, or the first digits of a snapshot's id
+    #[arg(value_parser = parse_snapshot)]
+    pub snapshot: String,
+
+    /// Only what is at and below these paths
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<OsString>,
+
+    /// Print mode, owner, size and time too
+    #[arg(short = 'l', long)]
+    pub long: bool,
+
+    /// Which snapshots are meant.
+    #[command(flatten)]
+    pub select: Select,
+}
+
+/// One entry, as `ls` and `find` print it.
+#[derive(Serialize)]
+pub(super) struct Line<'a> {
+    message_type: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    snapshot: Option<String>,
+    path: &'a EntryPath,
+    kind: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Target<'a>>,
+    size: u64,
+    mode: u32,
+    uid: u32,
+    gid: u32,
+    /// Seconds and nanoseconds since 1970: times before that, and beyond any calendar, occur in file systems.
+    mtime: (i64, u32),
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sha256: Option<String>,
+}
+
+/// Where a link leads.
+#[derive(Serialize)]
+#[serde(transparent)]
+pub(super) struct Target<'a>(#[serde(serialize_with = "bytes_as_text::serialize")] &'a [u8]);
+
+/// Lists the entries.
+///
+/// # Errors
+/// When no key fits, or a path is not in the snapshot.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let paths: Vec<EntryPath> = args.paths.iter().map(|path| entry_path(path)).collect::<Result<_, _>>()?;
+    let session = context.session(Keys::Needed).await?;
+    let mut lines = context.output.lines();
+    let choice = args.select.choose(&args.snapshot);
+    let everything = PathFilter::everything();
+    let shown = look::ls(&session, &choice, &paths, &everything, |path, entry| print(&mut lines, None, path, entry, args.long)).await;
+    // What was printed before an error is printed all the same.
+    lines.finish()?;
+    shown?;
+    Ok(Exit::Done)
+}
+
+/// Prints one entry.
+pub(super) fn print(lines: &mut Lines, snapshot: Option<String>, path: &EntryPath, entry: &TreeEntry, long: bool) -> std::io::Result<()> {
+    let meta = entry.meta();
+    let (kind, target) = match &entry.kind {
+        Kind::File => ("file", None),
+        Kind::Dir => ("dir", None),
+        Kind::Symlink { target } => ("symlink", Some(target.as_slice())),
+        Kind::Hardlink { target } => ("hardlink", Some(target.as_bytes())),
+    };
+    if lines.is_json() {
+        return lines.json(&Line {
+            message_type: "entry",
+            snapshot,
+            path,
+            kind,
+            target: target.map(Target),
+            size: entry.size,
+            mode: meta.mode,
+            uid: meta.uid,
+            gid: meta.gid,
+            mtime: meta.mtime.into(),
+            sha256: entry.sha256().map(|digest| digest.to_string()),
+        });
+    }
+    let mut text = String::new();
+    if let Some(id) = &snapshot {
+        text.push_str(super::short_id(id));
+        text.push_str("  ");
+    }
+    if long {
+        let time = jiff::Timestamp::from_second(meta.mtime.seconds).map_or_else(|_| meta.mtime.seconds.to_string(), units::time);
+        text.push_str(&format!(
+            "{}  {:>5} {:>5}  {:>14}  {time}  ",
+            mode(&entry.kind, meta.mode),
+            meta.uid,
+            meta.gid,
+            units::count(entry.size)
+        ));
+    }
+    text.push_str(&path.to_string());
+    match (&entry.kind, target) {
+        (Kind::Dir, _) => text.push('/'),
+        (_, Some(target)) if long => text.push_str(&format!(" -> {}", units::printable(&String::from_utf8_lossy(target)))),
+        _ => {}
+    }
+    lines.line(&text)
+}
+
+/// Kind and permission bits in the manner of `ls -l`.
+fn mode(kind: &Kind, mode: u32) -> String {
+    let first = match kind {
+        Kind::File => '-',
+        Kind::Dir => 'd',
+        Kind::Symlink { .. } => 'l',
+        Kind::Hardlink { .. } => 'h',
+    };
+    let special = [(0o4000, 's', 'S'), (0o2000, 's', 'S'), (0o1000, 't', 'T')];
+    let mut text = String::from(first);
+    for (shift, (bit, with_x, without_x)) in [6, 3, 0].into_iter().zip(special) {
+        let bits = mode >> shift;
+        text.push(if bits & 4 == 0 { '-' } else { 'r' });
+        text.push(if bits & 2 == 0 { '-' } else { 'w' });
+        text.push(match (mode & bit != 0, bits & 1 != 0) {
+            (true, true) => with_x,
+            (true, false) => without_x,
+            (false, true) => 'x',
+            (false, false) => '-',
+        });
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn modes_look_as_in_ls() {
+        assert_eq!(mode(&Kind::File, 0o644), "-rw-r--r--");
+        assert_eq!(mode(&Kind::Dir, 0o1777), "drwxrwxrwt");
+        assert_eq!(mode(&Kind::File, 0o6710), "-rws--S---");
+    }
+}

@@ -1,0 +1,83 @@
+//! The command line: the only place that reads the terminal, the environment and the user's home.
+//!
+//! - [`cli`]: what can be typed; [`config`]: what holds, out of command line, environment and profile.
+//! - [`secrets`], [`keyring`], [`passphrase`]: how keys come in; [`sheet`]: the recovery sheet.
+//! - [`output`], [`progress`], [`logging`], [`units`]: how a run speaks; [`error`], [`exit`], [`interrupt`]: how it ends.
+//! - one file a command: its options, the operation it calls, what it prints.
+
+pub mod cli;
+pub mod config;
+pub mod context;
+pub mod error;
+pub mod exit;
+pub mod interrupt;
+pub mod keyring;
+pub mod logging;
+pub mod output;
+pub mod passphrase;
+pub mod progress;
+pub mod secrets;
+pub mod sheet;
+pub mod units;
+
+pub mod backup;
+pub mod cat;
+pub mod completions;
+pub mod demo;
+pub mod diff;
+pub mod find;
+pub mod init;
+pub mod ls;
+pub mod man;
+pub mod restore;
+pub mod snapshots;
+pub mod stats;
+pub mod verify;
+
+use clap::ArgMatches;
+
+use cli::{Cli, Command};
+use config::Settings;
+use config::profile::Places;
+use context::Context;
+use error::CommandError;
+use exit::Exit;
+use interrupt::Heeded;
+use output::Output;
+
+/// Runs what was typed.
+///
+/// # Errors
+/// Whatever ends the command without its result.
+pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heeded) -> Result<Exit, CommandError> {
+    logging::start(cli.global.verbose, output)?;
+    match &cli.command {
+        Command::Completions(args) => return completions::run(args, output),
+        Command::Man(args) => return man::run(args, output),
+        _ => {}
+    }
+    let settings = Settings::resolve(&cli.global, matches, &Places::of_process())?;
+    // Where a file's content goes to standard output, nothing else may.
+    let output = if matches!(cli.command, Command::Cat(_)) { output.data_only() } else { output.clone() };
+    let context = Context { settings, output, heeded, timings: cli.global.timings };
+    match &cli.command {
+        Command::Init(args) => init::run(args, &context).await,
+        Command::Backup(args) => backup::run(args, &context).await,
+        Command::Restore(args) => restore::run(args, &context).await,
+        Command::Cat(args) => cat::run(args, &context).await,
+        Command::Verify(args) => verify::run(args, &context).await,
+        Command::Snapshots(args) => snapshots::run(args, &context).await,
+        Command::Ls(args) => ls::run(args, &context).await,
+        Command::Find(args) => find::run(args, &context).await,
+        Command::Diff(args) => diff::run(args, &context).await,
+        Command::Stats(args) => stats::run(args, &context).await,
+        Command::Demo(args) => demo::run(args, &context).await,
+        Command::Config(action) => config::show::run(*action, &context.settings, &context.output),
+        Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
+    }
+}
+
+/// The digits of an id that are shown, and that select it.
+fn short_id(id: &str) -> &str {
+    id.get(..8).unwrap_or(id)
+}

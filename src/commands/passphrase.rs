@@ -1,0 +1,119 @@
+//! Passphrases: generated ones, and how strong a chosen one is.
+
+use std::collections::HashSet;
+
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+/// How many words a generated passphrase has: 11 bits each, 110 in all.
+pub const WORDS: usize = 10;
+
+/// The bits of strength below which a chosen passphrase is refused. Together with scrypt's work this is out of reach of
+/// anybody who rents machines, also for years.
+pub const LEAST_BITS: f64 = 70.0;
+
+/// Where the strength estimate of one piece ends: `zxcvbn` counts guesses in 64 bits and stays at the last number.
+const MOST_BITS_OF_A_PIECE: f64 = 64.0;
+
+/// The longest piece that is judged at once, so that [`MOST_BITS_OF_A_PIECE`] is not met.
+const MAX_PIECE_CHARS: usize = 16;
+
+/// Draws a passphrase of [`WORDS`] words from the 2,048 of BIP-39's English list.
+///
+/// # Errors
+/// When the system gives no randomness.
+pub fn generate() -> Result<SecretString, getrandom::Error> {
+    let list = bip39::Language::English.word_list();
+    let mut random = Zeroizing::new([0_u8; 2 * WORDS]);
+    getrandom::fill(random.as_mut())?;
+    // 65,536 is a multiple of 2,048: the remainder is as even as the random number. Room for ten words of eight letters
+    // from the start, so that growing leaves no copies behind.
+    let mut text = Zeroizing::new(String::with_capacity(WORDS * 9));
+    for pair in random.chunks_exact(2) {
+        let number = pair.iter().fold(0_usize, |number, &byte| number << 8 | usize::from(byte));
+        if !text.is_empty() {
+            text.push(' ');
+        }
+        text.push_str(list.get(number % list.len()).copied().unwrap_or_default());
+    }
+    Ok(SecretString::from(text.as_str()))
+}
+
+/// Estimates a passphrase's strength: log₂ of the guesses that a good cracker needs.
+///
+/// `zxcvbn` judges it as a whole, which finds repetitions and sequences. Where its count is at its end, what the pieces add up
+/// to is the answer: words and runs of characters, each counted once.
+pub fn strength_bits(passphrase: &SecretString) -> f64 {
+    let text = passphrase.expose_secret();
+    let whole = bits(text);
+    if whole < MOST_BITS_OF_A_PIECE - 0.5 {
+        return whole;
+    }
+    let mut seen = HashSet::new();
+    let words = text.split(|character: char| character.is_whitespace() || character.is_ascii_punctuation());
+    words.flat_map(pieces).filter(|piece| seen.insert(*piece)).map(bits).sum()
+}
+
+fn bits(text: &str) -> f64 {
+    if text.is_empty() { 0.0 } else { (zxcvbn::zxcvbn(text, &["tgvault", "telegram"]).guesses_log10() * f64::log2(10.0)).max(0.0) }
+}
+
+/// Cuts a long word into pieces that can be judged.
+fn pieces(word: &str) -> impl Iterator<Item = &str> {
+    let mut rest = word;
+    std::iter::from_fn(move || {
+        if rest.is_empty() {
+            return None;
+        }
+        let end = rest.char_indices().nth(MAX_PIECE_CHARS).map_or(rest.len(), |(at, _)| at);
+        let (piece, after) = rest.split_at_checked(end)?;
+        rest = after;
+        Some(piece)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn strength(text: &str) -> f64 {
+        strength_bits(&SecretString::from(text))
+    }
+
+    #[test]
+    fn generated_ones_have_ten_words_of_the_list_and_are_strong() {
+        let list = bip39::Language::English.word_list();
+        let mut seen = HashSet::new();
+        for _ in 0..20 {
+            let passphrase = generate().unwrap();
+            let words: Vec<&str> = passphrase.expose_secret().split(' ').collect();
+            assert_eq!(words.len(), WORDS);
+            assert!(words.iter().all(|word| list.contains(word)));
+            assert!(strength_bits(&passphrase) > LEAST_BITS, "{}", strength_bits(&passphrase));
+            assert!(seen.insert(passphrase.expose_secret().to_owned()));
+        }
+    }
+
+    #[test]
+    fn guessable_ones_are_weak_however_long() {
+        for weak in [
+            "",
+            "password",
+            "Tr0ub4dor&3",
+            "correct horse",
+            "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+            "passwordpasswordpasswordpasswordpasswordpassword",
+            "to be or not to be that is the question",
+            "1234567890123456789012345678901234567890",
+        ] {
+            assert!(strength(weak) < LEAST_BITS, "{weak}: {}", strength(weak));
+        }
+    }
+
+    #[test]
+    fn random_ones_are_strong_enough() {
+        for strong in ["hq7Vz0pXw2LmRt9sKc4bYfJd", "gravel tundra oxidize parakeet velvet sardine mosaic quench"] {
+            assert!(strength(strong) >= LEAST_BITS, "{strong}: {}", strength(strong));
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! The recovery sheet: what is printed once, when a vault is made, and belongs on paper.
+
+use std::fmt::Write as _;
+use std::fs::{File, OpenOptions};
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
+
+use super::error::CommandError;
+use super::units::{printable, shell_word};
+use crate::operations::init::InitReport;
+
+/// What stands on the sheet.
+pub struct Sheet<'a> {
+    /// The vault's address, without secrets.
+    pub address: &'a str,
+    /// What `init` made.
+    pub report: &'a InitReport,
+    /// The passphrase, if it was generated here: nobody else knows it.
+    pub generated: Option<&'a SecretString>,
+    /// Whether a passphrase that the user chose opens the vault.
+    pub chosen: bool,
+    /// The recipients whose identities open it.
+    pub recipients: &'a [String],
+}
+
+impl Sheet<'_> {
+    /// The text, which may hold the passphrase.
+    pub fn text(&self) -> Zeroizing<String> {
+        // Room for everything, so that growing leaves no copy of the passphrase behind.
+        let mut text = Zeroizing::new(String::with_capacity(8192));
+        let address = printable(self.address);
+        let repo = shell_word(self.address.as_ref());
+        let root_key = self.report.root_key.as_str();
+        // Writing to a string does not fail.
+        let _ = write!(
+            text,
+            "\
+tgvault recovery sheet                                        keep it on paper, away from the machine
+
+  vault      {address}
+  id         {}
+  root key   {root_key}
+",
+            self.report.repository,
+        );
+        if let Some(passphrase) = self.generated {
+            let _ = writeln!(text, "  passphrase {}", passphrase.expose_secret());
+        }
+        if self.chosen {
+            let _ = writeln!(text, "  passphrase the one that you chose; it is not printed");
+        }
+        for recipient in self.recipients {
+            let _ = writeln!(text, "  identity   the one of {}", printable(recipient));
+        }
+        let unlock = if self.recipients.is_empty() { "" } else { "   # with an identity: add -i FILE" };
+        let _ = write!(
+            text,
+            "
+Without the passphrase or an identity, nobody can read the vault, you included.
+
+With tgvault, on any machine:
+  tgvault --repo {repo} --root-key {root_key} restore latest --to restored{unlock}
+
+Without tgvault, with age, zstd and tar, in a copy of the vault's folder:
+  age -d keys/SLOT.age > identity.txt             # asks for the passphrase, or takes -i FILE
+  age -d -i identity.txt snapshots/NEWEST.json.zst.age | zstd -d > snapshot.json
+                                                  # names the archives in their order; for each of them:
+  age -d -i identity.txt archives/YYYY/MM/ID.tar.zst.age | zstd -d | tar -x -C restored
+  The whole procedure, deleted files and parts of large ones included, is in docs/recovery.md.
+",
+        );
+        text
+    }
+}
+
+/// Makes a file that was not there, for the user only.
+///
+/// # Errors
+/// When it exists or cannot be made.
+pub fn create(path: &Path) -> Result<File, CommandError> {
+    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(path);
+    file.map_err(|source| CommandError::file("write", path, source))
+}
+
+/// Writes everything into a file of [`create`] and waits for the disk.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
+    file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| CommandError::file("write", path, source))
+}

@@ -1,0 +1,124 @@
+//! `tgvault snapshots`: which there are.
+
+use serde::Serialize;
+
+use super::cli::Select;
+use super::context::{Context, Keys};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::units;
+use crate::operations::look;
+use crate::repository::format::snapshot::Snapshot;
+
+const EXAMPLES: &str = "\
+Examples:
+  tgvault snapshots
+  tgvault snapshots --tag monthly --json";
+
+/// Options of `snapshots`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Also list the checkpoints of interrupted runs
+    #[arg(long)]
+    pub partial: bool,
+
+    /// Which snapshots are meant.
+    #[command(flatten)]
+    pub select: Select,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    message_type: &'static str,
+    id: String,
+    time: jiff::Timestamp,
+    host: &'a str,
+    source_kind: &'a str,
+    source: &'a str,
+    tags: &'a [String],
+    options: &'a [String],
+    complete: bool,
+    writer: String,
+    sequence: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    parent: Option<String>,
+    program: &'a str,
+    entries: u64,
+    bytes: u64,
+    new_entries: u64,
+    new_bytes: u64,
+    stored_bytes: u64,
+    removed: u64,
+    problems: u64,
+    archives: u64,
+}
+
+/// Lists the snapshots.
+///
+/// # Errors
+/// When no key fits, or the store fails.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let session = context.session(Keys::Needed).await?;
+    let found = look::snapshots(&session, &args.select.selection(), args.partial).await?;
+    let output = &context.output;
+    if output.is_json() {
+        for snapshot in &found.snapshots {
+            output.json(&line(snapshot))?;
+        }
+    } else {
+        output.text(&table(&found.snapshots))?;
+        output.say(&units::counted(found.snapshots.len() as u64, "snapshot"));
+    }
+    for broken in &found.broken {
+        output.warn(broken);
+    }
+    Ok(if found.broken.is_empty() { Exit::Done } else { Exit::Integrity })
+}
+
+fn line(snapshot: &Snapshot) -> Line<'_> {
+    let counts = &snapshot.counts;
+    Line {
+        message_type: "snapshot",
+        id: snapshot.id.to_string(),
+        time: snapshot.time,
+        host: &snapshot.host,
+        source_kind: &snapshot.source.kind,
+        source: &snapshot.source.name,
+        tags: &snapshot.tags,
+        options: &snapshot.options,
+        complete: snapshot.complete,
+        writer: snapshot.writer.to_string(),
+        sequence: snapshot.sequence,
+        parent: snapshot.parent.map(|id| id.to_string()),
+        program: &snapshot.program,
+        entries: counts.entries,
+        bytes: counts.bytes,
+        new_entries: counts.new_entries,
+        new_bytes: counts.new_bytes,
+        stored_bytes: counts.stored_bytes,
+        removed: counts.removed,
+        problems: counts.problems,
+        archives: snapshot.archives.len() as u64,
+    }
+}
+
+/// The snapshots in columns, as wide as they have to be.
+fn table(snapshots: &[Snapshot]) -> String {
+    let head = ["ID", "TIME", "HOST", "SIZE", "STORED", "TAGS", "SOURCE"].map(str::to_owned);
+    let mut rows = vec![head];
+    rows.extend(snapshots.iter().map(|snapshot| {
+        let id = snapshot.id.to_string();
+        let source = format!("{}{}", snapshot.source.name, if snapshot.complete { "" } else { "  (checkpoint)" });
+        [
+            super::short_id(&id).to_owned(),
+            units::time(snapshot.time),
+            units::printable(&snapshot.host),
+            units::bytes(snapshot.counts.bytes),
+            units::bytes(snapshot.counts.stored_bytes),
+            units::printable(&snapshot.tags.join(",")),
+            units::printable(&source),
+        ]
+    }));
+    units::columns(&rows, &[3, 4])
+}

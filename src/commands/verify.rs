@@ -1,0 +1,154 @@
+//! `tgvault verify`: is everything there, and is it what was stored?
+
+use std::sync::Arc;
+
+use serde::Serialize;
+
+use super::cli::{Select, parse_id};
+use super::context::{Context, Keys};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::progress::{Reporter, seconds};
+use super::units;
+use crate::model::entry::EntryPath;
+use crate::operations::default_lanes;
+use crate::operations::verify::{VerifyOptions, VerifyReport, verify};
+
+const EXAMPLES: &str = "\
+Examples:
+  tgvault verify                                  every stored byte against its checksum; needs no key
+  tgvault verify --quick                          existence and length only
+  tgvault verify --sample 5%                      a random twentieth of the archives
+  tgvault verify --deep                           decrypt and read everything to its end; needs the key";
+
+/// Options of `verify`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Only the snapshots whose ids begin with these digits
+    #[arg(value_name = "SNAPSHOT", value_parser = parse_id)]
+    pub snapshots: Vec<String>,
+
+    /// Check existence and length, and read nothing
+    #[arg(long, conflicts_with_all = ["sample", "deep"])]
+    pub quick: bool,
+
+    /// Read only this share of the archives, chosen at random
+    #[arg(long, value_name = "PERCENT", value_parser = units::parse_percent)]
+    pub sample: Option<f64>,
+
+    /// Also decrypt and decompress, read every archive to its end, and check every file
+    #[arg(long)]
+    pub deep: bool,
+
+    /// Which snapshots are meant; needs the key.
+    #[command(flatten)]
+    pub select: Select,
+}
+
+#[derive(Serialize)]
+struct Lost<'a> {
+    message_type: &'static str,
+    snapshot: String,
+    path: &'a EntryPath,
+}
+
+#[derive(Serialize)]
+struct Wrong<'a> {
+    object: &'a str,
+    what: &'a str,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    message_type: &'static str,
+    command: &'static str,
+    sound: bool,
+    root_key: &'a str,
+    root_key_is_vouched_for: bool,
+    snapshots: u64,
+    objects: u64,
+    bytes: u64,
+    unnamed_archives: u64,
+    wrong: Vec<Wrong<'a>>,
+    lost: u64,
+    seconds: f64,
+}
+
+/// Runs the verification.
+///
+/// # Errors
+/// When the vault cannot be opened, `--deep` has no key, or the run is interrupted.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let needs_key = args.deep || args.select.narrows();
+    let session = context.session(if needs_key { Keys::Needed } else { Keys::IfGiven }).await?;
+    let options = VerifyOptions {
+        quick: args.quick,
+        sample_percent: args.sample,
+        deep: args.deep,
+        snapshots: args.snapshots.clone(),
+        among: args.select.selection(),
+        lanes: default_lanes(),
+    };
+    let reporter = Arc::new(Reporter::new(&context.output, "checked"));
+    let ended = verify(&session, options, reporter.clone(), context.heeded.stop()).await;
+    reporter.finish();
+    conclude(&ended?, args, context)
+}
+
+fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let output = &context.output;
+    let is_sound = report.wrong.is_empty();
+    if output.is_json() {
+        for (snapshot, path) in &report.lost {
+            output.json(&Lost { message_type: "lost", snapshot: snapshot.to_string(), path })?;
+        }
+        output.json(&Summary {
+            message_type: "summary",
+            command: "verify",
+            sound: is_sound,
+            root_key: report.root_key.as_str(),
+            root_key_is_vouched_for: report.is_anchored,
+            snapshots: report.snapshots,
+            objects: report.objects,
+            bytes: report.bytes,
+            unnamed_archives: report.unnamed_archives,
+            wrong: report.wrong.iter().map(|wrong| Wrong { object: &wrong.object, what: &wrong.what }).collect(),
+            lost: report.lost.len() as u64,
+            seconds: seconds(report.elapsed),
+        })?;
+    } else {
+        for finding in &report.wrong {
+            output.line(&format!("wrong: {}: {}", units::printable(&finding.object), units::printable(&finding.what)))?;
+        }
+        for (snapshot, path) in &report.lost {
+            output.line(&format!("lost: snapshot {}: '{path}'", super::short_id(&snapshot.to_string())))?;
+        }
+        let how = match (args.quick, args.deep) {
+            (true, _) => "existence and length",
+            (_, true) => "every checksum, signature and content",
+            _ => "checksums and signatures",
+        };
+        output.line(&format!(
+            "checked {how} of {} in {}: {}, {} in {}",
+            units::counted(report.objects, "object"),
+            units::counted(report.snapshots, "snapshot"),
+            if is_sound { "all sound".to_owned() } else { format!("{} wrong", units::count(report.wrong.len() as u64)) },
+            units::bytes(report.bytes),
+            units::duration(report.elapsed)
+        ))?;
+        if report.unnamed_archives > 0 {
+            output.say(&format!(
+                "  {} in no snapshot, of interrupted or running backups",
+                units::counted(report.unnamed_archives, "archive")
+            ));
+        }
+    }
+    if !report.is_anchored {
+        output.warn(&format!(
+            "the signatures hold under root key {}, which only the vault itself vouches for: compare it with the recovery sheet, or give --root-key",
+            report.root_key.as_str()
+        ));
+    }
+    Ok(if is_sound { Exit::Done } else { Exit::Integrity })
+}

@@ -1,0 +1,4 @@
+//! Whole operations through the library: one linked binary.
+
+mod round_trip;
+mod support;

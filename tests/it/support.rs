@@ -1,0 +1,171 @@
+//! What the tests of whole operations share.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+use tgvault::crypt::keys::{expose, generate};
+use tgvault::model::filter::PathFilter;
+use tgvault::operations::backup::{BackupOptions, BackupSummary, backup};
+use tgvault::operations::choice::SnapshotChoice;
+use tgvault::operations::events::{Event, Events};
+use tgvault::operations::init::{InitOptions, InitReport, init};
+use tgvault::operations::restore::{RestoreOptions, RestoreSummary, restore};
+use tgvault::operations::verify::{VerifyOptions, VerifyReport, verify};
+use tgvault::operations::{OperationError, Session, Stop};
+use tgvault::repository::keys::Unlock;
+use tgvault::source::folder::{FolderOptions, FolderSource};
+use tgvault::state::StateFolder;
+use tgvault::storage::{Storage, StorageOptions};
+use tgvault::target::Overwrite;
+
+/// A machine, a store and a folder to back up, all below one temporary folder.
+pub struct World {
+    pub root: tempfile::TempDir,
+    pub secret: age::secrecy::SecretString,
+    pub storage: Storage,
+    pub report: InitReport,
+}
+
+/// Keeps every event as text.
+#[derive(Default)]
+pub struct Log(pub Mutex<Vec<String>>);
+
+impl Events for Log {
+    fn event(&self, event: &Event<'_>) {
+        if !matches!(event, Event::Progress(_)) {
+            self.0.lock().unwrap().push(format!("{event:?}"));
+        }
+    }
+}
+
+pub fn options() -> StorageOptions {
+    StorageOptions {
+        retry_budget: std::time::Duration::from_millis(50),
+        retry_first_delay: std::time::Duration::from_millis(1),
+        ..Default::default()
+    }
+}
+
+impl World {
+    pub async fn new() -> Self {
+        let root = tempfile::tempdir().unwrap();
+        let storage = Storage::open(root.path().join("vault").to_str().unwrap(), [], options()).unwrap();
+        Self::with(root, storage).await
+    }
+
+    pub async fn with(root: tempfile::TempDir, storage: Storage) -> Self {
+        let (secret, recipient) = generate();
+        fs::create_dir(root.path().join("source")).unwrap();
+        let state = StateFolder::open(root.path().join("state"), None).unwrap();
+        let session = Session { storage: storage.clone(), state, unlock: None, root_key: None };
+        let report = init(&session, &InitOptions { passphrase: None, recipients: vec![recipient] }).await.unwrap();
+        Self { root, secret, storage, report }
+    }
+
+    pub fn source(&self) -> PathBuf {
+        self.root.path().join("source")
+    }
+
+    pub fn unlock(&self) -> Unlock {
+        Unlock::IdentityFile(age::secrecy::SecretString::from(expose(&self.secret)))
+    }
+
+    pub fn session(&self, storage: &Storage, unlock: Option<Unlock>) -> Session {
+        let state = StateFolder::open(self.root.path().join("state"), None).unwrap();
+        Session { storage: storage.clone(), state, unlock, root_key: None }
+    }
+
+    pub async fn backup_to(&self, storage: &Storage) -> Result<BackupSummary, OperationError> {
+        let session = self.session(storage, None);
+        let source = FolderSource::open(&self.source(), FolderOptions::default()).unwrap();
+        let options = BackupOptions { host: "host".into(), lanes: 2, ..BackupOptions::default() };
+        backup(&session, Arc::new(source), options, Arc::new(Log::default()), Stop::new()).await
+    }
+
+    pub async fn backup(&self) -> BackupSummary {
+        self.backup_to(&self.storage).await.unwrap()
+    }
+
+    pub async fn restore_from(&self, storage: &Storage, to: &Path, log: Arc<Log>) -> Result<RestoreSummary, OperationError> {
+        let session = self.session(storage, Some(self.unlock()));
+        let options = RestoreOptions {
+            to: to.to_owned(),
+            filter: PathFilter::everything(),
+            paths: Vec::new(),
+            overwrite: Overwrite::Always,
+            dry_run: false,
+            lanes: 2,
+        };
+        restore(&session, &SnapshotChoice::latest(), options, log, Stop::new()).await
+    }
+
+    /// Restores the newest snapshot into a new folder and gives what is in it.
+    pub async fn restored(&self) -> BTreeMap<String, String> {
+        let to = tempfile::tempdir_in(self.root.path()).unwrap();
+        let log = Arc::new(Log::default());
+        let summary = self.restore_from(&self.storage, to.path(), Arc::clone(&log)).await.unwrap();
+        assert_eq!(summary.problems, 0, "{:?}", log.0.lock().unwrap());
+        tree(to.path())
+    }
+
+    pub async fn verify(&self, deep: bool) -> VerifyReport {
+        let session = self.session(&self.storage, Some(self.unlock()));
+        let options =
+            VerifyOptions { quick: false, sample_percent: None, deep, snapshots: Vec::new(), among: Default::default(), lanes: 2 };
+        verify(&session, options, Arc::new(Log::default()), Stop::new()).await.unwrap()
+    }
+
+    pub fn write(&self, path: &str, content: &[u8]) {
+        let path = self.source().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    /// The archives in the local store.
+    pub fn archives(&self) -> Vec<String> {
+        tree(&self.root.path().join("vault")).into_keys().filter(|name| name.starts_with("archives/") && name.ends_with(".age")).collect()
+    }
+}
+
+/// Everything below a folder: path to kind, mode, time, content.
+pub fn tree(root: &Path) -> BTreeMap<String, String> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![root.to_owned()];
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(&folder).unwrap() {
+            let entry = entry.unwrap();
+            let (path, meta) = (entry.path(), entry.path().symlink_metadata().unwrap());
+            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            let mode = meta.permissions().mode() & 0o7777;
+            let time = format!("{}.{:09}", meta.mtime(), meta.mtime_nsec());
+            let said = if meta.is_symlink() {
+                format!("link {}", fs::read_link(&path).unwrap().display())
+            } else if meta.is_dir() {
+                folders.push(path.clone());
+                format!("dir {mode:o} {time}")
+            } else {
+                let content = fs::read(&path).unwrap();
+                format!("file {mode:o} {time} {} {} links {}", content.len(), tgvault::crypt::digest::sha256(&content), meta.nlink())
+            };
+            found.insert(name, said);
+        }
+    }
+    found
+}
+
+/// Bytes that do not compress.
+pub fn noise(seed: u64, length: usize) -> Vec<u8> {
+    let mut state = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15) | 1;
+    let mut bytes = Vec::with_capacity(length + 8);
+    while bytes.len() < length {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        bytes.extend_from_slice(&state.to_le_bytes());
+    }
+    bytes.truncate(length);
+    bytes
+}
