@@ -124,11 +124,16 @@ pub async fn backup(
         return dry_run(source, parent.tree, &options, events, stop, began).await;
     }
     let mut run = Run::begin(opened, writer, source, options, parent, events, stop).await?;
-    let stored = run.store().await;
-    // Whatever happened, what the store has for good is kept.
-    let kept = run.keep().await;
-    let stored = stored?;
-    kept?;
+    let stored = match run.store().await {
+        Ok(stored) => stored,
+        Err(error) => {
+            // What the store has for good is kept for the next run, on whichever machine; the journal has it in any case.
+            if let Err(other) = run.keep().await {
+                tracing::warn!(error = %other, "the checkpoint could not be stored either");
+            }
+            return Err(error);
+        }
+    };
     let mut summary = run.complete(stored).await?;
     summary.elapsed = began.elapsed();
     Ok(summary)
