@@ -219,8 +219,8 @@ fn a_file_that_cannot_be_had_is_recorded_and_tried_again() {
 #[test]
 fn a_dead_data_centre_holds_up_its_files_only() {
     let mut setup = Setup::new(small());
-    setup.limits.exchange = Duration::from_millis(150);
     setup.account();
+    setup.limits.exchange = Duration::from_millis(150);
     setup.server.add_fault(strike(When { dc: Some(4), ..When::method("connect") }, Effect::Silent));
     let mut vault = Vault::default();
     setup.run(&mut vault, ExportOptions { account: false, ..plain() });

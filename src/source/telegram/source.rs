@@ -102,6 +102,7 @@ impl Source for TelegramSource {
     fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError> {
         let observed = now();
         let id = run_id(jiff::Timestamp::now()).map_err(|error| self.unreadable(error))?;
+        self.state.begin();
         let (outbox, inbox) = outbox();
         let client = self.account.client.clone();
         let prints = Arc::new(Fingerprints::new(self.state.read().key));

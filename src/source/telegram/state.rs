@@ -357,6 +357,12 @@ impl StateStore {
         self.pending.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Forgets what an earlier listing promised and nobody stored: its items will be listed again.
+    pub(super) fn begin(&self) {
+        let mut pending = self.pending();
+        *pending = Pending { last_mark: pending.last_mark, last_group: pending.last_group, ..Pending::default() };
+    }
+
     /// Changes what does not depend on items, and saves.
     pub(super) fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
         let mut state = self.read();
