@@ -210,9 +210,9 @@ fn parse(text: &str) -> Wanted {
         return Wanted::Peer(peer);
     }
     if let Ok(number) = text.parse::<i64>() {
-        return match number {
-            ..=-1_000_000_000_001 => Wanted::Peer(Peer::channel(-number - BOT_API_CHANNEL)),
-            ..=-1 => Wanted::Peer(Peer::chat(-number)),
+        return match number.checked_neg() {
+            Some(id) if id > BOT_API_CHANNEL => Wanted::Peer(Peer::channel(id - BOT_API_CHANNEL)),
+            Some(id) if id > 0 => Wanted::Peer(Peer::chat(id)),
             _ => Wanted::Number(number),
         };
     }
@@ -389,6 +389,7 @@ mod tests {
             ("-1001234567890", Wanted::Peer(Peer::channel(1_234_567_890))),
             ("-4567", Wanted::Peer(Peer::chat(4567))),
             ("4567", Wanted::Number(4567)),
+            ("-9223372036854775808", Wanted::Number(i64::MIN)),
             ("@durov", Wanted::Username("durov".into())),
             ("https://t.me/durov/55", Wanted::Username("durov".into())),
             ("t.me/c/1234/5", Wanted::Peer(Peer::channel(1234))),

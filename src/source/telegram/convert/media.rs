@@ -52,7 +52,7 @@ pub(super) fn stored(wants: &[Want], outcomes: &Outcomes) -> Vec<Media> {
         .collect()
 }
 
-fn of_role<'a>(wants: &'a [Want], role: MediaRole) -> Option<&'a Want> {
+fn of_role(wants: &[Want], role: MediaRole) -> Option<&Want> {
     wants.iter().find(|want| want.role == role)
 }
 

@@ -123,7 +123,7 @@ impl Connection {
     /// # Errors
     /// The server's refusal, or why there is no answer.
     pub(super) async fn request(&self, body: Vec<u8>, limit: Duration) -> Answer {
-        if body.len() > MAX_REQUEST_BYTES || body.len() % 4 != 0 {
+        if body.len() > MAX_REQUEST_BYTES || !body.len().is_multiple_of(4) {
             return Err(CallError::Unusable(format!("a request of {} bytes cannot be sent", body.len())));
         }
         self.in_flight.fetch_add(1, Ordering::Relaxed);

@@ -120,7 +120,7 @@ pub(super) async fn exchange(address: SocketAddr, keys: &[ServerKey]) -> Result<
     let server_nonce = offer.server_nonce;
     let pq = offer.pq.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| ExchangeError::Check("the size of pq"))?;
     // Factorising a number that is not the product of two odd primes would never end.
-    check(pq > 15 && pq % 2 == 1 && !is_prime(pq) && pq.isqrt().pow(2) != pq, "pq")?;
+    check(pq > 15 && !pq.is_multiple_of(2) && !is_prime(pq) && pq.isqrt().pow(2) != pq, "pq")?;
     let (p, q) = factorize(pq);
     check(p.checked_mul(q) == Some(pq) && p > 1 && q > 1, "the factors of pq")?;
     let (fingerprint, key) = keys
@@ -154,7 +154,7 @@ pub(super) async fn exchange(address: SocketAddr, keys: &[ServerKey]) -> Result<
 
     let (aes_key, aes_iv) = generate_key_data_from_nonce(&server_nonce, &new_nonce);
     let mut answer = params.encrypted_answer;
-    check(answer.len() >= 32 && answer.len() % 16 == 0, "the length of the encrypted answer")?;
+    check(answer.len() >= 32 && answer.len().is_multiple_of(16), "the length of the encrypted answer")?;
     aes::ige_decrypt(&mut answer, &aes_key, &aes_iv);
     let (digest, plain) = answer.split_at_checked(20).ok_or(ExchangeError::Check("the length of the answer"))?;
     let mut cursor = Cursor::from_slice(plain);
@@ -208,7 +208,7 @@ pub(super) async fn exchange(address: SocketAddr, keys: &[ServerKey]) -> Result<
 /// Miller–Rabin with the bases that decide every number of 64 bits.
 fn is_prime(number: u64) -> bool {
     const BASES: [u64; 12] = [2, 3, 5, 7, 11, 13, 17, 19, 23, 29, 31, 37];
-    if let Some(base) = BASES.iter().find(|&&base| number % base == 0) {
+    if let Some(base) = BASES.iter().find(|&&base| number.is_multiple_of(base)) {
         return number == *base;
     }
     let modulus = u128::from(number);
