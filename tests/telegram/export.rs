@@ -6,7 +6,7 @@ use grammers_tl_types::Serializable;
 use tgvault::model::coverage::Verdict;
 use tgvault::model::media::MediaStatus;
 use tgvault::model::record::Raw;
-use tgvault::source::telegram::{ExportOptions, TakeoutUse};
+use tgvault::source::telegram::ExportOptions;
 use tgvault_test_support::telegram::{ChatInfo, Options, TelegramServer};
 
 use crate::harness::{Setup, Vault, peer, plain};
