@@ -9,9 +9,10 @@ use super::index::{IndexEntry, Part};
 use super::parts::PartPool;
 use super::reader::{ArchiveReader, Expected};
 use super::writer::{ArchiveWriter, NewFile, Sealed};
-use super::{ArchiveError, FRAME_BYTES};
+use super::{ArchiveError, FRAME_BYTES, check, frame, seek};
 use crate::crypt::digest::sha256;
 use crate::crypt::keys::{self, Identities, Recipients};
+use crate::crypt::{blob, header};
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind, Metadata, Timestamp};
 
@@ -213,4 +214,31 @@ fn the_whole_is_an_ordinary_age_zstd_tar_file() {
     assert_eq!(names[1], ("big.tgvault-part-0002".to_owned(), b" part two".to_vec()));
     assert_eq!(names[2].0, format!(".tgvault/{ID}/index.jsonl"));
     assert_eq!(names[3], (format!(".tgvault/{ID}/refs"), b"join\0big\x002\0".to_vec()));
+}
+
+/// Opens an archive of this tar, in one frame, as somebody who may write could forge it.
+fn forged(tar: &[u8]) -> ArchiveReader<Bytes> {
+    let (recipients, identities) = pair();
+    let mut plain = frame::FrameCoder::new().unwrap().code(tar).unwrap().to_vec();
+    let frames = vec![seek::Frame { coded: plain.len() as u32, plain: tar.len() as u32 }];
+    plain.extend(seek::write(&seek::Layout { id: ID, own_frame: 0, frames }));
+    let stored = blob::seal(&plain, &recipients).unwrap();
+    let (head, _) = header::open(&stored, &identities).unwrap();
+    let expected = Expected { id: ID, length: stored.len() as u64, header_sha256: sha256(&stored[..head]) };
+    ArchiveReader::open(Bytes::from(stored), &expected, &identities).unwrap()
+}
+
+#[test]
+fn a_tar_member_of_an_absurd_size_is_reported() {
+    for size in [u64::MAX, u64::MAX - 511, 1 << 63, 1 << 40, 1024] {
+        for kind in [tar::EntryType::Regular, tar::EntryType::Directory, tar::EntryType::XHeader] {
+            let mut header = tar::Header::new_ustar();
+            header.set_path(format!(".tgvault/{ID}/refs")).unwrap();
+            header.set_entry_type(kind);
+            header.set_size(size);
+            header.set_cksum();
+            let reader = forged(&[header.as_bytes().as_slice(), &[0; 1024]].concat());
+            assert!(check::check(&reader, false).is_err(), "{size} {kind:?}");
+        }
+    }
 }

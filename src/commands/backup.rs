@@ -96,7 +96,7 @@ async fn back_up(
     options: BackupOptions,
 ) -> Result<BackupSummary, CommandError> {
     loop {
-        let reporter = Arc::new(Reporter::new(&context.output, "saved"));
+        let reporter = Arc::new(Reporter::new(&context.output, "saved", "entry"));
         let ended = backup(&session, source.clone(), options.clone(), reporter.clone(), context.heeded.stop()).await;
         reporter.finish();
         match ended {

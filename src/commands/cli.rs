@@ -24,11 +24,11 @@ const STYLES: Styles = Styles::styled()
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault demo                                     try everything on sample data, in a new folder here
-  tgvault --repo /mnt/disk/vault init              make a vault
-  tgvault --repo /mnt/disk/vault backup ~/export   back up a folder, a Telegram Desktop export say
+  tgvault demo                                      try it on sample data, in a new folder
+  tgvault --repo /mnt/disk/vault init               make a vault
+  tgvault --repo /mnt/disk/vault backup ~/export    save a folder, a Telegram export say
   tgvault --repo /mnt/disk/vault restore latest --to ~/restored
-  tgvault --repo s3://bucket/vault snapshots       the store may be a folder, S3, Google Cloud Storage or Azure";
+  tgvault --repo s3://bucket/vault snapshots        or gs://…, az://… as the store";
 
 /// Automatic, encrypted, verifiable backups of Telegram that belong to you alone.
 #[derive(Debug, Parser)]
@@ -228,7 +228,8 @@ pub fn exit_codes() -> String {
 pub fn parser() -> clap::Command {
     let long = format!("{EXAMPLES}\n\n{}", exit_codes());
     // Values of variables stay out of the help: some name places that are nobody's business in a screenshot.
-    Cli::command().after_long_help(long).mut_args(|arg| arg.hide_env_values(true))
+    let hide = |command: clap::Command| command.mut_args(|arg| arg.hide_env_values(true));
+    hide(Cli::command().after_long_help(long)).mut_subcommands(hide)
 }
 
 /// Reads the command line and the environment.

@@ -79,7 +79,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let source = FolderSource::open(&from, FolderOptions::default())?;
     output.say(&format!("backing up {}", from.display()));
     let options = BackupOptions { host: host_name()?, tags: vec!["demo".to_owned()], ..BackupOptions::default() };
-    let reporter = Arc::new(Reporter::new(output, "saved"));
+    let reporter = Arc::new(Reporter::new(output, "saved", "entry"));
     let ended = run_backup(&session, Arc::new(source), options, reporter.clone(), context.heeded.stop()).await;
     reporter.finish();
     let exit = backup::conclude(&ended?, false, context)?;

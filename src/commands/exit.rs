@@ -57,3 +57,16 @@ impl From<Exit> for ExitCode {
         Self::from(exit.code())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_guide_has_the_same_table() {
+        let guide = include_str!("../../docs/guide/settings.md");
+        for (exit, meaning) in MEANINGS {
+            assert!(guide.contains(&format!("| {} | {meaning} |\n", exit.code())), "{exit:?}");
+        }
+    }
+}

@@ -16,9 +16,9 @@ use crate::operations::init::{InitOptions, init};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault --repo /mnt/disk/vault init                           proposes a passphrase, prints the recovery sheet
-  tgvault --repo s3://bucket/vault init -r age1…                one who holds that identity can read it
-  tgvault --repo /mnt/disk/vault init --generate-passphrase --sheet sheet.txt   asks nothing";
+  tgvault --repo /mnt/disk/vault init               proposes a passphrase, prints the recovery sheet
+  tgvault --repo s3://bucket/vault init -r age1…    who holds that identity can read the vault
+  tgvault --repo vault init --generate-passphrase --sheet sheet.txt     asks nothing";
 
 /// How many times a weak passphrase may be replaced by another.
 const TRIES: usize = 5;
@@ -135,6 +135,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 
 fn readers(args: &Args, context: &Context, address: &str) -> Result<Readers, CommandError> {
     let mut recipients = args.recipients.clone();
+    if !recipients.is_empty() {
+        Recipients::parse(recipients.iter().map(String::as_str))?;
+    }
     for path in &args.recipients_files {
         let text = read_text(path)?;
         let parsed = Recipients::parse(text.lines())?;

@@ -38,7 +38,7 @@ impl<'a> MakeWriter<'a> for Stderr {
 /// When the variable cannot be understood.
 pub fn start(verbose: u8, output: &Output) -> Result<(), CommandError> {
     let level = match verbose {
-        0 => "error",
+        0 => "error,tgvault=warn",
         1 => "warn,tgvault=info",
         2 => "info,tgvault=debug",
         _ => "trace",
@@ -49,7 +49,7 @@ pub fn start(verbose: u8, output: &Output) -> Result<(), CommandError> {
         })?,
         _ => EnvFilter::new(level),
     };
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr(output.clone())).with_ansi(output.draws());
+    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr(output.clone())).with_ansi(false);
     // A second call in one process (tests) keeps the first.
     let _ = subscriber.finish().try_init();
     Ok(())

@@ -28,6 +28,8 @@ const SPINNER: &str = "{verb} {spinner} {binary_bytes}  {msg}  {binary_bytes_per
 pub struct Reporter {
     output: Output,
     verb: &'static str,
+    /// What is counted.
+    noun: &'static str,
     bar: Option<ProgressBar>,
     started: Instant,
     last_line: Mutex<Instant>,
@@ -75,8 +77,8 @@ struct OfSnapshot<'a> {
 }
 
 impl Reporter {
-    /// Begins to report; `verb` is what the run does: `saved`, `restored`, `checked`.
-    pub fn new(output: &Output, verb: &'static str) -> Self {
+    /// Begins to report; `verb` is what the run does (`saved`, `restored`, `checked`) with what `noun` names (`entry`, `object`).
+    pub fn new(output: &Output, verb: &'static str, noun: &'static str) -> Self {
         let bar = output.draws().then(|| {
             let bar = output.bars().add(ProgressBar::no_length());
             bar.set_style(style(SPINNER, verb));
@@ -84,7 +86,7 @@ impl Reporter {
             bar
         });
         let now = Instant::now();
-        Self { output: output.clone(), verb, bar, started: now, last_line: Mutex::new(now), has_total: AtomicBool::new(false) }
+        Self { output: output.clone(), verb, noun, bar, started: now, last_line: Mutex::new(now), has_total: AtomicBool::new(false) }
     }
 
     /// How long the run has taken.
@@ -108,7 +110,7 @@ impl Reporter {
                 }
             }
             bar.set_position(progress.bytes_done);
-            bar.set_message(entries(progress));
+            bar.set_message(self.counted(progress));
         } else if self.output.is_json() {
             if self.is_due(JSON_EVERY) {
                 // A run must not fail because nobody reads its messages any more.
@@ -139,7 +141,16 @@ impl Reporter {
             }
             _ => done,
         };
-        format!("{}: {share}, {}, {rate}/s", self.verb, entries(progress))
+        format!("{}: {share}, {}, {rate}/s", self.verb, self.counted(progress))
+    }
+
+    fn counted(&self, progress: &Progress) -> String {
+        match progress.entries_total {
+            Some(total) if total >= progress.entries_done => {
+                format!("{} of {}", units::count(progress.entries_done), units::counted(total, self.noun))
+            }
+            _ => units::counted(progress.entries_done, self.noun),
+        }
     }
 
     fn is_due(&self, every: Duration) -> bool {
@@ -189,19 +200,11 @@ impl Events for Reporter {
             Event::Checked { name, wrong } if json => {
                 let _ = self.output.json(&OfObject { message_type: "object", object: name, bytes: None, wrong });
             }
-            Event::Checked { name, wrong: Some(wrong) } => {
-                self.output.tell(&format!("wrong: {}: {}\n", units::printable(name), units::printable(wrong)));
-            }
+            // What is wrong stands in the report at the end; who waits for that sees it come.
+            Event::Checked { name, wrong: Some(wrong) } => tracing::warn!(object = name, wrong, "not what it should be"),
             Event::Checked { .. } => {}
             Event::Note(text) => self.output.say(text),
         }
-    }
-}
-
-fn entries(progress: &Progress) -> String {
-    match progress.entries_total {
-        Some(total) => format!("{} of {}", units::count(progress.entries_done), units::counted(total, "entry")),
-        None => units::counted(progress.entries_done, "entry"),
     }
 }
 

@@ -113,7 +113,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         lanes: default_lanes(),
     };
     let session = context.session(Keys::Needed).await?;
-    let reporter = Arc::new(Reporter::new(&context.output, "restored"));
+    let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
     let choice = args.select.choose(&args.snapshot);
     let ended = restore(&session, &choice, options, reporter.clone(), context.heeded.stop()).await;
     reporter.finish();

@@ -90,7 +90,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         among: args.select.selection(),
         lanes: default_lanes(),
     };
-    let reporter = Arc::new(Reporter::new(&context.output, "checked"));
+    let reporter = Arc::new(Reporter::new(&context.output, "checked", "object"));
     let ended = verify(&session, options, reporter.clone(), context.heeded.stop()).await;
     reporter.finish();
     conclude(&ended?, args, context)

@@ -27,11 +27,13 @@ pub enum Section {
     WebSessions,
     /// Whatever the server's file holds.
     OtherData,
+    /// Top-level keys of an imported export that this version does not know, as the members of one object.
+    UnknownKeys,
 }
 
 impl Section {
     /// All sections in the order of the exports.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::PersonalInformation,
         Self::ProfilePictures,
         Self::Stories,
@@ -40,9 +42,10 @@ impl Section {
         Self::Sessions,
         Self::WebSessions,
         Self::OtherData,
+        Self::UnknownKeys,
     ];
 
-    /// The top-level key in `result.json`, and the file's name in the backup.
+    /// The top-level key in `result.json` (but for [`Section::UnknownKeys`]), and the file's name in the backup.
     pub fn key(self) -> &'static str {
         match self {
             Self::PersonalInformation => "personal_information",
@@ -53,6 +56,7 @@ impl Section {
             Self::Sessions => "sessions",
             Self::WebSessions => "web_sessions",
             Self::OtherData => "other_data",
+            Self::UnknownKeys => "unknown_keys",
         }
     }
 

@@ -130,6 +130,9 @@ pub struct ChatInfo {
     /// What else the dialog list said: a JSON object, pinned, folder, unread counts, theme….
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub dialog: Option<Box<RawValue>>,
+    /// Keys of an imported export's chat object that this version does not know: a JSON object.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unknown_keys: Option<Box<RawValue>>,
     /// The server's own bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<Raw>,

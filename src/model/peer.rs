@@ -56,6 +56,22 @@ impl Peer {
         Self { kind: PeerKind::Chat, id }
     }
 
+    /// A peer for a chat whose id is not told, as in exports of 2018: made from what is told (type, name, which of several), so
+    /// that the same chat of two such exports is the same peer. Such ids have bit 62, far above any that Telegram gives.
+    pub fn made_up(kind: PeerKind, told: &[&[u8]]) -> Self {
+        // FNV-1a, 64 bits: it only has to be the same for ever.
+        let mut hash = 0xcbf2_9ce4_8422_2325_u64;
+        for byte in told.iter().flat_map(|part| part.iter().chain(&[0xFF])) {
+            hash = (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3);
+        }
+        Self { kind, id: (1 << 62) | i64::try_from(hash >> 16).unwrap_or_default() }
+    }
+
+    /// Whether the id is one of [`Peer::made_up`].
+    pub fn is_made_up(&self) -> bool {
+        self.id & (1 << 62) != 0
+    }
+
     /// A channel or supergroup.
     pub fn channel(id: i64) -> Self {
         Self { kind: PeerKind::Channel, id }

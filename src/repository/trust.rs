@@ -69,6 +69,41 @@ pub async fn next_number(storage: &Storage) -> Result<u64, RepositoryError> {
 /// [`RepositoryError::Trust`] when the chain does not fit the anchor, a signature does not hold, or the store shows an older
 /// state than this machine has seen.
 pub async fn load(storage: &Storage, repository: Id, anchor: &Anchor) -> Result<Root, RepositoryError> {
+    walk(storage, repository, anchor, |_| ()).await
+}
+
+/// Reads and checks the whole chain, as from a machine that knows nothing but the root key; gives its last statement, completed
+/// by every writer and revocation that any statement before it names, and whether there were any to complete it by.
+///
+/// Of two machines that make a statement at once, one may not have seen the other's. Neither writers nor revocations ever leave
+/// the list otherwise, so what all statements say together is what holds.
+///
+/// # Errors
+/// As [`load`].
+pub async fn complete(storage: &Storage, repository: Id, root_key: &VerifyingKey) -> Result<(Root, bool), RepositoryError> {
+    let (mut writers, mut revoked) = (Vec::new(), Vec::new());
+    let mut root = walk(storage, repository, &Anchor::Last(root_key.clone()), |statement| {
+        add_missing(&mut writers, &statement.writers);
+        add_missing(&mut revoked, &statement.revoked);
+    })
+    .await?;
+    let is_behind = add_missing(&mut root.writers, &writers) | add_missing(&mut root.revoked, &revoked);
+    Ok((root, is_behind))
+}
+
+/// Appends what `to` does not have yet; says whether there was anything.
+fn add_missing<T: Clone + PartialEq>(to: &mut Vec<T>, from: &[T]) -> bool {
+    let before = to.len();
+    for item in from {
+        if !to.contains(item) {
+            to.push(item.clone());
+        }
+    }
+    to.len() > before
+}
+
+/// Reads and checks the chain, and hands each signed statement to `each`; gives the last.
+async fn walk(storage: &Storage, repository: Id, anchor: &Anchor, mut each: impl FnMut(&Root)) -> Result<Root, RepositoryError> {
     let numbers = numbers(storage).await?;
     let last = numbers.last().copied().ok_or_else(|| RepositoryError::Missing { name: names::root(1) })?;
     if last > MAX_STATEMENTS || numbers.len() as u64 != last || numbers.first() != Some(&1) {
@@ -88,6 +123,7 @@ pub async fn load(storage: &Storage, repository: Id, anchor: &Anchor) -> Result<
         match read_statement(storage, repository, number, key.as_ref()).await {
             Ok(statement) => {
                 key = Some(statement.root_key.clone());
+                each(&statement);
                 root = Some(statement);
             }
             // A machine that died between the two puts leaves a statement that nobody signed. It counts for nothing, and since
@@ -111,17 +147,67 @@ pub async fn load(storage: &Storage, repository: Id, anchor: &Anchor) -> Result<
 
 async fn read_statement(storage: &Storage, repository: Id, number: u64, key: Option<&VerifyingKey>) -> Result<Root, RepositoryError> {
     let name = names::root(number);
-    let signature = mirrored::get(storage, &names::signature(&name), names::MAX_SMALL_BYTES, |bytes| {
-        String::from_utf8(bytes.to_vec()).map_err(|_| RepositoryError::damaged(&names::signature(&name), "it is not text"))
-    })
-    .await?;
-    mirrored::get(storage, &name, names::MAX_SMALL_BYTES, |bytes| {
+    mirrored::get_signed(storage, &name, |bytes, signature| {
         let root: Root = serde_json::from_slice(bytes).map_err(|error| RepositoryError::damaged(&name, error))?;
-        let said = key.unwrap_or(&root.root_key).verify(bytes, &signature).map_err(|error| RepositoryError::damaged(&name, error))?;
+        let said = key.unwrap_or(&root.root_key).verify(bytes, signature).map_err(|error| RepositoryError::damaged(&name, error))?;
         if said != comment(repository, number) || (root.repository, root.number) != (repository, number) {
             return Err(RepositoryError::Trust(format!("'{name}' was made for another repository or number")));
         }
         Ok(root)
     })
     .await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Repository;
+    use super::super::format::root::Writer;
+    use super::super::keys::Identity;
+    use super::*;
+
+    fn writer(number: u8) -> Writer {
+        Writer { id: Id([number; 16]), key: SigningKey::generate().unwrap().public().clone() }
+    }
+
+    async fn repository() -> (Identity, Repository) {
+        let identity = Identity::generate(Id([9; 16])).unwrap();
+        let storage = Storage::open("memory://", [], Default::default()).unwrap();
+        let repository = Repository::init(storage, &identity, Vec::new(), writer(1)).await.unwrap();
+        (identity, repository)
+    }
+
+    async fn writers(repository: &Repository) -> Vec<u8> {
+        let root = load(&repository.storage, repository.id, &Anchor::AsFound).await.unwrap();
+        let mut writers: Vec<u8> = root.writers.iter().map(|writer| writer.id.0[0]).collect();
+        writers.sort_unstable();
+        writers
+    }
+
+    #[tokio::test]
+    async fn machines_that_opened_the_repository_together_are_all_let_in() {
+        let (identity, mut second) = repository().await;
+        let mut third = second.clone();
+        second.enroll(&identity, writer(2)).await.unwrap();
+        third.enroll(&identity, writer(3)).await.unwrap();
+        assert_eq!(writers(&third).await, [1, 2, 3]);
+    }
+
+    #[tokio::test]
+    async fn a_statement_that_is_signed_late_is_not_lost() {
+        let (identity, mut third) = repository().await;
+        // The second machine has created its statement, and comes to sign it only after the third has passed it.
+        let mut late = third.root.clone();
+        late.number = 2;
+        late.writers.push(writer(2));
+        let text = serde_json::to_string_pretty(&late).unwrap();
+        let signature = identity.root_key.sign(text.as_bytes(), &comment(late.repository, 2)).unwrap();
+        mirrored::put(&third.storage, &names::root(2), text.into()).await.unwrap();
+        let mut second = third.clone();
+        third.enroll(&identity, writer(3)).await.unwrap();
+        assert_eq!(writers(&third).await, [1, 3]);
+        mirrored::put(&third.storage, &names::signature(&names::root(2)), signature.into()).await.unwrap();
+        // It looks again, as every machine does.
+        second.enroll(&identity, late.writers[1].clone()).await.unwrap();
+        assert_eq!(writers(&second).await, [1, 2, 3]);
+    }
 }

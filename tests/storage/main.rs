@@ -1,7 +1,9 @@
-//! The storage layer against real servers: one suite for all stores, and what only some of them can show.
+//! The storage layer against real servers: one suite for all stores, what only some of them can show, and the whole program
+//! from backup to restore.
 
 mod clouds;
 mod conformance;
 mod faults;
 mod line;
+mod program;
 mod stores;

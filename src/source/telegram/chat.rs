@@ -401,6 +401,7 @@ impl Chat {
             observed: run.observed,
             run: run.id.clone(),
             dialog: Some(dialog.into_raw()),
+            unknown_keys: None,
             raw: self.dialog.raw.as_ref().map(|raw| Raw::Tl { layer: LAYER.unsigned_abs(), bytes: raw.to_bytes() }),
         };
         let known = (&info.name, &info.kind, &info.full_name, &info.username, info.left, own_only, migrated_from, &info.migrated_to);

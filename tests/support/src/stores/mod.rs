@@ -44,6 +44,15 @@ impl Bucket {
         self.env.push((name.into(), value.into()));
         self
     }
+
+    /// The same bucket, reached by way of `url`: a gate before its server, `http://127.0.0.1:port`.
+    pub fn through(mut self, url: &str) -> Self {
+        let direct = format!("http://{}", self.address);
+        for (_, value) in &mut self.env {
+            *value = value.replace(&direct, url);
+        }
+        self
+    }
 }
 
 /// A name that no other test of this process uses.

@@ -1,0 +1,253 @@
+//! The program as users meet it: transcripts of whole sessions, and the prompts of a terminal.
+
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use secrecy::ExposeSecret;
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_tgvault");
+
+/// A command with nothing of the user's own environment but where programs are.
+fn hermetic(program: &str, home: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.env_clear().current_dir(env!("CARGO_MANIFEST_DIR"));
+    for name in ["PATH", "TRYCMD"] {
+        command.envs(std::env::var_os(name).map(|value| (name, value)));
+    }
+    command.env("HOME", home).env("TZ", "UTC").env("TERM", "dumb").env("COLUMNS", "100");
+    command
+}
+
+/// Runs itself once more with an environment that nobody's settings and credentials can reach.
+#[test]
+fn transcripts() {
+    const INSIDE: &str = "TGVAULT_TEST_TRANSCRIPTS";
+    if std::env::var_os(INSIDE).is_some() {
+        trycmd::TestCases::new().register_bin("tgvault", Path::new(PROGRAM)).case("tests/cmd/*.trycmd").run();
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let this = std::env::current_exe().unwrap();
+    let mut command = hermetic(this.to_str().unwrap(), home.path());
+    let status = command.env(INSIDE, "1").args(["transcripts", "--exact", "--nocapture"]).status().unwrap();
+    assert!(status.success());
+}
+
+/// Runs a command line on a terminal of its own, and types an answer whenever the next prompt shows; gives the exit code and
+/// what the terminal showed.
+fn on_a_terminal(home: &Path, line: &str, answers: &[(&str, &str)]) -> (i32, String) {
+    let mut command = hermetic("script", home);
+    command.args(["--quiet", "--return", "--command", line, "/dev/null"]).current_dir(home);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script, of util-linux");
+    let (mut keyboard, mut display) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut shown, mut seen, mut answers) = (Vec::new(), 0, answers.iter());
+    let mut next = answers.next();
+    let mut piece = [0; 4096];
+    loop {
+        let length = display.read(&mut piece).unwrap();
+        if length == 0 {
+            break;
+        }
+        shown.extend_from_slice(&piece[..length]);
+        if let Some((prompt, keys)) = next
+            && String::from_utf8_lossy(&shown[seen..]).contains(prompt)
+        {
+            seen = shown.len();
+            keyboard.write_all(keys.as_bytes()).unwrap();
+            next = answers.next();
+        }
+    }
+    drop(keyboard);
+    let code = child.wait().unwrap().code().unwrap();
+    (code, String::from_utf8_lossy(&shown).replace('\r', ""))
+}
+
+/// The passphrase on a recovery sheet.
+fn passphrase_of(sheet: &str) -> &str {
+    sheet.lines().find_map(|line| line.strip_prefix("  passphrase ")).expect("a passphrase on the sheet")
+}
+
+#[test]
+fn a_person_at_a_terminal_is_asked_and_told() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("export")).unwrap();
+    std::fs::write(home.path().join("export/result.json"), "{}").unwrap();
+    let run =
+        |arguments: &str, answers: &[(&str, &str)]| on_a_terminal(home.path(), &format!("{PROGRAM} --repo vault {arguments}"), answers);
+    const ASKS: &str = "Passphrase of ";
+    const PROPOSES: &str = "your own (not shown): ";
+
+    // A weak choice is refused, Enter takes the proposed one, the sheet shows it.
+    let (code, screen) = run("init", &[(PROPOSES, "hunter2\n"), (PROPOSES, "\n")]);
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains("too easy to guess"), "{screen}");
+    let passphrase = passphrase_of(&screen).to_owned();
+    assert_eq!(passphrase.split(' ').count(), 10, "{screen}");
+    assert_eq!(screen.matches(&passphrase).count(), 2, "proposed once, printed once: {screen}");
+
+    let (code, screen) = run("backup export", &[]);
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains("saved snapshot"), "{screen}");
+
+    let (code, screen) = run("restore latest --to restored", &[(ASKS, "not it\n")]);
+    assert_eq!(code, 12, "{screen}");
+    assert!(screen.contains("hint: "), "{screen}");
+    let (code, screen) = run("restore latest --to restored", &[(ASKS, &format!("{passphrase}\n"))]);
+    assert_eq!(code, 0, "{screen}");
+    assert_eq!(std::fs::read_to_string(home.path().join("restored/result.json")).unwrap(), "{}");
+
+    // A machine without state is let in by the passphrase, once.
+    std::fs::remove_dir_all(home.path().join(".local")).unwrap();
+    let (code, screen) = run("backup export", &[(ASKS, &format!("{passphrase}\n"))]);
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains("first time"), "{screen}");
+    assert_eq!(run("backup export", &[]).0, 0);
+
+    // Ctrl-C at a prompt.
+    let (code, screen) = run("ls latest", &[(ASKS, "\u{3}")]);
+    assert_eq!(code, 130, "{screen}");
+    let (code, screen) = run("-vvv snapshots", &[(ASKS, &format!("{passphrase}\n"))]);
+    assert_eq!(code, 0, "{screen}");
+    assert!(!screen.contains(&passphrase), "{screen}");
+}
+
+#[test]
+fn keys_come_in_by_every_way_and_never_by_a_plain_variable() {
+    let home = tempfile::tempdir().unwrap();
+    let at = |name: &str| home.path().join(name);
+    let run = |configure: &dyn Fn(&mut Command)| {
+        let mut command = hermetic(PROGRAM, home.path());
+        command.current_dir(home.path()).args(["--repo", "vault"]).stdin(Stdio::null());
+        configure(&mut command);
+        let output = command.output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    };
+    let identity = age::x25519::Identity::generate();
+    std::fs::write(at("identity"), identity.to_string().expose_secret()).unwrap();
+    let recipient = identity.to_public().to_string();
+    let (code, said) = run(&|command| {
+        command.args(["init", "--generate-passphrase", "--sheet", "sheet", "-r", &recipient]);
+    });
+    assert_eq!(code, 0, "{said}");
+    let sheet = std::fs::read_to_string(at("sheet")).unwrap();
+    let passphrase = passphrase_of(&sheet);
+    assert!(!said.contains(passphrase), "{said}");
+    std::fs::write(at("passphrase"), format!("{passphrase}\n")).unwrap();
+    std::fs::create_dir(at("credentials")).unwrap();
+    std::fs::write(at("credentials/tgvault-passphrase"), passphrase).unwrap();
+    std::fs::create_dir_all(at(".config/tgvault")).unwrap();
+    std::fs::write(at(".config/tgvault/with-key.toml"), "identity = '~/identity'\nmachine-key = 'file'\n").unwrap();
+
+    type Way<'a> = (&'a str, &'a dyn Fn(&mut Command));
+    let ways: [Way<'_>; 8] = [
+        ("identity", &|command| {
+            command.args(["-i", "identity"]);
+        }),
+        ("identity from standard input", &|command| {
+            command.args(["-i", "-"]).stdin(std::fs::File::open(at("identity")).unwrap());
+        }),
+        ("file", &|command| {
+            command.args(["--passphrase-file", "passphrase"]);
+        }),
+        ("file variable", &|command| {
+            command.env("TGVAULT_PASSPHRASE_FILE", at("passphrase"));
+        }),
+        ("command variable", &|command| {
+            command.env("TGVAULT_PASSPHRASE_COMMAND", "cat passphrase");
+        }),
+        ("descriptor variable", &|command| {
+            command.env("TGVAULT_PASSPHRASE_FD", "0").stdin(std::fs::File::open(at("passphrase")).unwrap());
+        }),
+        ("systemd", &|command| {
+            command.env("CREDENTIALS_DIRECTORY", at("credentials"));
+        }),
+        ("profile", &|command| {
+            command.args(["-P", "with-key"]);
+        }),
+    ];
+    for (way, configure) in ways {
+        let (code, said) = run(&|command| {
+            command.arg("snapshots");
+            configure(command);
+        });
+        assert_eq!(code, 0, "{way}: {said}");
+        assert!(!said.contains(passphrase), "{way}: {said}");
+    }
+    // A keyring that is not there is said and passed over.
+    let (code, said) = run(&|command| {
+        command.args(["snapshots", "--keyring"]);
+    });
+    assert_eq!(code, 12, "{said}");
+    assert!(said.contains("keyring cannot be asked"), "{said}");
+
+    let (code, said) = run(&|command| {
+        command.arg("snapshots").env("TGVAULT_PASSPHRASE", passphrase);
+    });
+    assert_eq!(code, 2, "{said}");
+    assert!(!said.contains(passphrase), "{said}");
+}
+
+#[test]
+fn the_demo_restores_with_the_command_that_it_prints() {
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("export")).unwrap();
+    std::fs::write(home.path().join("export/a file"), "content").unwrap();
+    let demo = hermetic(PROGRAM, home.path())
+        .current_dir(home.path())
+        .args(["demo", "--from", "export", "--dir", "it's a demo"])
+        .output()
+        .unwrap();
+    let said = String::from_utf8_lossy(&demo.stdout).into_owned();
+    assert!(demo.status.success(), "{said}{}", String::from_utf8_lossy(&demo.stderr));
+    let command = said.lines().last().unwrap().trim();
+    let restored = hermetic("sh", home.path()).current_dir(home.path()).args(["-c", command]).output().unwrap();
+    assert!(restored.status.success(), "{command}: {}", String::from_utf8_lossy(&restored.stderr));
+    assert_eq!(std::fs::read_to_string(home.path().join("it's a demo/restored/a file")).unwrap(), "content");
+    // What exists is never touched.
+    let again = hermetic(PROGRAM, home.path()).current_dir(home.path()).args(["demo", "--from", "export", "--dir", "it's a demo"]).output();
+    assert_eq!(again.unwrap().status.code(), Some(2));
+}
+
+#[test]
+fn damage_is_reported_with_the_documented_code() {
+    let home = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut command = hermetic(PROGRAM, home.path());
+        let output = command.current_dir(home.path()).args(["--repo", "vault"]).args(arguments).stdin(Stdio::null()).output().unwrap();
+        (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr))
+    };
+    std::fs::create_dir(home.path().join("export")).unwrap();
+    std::fs::write(home.path().join("export/file"), vec![7; 100_000]).unwrap();
+    assert_eq!(run(&["init", "--generate-passphrase", "--sheet", "sheet"]).0, 0);
+    let passphrase = passphrase_of(&std::fs::read_to_string(home.path().join("sheet")).unwrap()).to_owned();
+    std::fs::write(home.path().join("passphrase"), passphrase).unwrap();
+    assert_eq!(run(&["backup", "export"]).0, 0);
+    assert_eq!(run(&["verify"]).0, 0);
+    for archive in walk(&home.path().join("vault/archives")) {
+        let mut bytes = std::fs::read(&archive).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 1;
+        std::fs::remove_file(&archive).unwrap();
+        std::fs::write(&archive, bytes).unwrap();
+    }
+    let (code, said) = run(&["verify"]);
+    assert_eq!(code, 15, "{said}");
+    assert!(said.contains("wrong: archives/"), "{said}");
+    let (code, said) = run(&["--passphrase-file", "passphrase", "restore", "latest", "--to", "restored"]);
+    assert_eq!(code, 15, "{said}");
+    assert!(!home.path().join("restored/file").exists());
+    std::fs::write(home.path().join("vault/tgvault.json"), r#"{"format":"9.0","repository":"00000000000000000000000000000000"}"#).unwrap();
+    let (code, said) = run(&["verify"]);
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("9.0") && said.contains("hint: use a newer tgvault"), "{said}");
+}
+
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut files = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { files.extend(walk(&path)) } else { files.push(path) }
+    }
+    files
+}

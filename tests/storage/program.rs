@@ -1,0 +1,366 @@
+//! The built program, from `init` to `restore`, on each server: the main job, a line that fails, two machines at once, and what
+//! it says when bucket or credentials are wrong.
+
+use std::fs;
+use std::os::unix::fs::{OpenOptionsExt, symlink};
+use std::path::PathBuf;
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use tgvault::crypt::keys;
+use tgvault_test_support::gate::{Action, Gate, Seen};
+use tgvault_test_support::sandbox::{Run, Sandbox};
+use tgvault_test_support::stores::gcs::Gcs;
+use tgvault_test_support::stores::s3s::S3s;
+use tgvault_test_support::stores::{Bucket, azurite};
+use tgvault_test_support::tree::tree;
+
+use crate::stores::{self, content};
+
+/// More than two parts of 8 MiB.
+const LARGE: usize = 21 * 1024 * 1024;
+
+/// A request with so much content carries a part of an archive.
+const PART_AT_LEAST: u64 = 1024 * 1024;
+
+/// The program in a home of its own, with a folder to back up.
+struct Machine {
+    sandbox: Sandbox,
+    url: String,
+    bucket: Bucket,
+}
+
+/// Who can read the vault.
+struct Reader {
+    _folder: tempfile::TempDir,
+    file: PathBuf,
+    recipient: String,
+}
+
+impl Reader {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("identity");
+        let (secret, recipient) = keys::generate();
+        let mut written = fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&file).unwrap();
+        std::io::Write::write_all(&mut written, keys::expose(&secret).as_bytes()).unwrap();
+        Self { _folder: folder, file, recipient }
+    }
+
+    fn option(&self) -> [&str; 2] {
+        ["-i", self.file.to_str().unwrap()]
+    }
+}
+
+impl Machine {
+    fn new(bucket: &Bucket, prefix: &str) -> Self {
+        let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
+        let url = format!("{}/{prefix}", bucket.url);
+        Self { sandbox, url, bucket: bucket.clone() }
+    }
+
+    /// A machine with a new vault below `prefix`.
+    fn with_vault(bucket: &Bucket, prefix: &str, reader: &Reader) -> Self {
+        let this = Self::new(bucket, prefix);
+        let made = this.run(&["init", "-r", &reader.recipient]);
+        assert!(made.stdout.contains(&reader.recipient), "{made:?}");
+        this
+    }
+
+    fn source(&self) -> PathBuf {
+        self.sandbox.work().join("source")
+    }
+
+    fn write(&self, path: &str, content: &[u8]) {
+        let path = self.source().join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+
+    fn fill(&self, seed: u64) {
+        self.write("video/large.mp4", &content(LARGE, seed));
+        self.write("result.json", &b"{\"id\": 1, \"text\": \"words\"},\n".repeat(5_000));
+        self.write("empty", b"");
+        for number in 0..10 {
+            self.write(&format!("photos/{number}.jpg"), &content(1000 + 3000 * number, seed + 1 + number as u64));
+        }
+        symlink("../result.json", self.source().join("photos/link")).unwrap();
+    }
+
+    fn start(&self, bucket: &Bucket, arguments: &[&str]) -> Child {
+        let mut command = self.sandbox.command(["--repo", &self.url]);
+        command.args(arguments).envs(bucket.env.iter().map(|(name, value)| (name, value)));
+        command.spawn().unwrap()
+    }
+
+    fn ended(&self, bucket: &Bucket, arguments: &[&str]) -> Run {
+        self.start(bucket, arguments).wait_with_output().unwrap().into()
+    }
+
+    /// A run that must succeed.
+    fn run(&self, arguments: &[&str]) -> Run {
+        let run = self.ended(&self.bucket, arguments);
+        assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
+        run
+    }
+
+    /// A backup that must succeed; gives its summary.
+    fn backup(&self) -> serde_json::Value {
+        summary(&self.run(&["backup", "source", "--json"]))
+    }
+
+    /// Restores into a new folder and compares with the source.
+    fn restores(&self, reader: &Reader, more: &[&str]) {
+        let to = tempfile::tempdir_in(self.sandbox.folder()).unwrap();
+        let out = to.path().join("out");
+        self.run(&[&["restore", "latest", "--to", out.to_str().unwrap()], &reader.option()[..], more].concat());
+        assert_eq!(tree(&out).unwrap(), tree(&self.source()).unwrap());
+    }
+
+    fn verifies(&self, reader: &Reader) {
+        self.run(&["verify"]);
+        self.run(&[&["verify", "--deep"], &reader.option()[..]].concat());
+    }
+}
+
+/// The last line of a run with `--json`.
+fn summary(run: &Run) -> serde_json::Value {
+    let line = run.stdout.lines().last().unwrap_or_default();
+    let value: serde_json::Value = serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {run:?}"));
+    assert_eq!(value["message_type"], "summary", "{run:?}");
+    value
+}
+
+/// `init`, two backups with changes between them, `restore`, `verify`.
+fn main_job(bucket: &Bucket) {
+    let reader = Reader::new();
+    let machine = Machine::with_vault(bucket, "main/job", &reader);
+    machine.fill(1);
+    let first = machine.backup();
+    assert!(first["stored_bytes"].as_u64().unwrap() > LARGE as u64, "{first}");
+
+    machine.write("photos/3.jpg", b"another picture");
+    machine.write("new/file", b"new");
+    fs::remove_file(machine.source().join("photos/4.jpg")).unwrap();
+    fs::rename(machine.source().join("video/large.mp4"), machine.source().join("moved.mp4")).unwrap();
+    let second = machine.backup();
+    // What was only moved is not sent again.
+    assert_eq!(second["new_bytes"], "another picture".len() + "new".len(), "{second}");
+    assert!(second["stored_bytes"].as_u64().unwrap() < 100_000, "{second}");
+
+    machine.restores(&reader, &[]);
+    machine.verifies(&reader);
+    let listed = machine.run(&[&["snapshots", "--json"], &reader.option()[..]].concat());
+    assert_eq!(listed.stdout.lines().filter(|line| line.contains("\"message_type\":\"snapshot\"")).count(), 2, "{listed:?}");
+}
+
+/// How the line before a server behaves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Line {
+    /// Each fifth request is cut, or its answer is lost.
+    Flaky,
+    /// Dead from the second part of an archive on.
+    Dies,
+    /// The server refuses every part but the first.
+    Refuses,
+}
+
+fn is_part(seen: &Seen) -> bool {
+    seen.header("content-length").and_then(|length| length.parse().ok()).is_some_and(|length: u64| length >= PART_AT_LEAST)
+}
+
+fn gate(bucket: &Bucket, line: Line) -> (Gate, Arc<AtomicUsize>) {
+    let (parts, cut) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&cut);
+    let gate = Gate::start(Some(bucket.address), move |seen| {
+        let part = if is_part(seen) { parts.fetch_add(1, Ordering::SeqCst) + 1 } else { parts.load(Ordering::SeqCst) };
+        let action = match line {
+            Line::Flaky if seen.number % 10 == 4 => Action::HangUp,
+            Line::Flaky if seen.number % 10 == 9 => Action::ForwardThenHangUp,
+            Line::Dies if part >= 2 => Action::HangUp,
+            Line::Refuses if part >= 2 && is_part(seen) => {
+                Action::Answer(403, vec![], "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>no</Message></Error>")
+            }
+            _ => return Action::Forward,
+        };
+        count.fetch_add(1, Ordering::SeqCst);
+        action
+    });
+    (gate.unwrap(), cut)
+}
+
+/// Ends a run as an impatient user does.
+fn interrupt(mut child: Child) -> Run {
+    let pid = Pid::from_child(&child);
+    while child.try_wait().unwrap().is_none() {
+        kill_process(pid, Signal::INT).unwrap();
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    child.wait_with_output().unwrap().into()
+}
+
+/// A line that fails in different ways: whatever happened, running the command again completes the backup.
+fn bad_line(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
+    let reader = Reader::new();
+    let machine = Machine::with_vault(bucket, "bad/line", &reader);
+    machine.fill(7);
+    let backup = ["backup", "source"];
+
+    let (refusing, refused) = gate(bucket, Line::Refuses);
+    let failed = machine.ended(&bucket.clone().through(&refusing.url()), &backup);
+    assert_eq!(failed.code, Some(1), "{failed:?}");
+    assert!(failed.stderr.contains("not allowed to write") && failed.stderr.contains("hint: "), "{failed:?}");
+    assert!(refused.load(Ordering::SeqCst) > 0);
+    assert_eq!(open_uploads(), 0, "a failed run leaves nothing to pay for");
+
+    let (dying, cut) = gate(bucket, Line::Dies);
+    let child = machine.start(&bucket.clone().through(&dying.url()), &backup);
+    let started = Instant::now();
+    while cut.load(Ordering::SeqCst) == 0 {
+        assert!(started.elapsed() < Duration::from_secs(120), "no part was ever sent");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let ended = interrupt(child);
+    assert_eq!(ended.code, Some(130), "{ended:?}");
+
+    let (flaky, disturbed) = gate(bucket, Line::Flaky);
+    let completed = machine.ended(&bucket.clone().through(&flaky.url()), &backup);
+    assert_eq!(completed.code, Some(0), "{completed:?}");
+    assert!(disturbed.load(Ordering::SeqCst) > 1);
+    machine.restores(&reader, &[]);
+    machine.verifies(&reader);
+}
+
+/// Two processes of two machines at once. Where the server lets several win a conditional put, the second machine is let in
+/// beforehand: two roots of one number cannot be told apart there.
+fn two_at_once(bucket: &Bucket, is_let_in_before: bool) {
+    let reader = Reader::new();
+    let first = Machine::with_vault(bucket, "two", &reader);
+    let second = Machine::new(bucket, "two");
+    let third = Machine::new(bucket, "two");
+    first.fill(11);
+    second.fill(12);
+    third.fill(13);
+    let arguments = |host| [&["backup", "source", "--host", host][..], &reader.option()].concat();
+    if is_let_in_before {
+        for (machine, host) in [(&second, "second"), (&third, "third")] {
+            machine.run(&[&arguments(host)[..], &["--exclude", "*"]].concat());
+        }
+    }
+    let machines = [(&first, "first"), (&second, "second"), (&third, "third")];
+    let children = machines.map(|(machine, host)| (machine, host, machine.start(bucket, &arguments(host))));
+    for (_, host, child) in children {
+        let run = Run::from(child.wait_with_output().unwrap());
+        assert_eq!(run.code, Some(0), "{host}: {run:?}");
+    }
+    for (machine, host) in machines {
+        machine.restores(&reader, &["--host", host]);
+    }
+    first.verifies(&reader);
+}
+
+/// Asserts how a run fails: its code, and what its hint says.
+fn fails(machine: &Machine, bucket: &Bucket, code: i32, says: &str) {
+    machine.write("file", b"file");
+    for arguments in [&["backup", "source"][..], &["verify"]] {
+        let run = machine.ended(bucket, arguments);
+        assert_eq!(run.code, Some(code), "{arguments:?}: {run:?}");
+        let hint = run.stderr.lines().find(|line| line.starts_with("hint: ")).unwrap_or_else(|| panic!("no hint: {run:?}"));
+        assert!(hint.contains(says), "{run:?}");
+        assert!(run.stdout.is_empty(), "{run:?}");
+    }
+}
+
+/// A bucket without a vault.
+fn no_vault(bucket: &Bucket) {
+    fails(&Machine::new(bucket, "empty"), bucket, 10, "make a vault there with `tgvault init`");
+}
+
+/// A bucket that is not there. (s3s-fs has no such thing: it makes buckets as they are named.)
+fn no_bucket(bucket: &Bucket) {
+    let missing = Machine::new(&Bucket { url: bucket.url.replace("bucket-", "missing-"), ..bucket.clone() }, "vault");
+    fails(&missing, bucket, 10, "create the bucket");
+    let reader = Reader::new();
+    let run = missing.ended(bucket, &["init", "-r", &reader.recipient]);
+    assert_eq!(run.code, Some(10), "{run:?}");
+    assert!(run.stderr.contains("missing-") && run.stderr.contains("hint: "), "{run:?}");
+}
+
+fn without(bucket: &Bucket, names: &[&str]) -> Bucket {
+    let env = bucket.env.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect();
+    Bucket { env, ..bucket.clone() }
+}
+
+/// Runs what blocks, and takes long, beside the other tests.
+async fn blocking(work: impl FnOnce() + Send + 'static) {
+    tokio::task::spawn_blocking(work).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_program_on_moto() {
+    let server = stores::moto().await;
+    let bucket = server.bucket().await.unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    blocking(move || {
+        main_job(&bucket);
+        bad_line(&bucket, || runtime.block_on(server.open_uploads(&bucket)).unwrap());
+        two_at_once(&bucket, false);
+        no_vault(&bucket);
+        no_bucket(&bucket);
+        fails(&Machine::new(&bucket, "x"), &without(&bucket, &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]), 1, "AWS_ACCESS_KEY_ID");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_program_on_s3s() {
+    blocking(|| {
+        // A server of its own: it counts unfinished uploads over all buckets.
+        let server = S3s::start().unwrap();
+        let bucket = server.bucket().unwrap();
+        main_job(&bucket);
+        bad_line(&bucket, || server.open_uploads().unwrap());
+        two_at_once(&bucket, true);
+        no_vault(&bucket);
+        fails(&Machine::new(&bucket, "x"), &bucket.clone().with_env("AWS_SECRET_ACCESS_KEY", "another"), 1, "check the key");
+        fails(&Machine::new(&bucket, "x"), &bucket.clone().with_env("AWS_ACCESS_KEY_ID", "nobody"), 1, "check the key");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_program_on_azurite() {
+    let server = stores::azurite().await;
+    let bucket = server.bucket().await.unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    blocking(move || {
+        main_job(&bucket);
+        bad_line(&bucket, || runtime.block_on(server.open_uploads(&bucket)).unwrap());
+        two_at_once(&bucket, false);
+        no_vault(&bucket);
+        no_bucket(&bucket);
+        let other = "c2VjcmV0LXRoYXQtbXVzdC1ub3Qtc2hvdw==";
+        assert_ne!(other, azurite::KEY);
+        fails(&Machine::new(&bucket, "x"), &bucket.clone().with_env("AZURE_STORAGE_ACCOUNT_KEY", other), 1, "check the key");
+        fails(&Machine::new(&bucket, "x"), &without(&bucket, &["AZURE_STORAGE_ACCOUNT_KEY"]), 1, "AZURE_STORAGE_ACCOUNT_KEY");
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_program_on_our_server_for_google() {
+    blocking(|| {
+        let server = Gcs::start().unwrap();
+        let bucket = server.bucket();
+        main_job(&bucket);
+        bad_line(&bucket, || server.open_uploads());
+        two_at_once(&bucket, false);
+        no_vault(&bucket);
+        no_bucket(&bucket);
+        fails(&Machine::new(&bucket, "x"), &without(&bucket, &["GOOGLE_SERVICE_ACCOUNT_KEY"]), 1, "GOOGLE_APPLICATION_CREDENTIALS");
+    })
+    .await;
+}
