@@ -3,6 +3,7 @@
 //! ```text
 //! account/<section>.json                         see [`super::account`]
 //! peers.jsonl                                    see [`super::chat::SeenPeer`]
+//! peers/<run id>-<seq>.jsonl                     the same, as a live account adds to it
 //! chats/<typed peer>/chat.json                   see [`super::chat::ChatInfo`]
 //! chats/<typed peer>/<run id>-<seq>.jsonl        see [`super::record`]
 //! chats/<typed peer>/coverage.json               see [`super::coverage`]
@@ -98,6 +99,15 @@ pub fn log_batch(peer: Peer, run: &RunId, seq: u32) -> Result<EntryPath, PathErr
     EntryPath::new(format!("chats/{peer}/{run}-{seq:06}.jsonl"))
 }
 
+/// The path of batch `seq` (from 1) of users and chats that run `run` saw. A run without the identity cannot read what is in
+/// [`PEERS`], and must not replace it.
+///
+/// # Errors
+/// As [`chat_folder`].
+pub fn peers_batch(run: &RunId, seq: u32) -> Result<EntryPath, PathError> {
+    EntryPath::new(format!("peers/{run}-{seq:06}.jsonl"))
+}
+
 /// `account/<section>.json`.
 ///
 /// # Errors
@@ -135,6 +145,7 @@ pub fn place(path: &EntryPath) -> Option<Place> {
     let parts: Vec<&str> = path.components().map(std::str::from_utf8).collect::<Result<_, _>>().ok()?;
     match parts.as_slice() {
         [PEERS] => Some(Place::Peers),
+        ["peers", file] if file.ends_with(".jsonl") => Some(Place::Peers),
         ["media", _, ..] => Some(Place::Media),
         ["account", file] => Section::from_key(file.strip_suffix(".json")?).map(Place::Account),
         ["chats", peer, "chat.json"] => peer.parse().ok().map(Place::ChatInfo),
@@ -161,6 +172,7 @@ mod tests {
         assert_eq!(place(&chat_info(peer).unwrap()), Some(Place::ChatInfo(peer)));
         assert_eq!(place(&coverage(peer).unwrap()), Some(Place::Coverage(peer)));
         assert_eq!(place(&EntryPath::new(PEERS).unwrap()), Some(Place::Peers));
+        assert_eq!(place(&peers_batch(&"r1".parse().unwrap(), 2).unwrap()), Some(Place::Peers));
         for section in Section::ALL {
             assert_eq!(place(&account_section(section).unwrap()), Some(Place::Account(section)));
         }

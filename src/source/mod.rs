@@ -6,6 +6,7 @@
 
 pub mod export;
 pub mod folder;
+pub mod telegram;
 
 use std::io::{self, Read};
 use std::sync::Arc;
