@@ -411,11 +411,7 @@ async fn parts_without_an_end_are_told() {
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     let part = Some((Part { n: 1, of: 2, file: Id([5; 16]) }, 200));
-    maker
-        .archive(|writer| {
-            append(writer, "film", &[7; 100], 100, part);
-        })
-        .await;
+    maker.archive(|writer| drop(append(writer, "film", &[7; 100], 100, part))).await;
     maker.commit(1).await;
     let (_, output) = vault.recover();
     assert_eq!(output.status.code(), Some(1));
@@ -426,11 +422,7 @@ async fn parts_without_an_end_are_told() {
 async fn a_file_that_shrank_comes_back_as_long_as_it_was() {
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
-    maker
-        .archive(|writer| {
-            append(writer, "log\n", &[7; 100], 5000, None);
-        })
-        .await;
+    maker.archive(|writer| drop(append(writer, "log\n", &[7; 100], 5000, None))).await;
     maker.commit(1).await;
     assert!(vault.both().await[OsStr::new("log\n")].contains(" 100 "));
 }
@@ -466,11 +458,7 @@ async fn archives_in_a_list_come_in_their_order() {
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     for n in 0..102_u32 {
-        maker
-            .archive(|writer| {
-                append(writer, "counter", n.to_string().as_bytes(), n.to_string().len() as u64, None);
-            })
-            .await;
+        maker.archive(|writer| drop(append(writer, "counter", n.to_string().as_bytes(), n.to_string().len() as u64, None))).await;
     }
     maker.commit(1).await;
     assert_eq!(vault.stored("lists").len(), 1);

@@ -137,6 +137,10 @@ async fn change_every_byte(of: impl Fn(&str) -> bool) {
 #[tokio::test(flavor = "multi_thread")]
 async fn every_cut_and_every_missing_object_is_reported_and_never_restored() {
     let world = small_vault().await;
+    // Deleting the newest snapshot altogether looks like a run that never was: that is a rollback, which only a machine that was
+    // here before can see.
+    let newest = world.objects().await.into_keys().rfind(|name| name.starts_with("snapshots/") && name.ends_with(".age")).unwrap();
+    let is_rollback = |names: &[String]| names.len() == 2 && names.contains(&newest);
     for group in groups(&world).await {
         let mut unreported = Vec::new();
         let bytes = world.object(&group[0]).await;
@@ -155,18 +159,17 @@ async fn every_cut_and_every_missing_object_is_reported_and_never_restored() {
             for name in &names {
                 world.storage.delete(name).await.unwrap();
             }
-            check(&world, &names, "deleted", has_sound_copy, &mut unreported).await;
+            check_report(&world, &names, "deleted", has_sound_copy, &mut unreported).await;
+            if !is_rollback(&names) {
+                check_restore(&world, &names, "deleted", has_sound_copy).await;
+            }
             for name in &names {
                 world.storage.put_new(name, bytes.clone().into()).await.unwrap();
             }
         }
-        // Deleting the newest snapshot altogether looks like a run that never was: that is a rollback, which only a machine
-        // that was here before can see.
-        let newest = world.objects().await.into_keys().rfind(|name| name.starts_with("snapshots/")).unwrap();
-        let stem = newest.split('.').next().unwrap().to_owned();
         // The last line break of a signature is not missed.
         unreported.retain(|said| !(said.contains(".minisig") && said.ends_with(&format!("cut at {}", bytes.len() - 1))));
-        unreported.retain(|said| !(said.contains(&stem) && said.contains(".json.zst.age") && said.ends_with("deleted")));
+        unreported.retain(|said| !(said.contains(&newest) && said.contains("mirror/") && said.contains(", ") && said.ends_with("deleted")));
         assert_eq!(unreported, Vec::<String>::new());
     }
 }

@@ -11,7 +11,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use age::secrecy::SecretString;
+use secrecy::SecretString;
 use tgvault::crypt::keys::expose;
 use tgvault::operations::choice::{Selection, SnapshotChoice};
 use tgvault::operations::restore::restore;

@@ -133,6 +133,9 @@ impl<'a> Lane<'a> {
     }
 
     fn store_file(&mut self, item: &Item, content: &dyn Content, unchanged: Option<Digest>) -> Result<(), OperationError> {
+        if item.size == 0 && unchanged.is_some() {
+            return Ok(());
+        }
         let Some(mut body) = self.open_content(item, content, 0) else { return Ok(()) };
         if item.size <= SMALL_BYTES {
             return self.store_small(item, body.as_mut(), unchanged);

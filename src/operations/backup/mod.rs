@@ -53,6 +53,9 @@ const CHECKPOINT_ARCHIVES: usize = 8;
 /// Archives after which a merged index is written, so that opening a snapshot stays cheap.
 const MERGE_AFTER: usize = 256;
 
+/// Names to be removed in one archive; readers take up to 256 MiB of them.
+const REMOVE_BYTES: usize = 64 * 1024 * 1024;
+
 /// Entries that may wait for a lane.
 const QUEUE: usize = 4096;
 
@@ -364,20 +367,20 @@ impl Run {
         Ok(())
     }
 
-    /// Stores what is to be removed before the finished archives, in an archive that stands before them.
+    /// Stores what is to be removed before the finished archives, in archives that stand before them.
     async fn put_removals(&mut self, paths: Vec<EntryPath>) -> Result<(), OperationError> {
-        if paths.is_empty() {
-            return Ok(());
-        }
-        let (setup, remove) = (self.own_setup(), paths.clone());
-        let record = tokio::task::spawn_blocking(move || {
-            write_own(&setup, |writer| {
-                append_removals(writer, &remove);
-                Ok(())
+        for paths in batches(paths, REMOVE_BYTES) {
+            let (setup, remove) = (self.own_setup(), paths.clone());
+            let record = tokio::task::spawn_blocking(move || {
+                write_own(&setup, |writer| {
+                    append_removals(writer, &remove);
+                    Ok(())
+                })
             })
-        })
-        .await??;
-        self.note_archive(record, &[], &paths, Order::Removals)
+            .await??;
+            self.note_archive(record, &[], &paths, Order::Removals)?;
+        }
+        Ok(())
     }
 
     /// A setup for the run's own archives, whose pool no lane waits for.
@@ -501,10 +504,30 @@ impl Run {
     }
 }
 
+/// Cuts a list of paths into lists whose names take at most `max_bytes` each; a longer name stands alone.
+fn batches(paths: Vec<EntryPath>, max_bytes: usize) -> Vec<Vec<EntryPath>> {
+    let (mut batches, mut last, mut bytes) = (Vec::new(), Vec::new(), 0);
+    for path in paths {
+        let length = path.as_bytes().len() + 1;
+        if bytes + length > max_bytes && !last.is_empty() {
+            batches.push(std::mem::take(&mut last));
+            bytes = 0;
+        }
+        bytes += length;
+        last.push(path);
+    }
+    if !last.is_empty() {
+        batches.push(last);
+    }
+    batches
+}
+
 /// The member names of the parts of long files that are deleted, for those who restore with tar alone.
 fn part_members(tree: &Tree, deleted: &[EntryPath]) -> Vec<EntryPath> {
-    let of = |path: &EntryPath, parts: u32| (1..=parts).filter_map(|n| EntryPath::new(part_name(path, n)).ok()).collect::<Vec<_>>();
-    deleted.iter().filter_map(|path| tree.get(path).map(|entry| of(path, entry.part_count()))).flatten().collect()
+    // Those that are stored, not those that are claimed: an index can claim four billion.
+    let stored = |path| tree.get(path).and_then(|entry| entry.stored_parts()).map(|(_, parts)| parts.keys());
+    let of = |path| stored(path).into_iter().flatten().filter_map(move |&n| EntryPath::new(part_name(path, n)).ok());
+    deleted.iter().flat_map(of).collect()
 }
 
 /// Lists the source and fills archives, until both have ended.
@@ -538,4 +561,18 @@ fn list_and_fill<'a>(
         let (tree, links, marks) = (planner.tree, planner.links, planner.marks);
         Ok(Stored { deleted, links, references: Vec::new(), marks, tree })
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn batches_hold_all_paths_in_order_and_within_their_bound() {
+        let paths: Vec<EntryPath> = ["aa", "bb", "c", "longer", "d"].map(|path| EntryPath::new(path).unwrap()).into();
+        let cut = batches(paths.clone(), 6);
+        assert_eq!(cut.iter().map(Vec::len).collect::<Vec<_>>(), [2, 1, 1, 1]);
+        assert_eq!(cut.concat(), paths);
+        assert!(batches(Vec::new(), 6).is_empty());
+    }
 }
