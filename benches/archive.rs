@@ -90,7 +90,7 @@ fn archive(criterion: &mut Criterion) {
             });
         });
         group.bench_with_input(BenchmarkId::new("check", name), &stored, |bencher, stored| {
-            bencher.iter(|| check(&ArchiveReader::open(stored.clone(), &expected, &identities).unwrap()).unwrap());
+            bencher.iter(|| check(&ArchiveReader::open(stored.clone(), &expected, &identities).unwrap(), false).unwrap());
         });
     }
     group.finish();

@@ -43,6 +43,7 @@ pub mod crypt;
 mod fs;
 pub mod model;
 pub mod operations;
+pub mod render;
 pub mod repository;
 pub mod source;
 pub mod state;

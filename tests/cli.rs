@@ -1,6 +1,6 @@
 //! The program as users meet it: transcripts of whole sessions, and the prompts of a terminal.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
 
@@ -34,14 +34,33 @@ fn transcripts() {
     assert!(status.success());
 }
 
-/// Runs a command line on a terminal of its own and types `keys`; gives the exit code and what the terminal showed.
-fn on_a_terminal(home: &Path, line: &str, keys: &str) -> (i32, String) {
+/// Runs a command line on a terminal of its own, and types an answer whenever the next prompt shows; gives the exit code and
+/// what the terminal showed.
+fn on_a_terminal(home: &Path, line: &str, answers: &[(&str, &str)]) -> (i32, String) {
     let mut command = hermetic("script", home);
     command.args(["--quiet", "--return", "--command", line, "/dev/null"]).current_dir(home);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script, of util-linux");
-    child.stdin.take().unwrap().write_all(keys.as_bytes()).unwrap();
-    let output = child.wait_with_output().unwrap();
-    (output.status.code().unwrap(), String::from_utf8_lossy(&output.stdout).replace('\r', ""))
+    let (mut keyboard, mut display) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (mut shown, mut seen, mut answers) = (Vec::new(), 0, answers.iter());
+    let mut next = answers.next();
+    let mut piece = [0; 4096];
+    loop {
+        let length = display.read(&mut piece).unwrap();
+        if length == 0 {
+            break;
+        }
+        shown.extend_from_slice(&piece[..length]);
+        if let Some((prompt, keys)) = next
+            && String::from_utf8_lossy(&shown[seen..]).contains(prompt)
+        {
+            seen = shown.len();
+            keyboard.write_all(keys.as_bytes()).unwrap();
+            next = answers.next();
+        }
+    }
+    drop(keyboard);
+    let code = child.wait().unwrap().code().unwrap();
+    (code, String::from_utf8_lossy(&shown).replace('\r', ""))
 }
 
 /// The passphrase on a recovery sheet.
@@ -54,38 +73,41 @@ fn a_person_at_a_terminal_is_asked_and_told() {
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("export")).unwrap();
     std::fs::write(home.path().join("export/result.json"), "{}").unwrap();
-    let run = |arguments: &str, keys: &str| on_a_terminal(home.path(), &format!("{PROGRAM} --repo vault {arguments}"), keys);
+    let run =
+        |arguments: &str, answers: &[(&str, &str)]| on_a_terminal(home.path(), &format!("{PROGRAM} --repo vault {arguments}"), answers);
+    const ASKS: &str = "Passphrase of ";
+    const PROPOSES: &str = "your own (not shown): ";
 
     // A weak choice is refused, Enter takes the proposed one, the sheet shows it.
-    let (code, screen) = run("init", "hunter2\n\n");
+    let (code, screen) = run("init", &[(PROPOSES, "hunter2\n"), (PROPOSES, "\n")]);
     assert_eq!(code, 0, "{screen}");
     assert!(screen.contains("too easy to guess"), "{screen}");
     let passphrase = passphrase_of(&screen).to_owned();
     assert_eq!(passphrase.split(' ').count(), 10, "{screen}");
     assert_eq!(screen.matches(&passphrase).count(), 2, "proposed once, printed once: {screen}");
 
-    let (code, screen) = run("backup export", "");
+    let (code, screen) = run("backup export", &[]);
     assert_eq!(code, 0, "{screen}");
     assert!(screen.contains("saved snapshot"), "{screen}");
 
-    let (code, screen) = run("restore latest --to restored", "not it\n");
+    let (code, screen) = run("restore latest --to restored", &[(ASKS, "not it\n")]);
     assert_eq!(code, 12, "{screen}");
     assert!(screen.contains("hint: "), "{screen}");
-    let (code, screen) = run("restore latest --to restored", &format!("{passphrase}\n"));
+    let (code, screen) = run("restore latest --to restored", &[(ASKS, &format!("{passphrase}\n"))]);
     assert_eq!(code, 0, "{screen}");
     assert_eq!(std::fs::read_to_string(home.path().join("restored/result.json")).unwrap(), "{}");
 
     // A machine without state is let in by the passphrase, once.
     std::fs::remove_dir_all(home.path().join(".local")).unwrap();
-    let (code, screen) = run("backup export", &format!("{passphrase}\n"));
+    let (code, screen) = run("backup export", &[(ASKS, &format!("{passphrase}\n"))]);
     assert_eq!(code, 0, "{screen}");
     assert!(screen.contains("first time"), "{screen}");
-    assert_eq!(run("backup export", "").0, 0);
+    assert_eq!(run("backup export", &[]).0, 0);
 
     // Ctrl-C at a prompt.
-    let (code, screen) = run("ls latest", "\u{3}");
+    let (code, screen) = run("ls latest", &[(ASKS, "\u{3}")]);
     assert_eq!(code, 130, "{screen}");
-    let (code, screen) = run("-vvv snapshots", &format!("{passphrase}\n"));
+    let (code, screen) = run("-vvv snapshots", &[(ASKS, &format!("{passphrase}\n"))]);
     assert_eq!(code, 0, "{screen}");
     assert!(!screen.contains(&passphrase), "{screen}");
 }
@@ -104,7 +126,9 @@ fn keys_come_in_by_every_way_and_never_by_a_plain_variable() {
     let identity = age::x25519::Identity::generate();
     std::fs::write(at("identity"), identity.to_string().expose_secret()).unwrap();
     let recipient = identity.to_public().to_string();
-    let (code, said) = run(&|command| drop(command.args(["init", "--generate-passphrase", "--sheet", "sheet", "-r", &recipient])));
+    let (code, said) = run(&|command| {
+        command.args(["init", "--generate-passphrase", "--sheet", "sheet", "-r", &recipient]);
+    });
     assert_eq!(code, 0, "{said}");
     let sheet = std::fs::read_to_string(at("sheet")).unwrap();
     let passphrase = passphrase_of(&sheet);
@@ -115,19 +139,32 @@ fn keys_come_in_by_every_way_and_never_by_a_plain_variable() {
     std::fs::create_dir_all(at(".config/tgvault")).unwrap();
     std::fs::write(at(".config/tgvault/with-key.toml"), "identity = '~/identity'\nmachine-key = 'file'\n").unwrap();
 
-    let ways: [(&str, &dyn Fn(&mut Command)); 8] = [
-        ("identity", &|command| drop(command.args(["-i", "identity"]))),
+    type Way<'a> = (&'a str, &'a dyn Fn(&mut Command));
+    let ways: [Way<'_>; 8] = [
+        ("identity", &|command| {
+            command.args(["-i", "identity"]);
+        }),
         ("identity from standard input", &|command| {
             command.args(["-i", "-"]).stdin(std::fs::File::open(at("identity")).unwrap());
         }),
-        ("file", &|command| drop(command.args(["--passphrase-file", "passphrase"]))),
-        ("file variable", &|command| drop(command.env("TGVAULT_PASSPHRASE_FILE", at("passphrase")))),
-        ("command variable", &|command| drop(command.env("TGVAULT_PASSPHRASE_COMMAND", "cat passphrase"))),
+        ("file", &|command| {
+            command.args(["--passphrase-file", "passphrase"]);
+        }),
+        ("file variable", &|command| {
+            command.env("TGVAULT_PASSPHRASE_FILE", at("passphrase"));
+        }),
+        ("command variable", &|command| {
+            command.env("TGVAULT_PASSPHRASE_COMMAND", "cat passphrase");
+        }),
         ("descriptor variable", &|command| {
             command.env("TGVAULT_PASSPHRASE_FD", "0").stdin(std::fs::File::open(at("passphrase")).unwrap());
         }),
-        ("systemd", &|command| drop(command.env("CREDENTIALS_DIRECTORY", at("credentials")))),
-        ("profile", &|command| drop(command.args(["-P", "with-key"]))),
+        ("systemd", &|command| {
+            command.env("CREDENTIALS_DIRECTORY", at("credentials"));
+        }),
+        ("profile", &|command| {
+            command.args(["-P", "with-key"]);
+        }),
     ];
     for (way, configure) in ways {
         let (code, said) = run(&|command| {
@@ -138,11 +175,15 @@ fn keys_come_in_by_every_way_and_never_by_a_plain_variable() {
         assert!(!said.contains(passphrase), "{way}: {said}");
     }
     // A keyring that is not there is said and passed over.
-    let (code, said) = run(&|command| drop(command.args(["snapshots", "--keyring"])));
+    let (code, said) = run(&|command| {
+        command.args(["snapshots", "--keyring"]);
+    });
     assert_eq!(code, 12, "{said}");
     assert!(said.contains("keyring cannot be asked"), "{said}");
 
-    let (code, said) = run(&|command| drop(command.arg("snapshots").env("TGVAULT_PASSPHRASE", passphrase)));
+    let (code, said) = run(&|command| {
+        command.arg("snapshots").env("TGVAULT_PASSPHRASE", passphrase);
+    });
     assert_eq!(code, 2, "{said}");
     assert!(!said.contains(passphrase), "{said}");
 }
@@ -196,7 +237,9 @@ fn damage_is_reported_with_the_documented_code() {
     let (code, said) = run(&["--passphrase-file", "passphrase", "restore", "latest", "--to", "restored"]);
     assert_eq!(code, 15, "{said}");
     assert!(!home.path().join("restored/file").exists());
-    std::fs::write(home.path().join("vault/tgvault.json"), r#"{"format":"9.0","repository":"00000000000000000000000000000000"}"#).unwrap();
+    for copy in ["vault/tgvault.json", "vault/mirror/tgvault.json"] {
+        std::fs::write(home.path().join(copy), r#"{"format":"9.0","repository":"00000000000000000000000000000000"}"#).unwrap();
+    }
     let (code, said) = run(&["verify"]);
     assert_eq!(code, 1, "{said}");
     assert!(said.contains("9.0") && said.contains("hint: use a newer tgvault"), "{said}");

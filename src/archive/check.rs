@@ -1,14 +1,14 @@
 //! Checking a whole archive: the tar is read to its end, every content against its SHA-256, the index against both.
 
-use std::collections::BTreeMap;
+use std::collections::VecDeque;
 use std::io::{self, Read};
 
 use super::index::{IndexEntry, Located};
 use super::member::{BLOCK_BYTES, padding};
 use super::reader::{ArchiveReader, ReadAt};
-use super::{ArchiveError, damaged};
+use super::{ArchiveError, MAX_INDEX_LINE_BYTES, damaged};
 use crate::crypt::digest::Hasher;
-use crate::model::entry::EntryPath;
+use crate::model::entry::{EntryPath, Kind};
 
 /// What a check found.
 #[derive(Debug, Default)]
@@ -21,10 +21,19 @@ pub struct Checked {
     pub wrong: Vec<(EntryPath, String)>,
 }
 
-/// One tar header, as far as the check needs it.
+/// A tar header, as far as the check needs it.
 struct Member {
     kind: u8,
     size: u64,
+    name: Vec<u8>,
+    link: Vec<u8>,
+}
+
+/// Paths from a PAX header, which stand in for those of the header that follows.
+#[derive(Default)]
+struct Pax {
+    path: Option<Vec<u8>>,
+    link: Option<Vec<u8>>,
 }
 
 /// Reads a tar header; `None` at the end of the tar.
@@ -39,7 +48,32 @@ fn parse_header(block: &[u8; BLOCK_BYTES]) -> Result<Option<Member>, ArchiveErro
     if header.cksum()? != sum {
         return Err(damaged("a tar header's checksum does not match"));
     }
-    Ok(Some(Member { kind: header.entry_type().as_byte(), size: header.entry_size()? }))
+    let link = header.link_name_bytes().map(|link| link.into_owned()).unwrap_or_default();
+    let (kind, size) = (header.entry_type().as_byte(), header.entry_size()?);
+    Ok(Some(Member { kind, size, name: header.path_bytes().into_owned(), link }))
+}
+
+/// Reads the records `<length> <key>=<value>\n` of a PAX header.
+fn parse_pax(mut records: &[u8]) -> Result<Pax, ArchiveError> {
+    let mut pax = Pax::default();
+    while !records.is_empty() {
+        let broken = || damaged("a PAX record is malformed");
+        let space = records.iter().position(|&byte| byte == b' ').ok_or_else(broken)?;
+        let length = records.get(..space).and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<usize>().ok());
+        let length = length.filter(|&length| length > space + 1).ok_or_else(broken)?;
+        let record = records.get(space + 1..length).and_then(|record| record.strip_suffix(b"\n")).ok_or_else(broken)?;
+        let equals = record.iter().position(|&byte| byte == b'=').ok_or_else(broken)?;
+        let value = record.get(equals + 1..).unwrap_or_default().to_vec();
+        match record.get(..equals) {
+            Some(b"path") => pax.path = Some(value),
+            Some(b"linkpath") => pax.link = Some(value),
+            // A size there would overrule the header's.
+            Some(b"size") => return Err(damaged("a PAX record gives a size, which tgvault does not write")),
+            _ => {}
+        }
+        records = records.get(length..).unwrap_or_default();
+    }
+    Ok(pax)
 }
 
 fn skip(input: &mut impl Read, bytes: u64) -> Result<(), ArchiveError> {
@@ -47,25 +81,47 @@ fn skip(input: &mut impl Read, bytes: u64) -> Result<(), ArchiveError> {
     if skipped == bytes { Ok(()) } else { Err(damaged("the tar ends in the middle of a member")) }
 }
 
-/// Checks everything in an archive. What is wrong with single contents is in the result.
+/// Fills `buffer`; that the stream ends before is damage, everything else the way to it.
+fn fill(input: &mut impl Read, buffer: &mut [u8], what: &str) -> Result<(), ArchiveError> {
+    input.read_exact(buffer).map_err(|error| match error.kind() {
+        io::ErrorKind::UnexpectedEof => damaged(what),
+        _ => error.into(),
+    })
+}
+
+/// Whether a tar header says what the index does: another path would lead those astray who restore with `tar` alone.
+fn is_same(member: &Member, entry: &IndexEntry, at: u64) -> bool {
+    let part = entry.content.as_ref().and_then(|content| content.part);
+    match &entry.kind {
+        Kind::File => {
+            let name = part.map_or_else(|| entry.path.as_bytes().to_vec(), |part| part.member_name(&entry.path));
+            member.kind == b'0' && member.name == name && entry.content.as_ref().is_some_and(|content| content.offset == at)
+        }
+        Kind::Dir => member.kind == b'5' && member.size == 0 && member.name.strip_suffix(b"/") == Some(entry.path.as_bytes()),
+        Kind::Symlink { target } => {
+            member.kind == b'2' && member.size == 0 && member.name == entry.path.as_bytes() && member.link == *target
+        }
+        Kind::Hardlink { .. } => false,
+    }
+}
+
+/// Checks everything in an archive; `merged` is one that holds nothing but lines about others. What is wrong with single
+/// contents is in the result.
 ///
 /// # Errors
 /// When the archive as a whole cannot be read to its end, or its index contradicts its tar.
-pub fn check<R: ReadAt>(reader: &ArchiveReader<R>) -> Result<Checked, ArchiveError> {
+pub fn check<R: ReadAt>(reader: &ArchiveReader<R>, merged: bool) -> Result<Checked, ArchiveError> {
     let mut checked = Checked::default();
-    let mut expected: BTreeMap<u64, (EntryPath, Located)> = BTreeMap::new();
-    let mut plain = 0_u64;
+    // The members that the tar must hold, in the index' order.
+    let mut expected: VecDeque<IndexEntry> = VecDeque::new();
     reader.own_members(&mut |entry: IndexEntry| {
         checked.entries += 1;
-        match entry.content {
-            Some(located) if located.archive.is_none() => {
-                if expected.insert(located.offset, (entry.path, located)).is_some() {
-                    return Err(damaged("two index entries have the same place"));
-                }
-            }
-            Some(_) => {}
-            None if matches!(entry.kind, crate::model::entry::Kind::Hardlink { .. }) => {}
-            None => plain += 1,
+        let has_member = match &entry.content {
+            Some(located) => located.archive.is_none(),
+            None => !merged && !matches!(entry.kind, Kind::Hardlink { .. }),
+        };
+        if has_member {
+            expected.push_back(entry);
         }
         Ok(())
     })?;
@@ -73,21 +129,37 @@ pub fn check<R: ReadAt>(reader: &ArchiveReader<R>) -> Result<Checked, ArchiveErr
     let mut stream = reader.tar_stream();
     let mut at = 0_u64;
     let mut block = [0; BLOCK_BYTES];
+    let mut pax = Pax::default();
     loop {
-        stream.read_exact(&mut block).map_err(|_| damaged("the tar has no end"))?;
+        fill(&mut stream, &mut block, "the tar has no end")?;
+        let header_at = at;
         at += BLOCK_BYTES as u64;
-        let Some(member) = parse_header(&block)? else { break };
+        let Some(mut member) = parse_header(&block)? else { break };
         if member.size > reader.tar_bytes() {
-            return Err(damaged(format!("a member at {at} of the tar claims {} bytes, more than the tar has", member.size)));
+            return Err(damaged(format!("a member of {} bytes does not fit into its tar", member.size)));
         }
         let stored = member.size + padding(member.size) as u64;
-        match (member.kind, expected.remove(&at)) {
-            (b'0', Some((path, located))) => check_content(&mut stream, path, &located, member.size, &mut checked)?,
-            (b'0', None) if at > own_start => skip(&mut stream, stored)?,
-            (b'0', None) => return Err(damaged(format!("a file at {at} of the tar is not in the index"))),
-            (b'5' | b'2', None) => plain = plain.checked_sub(1).ok_or_else(|| damaged("an entry is not in the index"))?,
-            (b'x', None) => skip(&mut stream, stored)?,
-            (kind, _) => return Err(damaged(format!("a member of kind {kind:#x}, which tgvault does not write, at {at} of the tar"))),
+        if member.kind == b'x' {
+            if member.size > MAX_INDEX_LINE_BYTES as u64 {
+                return Err(damaged(format!("a PAX header of {} bytes is longer than any that tgvault writes", member.size)));
+            }
+            let mut records = vec![0; member.size as usize];
+            fill(&mut stream, &mut records, "the tar ends in the middle of a PAX header")?;
+            skip(&mut stream, stored - member.size)?;
+            pax = parse_pax(&records)?;
+        } else {
+            let Pax { path, link } = std::mem::take(&mut pax);
+            member.name = path.unwrap_or(member.name);
+            member.link = link.unwrap_or(member.link);
+            match expected.pop_front() {
+                Some(entry) if is_same(&member, &entry, at) => match entry.content {
+                    Some(located) => check_content(&mut stream, entry.path, &located, member.size, &mut checked)?,
+                    None => skip(&mut stream, stored)?,
+                },
+                Some(entry) => return Err(damaged(format!("the tar holds something else at {at} than '{}'", entry.path))),
+                None if member.kind == b'0' && header_at >= own_start => skip(&mut stream, stored)?,
+                None => return Err(damaged(format!("a member at {at} of the tar is not in the index"))),
+            }
         }
         at += stored;
     }
@@ -96,8 +168,8 @@ pub fn check<R: ReadAt>(reader: &ArchiveReader<R>) -> Result<Checked, ArchiveErr
     if rest.len() != BLOCK_BYTES || rest.iter().any(|&byte| byte != 0) {
         return Err(damaged("something follows the end of the tar"));
     }
-    if plain > 0 || !expected.is_empty() {
-        return Err(damaged(format!("{} entries of the index are not in the tar", plain + expected.len() as u64)));
+    if !expected.is_empty() {
+        return Err(damaged(format!("{} entries of the index are not in the tar", expected.len())));
     }
     Ok(checked)
 }

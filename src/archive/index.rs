@@ -187,7 +187,8 @@ impl TryFrom<Line> for IndexEntry {
         if (kind == Kind::File) != line.sha256.is_some() || (kind != Kind::File && line.size != 0) {
             return Err(wrong("content where none belongs, or none where it does"));
         }
-        if length > line.size || length > MEMBER_BYTES || (length < line.size && line.part.is_none()) {
+        let has_end = line.offset.checked_add(length).is_some();
+        if length > line.size || length > MEMBER_BYTES || (length < line.size && line.part.is_none()) || !has_end {
             return Err(wrong("lengths that cannot be"));
         }
         if line.part.is_some_and(|part| part.n == 0 || part.n > part.of) {

@@ -46,7 +46,8 @@ fn set_bytes(field: &mut [u8], value: &[u8]) -> bool {
     fits
 }
 
-fn pax_time(time: crate::model::entry::Timestamp) -> String {
+/// A time as PAX writes it, which is also what `touch -d @…` takes.
+pub(super) fn pax_time(time: crate::model::entry::Timestamp) -> String {
     // PAX has decimal seconds: -1.25 is second -2 and 750,000,000 ns.
     let (seconds, nanos) = (time.seconds, time.nanos);
     if seconds < 0 && nanos > 0 {
@@ -55,6 +56,19 @@ fn pax_time(time: crate::model::entry::Timestamp) -> String {
     } else {
         format!("{seconds}.{nanos:09}")
     }
+}
+
+/// The key of an attribute's record. A `=` would end the key, so GNU tar writes it, and with it `%`, in hexadecimal.
+fn xattr_key(name: &[u8]) -> Vec<u8> {
+    let mut key = b"SCHILY.xattr.".to_vec();
+    for &byte in name {
+        match byte {
+            b'=' => key.extend_from_slice(b"%3D"),
+            b'%' => key.extend_from_slice(b"%25"),
+            _ => key.push(byte),
+        }
+    }
+    key
 }
 
 /// Appends to `out` the header of a member (with a PAX header before it where one is needed); the content follows.
@@ -94,7 +108,7 @@ pub fn write_header(path: &[u8], kind: &Kind, meta: &Metadata, size: u64, out: &
         }
     }
     for xattr in &meta.xattrs {
-        pax_record(&[b"SCHILY.xattr.", xattr.name.as_slice()].concat(), &xattr.value, &mut records);
+        pax_record(&xattr_key(&xattr.name), &xattr.value, &mut records);
     }
     header.set_cksum();
     if !records.is_empty() {

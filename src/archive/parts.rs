@@ -9,6 +9,9 @@ use crate::model::digest::Digest;
 /// Bytes in a part: the same for every store and object (S3-compatible stores want at least 5 MiB and equal parts).
 pub const PART_BYTES: usize = 8 * 1024 * 1024;
 
+/// Parts begin at addresses that are multiples of this, the largest unit of common disks.
+const ALIGNMENT: usize = 4096;
+
 /// Takes the parts of one object, in order.
 pub trait PartSink {
     /// Takes the next part; waits while too many are under way.
@@ -57,20 +60,31 @@ impl PartPool {
         let wait = self.0.freed.wait_while(self.state(), |state| state.out >= self.0.max);
         let mut state = wait.unwrap_or_else(PoisonError::into_inner);
         state.out += 1;
-        let bytes = state.kept.pop().unwrap_or_else(|| Vec::with_capacity(PART_BYTES));
-        PartBuffer { bytes, pool: self.clone() }
+        let mut bytes = state.kept.pop().unwrap_or_else(|| Vec::with_capacity(PART_BYTES + ALIGNMENT));
+        let start = bytes.as_ptr().align_offset(ALIGNMENT).min(ALIGNMENT);
+        bytes.resize(start, 0);
+        PartBuffer { bytes, start, pool: self.clone() }
     }
 }
 
 /// One part; its memory goes back to the pool when it is dropped.
 pub struct PartBuffer {
     bytes: Vec<u8>,
+    /// Where the part begins: at an aligned address, so that a store on a local disk can write it past the page cache.
+    start: usize,
     pool: PartPool,
+}
+
+impl PartBuffer {
+    /// Bytes in it.
+    fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
 }
 
 impl AsRef<[u8]> for PartBuffer {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        self.bytes.get(self.start..).unwrap_or_default()
     }
 }
 
@@ -112,7 +126,7 @@ impl<S: PartSink> PartsWriter<S> {
     /// # Errors
     /// Those of the sink.
     pub fn finish(mut self) -> io::Result<(S, Digest, u64)> {
-        if !self.part.bytes.is_empty() {
+        if self.part.len() > 0 {
             self.sink.part(self.part)?;
         }
         Ok((self.sink, self.hasher.finish(), self.length))
@@ -121,11 +135,11 @@ impl<S: PartSink> PartsWriter<S> {
 
 impl<S: PartSink> Write for PartsWriter<S> {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if self.part.bytes.len() == PART_BYTES {
+        if self.part.len() == PART_BYTES {
             let next = self.pool.take();
             self.sink.part(std::mem::replace(&mut self.part, next))?;
         }
-        let taken = bytes.len().min(PART_BYTES - self.part.bytes.len());
+        let taken = bytes.len().min(PART_BYTES - self.part.len());
         let piece = bytes.get(..taken).unwrap_or_default();
         self.hasher.update(piece);
         self.part.bytes.extend_from_slice(piece);

@@ -267,9 +267,8 @@ impl<R: ReadAt> ArchiveReader<R> {
             let name = member.path_bytes().into_owned();
             if name == own_name(id, "remove").as_bytes() {
                 let mut bytes = Vec::new();
-                (&mut member).take(MAX_REMOVE_BYTES + 1).read_to_end(&mut bytes)?;
-                if bytes.len() as u64 > MAX_REMOVE_BYTES {
-                    return Err(damaged(format!("its removals take more than {MAX_REMOVE_BYTES} bytes")));
+                if (&mut member).take(MAX_REMOVE_BYTES + 1).read_to_end(&mut bytes)? as u64 > MAX_REMOVE_BYTES {
+                    return Err(damaged("its list of removals is longer than any that tgvault writes"));
                 }
                 for path in bytes.split(|&byte| byte == 0).filter(|path| !path.is_empty()) {
                     own.remove.push(EntryPath::new(path).map_err(|error| damaged(format!("a removal: {error}")))?);
@@ -321,6 +320,8 @@ impl<R: ReadAt> Read for FrameStream<'_, R> {
             });
             scanned.map_err(|error| match error {
                 ArchiveError::Io(error) => error,
+                // The kind survives the tar reader above, and says whose fault it is.
+                other if other.is_integrity() => io::Error::new(io::ErrorKind::InvalidData, other),
                 other => io::Error::other(other),
             })?;
             self.plain.set_position(0);

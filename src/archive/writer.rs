@@ -181,6 +181,10 @@ impl<S: PartSink> ArchiveWriter<S> {
             content: Some(located.clone()),
         };
         self.index_line(&entry)?;
+        if short {
+            // Who restores with tar alone cuts the filling off again.
+            self.reference(&[b"cut", length.to_string().as_bytes(), &name]);
+        }
         if let Some(part) = file.part.filter(|part| part.n == part.of) {
             self.reference(&[b"join", file.path.as_bytes(), part.of.to_string().as_bytes()]);
         }
@@ -207,15 +211,15 @@ impl<S: PartSink> ArchiveWriter<S> {
             self.reference(&[b"link", target.as_bytes(), path]);
         } else if let Some((content, archive)) = entry.content.as_ref().and_then(|content| Some((content, content.archive?))) {
             let name = content.part.map_or_else(|| path.to_vec(), |part| part.member_name(&entry.path));
-            let mtime = format!("{}.{:09}", entry.meta.mtime.seconds, entry.meta.mtime.nanos);
             self.reference(&[
                 b"copy",
                 archive.to_string().as_bytes(),
                 content.offset.to_string().as_bytes(),
                 content.length.to_string().as_bytes(),
                 content.sha256.to_string().as_bytes(),
+                format!("{}:{}", entry.meta.uid, entry.meta.gid).as_bytes(),
                 format!("{:o}", entry.meta.mode).as_bytes(),
-                mtime.as_bytes(),
+                member::pax_time(entry.meta.mtime).as_bytes(),
                 &name,
             ]);
             if let Some(part) = content.part.filter(|part| part.n == part.of) {

@@ -135,6 +135,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 
 fn readers(args: &Args, context: &Context, address: &str) -> Result<Readers, CommandError> {
     let mut recipients = args.recipients.clone();
+    if !recipients.is_empty() {
+        Recipients::parse(recipients.iter().map(String::as_str))?;
+    }
     for path in &args.recipients_files {
         let text = read_text(path)?;
         let parsed = Recipients::parse(text.lines())?;

@@ -163,6 +163,7 @@ mod tests {
     fn modes_look_as_in_ls() {
         assert_eq!(mode(&Kind::File, 0o644), "-rw-r--r--");
         assert_eq!(mode(&Kind::Dir, 0o1777), "drwxrwxrwt");
-        assert_eq!(mode(&Kind::File, 0o6710), "-rws--S---");
+        assert_eq!(mode(&Kind::File, 0o6710), "-rws--s---");
+        assert_eq!(mode(&Kind::File, 0o6700), "-rws--S---");
     }
 }

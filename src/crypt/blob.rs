@@ -2,7 +2,7 @@
 
 use std::io::{Read, Write};
 
-use age::secrecy::SecretString;
+use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::header::decrypt_error;

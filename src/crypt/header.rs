@@ -7,9 +7,9 @@ use std::cell::RefCell;
 use std::collections::HashSet;
 use std::io::{self, Write};
 
-use age::secrecy::ExposeSecret;
 use age::{DecryptError, EncryptError, Identity, Recipient};
 use age_core::format::{FileKey, Stanza};
+use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::CryptError;

@@ -3,8 +3,8 @@
 use std::io::Read;
 use std::str::FromStr;
 
-use age::secrecy::{ExposeSecret, SecretString};
 use age::{Identity, Recipient};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::CryptError;
 

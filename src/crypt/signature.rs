@@ -2,10 +2,10 @@
 
 use std::io::Cursor;
 
-use age::secrecy::{ExposeSecret, SecretString};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use minisign::{KeyPair, PublicKey, SecretKeyBox, SignatureBox};
+use secrecy::{ExposeSecret, SecretString};
 
 use super::CryptError;
 

@@ -1,8 +1,24 @@
 //! What a backup holds, in our own words; no I/O.
 //!
-//! [`digest`] has the digests and random names, [`entry`] what every source hands over and every archive takes: a path, a kind,
-//! metadata. [`filter`] says which of them are wanted.
+//! - [`entry`]: what every source hands over and every archive takes: a path, a kind, metadata.
+//! - [`record`]: the lines of a chat's log: messages, edits, deletions, events. [`fold`] says what they add up to.
+//! - [`chat`], [`account`], [`coverage`], [`media`]: the other parts of a Telegram backup; [`paths`] says where each lies.
+//! - [`peer`]: typed ids of users, groups and channels. [`json`]: looking into JSON text without losing any of it.
+//! - [`time`]: local times as exports write them.
+//! - [`digest`]: digests and random names; [`filter`]: which entries are wanted; [`source`]: where a snapshot came from.
 
+pub mod account;
+pub mod chat;
+pub mod coverage;
 pub mod digest;
 pub mod entry;
+pub mod extra;
 pub mod filter;
+pub mod fold;
+pub mod json;
+pub mod media;
+pub mod paths;
+pub mod peer;
+pub mod record;
+pub mod source;
+pub mod time;

@@ -1,6 +1,6 @@
 //! Streaming one file of a snapshot.
 
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
@@ -43,7 +43,11 @@ pub async fn cat<W: Write + Send + 'static>(
         }
         let archives = Archives::new(&repository, &tree, &identities, &runtime);
         let incomplete = || RepositoryError::damaged(&shown, "the snapshot holds only some of its parts");
-        for place in entry.places().ok_or_else(incomplete)?.iter().filter(|place| place.length > 0) {
+        let mut written = 0;
+        for (at, place) in &entry.pieces().ok_or_else(incomplete)? {
+            let gap = at.saturating_sub(written);
+            std::io::copy(&mut std::io::repeat(0).take(gap), &mut out).map_err(OperationError::Output)?;
+            written = at + place.length;
             let mut hasher = Hasher::new();
             let mut failed = None;
             let read = read_place(&archives, place, &mut |piece| {

@@ -51,16 +51,33 @@ impl SnapshotChoice {
     /// When none or several fit; [`RepositoryError::Untrusted`] inside when the one that fits is not signed by an accepted
     /// writer.
     pub async fn find(&self, opened: &Opened) -> Result<(SnapshotRef, Snapshot), OperationError> {
+        self.find_past(opened, &mut Vec::new()).await
+    }
+
+    /// As [`Self::find`]; `passed_over` takes what is wrong with later snapshots, one of which may be what was meant.
+    ///
+    /// # Errors
+    /// As [`Self::find`].
+    pub async fn find_past(
+        &self,
+        opened: &Opened,
+        passed_over: &mut Vec<RepositoryError>,
+    ) -> Result<(SnapshotRef, Snapshot), OperationError> {
         let identity = opened.identity()?;
         let found = if self.wanted == "latest" {
-            self.find_latest(&opened.repository, &identity).await?
+            self.find_latest(&opened.repository, &identity, passed_over).await?
         } else {
             self.find_by_name(&opened.repository, &identity).await?
         };
         found.ok_or_else(|| RepositoryError::NoSnapshot { wanted: self.wanted.clone() }.into())
     }
 
-    async fn find_latest(&self, repository: &Repository, identity: &Identity) -> Result<Option<(SnapshotRef, Snapshot)>, RepositoryError> {
+    async fn find_latest(
+        &self,
+        repository: &Repository,
+        identity: &Identity,
+        passed_over: &mut Vec<RepositoryError>,
+    ) -> Result<Option<(SnapshotRef, Snapshot)>, RepositoryError> {
         let mut partial = None;
         for stem in repository.snapshot_stems().await?.iter().rev() {
             // What is not signed by an accepted writer is never `latest`; a later check reports it.
@@ -68,6 +85,7 @@ impl SnapshotChoice {
                 Ok(pair) => pair,
                 Err(error) if error.is_integrity() => {
                     tracing::warn!(stem, %error, "a snapshot is passed over");
+                    passed_over.push(error);
                     continue;
                 }
                 Err(error) => return Err(error),

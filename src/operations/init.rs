@@ -1,6 +1,6 @@
 //! Making a new repository, with this machine as its first writer.
 
-use age::secrecy::SecretString;
+use secrecy::SecretString;
 
 use super::OperationError;
 use super::session::{Session, pin};

@@ -29,6 +29,7 @@ use crate::repository::format::names;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::format::sums::{self, SumsLine};
 use crate::repository::snapshots::SnapshotRef;
+use crate::repository::trust::{self, Anchor};
 use crate::repository::{Repository, RepositoryError};
 
 /// Bytes that are read at a time when an object is hashed.
@@ -193,7 +194,20 @@ impl Run<'_> {
         let root = &self.repository().root;
         let mut named = vec![names::DESCRIPTOR.to_owned()];
         for number in 1..=root.number {
-            named.push(names::root(number));
+            let statement = names::root(number);
+            let signature = names::signature(&statement);
+            named.push(statement);
+            // A statement that nobody signed counts for nothing: its writer died before it could.
+            if self.copy(&signature).await?.is_some() || self.copy(&names::mirror(&signature)).await?.is_some() {
+                named.push(signature);
+            }
+        }
+        // A machine that pinned a later statement has not read the first ones, others need them.
+        let whole = trust::load(&self.repository().storage, self.repository().id, &Anchor::Last(root.root_key.clone())).await;
+        match whole {
+            Ok(_) => {}
+            Err(error) if error.is_integrity() => self.findings.wrong(names::ROOT, with_causes(&error)),
+            Err(error) => return Err(error.into()),
         }
         let slots: HashMap<String, _> = root.slots.iter().map(|slot| (names::key_slot(slot.id), slot.sha256)).collect();
         named.extend(slots.keys().cloned());
@@ -228,7 +242,7 @@ impl Run<'_> {
                     if !self.is_selected(&found).await? {
                         continue;
                     }
-                    self.findings.sound(&names::sums(&stem));
+                    self.signed_copies(&found).await?;
                     trusted.push(found);
                 }
                 Err(error) if error.is_integrity() => self.findings.wrong(&names::sums(&stem), with_causes(&error)),
@@ -245,6 +259,37 @@ impl Run<'_> {
             }
         }
         Ok(trusted)
+    }
+
+    /// Checks both copies of a snapshot's sums and of their signature: what is trusted was read from either.
+    async fn signed_copies(&self, found: &SnapshotRef) -> Result<(), OperationError> {
+        let name = names::sums(&found.stem);
+        let text = sums::write(&found.sums);
+        for copy in [name.clone(), names::mirror(&name)] {
+            let wrong = match self.copy(&copy).await? {
+                None => Some("it is missing"),
+                Some(bytes) if bytes != text.as_bytes() => Some("it is not what its writer signed"),
+                Some(_) => None,
+            };
+            self.findings.check(&copy, wrong.map(str::to_owned));
+        }
+        let name = names::signature(&name);
+        let writer = self.repository().root.writer(found.signed.writer);
+        let fits = |bytes: &[u8]| {
+            let said = std::str::from_utf8(bytes).ok().and_then(|signature| writer?.key.verify(text.as_bytes(), signature).ok());
+            said.is_some_and(|said| said == found.signed.comment(self.repository().id))
+        };
+        let first = self.copy(&name).await?;
+        for copy in [name.clone(), names::mirror(&name)] {
+            let wrong = match self.copy(&copy).await? {
+                None => Some("it is missing"),
+                Some(bytes) if !fits(&bytes) => Some("it is not a signature of the sums"),
+                Some(bytes) if first.as_ref().is_some_and(|first| fits(first) && *first != bytes) => Some("its two copies differ"),
+                Some(_) => None,
+            };
+            self.findings.check(&copy, wrong.map(str::to_owned));
+        }
+        Ok(())
     }
 
     async fn is_selected(&mut self, found: &SnapshotRef) -> Result<bool, OperationError> {
@@ -351,7 +396,7 @@ impl Run<'_> {
         self.in_parallel(archives, move |record, _| {
             let checked = repository
                 .open_archive(record, &identities, &runtime)
-                .and_then(|reader| check(&reader).map_err(|source| RepositoryError::Archive { id: record.id, source }));
+                .and_then(|reader| check(&reader, record.merged).map_err(|source| RepositoryError::Archive { id: record.id, source }));
             match checked {
                 Ok(checked) if checked.wrong.is_empty() => {
                     findings.bytes.fetch_add(checked.bytes, Ordering::Relaxed);

@@ -9,8 +9,9 @@
 
 use std::sync::Arc;
 
-use age::secrecy::{ExposeSecret, SecretString};
 use bytes::Bytes;
+use secrecy::{ExposeSecret, SecretString};
+use zeroize::Zeroizing;
 
 use super::RepositoryError;
 use super::format::names;
@@ -60,7 +61,7 @@ impl Identity {
     pub fn generate(repository: Id) -> Result<Self, RepositoryError> {
         let (secret, _) = generate();
         let root_key = SigningKey::generate()?;
-        let text = zeroize::Zeroizing::new(format!(
+        let text = Zeroizing::new(format!(
             "{REPOSITORY_LINE}{repository}\n{ROOT_KEY_LINE}{}\n{}\n",
             root_key.secret_line().expose_secret(),
             secret.expose_secret()
@@ -132,14 +133,7 @@ pub async fn unlock(storage: &Storage, repository: Id, unlock: &Unlock) -> Resul
     }
     let mut damaged = None;
     for name in slots.iter().take(MAX_SLOTS) {
-        let opened =
-            mirrored::get(storage, name, names::MAX_SMALL_BYTES, |bytes| match blob::open(bytes, &identities, MAX_IDENTITY_BYTES) {
-                Ok(text) => Ok(Some(text)),
-                Err(CryptError::WrongKey) => Ok(None),
-                Err(error) => Err(RepositoryError::damaged(name, error)),
-            })
-            .await;
-        match opened {
+        match open_slot(storage, name, &identities).await {
             Ok(None) => {}
             Ok(Some(text)) => {
                 let text = std::str::from_utf8(&text).map_err(|_| RepositoryError::damaged(name, "it is not text"))?;
@@ -153,7 +147,59 @@ pub async fn unlock(storage: &Storage, repository: Id, unlock: &Unlock) -> Resul
         }
     }
     // A damaged slot may have been the one that the user has the key to.
-    Err(damaged.unwrap_or(RepositoryError::WrongKey { slots: slots.len() }))
+    match damaged {
+        Some(error) => Err(error),
+        None => Err(changed_slot(storage, repository).await.unwrap_or(RepositoryError::WrongKey { slots: slots.len() })),
+    }
+}
+
+/// Opens a slot by either copy; `None` when the key fits neither. A changed recipient in a header looks like a wrong key, so
+/// the second copy is asked as well, unless it is the same: a passphrase costs a second each time.
+async fn open_slot(storage: &Storage, name: &str, identities: &Identities) -> Result<Option<Zeroizing<Vec<u8>>>, RepositoryError> {
+    let (mut tried, mut failed) = (None, None);
+    for copy in [name.to_owned(), names::mirror(name)] {
+        let opened = match storage.get(&copy, names::MAX_SMALL_BYTES).await {
+            Ok(None) => continue,
+            Ok(Some(bytes)) if tried.as_ref() == Some(&bytes) => continue,
+            Ok(Some(bytes)) => {
+                let opened = blob::open(&bytes, identities, MAX_IDENTITY_BYTES);
+                tried = Some(bytes);
+                opened
+            }
+            Err(error) => {
+                failed.get_or_insert(error.into());
+                continue;
+            }
+        };
+        match opened {
+            Ok(text) => return Ok(Some(text)),
+            Err(CryptError::WrongKey) => {}
+            Err(error) => {
+                failed.get_or_insert(RepositoryError::damaged(name, error));
+            }
+        }
+    }
+    match (tried, failed) {
+        (_, Some(error)) => Err(error),
+        (Some(_), None) => Ok(None),
+        (None, None) => Err(RepositoryError::Missing { name: name.to_owned() }),
+    }
+}
+
+/// Finds a slot of which no copy is what the root names, for the user whose key is right and fits nothing.
+async fn changed_slot(storage: &Storage, repository: Id) -> Option<RepositoryError> {
+    let root = super::trust::load(storage, repository, &super::trust::Anchor::AsFound).await.ok()?;
+    for slot in root.slots {
+        let name = names::key_slot(slot.id);
+        let check = |bytes: &Bytes| {
+            if sha256(bytes) == slot.sha256 { Ok(()) } else { Err(RepositoryError::damaged(&name, "it is not what the root names")) }
+        };
+        match mirrored::get(storage, &name, names::MAX_SMALL_BYTES, check).await {
+            Err(error) if error.is_integrity() => return Some(error),
+            _ => {}
+        }
+    }
+    None
 }
 
 fn of_repository(identity: Identity, repository: Id) -> Result<Identity, RepositoryError> {

@@ -48,6 +48,36 @@ pub async fn get<T>(
     Err(first_error.unwrap_or_else(|| RepositoryError::Missing { name: name.to_owned() }))
 }
 
+/// Reads a signed object: any of its two copies that `check` accepts together with any of its signature's.
+///
+/// # Errors
+/// What is wrong with the first pair, when no other is better; [`RepositoryError::Missing`] when either has no copy at all.
+pub async fn get_signed<T>(
+    storage: &Storage,
+    name: &str,
+    check: impl Fn(&Bytes, &str) -> Result<T, RepositoryError>,
+) -> Result<T, RepositoryError> {
+    let signature_name = names::signature(name);
+    let mut first_error = None;
+    for copy in [signature_name.clone(), names::mirror(&signature_name)] {
+        let checked = match storage.get(&copy, names::MAX_SMALL_BYTES).await {
+            Ok(None) => continue,
+            Ok(Some(bytes)) => match std::str::from_utf8(&bytes) {
+                Ok(signature) => get(storage, name, names::MAX_SMALL_BYTES, |bytes| check(bytes, signature)).await,
+                Err(_) => Err(RepositoryError::damaged(&copy, "it is not text")),
+            },
+            Err(error) => Err(error.into()),
+        };
+        match checked {
+            Ok(value) => return Ok(value),
+            Err(error) => {
+                first_error.get_or_insert(error);
+            }
+        }
+    }
+    Err(first_error.unwrap_or(RepositoryError::Missing { name: signature_name }))
+}
+
 /// Lists the names below `folder`, in either copy, sorted.
 ///
 /// # Errors

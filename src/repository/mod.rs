@@ -7,6 +7,7 @@
 
 pub mod archives;
 pub mod commit;
+pub mod copies;
 mod error;
 pub mod format;
 pub mod keys;
@@ -54,20 +55,23 @@ pub struct Repository {
 /// # Errors
 /// [`RepositoryError::Absent`] when none does, [`RepositoryError::Newer`] when this program cannot read it.
 pub async fn find(storage: &Storage) -> Result<Id, RepositoryError> {
-    let limit = names::MAX_SMALL_BYTES;
-    let Some(bytes) = storage.get(names::DESCRIPTOR, limit).await? else {
-        // The plain object has a second copy like everything small.
-        return match storage.get(&names::mirror(names::DESCRIPTOR), limit).await? {
-            Some(bytes) => read_descriptor(&bytes),
-            None => Err(RepositoryError::Absent { address: storage.address().to_owned() }),
-        };
+    let read = async |name: &str| match storage.get(name, names::MAX_SMALL_BYTES).await? {
+        Some(bytes) => read_descriptor(&bytes).map(Some),
+        None => Ok(None),
     };
-    match read_descriptor(&bytes) {
-        Err(error @ RepositoryError::Damaged { .. }) => match storage.get(&names::mirror(names::DESCRIPTOR), limit).await? {
-            Some(bytes) => read_descriptor(&bytes),
-            None => Err(error),
-        },
-        other => other,
+    let second_name = names::mirror(names::DESCRIPTOR);
+    match futures::join!(read(names::DESCRIPTOR), read(&second_name)) {
+        // Nothing signs the descriptor; the statements of trust, which are checked next, say which copy is right.
+        (Ok(Some(first)), Ok(Some(second))) if first != second => {
+            let name = names::root(1);
+            let parse = |bytes: &Bytes| serde_json::from_slice::<Root>(bytes).map_err(|error| RepositoryError::damaged(&name, error));
+            let named = mirrored::get(storage, &name, names::MAX_SMALL_BYTES, parse).await?.repository;
+            let differ = || RepositoryError::Trust("the two copies of its descriptor name different repositories".into());
+            [first, second].into_iter().find(|id| *id == named).ok_or_else(differ)
+        }
+        (Ok(Some(id)), _) | (_, Ok(Some(id))) => Ok(id),
+        (Ok(None), Ok(None)) => Err(RepositoryError::Absent { address: storage.address().to_owned() }),
+        (Err(error), _) | (_, Err(error)) => Err(error),
     }
 }
 

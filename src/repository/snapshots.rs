@@ -30,7 +30,7 @@ pub struct Signed {
 
 impl Signed {
     /// The trusted comment of a signature.
-    pub(super) fn comment(&self, repository: Id) -> String {
+    pub(crate) fn comment(&self, repository: Id) -> String {
         format!("tgvault repository={repository} writer={} chain={} sequence={}", self.writer, self.chain, self.sequence)
     }
 
@@ -75,18 +75,13 @@ impl Repository {
     /// [`RepositoryError::Untrusted`] when no accepted writer signed them; otherwise when they are missing or damaged.
     pub async fn snapshot_ref(&self, stem: &str) -> Result<SnapshotRef, RepositoryError> {
         let name = names::sums(stem);
-        let signature_name = names::signature(&name);
         let untrusted = |why: String| RepositoryError::Untrusted { stem: stem.to_owned(), why };
-        let signature = mirrored::get(&self.storage, &signature_name, names::MAX_SMALL_BYTES, |bytes| {
-            String::from_utf8(bytes.to_vec()).map_err(|_| RepositoryError::damaged(&signature_name, "it is not text"))
-        })
-        .await?;
-        mirrored::get(&self.storage, &name, names::MAX_SMALL_BYTES, |bytes| {
+        mirrored::get_signed(&self.storage, &name, |bytes, signature| {
             let (writer, signed) = self
                 .root
                 .writers
                 .iter()
-                .find_map(|writer| Some((writer.id, Signed::parse(&writer.key.verify(bytes, &signature).ok()?, self.id)?)))
+                .find_map(|writer| Some((writer.id, Signed::parse(&writer.key.verify(bytes, signature).ok()?, self.id)?)))
                 .ok_or_else(|| untrusted("no writer of this repository signed it".into()))?;
             if signed.writer != writer || !self.root.accepts(writer, signed.chain, signed.sequence) {
                 return Err(untrusted(format!("writer {writer} was revoked, or signed in another's name")));

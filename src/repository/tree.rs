@@ -5,7 +5,7 @@ use std::ops::Bound;
 
 use super::format::snapshot::ArchiveRecord;
 use crate::archive::index::{IndexEntry, Located, Part};
-use crate::archive::{ArchiveError, damaged};
+use crate::archive::{ArchiveError, MEMBER_BYTES, damaged};
 use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind, Metadata, Stamp, Timestamp, Xattr};
 
@@ -89,6 +89,27 @@ impl TreeEntry {
             Content::Whole(place) => Some(vec![*place]),
             Content::Parts(parts) if parts.places.len() == parts.of as usize => Some(parts.places.values().copied().collect()),
             Content::Parts(_) => None,
+        }
+    }
+
+    /// The pieces of the content that are not empty, each with its place in the file; `None` while a file in parts is not
+    /// stored to its end. Between them, where a part was read short, the file has zeros.
+    pub fn pieces(&self) -> Option<Vec<(u64, Place)>> {
+        let pieces: Vec<(u64, Place)> = match &self.content {
+            Content::Parts(parts) if parts.places.len() != parts.of as usize => return None,
+            Content::Parts(parts) => {
+                parts.places.iter().map(|(&n, &place)| (u64::from(n.saturating_sub(1)) * MEMBER_BYTES, place)).collect()
+            }
+            _ => self.places()?.into_iter().map(|place| (0, place)).collect(),
+        };
+        Some(pieces.into_iter().filter(|(_, place)| place.length > 0).collect())
+    }
+
+    /// Length of the file in bytes as a restore makes it: where it was read short, it may be less than [`Self::size`].
+    pub fn stored_size(&self) -> u64 {
+        match (&self.content, self.pieces()) {
+            (Content::Parts(_), Some(pieces)) => pieces.last().map_or(0, |(at, place)| at + place.length),
+            _ => self.size,
         }
     }
 
@@ -178,7 +199,7 @@ impl Tree {
         if entry.kind != Kind::Dir && self.entries.get(&entry.path).is_some_and(|old| old.kind == Kind::Dir) {
             self.remove_below(&entry.path);
         }
-        let short = entry.content.as_ref().is_some_and(|content| content.short);
+        let mut short = entry.content.as_ref().is_some_and(|content| content.short);
         let content = match entry.content {
             None => Content::None,
             Some(located) => {
@@ -189,7 +210,12 @@ impl Tree {
                 let place = Place { sha256: located.sha256, archive, frame: located.frame, offset: located.offset, length: located.length };
                 match located.part {
                     None => Content::Whole(place),
-                    Some(part) => self.with_part(&entry.path, part, place),
+                    Some(part) => {
+                        // One short part makes the whole file short.
+                        let old = self.entries.get(&entry.path).filter(|old| old.stored_parts().is_some_and(|(file, _)| file == part.file));
+                        short |= old.is_some_and(|old| old.short);
+                        self.with_part(&entry.path, part, place)
+                    }
                 }
             }
         };

@@ -147,13 +147,9 @@ async fn walk(storage: &Storage, repository: Id, anchor: &Anchor, mut each: impl
 
 async fn read_statement(storage: &Storage, repository: Id, number: u64, key: Option<&VerifyingKey>) -> Result<Root, RepositoryError> {
     let name = names::root(number);
-    let signature = mirrored::get(storage, &names::signature(&name), names::MAX_SMALL_BYTES, |bytes| {
-        String::from_utf8(bytes.to_vec()).map_err(|_| RepositoryError::damaged(&names::signature(&name), "it is not text"))
-    })
-    .await?;
-    mirrored::get(storage, &name, names::MAX_SMALL_BYTES, |bytes| {
+    mirrored::get_signed(storage, &name, |bytes, signature| {
         let root: Root = serde_json::from_slice(bytes).map_err(|error| RepositoryError::damaged(&name, error))?;
-        let said = key.unwrap_or(&root.root_key).verify(bytes, &signature).map_err(|error| RepositoryError::damaged(&name, error))?;
+        let said = key.unwrap_or(&root.root_key).verify(bytes, signature).map_err(|error| RepositoryError::damaged(&name, error))?;
         if said != comment(repository, number) || (root.repository, root.number) != (repository, number) {
             return Err(RepositoryError::Trust(format!("'{name}' was made for another repository or number")));
         }

@@ -4,21 +4,15 @@
 //! before a byte of it is read or fetched. Everything here is plain blocking code: a source that talks to a network runs its
 //! own runtime behind [`Source::list`] and [`Content::open`].
 
+pub mod export;
 pub mod folder;
+pub mod telegram;
 
 use std::io::{self, Read};
 use std::sync::Arc;
 
 use crate::model::entry::{EntryPath, Kind, Metadata, Stamp};
-
-/// Says which source a snapshot was made from.
-#[derive(Clone, Debug, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-pub struct SourceName {
-    /// `folder`, `telegram`, `desktop-export`.
-    pub kind: String,
-    /// The account or the absolute path.
-    pub name: String,
-}
+pub use crate::model::source::SourceName;
 
 /// One entry as a source lists it.
 pub struct Item {
@@ -32,7 +26,7 @@ pub struct Item {
     pub size: u64,
     /// Whether the file has holes that a restore should make again.
     pub sparse: bool,
-    /// What tells an unchanged file without reading it; `None` where the source has no such thing.
+    /// What tells an unchanged file without reading it; `None` where the source has no such thing, or not now: it is read again.
     pub stamp: Option<Stamp>,
     /// The content; `Some` for files only.
     pub content: Option<Arc<dyn Content>>,

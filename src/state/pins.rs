@@ -1,6 +1,6 @@
 //! What this machine knows of a repository since its first use, and no longer takes from the store.
 
-use age::secrecy::{ExposeSecret, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 
 use super::{SealedFolder, StateError};

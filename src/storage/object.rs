@@ -131,6 +131,7 @@ impl ObjectBackend {
             meter.upload(body.len()).await;
         }
         let path = self.path(name).map_err(|error| object_store::Error::Generic { store: "name", source: Box::new(error) })?;
+        let body = if self.meter.is_some() { own_memory(&body) } else { body };
         self.store.put_opts(&path, body.into(), PutOptions::from(mode)).await.map(drop)
     }
 }
@@ -256,6 +257,11 @@ impl Backend for ObjectBackend {
     }
 }
 
+/// A copy for the store in memory, which keeps what it is given: the buffers of an upload are wanted back.
+fn own_memory(body: &Bytes) -> Bytes {
+    Bytes::copy_from_slice(body)
+}
+
 /// Whether the crate or the server knows no "only if it does not exist yet".
 fn is_not_implemented(error: &object_store::Error) -> bool {
     matches!(error, object_store::Error::NotImplemented { .. } | object_store::Error::NotSupported { .. })
@@ -316,6 +322,7 @@ impl PartSink for ObjectSink {
                 meter.count_request();
                 meter.upload(body.len()).await;
             }
+            let body = if self.meter.is_some() { own_memory(&body) } else { body };
             let part = self.parts.put_part(&self.path, &self.id, index, body.into()).await.map_err(|error| self.explain(error))?;
             let mut sent = self.sent.lock().unwrap_or_else(PoisonError::into_inner);
             if sent.len() <= index {

@@ -181,15 +181,22 @@ impl Storage {
         if expected == 0 {
             return Ok(Bytes::new());
         }
-        retry(self.options(), || async {
+        let too_short = |size_bytes: u64| {
+            let got_bytes = size_bytes.saturating_sub(range.start);
+            StorageError::WrongLength { name: name.into(), expected_bytes: expected, got_bytes }
+        };
+        let read = retry(self.options(), || async {
             let body = self.backend().read(name, Some(range.clone())).await?;
-            if body.size_bytes < range.end {
-                let got_bytes = body.size_bytes.saturating_sub(range.start);
-                return Err(StorageError::WrongLength { name: name.into(), expected_bytes: expected, got_bytes });
-            }
-            collect(name, body, expected).await
-        })
-        .await
+            if body.size_bytes < range.end { Err(too_short(body.size_bytes)) } else { collect(name, body, expected).await }
+        });
+        match read.await {
+            // To a range that begins behind the end stores answer with an error of their own (416), not with what there is.
+            Err(error @ StorageError::Failed { .. }) => match self.head(name).await {
+                Ok(Some(found)) if found.size_bytes < range.end => Err(too_short(found.size_bytes)),
+                _ => Err(error),
+            },
+            other => other,
+        }
     }
 
     /// Reads several ranges of an object, in parallel; ranges that touch or overlap are fetched as one. The answers are in the

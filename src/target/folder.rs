@@ -171,7 +171,7 @@ impl TargetFolder {
                 Kind::Hardlink { target } => {
                     let first = folders.parent(target, false).ok();
                     let first = first.and_then(|folder| look(&folder, target.file_name()).ok().flatten());
-                    !first.is_some_and(|first| stat::id(&first) == stat::id(&found))
+                    first.is_none_or(|first| stat::id(&first) != stat::id(&found))
                 }
             }),
         }

@@ -9,6 +9,9 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{XattrFlags, getxattr, setxattr};
 use tempfile::TempDir;
 
+mod full;
+mod hostile;
+
 use super::*;
 use crate::fs::testing::{NOBODY, as_nobody};
 use crate::model::entry::{EntryPath, Kind, Metadata, Timestamp, Xattr};
@@ -112,117 +115,6 @@ fn a_tree_is_made_with_every_attribute() {
         let length = getxattr(root.join(name), "user.x", &mut value).unwrap();
         assert_eq!(value[..length], *b"\0y");
     }
-}
-
-#[test]
-fn a_link_on_the_way_is_refused_at_every_level_and_by_every_call() {
-    for overwrite in EVERY {
-        for level in ["a", "a/b", "a/b/c"] {
-            let (_place, root, outside) = occupied();
-            if let Some(parent) = Path::new(level).parent() {
-                fs::create_dir_all(root.join(parent)).unwrap();
-            }
-            symlink(&outside, root.join(level)).unwrap();
-            let target = open(&root, overwrite);
-            let inside = path("a/b/c/file");
-            let errors = [
-                write(&target, "a/b/c/file", b"x").unwrap_err(),
-                target.dir(&inside, &meta(0o777)).unwrap_err(),
-                target.symlink(&inside, b"x", &meta(0o777)).unwrap_err(),
-                target.hardlink(&inside, &path("x")).unwrap_err(),
-                target.remove(&inside).unwrap_err(),
-                target.attributes(&inside, &Kind::File, &meta(0o777)).unwrap_err(),
-                target.wants(&inside, &Kind::File, 1, Timestamp::default()).unwrap_err(),
-            ];
-            for error in errors {
-                assert_eq!(error.to_string(), format!("a symbolic link is in the way at '{level}'; it was left as it is"));
-            }
-            finish(target);
-            assert_eq!(fs::read_link(root.join(level)).unwrap(), outside);
-            assert_untouched(&outside);
-        }
-    }
-}
-
-#[test]
-fn a_link_that_the_archive_plants_leads_nowhere() {
-    for overwrite in EVERY {
-        let (_place, root, outside) = occupied();
-        let target = open(&root, overwrite);
-        target.symlink(&path("d/a"), outside.to_str().unwrap().as_bytes(), &meta(0o777)).unwrap();
-        assert!(matches!(write(&target, "d/a/file", b"x"), Err(TargetError::InTheWay { .. })));
-        // As a folder by name it is replaced when the user wants existing entries replaced, and only then.
-        let dir = target.dir(&path("d/a"), &meta(0o700));
-        assert_eq!(dir.is_ok(), overwrite == Overwrite::Always);
-        assert_eq!(write(&target, "d/a/file", b"x").is_ok(), overwrite == Overwrite::Always);
-        finish(target);
-        assert_untouched(&outside);
-    }
-}
-
-#[test]
-fn a_folder_swapped_for_a_link_during_the_restore_leads_nowhere() {
-    let (_place, root, outside) = occupied();
-    let target = open(&root, Overwrite::Always);
-    let content = vec![1; 100];
-    target.dir(&path("a"), &meta(0o751)).unwrap();
-    write(&target, "a/one", &content).unwrap();
-    fs::rename(root.join("a"), root.join("moved")).unwrap();
-    symlink(&outside, root.join("a")).unwrap();
-    // The folder is open already: the file goes with it.
-    write(&target, "a/two", &content).unwrap();
-    target.finish().unwrap();
-    assert_untouched(&outside);
-    assert!(root.join("moved/two").exists());
-}
-
-#[test]
-fn a_link_at_the_final_name_is_replaced_not_followed() {
-    for overwrite in EVERY {
-        let (_place, root, outside) = occupied();
-        symlink(outside.join("file"), root.join("name")).unwrap();
-        let target = open(&root, overwrite);
-        let done = write(&target, "name", b"new");
-        finish(target);
-        if overwrite == Overwrite::Never {
-            assert!(matches!(done, Err(TargetError::Exists { .. })));
-            assert!(root.join("name").is_symlink());
-        } else {
-            done.unwrap();
-            assert_eq!(fs::read(root.join("name")).unwrap(), b"new");
-            assert!(!root.join("name").is_symlink());
-        }
-        assert_untouched(&outside);
-    }
-}
-
-#[test]
-fn the_folder_that_the_user_names_may_be_a_link() {
-    let (place, root, _) = occupied();
-    symlink(&root, place.path().join("link")).unwrap();
-    let target = open(&place.path().join("link"), Overwrite::Never);
-    write(&target, "file", b"x").unwrap();
-    finish(target);
-    assert_eq!(names(&root), set(&["file"]));
-}
-
-#[test]
-fn hard_links_reach_restored_files_only() {
-    let (_place, root, outside) = occupied();
-    symlink(&outside, root.join("way")).unwrap();
-    symlink(outside.join("file"), root.join("link")).unwrap();
-    fs::create_dir(root.join("folder")).unwrap();
-    let target = open(&root, Overwrite::Always);
-    for first in ["way/file", "link", "folder", "missing"] {
-        target.hardlink(&path(&format!("to-{}", first.replace('/', "-"))), &path(first)).unwrap();
-    }
-    let failures = target.finish().unwrap().failures;
-    let said: Vec<String> = failures.iter().map(ToString::to_string).collect();
-    assert_eq!(said[0], "a symbolic link is in the way at 'way'; it was left as it is");
-    assert!(said[1..].iter().all(|text| text.ends_with("which is no regular file in the target folder")), "{said:?}");
-    assert_eq!(said.len(), 4);
-    assert_eq!(names(&root), set(&["way", "link", "folder"]));
-    assert_untouched(&outside);
 }
 
 #[test]
@@ -613,63 +505,6 @@ fn a_target_that_cannot_be_is_an_error() {
         assert!(error.to_string().starts_with("cannot restore into '"), "{error}");
         assert!(error.ends_the_run());
     }
-}
-
-/// Runs the test `name` in a process of its own, started by `script` with the program as its argument; it finds `root` in the
-/// variable below.
-fn run_apart(name: &str, script: &str, root: &Path) {
-    let done = std::process::Command::new("sh")
-        .args(["-c", script, "sh"])
-        .arg(std::env::current_exe().unwrap())
-        .args(["--exact", &format!("target::tests::{name}"), "--include-ignored", "--nocapture"])
-        .env(APART, root)
-        .output()
-        .unwrap();
-    let said = String::from_utf8_lossy(&done.stdout).into_owned() + &String::from_utf8_lossy(&done.stderr);
-    assert!(done.status.success() && said.contains("1 passed"), "{said}");
-}
-
-const APART: &str = "TGVAULT_TEST_APART";
-
-/// Fails in the middle of files of both kinds, the buffered and the direct one, and looks at what is left.
-fn write_until_it_fails(root: &Path) -> Vec<TargetError> {
-    let target = open(root, Overwrite::Always);
-    write(&target, "small", b"fits").unwrap();
-    let errors = vec![
-        write(&target, "buffered", &vec![1; 250 * 1024]).unwrap_err(),
-        write(&target, "direct", &vec![1; 9 * 1024 * 1024 + 1]).unwrap_err(),
-    ];
-    finish(target);
-    assert_eq!(names(root), set(&["small"]));
-    errors
-}
-
-#[test]
-fn a_write_that_fails_half_way_leaves_nothing() {
-    if let Some(root) = std::env::var_os(APART) {
-        for error in write_until_it_fails(root.as_ref()) {
-            assert!(matches!(error, TargetError::System { doing: "write", .. }), "{error:?}");
-        }
-        return;
-    }
-    let place = tempfile::tempdir().unwrap();
-    run_apart("a_write_that_fails_half_way_leaves_nothing", "trap '' XFSZ; ulimit -f 100; exec \"$@\"", place.path());
-}
-
-#[test]
-#[ignore = "mounts a small tmpfs, for which it needs user namespaces"]
-fn a_full_disk_is_said_plainly_and_leaves_nothing() {
-    if let Some(root) = std::env::var_os(APART) {
-        for error in write_until_it_fails(root.as_ref()) {
-            assert!(matches!(error, TargetError::Full { .. }) && error.ends_the_run(), "{error:?}");
-            assert!(error.to_string().starts_with("the disk is full: '"));
-        }
-        return;
-    }
-    let place = tempfile::tempdir().unwrap();
-    let script = format!("mount -t tmpfs -o size=100k tmpfs \"${APART}\" && exec \"$@\"");
-    let script = format!("exec unshare --user --map-root-user --mount sh -c '{script}' sh \"$@\"");
-    run_apart("a_full_disk_is_said_plainly_and_leaves_nothing", &script, place.path());
 }
 
 #[test]

@@ -1,5 +1,20 @@
 //! Whole operations through the library: one linked binary.
 
+mod changing;
+mod desktop_export;
+mod desktop_html;
+mod desktop_html_import;
+mod desktop_import;
+mod faults;
+mod fetch;
+mod flips;
 mod folder_to_folder;
+mod forge;
+mod golden;
+mod hostile;
+mod kill;
+mod many;
 mod round_trip;
 mod support;
+mod trees;
+mod trust;

@@ -98,3 +98,31 @@ async fn a_lost_state_is_rebuilt_with_the_key_and_costs_a_full_backup_without() 
     assert_eq!(seeing.counts.new_bytes, 0);
     assert_eq!(world.restored().await, tree(&world.source()));
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn rehashing_stores_nothing_where_nothing_changed_and_finds_what_hides_behind_an_old_time() {
+    let world = World::new().await;
+    fill(&world);
+    // A hard link is noted again whenever its file may have been stored again.
+    fs::remove_file(world.source().join("photos/hard")).unwrap();
+    // Files that were written a moment ago have no stamp yet.
+    std::thread::sleep(std::time::Duration::from_millis(50));
+    world.backup().await;
+    let rehash = || async {
+        let session = world.session(&world.storage, None);
+        let source = std::sync::Arc::new(tgvault::source::folder::FolderSource::open(&world.source(), Default::default()).unwrap());
+        let options =
+            tgvault::operations::backup::BackupOptions { host: "host".into(), lanes: 2, force_rehash: true, ..Default::default() };
+        let log = std::sync::Arc::new(crate::support::Log::default());
+        tgvault::operations::backup::backup(&session, source, options, log, tgvault::operations::Stop::new()).await.unwrap()
+    };
+    let unchanged = rehash().await;
+    assert_eq!((unchanged.counts.new_entries, unchanged.archives), (0, 0), "{:?}", unchanged.counts);
+    // The same length and time, another content.
+    let path = world.source().join("photos/photo_2.jpg");
+    let time = fs::metadata(&path).unwrap().modified().unwrap();
+    fs::write(&path, noise(77, 190_000)).unwrap();
+    fs::File::options().write(true).open(&path).unwrap().set_modified(time).unwrap();
+    assert_eq!(rehash().await.counts.new_entries, 1);
+    assert_eq!(world.restored().await, tree(&world.source()));
+}

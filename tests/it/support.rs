@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
+use secrecy::SecretString;
 use tgvault::crypt::keys::{expose, generate};
+use tgvault::model::entry::EntryPath;
 use tgvault::model::filter::PathFilter;
 use tgvault::operations::backup::{BackupOptions, BackupSummary, backup};
 use tgvault::operations::choice::SnapshotChoice;
@@ -16,6 +19,7 @@ use tgvault::operations::restore::{RestoreOptions, RestoreSummary, restore};
 use tgvault::operations::verify::{VerifyOptions, VerifyReport, verify};
 use tgvault::operations::{OperationError, Session, Stop};
 use tgvault::repository::keys::Unlock;
+use tgvault::source::Source;
 use tgvault::source::folder::{FolderOptions, FolderSource};
 use tgvault::state::StateFolder;
 use tgvault::storage::{Storage, StorageOptions};
@@ -24,7 +28,7 @@ use tgvault::target::Overwrite;
 /// A machine, a store and a folder to back up, all below one temporary folder.
 pub struct World {
     pub root: tempfile::TempDir,
-    pub secret: age::secrecy::SecretString,
+    pub secret: SecretString,
     pub storage: Storage,
     pub report: InitReport,
 }
@@ -41,6 +45,12 @@ impl Events for Log {
     }
 }
 
+/// A folder in memory where there is one: what these tests ask is not whether the disk keeps what it was given, and thousands of
+/// syncs take long.
+pub fn tempdir() -> tempfile::TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 pub fn options() -> StorageOptions {
     StorageOptions {
         retry_budget: std::time::Duration::from_millis(50),
@@ -51,7 +61,7 @@ pub fn options() -> StorageOptions {
 
 impl World {
     pub async fn new() -> Self {
-        let root = tempfile::tempdir().unwrap();
+        let root = tempdir();
         let storage = Storage::open(root.path().join("vault").to_str().unwrap(), [], options()).unwrap();
         Self::with(root, storage).await
     }
@@ -70,7 +80,7 @@ impl World {
     }
 
     pub fn unlock(&self) -> Unlock {
-        Unlock::IdentityFile(age::secrecy::SecretString::from(expose(&self.secret)))
+        Unlock::IdentityFile(SecretString::from(expose(&self.secret)))
     }
 
     pub fn session(&self, storage: &Storage, unlock: Option<Unlock>) -> Session {
@@ -124,10 +134,77 @@ impl World {
         fs::write(path, content).unwrap();
     }
 
+    /// A world whose store is in memory: fast, and its objects can be changed.
+    pub async fn in_memory() -> Self {
+        let storage = Storage::open("memory://", [], options()).unwrap();
+        Self::with(tempdir(), storage).await
+    }
+
+    /// A session of a machine that was never here before.
+    pub fn newcomer(&self, storage: &Storage, unlock: Option<Unlock>) -> Session {
+        let state = StateFolder::open(self.root.path().join("newcomer"), None).unwrap();
+        Session { storage: storage.clone(), state, unlock, root_key: None }
+    }
+
+    pub async fn backup_in(&self, session: &Session, source: Arc<dyn Source>) -> Result<(BackupSummary, Vec<String>), OperationError> {
+        let log = Arc::new(Log::default());
+        let options = BackupOptions { host: "host".into(), lanes: 2, ..BackupOptions::default() };
+        let summary = backup(session, source, options, Arc::clone(&log) as Arc<dyn Events>, Stop::new()).await?;
+        let said = log.0.lock().unwrap().clone();
+        Ok((summary, said))
+    }
+
+    pub async fn restore_in(&self, session: &Session, to: &Path, paths: &[&str], log: Arc<Log>) -> Result<RestoreSummary, OperationError> {
+        let paths = paths.iter().map(|path| EntryPath::new(*path).unwrap()).collect();
+        let options = restore_options(to, paths);
+        restore(session, &SnapshotChoice::latest(), options, log, Stop::new()).await
+    }
+
+    pub async fn verify_in(&self, session: &Session, deep: bool) -> Result<VerifyReport, OperationError> {
+        verify(session, verify_options(deep), Arc::new(Log::default()), Stop::new()).await
+    }
+
+    /// Name and length of every object.
+    pub async fn objects(&self) -> BTreeMap<String, u64> {
+        let found = self.storage.list("").await.unwrap();
+        found.into_iter().map(|object| (object.name, object.size_bytes)).collect()
+    }
+
+    pub async fn object(&self, name: &str) -> Vec<u8> {
+        self.storage.get(name, 1 << 30).await.unwrap().unwrap().to_vec()
+    }
+
+    /// Puts other bytes under a name.
+    pub async fn replace(&self, name: &str, bytes: &[u8]) {
+        self.storage.delete(name).await.unwrap();
+        self.storage.put_new(name, bytes.to_vec().into()).await.unwrap();
+    }
+
+    /// Forgets what this machine knows of its chains, and keeps its pins and its key.
+    pub fn forget_chains(&self) {
+        let folder = self.root.path().join("state").join(self.report.repository.to_string());
+        for entry in fs::read_dir(folder).unwrap().map(Result::unwrap).filter(|entry| entry.file_type().unwrap().is_dir()) {
+            fs::remove_dir_all(entry.path()).unwrap();
+        }
+    }
+
     /// The archives in the local store.
     pub fn archives(&self) -> Vec<String> {
         tree(&self.root.path().join("vault")).into_keys().filter(|name| name.starts_with("archives/") && name.ends_with(".age")).collect()
     }
+}
+
+pub fn restore_options(to: &Path, paths: Vec<EntryPath>) -> RestoreOptions {
+    RestoreOptions { to: to.to_owned(), filter: PathFilter::everything(), paths, overwrite: Overwrite::Always, dry_run: false, lanes: 2 }
+}
+
+pub fn verify_options(deep: bool) -> VerifyOptions {
+    VerifyOptions { quick: false, sample_percent: None, deep, snapshots: Vec::new(), among: Default::default(), lanes: 2 }
+}
+
+/// What is wrong with a repository, as text, without the random parts of names.
+pub fn wrong(report: &VerifyReport) -> Vec<String> {
+    report.wrong.iter().map(|finding| format!("{}: {}", finding.object, finding.what)).collect()
 }
 
 /// Everything below a folder: path to kind, mode, time, content.
@@ -138,9 +215,12 @@ pub fn tree(root: &Path) -> BTreeMap<String, String> {
         for entry in fs::read_dir(&folder).unwrap() {
             let entry = entry.unwrap();
             let (path, meta) = (entry.path(), entry.path().symlink_metadata().unwrap());
-            let name = path.strip_prefix(root).unwrap().to_string_lossy().into_owned();
+            let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().escape_ascii().to_string();
             let mode = meta.permissions().mode() & 0o7777;
             let time = format!("{}.{:09}", meta.mtime(), meta.mtime_nsec());
+            let mut value = [0_u8; 64];
+            let attribute = rustix::fs::lgetxattr(&path, "user.test", &mut value).map_or(0, |length| length);
+            let time = format!("{time}{}", value[..attribute].escape_ascii());
             let said = if meta.is_symlink() {
                 format!("link {}", fs::read_link(&path).unwrap().display())
             } else if meta.is_dir() {

@@ -14,6 +14,7 @@ use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
+use crate::repository::random_id;
 use crate::repository::tree::Tree;
 use crate::state::{SealedFolder, StateError};
 
@@ -41,13 +42,18 @@ struct Head {
     layers: Vec<Layer>,
     /// Paths whose kind had changed when the last layer was written, to be removed before the layers that no snapshot has.
     removals: Vec<EntryPath>,
+    /// Archives of the last snapshot are gone: the next one must begin with a merged index.
+    #[serde(default)]
+    healing: bool,
 }
 
 /// Where a new archive stands among those that no snapshot names yet.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Order {
-    /// Before all of them.
+    /// Before all of them: a merged index, which readers begin with.
     First,
+    /// Before those with entries, behind a merged index, before which nobody looks for removals.
+    Removals,
     /// After all of them.
     Last,
 }
@@ -70,8 +76,10 @@ pub(super) struct Remembered {
     pub tree: Tree,
     /// Stored archives that no snapshot names yet.
     pub pending: Vec<ArchiveRecord>,
-    /// What is to be removed before them; usually nothing.
+    /// What is to be removed before them; usually nothing. The state is without it already.
     pub removals: Vec<EntryPath>,
+    /// Archives of the last snapshot are gone, and no snapshot does without them yet.
+    pub is_healing: bool,
 }
 
 fn damaged(folder: &SealedFolder, file: &str, why: impl ToString) -> OperationError {
@@ -99,12 +107,12 @@ impl Journal {
         parent: Option<(String, Snapshot)>,
         tree: &Tree,
     ) -> Result<Self, OperationError> {
-        let head = Head { chain, snapshot: parent, sequence, base: None, layers: Vec::new(), removals: Vec::new() };
+        let head = Head { chain, snapshot: parent, sequence, base: None, layers: Vec::new(), removals: Vec::new(), healing: false };
         let mut this = Self { folder: folder.clone(), head };
         if tree.is_empty() {
             this.write_head()?;
         } else {
-            this.write_base(tree)?;
+            this.write_base(tree, Vec::new())?;
         }
         Ok(this)
     }
@@ -139,14 +147,22 @@ impl Journal {
         if let Some(base) = &head.base {
             self.read_entries(base, &mut tree, Id([0; 16]))?;
         }
-        for layer in &head.layers {
+        let (committed, uncommitted) = head.layers.split_at_checked(self.committed_layers()).unwrap_or((&head.layers, &[]));
+        for layer in committed {
             self.read_entries(&layer.file, &mut tree, layer.record.id)?;
         }
-        let pending: Vec<ArchiveRecord> = head.layers.iter().skip(self.committed_layers()).map(|layer| layer.record.clone()).collect();
-        if head.layers.len() >= MAX_LAYERS && pending.is_empty() {
-            self.write_base(&tree)?;
+        // As the next snapshot will have it: what these paths held is stored again, unless a later layer has it.
+        for path in &head.removals {
+            tree.remove(path);
         }
-        Ok(Remembered { tree, pending, removals: head.removals })
+        for layer in uncommitted {
+            self.read_entries(&layer.file, &mut tree, layer.record.id)?;
+        }
+        let pending: Vec<ArchiveRecord> = uncommitted.iter().map(|layer| layer.record.clone()).collect();
+        if head.layers.len() >= MAX_LAYERS && pending.is_empty() {
+            self.write_base(&tree, Vec::new())?;
+        }
+        Ok(Remembered { tree, pending, removals: head.removals, is_healing: head.healing })
     }
 
     fn read_entries(&self, file: &str, tree: &mut Tree, of: Id) -> Result<(), OperationError> {
@@ -168,8 +184,10 @@ impl Journal {
         read.map_err(|error| damaged(&self.folder, file, error))
     }
 
-    fn write_base(&mut self, tree: &Tree) -> Result<(), OperationError> {
-        let file = format!("base-{}.age", self.head.sequence);
+    /// Makes `tree` the base; `layers` stay on top of it.
+    fn write_base(&mut self, tree: &Tree, layers: Vec<Layer>) -> Result<(), OperationError> {
+        // A new name each time: the head goes on naming the old base until it is written.
+        let file = format!("base-{}.age", random_id()?);
         let failed = |source: std::io::Error| StateError::File { operation: "write", path: self.folder.path().join(&file), source };
         let mut writer = self.folder.writer(&file)?;
         writer.write_all(b"\n").map_err(failed)?;
@@ -183,7 +201,7 @@ impl Journal {
         }
         writer.finish()?;
         self.head.base = Some(file);
-        self.head.layers.clear();
+        self.head.layers = layers;
         self.write_head()?;
         self.clean()
     }
@@ -215,6 +233,11 @@ impl Journal {
         match order {
             Order::Last => self.head.layers.push(layer),
             Order::First => self.head.layers.insert(self.committed_layers(), layer),
+            Order::Removals => {
+                let committed = self.committed_layers();
+                let merged = self.head.layers.iter().skip(committed).take_while(|layer| layer.record.merged).count();
+                self.head.layers.insert(committed + merged, layer);
+            }
         }
         self.head.removals = removals;
         self.write_head()
@@ -227,17 +250,23 @@ impl Journal {
         self.head.layers.partition_point(|layer| known.contains(&layer.record.id))
     }
 
-    /// Forgets archives that are gone from the store; `tree` is what is left without them.
+    /// Forgets archives that are gone from the store; `tree` is what is left without them, `pending` the archives that no
+    /// snapshot names yet, whose entries it holds.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn forget_lost(&mut self, lost: &HashSet<Id>, tree: &Tree) -> Result<(), OperationError> {
+    pub fn forget_lost(&mut self, lost: &HashSet<Id>, tree: &Tree, pending: &[ArchiveRecord]) -> Result<(), OperationError> {
         if let Some((_, snapshot)) = &mut self.head.snapshot {
             snapshot.archives.retain(|record| !lost.contains(&record.id));
             // Lists name what is lost: new ones are made where they are due.
             snapshot.lists.clear();
         }
-        self.write_base(tree)
+        self.head.healing = true;
+        self.head.removals.clear();
+        let empty = "layer-empty.age";
+        self.folder.write(empty, b"\n")?;
+        let layers = pending.iter().map(|record| Layer { record: record.clone(), file: empty.into() }).collect();
+        self.write_base(tree, layers)
     }
 
     /// Goes on after a sequence number that the repository knows already.
@@ -253,6 +282,7 @@ impl Journal {
         self.head.sequence = snapshot.sequence;
         self.head.snapshot = Some((stem.to_owned(), snapshot.clone()));
         self.head.removals.clear();
+        self.head.healing = false;
         self.write_head()?;
         self.clean()
     }

@@ -19,7 +19,7 @@ use crate::archive::writer::{ArchiveWriter, NewFile, Timings};
 use crate::archive::{ArchiveError, MEMBER_BYTES};
 use crate::crypt::digest::{HashReader, sha256};
 use crate::crypt::keys::Recipients;
-use crate::model::digest::Id;
+use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::OperationError;
 use crate::repository::format::names;
@@ -102,14 +102,14 @@ impl<'a> Lane<'a> {
     }
 
     fn store(&mut self, job: Job) -> Result<(), OperationError> {
-        let Job { item, resume } = job;
+        let Job { item, resume, unchanged } = job;
         match &item.content {
             Some(content) if item.kind == Kind::File => {
                 let content = Arc::clone(content);
                 if item.size > MEMBER_BYTES {
                     self.store_long(&item, content.as_ref(), resume)?
                 } else {
-                    self.store_file(&item, content.as_ref())?
+                    self.store_file(&item, content.as_ref(), unchanged)?
                 }
             }
             _ => {
@@ -132,10 +132,13 @@ impl<'a> Lane<'a> {
         content.open(from).map_err(|error| self.shared.unreadable(&item.path, &error)).ok()
     }
 
-    fn store_file(&mut self, item: &Item, content: &dyn Content) -> Result<(), OperationError> {
+    fn store_file(&mut self, item: &Item, content: &dyn Content, unchanged: Option<Digest>) -> Result<(), OperationError> {
+        if item.size == 0 && unchanged.is_some() {
+            return Ok(());
+        }
         let Some(mut body) = self.open_content(item, content, 0) else { return Ok(()) };
         if item.size <= SMALL_BYTES {
-            return self.store_small(item, body.as_mut());
+            return self.store_small(item, body.as_mut(), unchanged);
         }
         if self.shared.contents.has_length(item.size) {
             let mut hashing = HashReader::new(body.take(item.size));
@@ -145,16 +148,23 @@ impl<'a> Lane<'a> {
             }
             let (digest, length) = hashing.finish();
             if let Some(located) = self.shared.contents.find(digest, length).filter(|_| length == item.size) {
-                self.refer(item, located);
+                self.refer(item, located, unchanged);
                 return Ok(());
             }
             let Some(again) = self.open_content(item, content, 0) else { return Ok(()) };
             body = again;
         }
-        self.append(item, body.as_mut(), item.size, None)
+        self.append_whole(item, body.as_mut())
     }
 
-    fn store_small(&mut self, item: &Item, body: &mut dyn Body) -> Result<(), OperationError> {
+    fn append_whole(&mut self, item: &Item, body: &mut dyn Body) -> Result<(), OperationError> {
+        if let Some(what) = self.append(item, body, item.size, None)? {
+            self.shared.problem(&item.path, &what);
+        }
+        Ok(())
+    }
+
+    fn store_small(&mut self, item: &Item, body: &mut dyn Body, unchanged: Option<Digest>) -> Result<(), OperationError> {
         let mut small = std::mem::take(&mut self.small);
         small.clear();
         let read = body.take(item.size).read_to_end(&mut small);
@@ -164,7 +174,7 @@ impl<'a> Lane<'a> {
             let known = self.shared.contents.find(sha256(&small), small.len() as u64);
             let known = known.filter(|located| item.size > 0 && small.len() as u64 == item.size && self.may_share(located));
             match known {
-                Some(located) => self.refer(item, located),
+                Some(located) => self.refer(item, located, unchanged),
                 None => {
                     let stored = self.append_bytes(item, &small, body);
                     self.small = small;
@@ -194,7 +204,7 @@ impl<'a> Lane<'a> {
                 self.1.changed()
             }
         }
-        self.append(item, &mut Known(bytes, body), item.size, None)
+        self.append_whole(item, &mut Known(bytes, body))
     }
 
     /// Stores a file of more than one member, part after part, each in whatever archive is open then.
@@ -205,6 +215,7 @@ impl<'a> Lane<'a> {
         };
         let of = u32::try_from(item.size.div_ceil(MEMBER_BYTES)).unwrap_or(u32::MAX);
         let mut at = None;
+        let mut told = false;
         for n in 1..=of {
             if self.shared.stop_wanted() {
                 return Ok(());
@@ -223,8 +234,15 @@ impl<'a> Lane<'a> {
                     None => return Ok(()),
                 },
             };
-            self.append(item, body.as_mut(), length, Some(Part { n, of, file }))?;
-            at = Some(body);
+            match self.append(item, body.as_mut(), length, Some(Part { n, of, file }))? {
+                None => at = Some(body),
+                // Where the body stands now is not known; the other parts are tried from their own beginnings.
+                Some(what) => {
+                    if !std::mem::replace(&mut told, true) {
+                        self.shared.problem(&item.path, &what);
+                    }
+                }
+            }
             if self.open.as_ref().is_some_and(|open| open.writer.is_full()) {
                 self.close()?;
             }
@@ -232,7 +250,8 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
-    fn append(&mut self, item: &Item, body: &mut dyn Body, length: u64, part: Option<Part>) -> Result<(), OperationError> {
+    /// Appends a file or a part of one; gives what was wrong with its content, if anything was.
+    fn append(&mut self, item: &Item, body: &mut dyn Body, length: u64, part: Option<Part>) -> Result<Option<String>, OperationError> {
         let shared = self.shared;
         let is_last = part.is_none_or(|part| part.n == part.of);
         let open = self.archive()?;
@@ -254,16 +273,16 @@ impl<'a> Lane<'a> {
             open.marks.push(item.mark);
         }
         shared.note_new(u64::from(is_last), stored.located.length);
-        if let Some(error) = &stored.failure {
-            shared.unreadable(&item.path, error);
+        Ok(if let Some(error) = &stored.failure {
+            Some(format!("it could be read in part only, which is stored: {error}"))
         } else if stored.located.short {
-            shared.problem(&item.path, "it shrank while it was read; what there was is stored");
+            Some("it shrank while it was read; what there was is stored".into())
         } else if is_last && body.changed().unwrap_or(true) {
-            shared.problem(&item.path, "it changed while it was read; what was read is stored, and the next run reads it again");
+            Some("it changed while it was read; what was read is stored, and the next run reads it again".into())
         } else {
             shared.contents.add(id, &stored.located);
-        }
-        Ok(())
+            None
+        })
     }
 
     /// Finds out why an archive could not be written: a closed channel only says that the upload has failed.
@@ -276,8 +295,12 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn refer(&self, item: &Item, located: Located) {
+    /// Notes where the known content is; nothing where it is the very one that the parent has there.
+    fn refer(&self, item: &Item, located: Located, unchanged: Option<Digest>) {
         self.shared.done_bytes(item.size);
+        if unchanged == Some(located.sha256) {
+            return;
+        }
         self.shared.note_new(1, 0);
         let entry = index_entry(item, Some(located));
         let _ = self.setup.reports.send(Ok(Report::Reference(Box::new(entry), item.mark)));

@@ -130,9 +130,9 @@ pub async fn backup(
     let stored = match run.store().await {
         Ok(stored) => stored,
         Err(error) => {
-            // What the store has for good is kept for the next run, on whichever machine; the journal has it in any case.
-            if let Err(other) = run.keep().await {
-                tracing::warn!(error = %other, "the checkpoint could not be stored either");
+            // Whatever happened, what the store has for good is kept: here, or by the next run from this machine's journal.
+            if let Err(error) = run.keep().await {
+                tracing::warn!(%error, "what is stored so far is not in a snapshot yet");
             }
             return Err(error);
         }
@@ -195,6 +195,8 @@ struct Run {
     lease: u32,
     leased: Instant,
     time: jiff::Timestamp,
+    /// A commit has failed, and may be in the store all the same, with its number.
+    in_doubt: bool,
 }
 
 impl Run {
@@ -239,17 +241,19 @@ impl Run {
             lease: 0,
             leased: Instant::now(),
             time: jiff::Timestamp::now(),
+            in_doubt: false,
         };
         this.renew_lease().await?;
         for path in removals {
             this.removals.push(path);
         }
-        if !this.finished.is_empty() {
-            let count = this.finished.len();
-            this.shared.events.event(&Event::Note(&format!("going on after {count} archives of an interrupted run")));
+        let pending = this.finished.len();
+        // Before anything is committed: a snapshot without what is gone is not readable without it.
+        this.put_merged_index(is_healing).await?;
+        if pending > 0 {
+            this.shared.events.event(&Event::Note(&format!("going on after {pending} archives of an interrupted run")));
             this.keep().await?;
         }
-        this.put_merged_index(is_healing).await?;
         Ok(this)
     }
 
@@ -341,6 +345,10 @@ impl Run {
         self.archives += 1;
         match order {
             Order::First => self.finished.insert(0, record),
+            Order::Removals => {
+                let merged = self.finished.iter().take_while(|finished| finished.merged).count();
+                self.finished.insert(merged, record);
+            }
             Order::Last => self.finished.push(record),
         }
         Ok(())
@@ -370,7 +378,7 @@ impl Run {
                 })
             })
             .await??;
-            self.note_archive(record, &[], &paths, Order::First)?;
+            self.note_archive(record, &[], &paths, Order::Removals)?;
         }
         Ok(())
     }
@@ -381,6 +389,11 @@ impl Run {
     }
 
     async fn commit(&mut self, complete: bool, counts: Counts) -> Result<Id, OperationError> {
+        if self.in_doubt {
+            let last = parent::last_sequence(&self.opened, &self.journal).await?;
+            self.journal.raise_sequence(last);
+            self.time = jiff::Timestamp::now();
+        }
         let parent = self.journal.snapshot().map(|(_, snapshot)| snapshot);
         let id = random_id()?;
         // Names sort by time: a clock that was set back must not put a snapshot before its parent.
@@ -406,7 +419,9 @@ impl Run {
             archives,
             lists: parent.map(|parent| parent.lists.clone()).unwrap_or_default(),
         };
+        self.in_doubt = true;
         let found = self.opened.repository.commit(&mut snapshot, &self.writer).await?;
+        self.in_doubt = false;
         self.journal.note_snapshot(&found.stem, &snapshot)?;
         self.finished.clear();
         let marks = std::mem::take(&mut self.finished_marks);
@@ -424,16 +439,20 @@ impl Run {
         let mut remove = self.removals.all();
         remove.extend(part_members(&tree, &deleted));
         remove.extend(deleted);
-        self.put_removals(remove).await?;
         let failed = self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let links = links.into_iter().filter(|link| match &link.kind {
-            Kind::Hardlink { target } => !failed.contains(target) || tree.get(target).is_some(),
+            Kind::Hardlink { target } if failed.contains(target) && tree.get(target).is_none() => {
+                self.shared.problem(&link.path, &format!("it is a further name of '{target}', which could not be stored"));
+                false
+            }
             _ => true,
         });
         let before = references.len();
         references.extend(links);
         self.shared.note_new((references.len() - before) as u64, 0);
+        // References first: once the removals are noted, what they refer to may not be found again.
         self.put_references(references).await?;
+        self.put_removals(remove).await?;
         self.shared.report_progress();
         let counts = self.shared.counts(removed);
         self.finished_marks.extend(marks.into_iter().filter(|&mark| mark != 0));
@@ -448,10 +467,12 @@ impl Run {
         })
     }
 
-    async fn put_references(&mut self, references: Vec<IndexEntry>) -> Result<(), OperationError> {
+    async fn put_references(&mut self, mut references: Vec<IndexEntry>) -> Result<(), OperationError> {
         if references.is_empty() {
             return Ok(());
         }
+        // Side by side what lies side by side: who restores without tgvault then decrypts each archive once.
+        references.sort_by_key(|entry| entry.content.as_ref().map(|content| (content.archive, content.offset)));
         let setup = self.own_setup();
         let (record, references) = tokio::task::spawn_blocking(move || {
             let record = write_own(&setup, |writer| Ok(references.iter().try_for_each(|entry| writer.append_reference(entry))?))?;

@@ -57,27 +57,39 @@ pub(super) async fn find(
         Ok(None) => {}
         Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
     }
-    let (mut journal, mut state) = match remembered {
-        Some(found) => found,
+    let (mut journal, mut state, broken) = match remembered {
+        Some((journal, state)) => (journal, state, Vec::new()),
         None => begin(opened, &folder, writer, source, options, events).await?,
     };
     // Whatever points into an archive that is gone is stored again.
     let stored = opened.repository.stored_archives().await?;
     let is_lost = |record: &ArchiveRecord| stored.get(&record.object) != Some(&record.length);
-    let lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(record)).map(|record| record.id).collect();
+    let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(record)).map(|record| record.id).collect();
+    // A snapshot that names what cannot be read would never be sound again.
+    lost.extend(broken);
     if !lost.is_empty() {
         let dropped = state.tree.drop_lost(|record| lost.contains(&record.id));
-        events.event(&Event::Note(&format!("{} archives are gone from the store; {dropped} entries are stored again", lost.len())));
+        let count = lost.len();
+        events.event(&Event::Note(&format!("{count} archives are gone from the store or broken; {dropped} entries are stored again")));
         state.pending.retain(|record| !lost.contains(&record.id));
-        journal.forget_lost(&lost, &state.tree)?;
+        // The merged index that comes first says what is left; nothing before it counts.
+        state.removals.clear();
+        journal.forget_lost(&lost, &state.tree, &state.pending)?;
     }
-    journal.raise_sequence(last_sequence(opened, &journal).await?);
-    let is_healing = !lost.is_empty();
+    match opened.repository.complete_copies().await {
+        Ok(0) => {}
+        Ok(count) => events.event(&Event::Note(&format!("{count} missing second copies of small objects were put back"))),
+        // What is saved does not depend on it, and verify reports what is still missing.
+        Err(error) => tracing::warn!(%error, "missing second copies could not be put back"),
+    }
+    let last = last_sequence(opened, &journal).await?;
+    journal.raise_sequence(last);
+    let is_healing = state.is_healing || !lost.is_empty();
     Ok(Parent { _lock: lock, journal, tree: state.tree, pending: state.pending, removals: state.removals, is_healing })
 }
 
 /// The highest number that the chain has in the repository: a run may have died between its commit and its note of it.
-async fn last_sequence(opened: &Opened, journal: &Journal) -> Result<u64, OperationError> {
+pub(super) async fn last_sequence(opened: &Opened, journal: &Journal) -> Result<u64, OperationError> {
     let mut last = journal.sequence();
     let head = journal.snapshot().map(|(stem, _)| stem.as_str()).unwrap_or_default();
     for stem in opened.repository.snapshot_stems().await?.iter().rev().take_while(|stem| stem.as_str() > head) {
@@ -98,14 +110,18 @@ async fn begin(
     source: &SourceName,
     options: &BackupOptions,
     events: &dyn Events,
-) -> Result<(Journal, Remembered), OperationError> {
+) -> Result<(Journal, Remembered, Vec<Id>), OperationError> {
     let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), random_id()?, 0, None);
+    let mut lost = Vec::new();
     if let Some(identity) = &opened.identity {
         let found = newest(opened, &identity.identities, writer, source, &options.host).await?;
         if let Some((stem, snapshot)) = found {
             let mut broken = Vec::new();
             tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
             for error in broken {
+                if let RepositoryError::Archive { id, .. } = &error {
+                    lost.push(*id);
+                }
                 events.event(&Event::Note(&format!("an archive of the last snapshot is broken; what it held is stored again ({error})")));
             }
             if snapshot.writer == writer {
@@ -120,7 +136,7 @@ async fn begin(
         ));
     }
     let journal = Journal::begin(folder, chain, sequence, parent, &tree)?;
-    Ok((journal, Remembered { tree, pending: Vec::new(), removals: Vec::new() }))
+    Ok((journal, Remembered { tree, pending: Vec::new(), removals: Vec::new(), is_healing: false }, lost))
 }
 
 /// The newest snapshot of the source: this writer's own, or else one that was made on this machine by another writer.

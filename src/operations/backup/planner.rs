@@ -9,7 +9,7 @@ use crossbeam_channel::Sender;
 
 use super::Shared;
 use crate::archive::index::{IndexEntry, is_part_name, part_name};
-use crate::model::digest::Id;
+use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::events::Event;
 use crate::repository::tree::{Tree, TreeEntry};
@@ -20,6 +20,8 @@ pub(super) struct Job {
     pub item: Item,
     /// For a long file: the parts of this very version that an earlier run has stored, under this name.
     pub resume: Option<(Id, HashSet<u32>)>,
+    /// Set where everything but the content is known to be the same: the content's digest, if that has not changed either.
+    pub unchanged: Option<Digest>,
 }
 
 /// What is to be removed before the archives that are not committed yet.
@@ -84,10 +86,9 @@ impl<'a> Planner<'a> {
     }
 
     fn is_unchanged(&self, old: &TreeEntry, item: &Item) -> bool {
-        old.kind == item.kind
-            && old.has_meta(&item.meta)
-            && (item.kind != Kind::File
-                || (!self.force_rehash && old.size == item.size && old.stamp() == item.stamp && !old.short && old.places().is_some()))
+        // Without a stamp there is no telling: the source has none, or the file was just being written.
+        let is_told = || !self.force_rehash && item.stamp.is_some();
+        looks_unchanged(old, item) && (item.kind != Kind::File || is_told())
     }
 
     fn hash(&self, path: &EntryPath) -> u64 {
@@ -112,19 +113,26 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// Whether nothing has changed that can be seen without reading. A content that then proves to be the same needs no new entry.
+fn looks_unchanged(old: &TreeEntry, item: &Item) -> bool {
+    let has_same_stamp = || item.stamp.is_none() || old.stamp() == item.stamp;
+    let is_same_file = || old.size == item.size && has_same_stamp() && !old.short && old.places().is_some();
+    old.kind == item.kind && old.has_meta(&item.meta) && (item.kind != Kind::File || is_same_file())
+}
+
 impl Sink for Planner<'_> {
     fn item(&mut self, item: Item) -> Result<(), Stopped> {
         if self.shared.stop_wanted() {
             return Err(Stopped);
         }
         if is_part_name(item.path.file_name()) {
-            self.shared.problem(&item.path, "names that end in .tgvault-part-NNNN are reserved for the parts of long files");
+            self.shared.not_stored(&item.path, "names that end in .tgvault-part-NNNN are reserved for the parts of long files");
             return Ok(());
         }
         let totals = &self.shared.totals;
         totals.entries.fetch_add(1, Ordering::Relaxed);
         totals.bytes.fetch_add(item.size, Ordering::Relaxed);
-        let mut resume = None;
+        let (mut resume, mut unchanged) = (None, None);
         if let Some(old) = self.tree.get_mut(&item.path) {
             old.seen = true;
         }
@@ -136,9 +144,12 @@ impl Sink for Planner<'_> {
                 self.marks.extend((item.mark != 0).then_some(item.mark));
                 return Ok(());
             }
+            if looks_unchanged(old, &item) {
+                unchanged = old.sha256();
+            }
             let same_version = item.stamp.is_some() && old.stamp() == item.stamp && old.size == item.size && old.has_meta(&item.meta);
             match old.stored_parts() {
-                Some((file, parts)) if same_version && old.places().is_none() && item.kind == Kind::File => {
+                Some((file, parts)) if same_version && !old.short && old.places().is_none() && item.kind == Kind::File => {
                     resume = Some((file, parts.keys().copied().collect()));
                 }
                 _ => self.note_form_change(&item, old),
@@ -152,7 +163,7 @@ impl Sink for Planner<'_> {
         }
         self.dispatched.insert(self.hash(&item.path));
         match &self.jobs {
-            Some(jobs) => jobs.send(Job { item, resume }).map_err(|_| Stopped),
+            Some(jobs) => jobs.send(Job { item, resume, unchanged }).map_err(|_| Stopped),
             None => {
                 self.shared.note_new(1, item.size);
                 self.shared.events.event(&Event::Planned { path: &item.path, bytes: item.size });
@@ -164,7 +175,7 @@ impl Sink for Planner<'_> {
     fn problem(&mut self, problem: Problem) {
         // What the parent has at and below the path is kept.
         self.tree.mark_seen(&problem.path);
-        self.shared.problem(&problem.path, &problem.what);
+        self.shared.not_stored(&problem.path, &problem.what);
     }
 
     fn skipped(&mut self, path: &EntryPath, why: &str) {

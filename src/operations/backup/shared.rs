@@ -88,15 +88,20 @@ impl Shared {
 
     pub fn problem(&self, path: &EntryPath, what: &str) {
         self.problems.fetch_add(1, Ordering::Relaxed);
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
         self.events.event(&Event::Problem { path, what });
     }
 
-    /// Tells that a content could not be read.
+    /// Tells of an entry of which nothing is stored.
+    pub fn not_stored(&self, path: &EntryPath, what: &str) {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        self.problem(path, what);
+    }
+
+    /// Tells that a content could not be read, and that nothing of it is stored.
     pub fn unreadable(&self, path: &EntryPath, error: &io::Error) {
         match error.kind() {
-            io::ErrorKind::NotFound => self.problem(path, "it vanished before it was read"),
-            _ => self.problem(path, &format!("it cannot be read: {error}")),
+            io::ErrorKind::NotFound => self.not_stored(path, "it vanished before it was read"),
+            _ => self.not_stored(path, &format!("it cannot be read: {error}")),
         }
     }
 

@@ -181,10 +181,16 @@ pub async fn restore(
     let began = Instant::now();
     let opened = session.open().await?;
     let identity = opened.identity()?;
-    let (_, snapshot) = choice.find(&opened).await?;
+    let mut passed_over = Vec::new();
+    let (_, snapshot) = choice.find_past(&opened, &mut passed_over).await?;
     let mut broken = Vec::new();
     let tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
     let report = Arc::new(Report::new(events, stop));
+    // An older state is no damage to what is restored, but it may not be the state that was meant.
+    for error in &passed_over {
+        report.damaged.fetch_add(1, Ordering::Relaxed);
+        report.events.event(&Event::Note(&format!("a later snapshot was passed over: {}", with_causes(error))));
+    }
     for error in &broken {
         report.damaged.fetch_add(1, Ordering::Relaxed);
         report.events.event(&Event::Note(&format!("what an archive held is lost: {}", with_causes(error))));
@@ -230,6 +236,9 @@ fn summary(snapshot: &Snapshot, report: &Report, began: Instant) -> RestoreSumma
         elapsed: began.elapsed(),
     }
 }
+
+/// A hard link to make: its path, and the first name of its file.
+type Link<'a> = (&'a EntryPath, &'a EntryPath);
 
 /// One restore, on ordinary threads.
 struct Job {
@@ -288,7 +297,7 @@ impl Job {
     }
 
     /// Makes folders and symbolic links, and plans the contents; gives the hard links that are left.
-    fn prepare(&self, target: &TargetFolder) -> Result<(Plan<'_>, Vec<(&EntryPath, &EntryPath)>), OperationError> {
+    fn prepare(&self, target: &TargetFolder) -> Result<(Plan<'_>, Vec<Link<'_>>), OperationError> {
         let mut plan = Plan::default();
         let mut links = Vec::new();
         // A file of which only a further name is wanted is restored under that name.
@@ -307,7 +316,7 @@ impl Job {
             self.make_folders_above(target, path, &mut folders)?;
             self.report.total_entries.fetch_add(1, Ordering::Relaxed);
             self.report.total_bytes.fetch_add(entry.size, Ordering::Relaxed);
-            match target.wants(path, &entry.kind, entry.size, entry.mtime()) {
+            match target.wants(path, &entry.kind, entry.stored_size(), entry.mtime()) {
                 Ok(true) => {}
                 Ok(false) => {
                     self.report.kept.fetch_add(1, Ordering::Relaxed);

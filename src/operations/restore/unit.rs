@@ -1,7 +1,7 @@
 //! Restoring one unit: read its frames in one sweep, write its files, check each before it gets its name.
 
 use std::collections::HashMap;
-use std::io::Write;
+use std::io::{Read, Write};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::runtime::Handle;
@@ -87,7 +87,7 @@ impl<'a> UnitWorker<'a> {
         match unit {
             Unit::Run(files) => self.restore_run(files),
             Unit::Parts(file) => self.restore_parts(file),
-            Unit::Plain(file) if file.entry.size == 0 => match self.begin(file)? {
+            Unit::Plain(file) if file.entry.stored_size() == 0 => match self.begin(file)? {
                 Some(writer) => self.commit(file, writer),
                 None => Ok(()),
             },
@@ -99,7 +99,7 @@ impl<'a> UnitWorker<'a> {
     }
 
     fn begin(&self, file: &PlannedFile<'_>) -> Result<Option<FileWriter>, OperationError> {
-        match self.target.file(file.path, &file.entry.meta(), file.entry.size, file.entry.sparse) {
+        match self.target.file(file.path, &file.entry.meta(), file.entry.stored_size(), file.entry.sparse) {
             Ok(writer) => Ok(Some(writer)),
             Err(error) => self.report.refused(file.path, error).map(|()| None),
         }
@@ -202,9 +202,19 @@ impl<'a> UnitWorker<'a> {
     }
 
     fn restore_parts(&self, file: &PlannedFile<'_>) -> Result<(), OperationError> {
+        if !file.entry.short && file.entry.stored_size() != file.entry.size {
+            self.report.damaged(file.path, "its parts do not make up its size; it was not restored");
+            return Ok(());
+        }
         let Some(mut writer) = self.begin(file)? else { return Ok(()) };
         let mut refused = None;
-        for place in file.entry.places().unwrap_or_default() {
+        let mut written = 0;
+        for (at, place) in file.entry.pieces().unwrap_or_default() {
+            let gap = at.saturating_sub(written);
+            if let Err(error) = std::io::copy(&mut std::io::repeat(0).take(gap), &mut writer) {
+                return self.report.refused(file.path, TargetError::from_write(file.path, error));
+            }
+            written = at + place.length;
             let mut hasher = Hasher::new();
             let read = self.read_place(&place, &mut |piece| {
                 hasher.update(piece);

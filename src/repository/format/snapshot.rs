@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::version::FormatVersion;
 use crate::archive::reader::Expected;
 use crate::model::digest::{Digest, Id};
-use crate::source::SourceName;
+use crate::model::source::SourceName;
 
 /// One snapshot, as its encrypted object holds it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]

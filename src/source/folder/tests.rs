@@ -16,6 +16,8 @@ use crate::fs::testing::as_nobody;
 use crate::model::entry::{EntryPath, Kind, Stamp, Xattr};
 use crate::source::{Item, Problem, Stopped};
 
+type Hook<'a> = Box<dyn FnMut(&Item) + 'a>;
+
 /// Everything a listing said; `hook` runs at every item.
 #[derive(Default)]
 struct Listed<'a> {
@@ -23,7 +25,7 @@ struct Listed<'a> {
     problems: Vec<Problem>,
     skipped: Vec<(EntryPath, String)>,
     stop_after: Option<usize>,
-    hook: Option<Box<dyn FnMut(&Item) + 'a>>,
+    hook: Option<Hook<'a>>,
 }
 
 impl Sink for Listed<'_> {

@@ -278,7 +278,7 @@ impl<'a> Walk<'a> {
         let tagged = self.source.options.exclude_caches
             && names.binary_search_by(|name| (**name).cmp(CACHE_TAG)).is_ok()
             && has_cache_signature(folder).unwrap_or(false);
-        if tagged { names.into_iter().filter(|name| &**name == CACHE_TAG).collect() } else { names }
+        if tagged { names.into_iter().filter(|name| **name == *CACHE_TAG).collect() } else { names }
     }
 
     /// Reports an entry of the deepest open folder whose path is longer than a backup takes.

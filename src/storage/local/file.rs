@@ -23,6 +23,12 @@ use super::folder;
 /// What unfinished files are called; names of objects cannot begin with a dot.
 const PARTIAL_PREFIX: &str = ".tgvault-partial-";
 
+/// Writes past the page cache have addresses, places and lengths that are multiples of this.
+const ALIGNMENT: usize = 4096;
+
+/// Smaller writes go through the page cache.
+const DIRECT_FROM: usize = 1024 * 1024;
+
 /// What the file system under a store can do; what fails once is not tried again.
 #[derive(Debug)]
 pub(super) struct Features {
@@ -67,6 +73,8 @@ fn links_unnamed_files(folder: &Path) -> io::Result<bool> {
 #[derive(Debug)]
 pub(super) struct Partial {
     file: File,
+    /// The same file, written past the page cache; found out at the first large write.
+    direct: OnceLock<Option<File>>,
     /// Where it stands under its hidden name, if it needs one.
     path: Option<PathBuf>,
 }
@@ -81,7 +89,7 @@ impl Partial {
         let path = hidden_name(folder)?;
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(&path, flags, Mode::from_raw_mode(0o600))?);
-        let partial = Self { file, path: Some(path) };
+        let partial = Self { file, direct: OnceLock::new(), path: Some(path) };
         // Held for as long as the file is open: it tells a file in work from one that a dead process left.
         match rustix::fs::flock(&partial.file, FlockOperation::NonBlockingLockExclusive) {
             Ok(()) | Err(Errno::OPNOTSUPP | Errno::NOSYS | Errno::NOLCK) => Ok(partial),
@@ -93,7 +101,7 @@ impl Partial {
     fn create_unnamed(folder: &Path) -> io::Result<Self> {
         let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
         let file = File::from(rustix::fs::open(folder, flags, Mode::from_raw_mode(0o600))?);
-        Ok(Self { file, path: None })
+        Ok(Self { file, direct: OnceLock::new(), path: None })
     }
 
     #[cfg(not(target_os = "linux"))]
@@ -101,8 +109,29 @@ impl Partial {
         Err(ErrorKind::Unsupported.into())
     }
 
+    /// Writes all of `bytes` at `offset`: what is large goes past the page cache where memory, place and file system allow,
+    /// because it is written once and not read back, and the copy would cost as much as encrypting it.
     pub(super) fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<()> {
+        let is_aligned = bytes.as_ptr().align_offset(ALIGNMENT) == 0 && offset.is_multiple_of(ALIGNMENT as u64);
+        let whole = bytes.len() / ALIGNMENT * ALIGNMENT;
+        let (whole, rest) = bytes.split_at(if is_aligned && bytes.len() >= DIRECT_FROM { whole } else { 0 });
+        if let (false, Some(direct)) = (whole.is_empty(), self.direct()) {
+            match direct.write_all_at(whole, offset) {
+                Ok(()) => return self.file.write_all_at(rest, offset + whole.len() as u64),
+                // A file system that took the flag but not the write, or wants a larger alignment.
+                Err(error) if error.kind() == ErrorKind::InvalidInput => {}
+                Err(error) => return Err(error),
+            }
+        }
         self.file.write_all_at(bytes, offset)
+    }
+
+    fn direct(&self) -> Option<&File> {
+        let open = || {
+            let flags = OFlags::WRONLY | OFlags::CLOEXEC | OFlags::DIRECT;
+            rustix::fs::open(descriptor_path(&self.file), flags, Mode::empty()).ok().map(File::from)
+        };
+        self.direct.get_or_init(open).as_ref()
     }
 
     /// Fails unless the file has just this length.

@@ -1,0 +1,172 @@
+//! What a backup can say about a chat's completeness: pages that joined and counts that agree, never guesses.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use super::paths::RunId;
+use super::peer::Peer;
+
+/// A closed range of message ids, `[first, last]` in JSON.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "(i64, i64)", from = "(i64, i64)")]
+pub struct IdRange {
+    /// The lowest id.
+    pub first: i64,
+    /// The highest id.
+    pub last: i64,
+}
+
+impl From<IdRange> for (i64, i64) {
+    fn from(range: IdRange) -> Self {
+        (range.first, range.last)
+    }
+}
+
+impl From<(i64, i64)> for IdRange {
+    fn from((first, last): (i64, i64)) -> Self {
+        Self { first, last }
+    }
+}
+
+/// One stretch of a chat that was read page by page.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CoveredRange {
+    /// The ids that were paged over.
+    pub ids: IdRange,
+    /// How many pages it took.
+    pub pages: u64,
+    /// Whether each page began where the one before ended.
+    pub joined: bool,
+    /// The server's count of messages before the first page; `None` where it gives none.
+    pub server_before: Option<u64>,
+    /// The same after the last page.
+    pub server_after: Option<u64>,
+    /// How many messages we hold.
+    pub ours: u64,
+}
+
+impl CoveredRange {
+    /// The server's last count minus ours; `None` where it gave none. Positive: messages that it did not return.
+    pub fn difference(&self) -> Option<i64> {
+        let server = i64::try_from(self.server_after?).ok()?;
+        server.checked_sub(i64::try_from(self.ours).ok()?)
+    }
+}
+
+/// A reason and how many media it concerns.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ReasonCount {
+    /// In words, as [`super::media::MediaStatus`] has it.
+    pub reason: String,
+    /// How many.
+    pub count: u64,
+}
+
+/// Media of a chat, counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MediaCoverage {
+    /// Files that the messages name.
+    pub wanted: u64,
+    /// Of these, stored.
+    pub stored: u64,
+    /// Left out on purpose.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skipped: Vec<ReasonCount>,
+    /// Wanted and not had.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub failed: Vec<ReasonCount>,
+}
+
+/// What can be said.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", tag = "verdict", content = "because")]
+pub enum Verdict {
+    /// Everything that the server served is held.
+    Complete,
+    /// Something is missing, each reason in words.
+    Incomplete(Vec<String>),
+    /// It cannot be told (imports, ranges that were not read).
+    Unknown,
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Complete => f.write_str("complete as served"),
+            Self::Incomplete(reasons) => write!(f, "incomplete: {}", reasons.join("; ")),
+            Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+/// `chats/<peer>/coverage.json`: written only when it changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Coverage {
+    /// Version of the form, [`super::record::VERSION`].
+    pub v: u32,
+    /// The chat.
+    pub peer: Peer,
+    /// When it was found, Unix seconds.
+    pub observed: i64,
+    /// By which run.
+    pub run: RunId,
+    /// What was read, ascending, not overlapping.
+    pub ranges: Vec<CoveredRange>,
+    /// Channels and supergroups: ids inside the ranges that were not returned (deleted, or never ours to see).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_returned: Vec<IdRange>,
+    /// Whether only the account's own messages were asked for.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub only_my_messages: bool,
+    /// The media.
+    pub media: MediaCoverage,
+    /// When reactions were last read again, Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reactions_read: Option<i64>,
+    /// Things that a server refused or does not know, and events worth telling, in words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+    /// What follows from all that.
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn coverage_survives_json() {
+        for (verdict, tail) in [
+            (Verdict::Complete, r#""verdict":"complete"}"#),
+            (Verdict::Incomplete(vec!["2 files failed".into()]), r#""verdict":"incomplete","because":["2 files failed"]}"#),
+            (Verdict::Unknown, r#""verdict":"unknown"}"#),
+        ] {
+            let coverage = Coverage {
+                v: 1,
+                peer: Peer::channel(4),
+                observed: 10,
+                run: "r1".parse().unwrap(),
+                ranges: vec![CoveredRange {
+                    ids: IdRange { first: 1, last: 900 },
+                    pages: 9,
+                    joined: true,
+                    server_before: Some(880),
+                    server_after: Some(881),
+                    ours: 879,
+                }],
+                not_returned: vec![IdRange { first: 5, last: 25 }],
+                only_my_messages: false,
+                media: MediaCoverage { wanted: 3, stored: 3, ..MediaCoverage::default() },
+                reactions_read: None,
+                notes: vec![],
+                verdict,
+            };
+            let json = serde_json::to_string(&coverage).unwrap();
+            assert!(json.ends_with(tail), "{json}");
+            assert_eq!(serde_json::from_str::<Coverage>(&json).unwrap(), coverage);
+            assert_eq!(coverage.ranges[0].difference(), Some(2));
+        }
+    }
+}

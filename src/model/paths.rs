@@ -1,0 +1,182 @@
+//! Where the parts of a Telegram backup lie.
+//!
+//! ```text
+//! account/<section>.json                         see [`super::account`]
+//! peers.jsonl                                    see [`super::chat::SeenPeer`]
+//! peers/<run id>-<seq>.jsonl                     the same, as a live account adds to it
+//! chats/<typed peer>/chat.json                   see [`super::chat::ChatInfo`]
+//! chats/<typed peer>/<run id>-<seq>.jsonl        see [`super::record`]
+//! chats/<typed peer>/coverage.json               see [`super::coverage`]
+//! media/<kind>/<id>-<variant>.<ext>              see [`super::media`]
+//! ```
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Deserializer, Serialize};
+
+use super::account::Section;
+use super::entry::{EntryPath, PathError};
+use super::peer::Peer;
+
+/// The longest batch of log lines, in bytes.
+pub const MAX_BATCH_BYTES: usize = 4 * 1024 * 1024;
+
+/// Where the users and chats as seen are kept.
+pub const PEERS: &str = "peers.jsonl";
+
+/// The name of one run of a source: 1 to 64 of `0-9 a-z A-Z _ -`, chosen so that later runs sort after earlier ones.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+pub struct RunId(String);
+
+/// The text is not a run id.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is not a run id (1 to 64 letters, digits, '_' or '-')")]
+pub struct RunIdError(String);
+
+impl RunId {
+    /// The id as text.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RunId {
+    type Err = RunIdError;
+
+    fn from_str(text: &str) -> Result<Self, RunIdError> {
+        let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+        if (1..=64).contains(&text.len()) && text.bytes().all(allowed) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(RunIdError(text.chars().take(80).collect()))
+        }
+    }
+}
+
+impl fmt::Display for RunId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for RunId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The folder of one chat.
+///
+/// # Errors
+/// Never for a valid peer; the type keeps callers from building paths by hand.
+pub fn chat_folder(peer: Peer) -> Result<EntryPath, PathError> {
+    EntryPath::new(format!("chats/{peer}"))
+}
+
+/// `chats/<peer>/chat.json`.
+///
+/// # Errors
+/// As [`chat_folder`].
+pub fn chat_info(peer: Peer) -> Result<EntryPath, PathError> {
+    EntryPath::new(format!("chats/{peer}/chat.json"))
+}
+
+/// `chats/<peer>/coverage.json`.
+///
+/// # Errors
+/// As [`chat_folder`].
+pub fn coverage(peer: Peer) -> Result<EntryPath, PathError> {
+    EntryPath::new(format!("chats/{peer}/coverage.json"))
+}
+
+/// The path of batch `seq` (from 1) that run `run` appends to the log of `peer`.
+///
+/// # Errors
+/// As [`chat_folder`].
+pub fn log_batch(peer: Peer, run: &RunId, seq: u32) -> Result<EntryPath, PathError> {
+    EntryPath::new(format!("chats/{peer}/{run}-{seq:06}.jsonl"))
+}
+
+/// The path of batch `seq` (from 1) of users and chats that run `run` saw. A run without the identity cannot read what is in
+/// [`PEERS`], and must not replace it.
+///
+/// # Errors
+/// As [`chat_folder`].
+pub fn peers_batch(run: &RunId, seq: u32) -> Result<EntryPath, PathError> {
+    EntryPath::new(format!("peers/{run}-{seq:06}.jsonl"))
+}
+
+/// `account/<section>.json`.
+///
+/// # Errors
+/// As [`chat_folder`].
+pub fn account_section(section: Section) -> Result<EntryPath, PathError> {
+    EntryPath::new(format!("account/{}.json", section.key()))
+}
+
+/// What a path of a backup is, read from its name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Place {
+    /// A batch of a chat's log.
+    Log {
+        /// The chat.
+        peer: Peer,
+        /// The run that wrote it.
+        run: RunId,
+        /// Its number in that run, from 1.
+        seq: u32,
+    },
+    /// A chat's description.
+    ChatInfo(Peer),
+    /// A chat's coverage.
+    Coverage(Peer),
+    /// The users and chats as seen.
+    Peers,
+    /// A section of the account.
+    Account(Section),
+    /// A media file.
+    Media,
+}
+
+/// Says what `path` is; `None` for a path that this version does not know.
+pub fn place(path: &EntryPath) -> Option<Place> {
+    let parts: Vec<&str> = path.components().map(std::str::from_utf8).collect::<Result<_, _>>().ok()?;
+    match parts.as_slice() {
+        [PEERS] => Some(Place::Peers),
+        ["peers", file] if file.ends_with(".jsonl") => Some(Place::Peers),
+        ["media", _, ..] => Some(Place::Media),
+        ["account", file] => Section::from_key(file.strip_suffix(".json")?).map(Place::Account),
+        ["chats", peer, "chat.json"] => peer.parse().ok().map(Place::ChatInfo),
+        ["chats", peer, "coverage.json"] => peer.parse().ok().map(Place::Coverage),
+        ["chats", peer, file] => {
+            let (run, seq) = file.strip_suffix(".jsonl")?.rsplit_once('-')?;
+            Some(Place::Log { peer: peer.parse().ok()?, run: run.parse().ok()?, seq: seq.parse().ok()? })
+        }
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_are_read_back_from_paths() {
+        let run: RunId = "20261122T130000Z-ab12".parse().unwrap();
+        let peer = Peer::channel(12);
+        let log = log_batch(peer, &run, 3).unwrap();
+        assert_eq!(log.to_string(), "chats/channel12/20261122T130000Z-ab12-000003.jsonl");
+        assert_eq!(place(&log), Some(Place::Log { peer, run, seq: 3 }));
+        assert_eq!(place(&chat_info(peer).unwrap()), Some(Place::ChatInfo(peer)));
+        assert_eq!(place(&coverage(peer).unwrap()), Some(Place::Coverage(peer)));
+        assert_eq!(place(&EntryPath::new(PEERS).unwrap()), Some(Place::Peers));
+        assert_eq!(place(&peers_batch(&"r1".parse().unwrap(), 2).unwrap()), Some(Place::Peers));
+        for section in Section::ALL {
+            assert_eq!(place(&account_section(section).unwrap()), Some(Place::Account(section)));
+        }
+        assert_eq!(place(&EntryPath::new("chats/group1/chat.json").unwrap()), None);
+        assert!("a/b".parse::<RunId>().is_err() && "".parse::<RunId>().is_err());
+    }
+}

@@ -1,0 +1,235 @@
+//! The pages around the chats: the summary, the list of chats, contacts, sessions and the like.
+
+use std::fmt::Write;
+use std::io;
+
+use super::message::userpic;
+use super::{Pages, escape, frame_begin, frame_end};
+use crate::model::account::{AccountSection, Section};
+use crate::model::chat::{ChatInfo, ChatType};
+use crate::model::json;
+use crate::render::media_names::MediaNamer;
+
+/// A chat in the list.
+#[derive(Clone, Debug)]
+pub struct ListedChat {
+    /// What the chat list shows.
+    pub name: String,
+    /// Its description.
+    pub chat: ChatInfo,
+    /// How many messages its pages have.
+    pub messages: u64,
+    /// Its folder, `chats/chat_01/`.
+    pub folder: String,
+}
+
+/// A chat's name as the pages show it.
+pub fn shown_name(chat: &ChatInfo) -> String {
+    if let Some(name) = chat.full_name.as_ref().or(chat.name.as_ref()).filter(|name| !name.is_empty()) {
+        return name.clone();
+    }
+    match chat.kind {
+        Some(ChatType::SavedMessages) => "Saved Messages",
+        Some(ChatType::Replies) => "Replies",
+        Some(ChatType::VerificationCodes) => "Verification Codes",
+        Some(ChatType::PersonalChat | ChatType::BotChat) | None => "Deleted Account",
+        Some(ChatType::PrivateChannel | ChatType::PublicChannel) => "Deleted Channel",
+        Some(_) => "Deleted Group",
+    }
+    .to_owned()
+}
+
+fn kind(chat: &ChatInfo) -> &'static str {
+    match chat.kind {
+        Some(ChatType::BotChat) => "bot",
+        Some(ChatType::PrivateGroup | ChatType::PrivateSupergroup | ChatType::PublicSupergroup) => "group",
+        Some(ChatType::PrivateChannel | ChatType::PublicChannel) => "channel",
+        _ => "private",
+    }
+}
+
+/// Writes `lists/chats.html`.
+///
+/// # Errors
+/// Those of `pages`.
+pub fn chat_list(chats: &[ListedChat], pages: &mut dyn Pages) -> io::Result<()> {
+    let mut out = String::new();
+    frame_begin(&mut out, "../", Some("../export_results.html#allow_back"), "Chats", "list_page");
+    out.push_str("<div class=\"entry_list\">");
+    let mut told_left = false;
+    for listed in chats {
+        if listed.chat.left && !std::mem::replace(&mut told_left, true) {
+            out.push_str(
+                "</div><div class=\"page_about details\">Groups and channels that the account has left.</div><div class=\"entry_list\">",
+            );
+        }
+        let count = match (listed.messages, listed.chat.only_my_messages) {
+            (0, _) => "No messages".to_owned(),
+            (1, false) => "1 message".to_owned(),
+            (count, false) => format!("{count} messages"),
+            (count, true) => format!("{count} outgoing messages"),
+        };
+        let tag = if listed.messages > 0 { "a" } else { "div" };
+        let _ = write!(out, "<{tag} class=\"entry block_link clearfix\"");
+        if listed.messages > 0 {
+            let _ = write!(out, " href=\"../{}messages.html#allow_back\"", listed.folder);
+        }
+        out.push_str("><div class=\"pull_left userpic_wrap\">");
+        userpic(&mut out, Some(listed.chat.peer), &listed.name, 48);
+        let _ = write!(
+            out,
+            "</div><div class=\"body\"><div class=\"pull_right info details\">{}</div><div class=\"name bold\">",
+            kind(&listed.chat)
+        );
+        escape::text(&mut out, &listed.name);
+        let _ = writeln!(out, "</div><div class=\"details_entry details\">{count}</div></div></{tag}>");
+    }
+    out.push_str("</div>");
+    frame_end(&mut out);
+    pages.page("lists/chats.html", out.into_bytes())
+}
+
+/// Writes the page of a section and returns its path, label and number of entries; `None` for a section without a page.
+///
+/// # Errors
+/// Those of `pages`.
+pub fn section_page(
+    section: &AccountSection,
+    names: &MediaNamer,
+    pages: &mut dyn Pages,
+) -> io::Result<Option<(&'static str, &'static str, usize)>> {
+    let (path, label) = match section.section {
+        Section::Contacts => ("lists/contacts.html", "Contacts"),
+        Section::FrequentContacts => ("lists/frequent.html", "Frequent contacts"),
+        Section::ProfilePictures => ("lists/profile_pictures.html", "Profile pictures"),
+        Section::Stories => ("lists/stories.html", "Stories archive"),
+        Section::Sessions => ("lists/sessions.html", "Sessions"),
+        Section::WebSessions => ("lists/web_sessions.html", "Web sessions"),
+        Section::OtherData => {
+            pages.page("lists/other_data.json", section.value.get().as_bytes().to_vec())?;
+            return Ok(Some(("lists/other_data.json", "Other data", 1)));
+        }
+        Section::PersonalInformation | Section::UnknownKeys => return Ok(None),
+    };
+    let value = section.value.get();
+    let entries = if json::shape(value) == json::Shape::Array { Some(value) } else { json::get(value, "list") };
+    let mut out = String::new();
+    frame_begin(&mut out, "../", Some("../export_results.html#allow_back"), label, "list_page");
+    out.push_str("<div class=\"entry_list\">");
+    let mut count = 0;
+    for entry in entries.map(json::elements).into_iter().flatten() {
+        count += 1;
+        list_entry(&mut out, entry, names);
+    }
+    out.push_str("</div>");
+    frame_end(&mut out);
+    pages.page(path, out.into_bytes())?;
+    Ok(Some((path, label, count)))
+}
+
+fn list_entry(out: &mut String, entry: &str, names: &MediaNamer) {
+    let part = |key: &str| json::get(entry, key).and_then(json::text).unwrap_or_default().into_owned();
+    let file = Some(part("photo")).filter(|path| !path.is_empty()).unwrap_or_else(|| part("media"));
+    out.push_str("<div class=\"entry clearfix\">");
+    let full = format!("{} {}", part("first_name"), part("last_name"));
+    let shown = [full.trim(), &part("name"), &part("application_name"), &part("domain_name"), &part("date").replace('T', " ")]
+        .into_iter()
+        .find(|text| !text.is_empty())
+        .unwrap_or("Deleted Account")
+        .to_owned();
+    if let Some(placed) = names.placed(&file) {
+        out.push_str("<a class=\"pull_left userpic_wrap\" href=\"");
+        escape::path(out, "../", placed);
+        out.push_str("\">");
+        if placed.ends_with(".mp4") {
+            out.push_str("Video");
+        } else {
+            out.push_str("<img width=\"120\" loading=\"lazy\" alt=\"\" src=\"");
+            escape::path(out, "../", placed);
+            out.push_str("\">");
+        }
+        out.push_str("</a>");
+    } else if file.is_empty() {
+        let id = json::get(entry, "user_id").or_else(|| json::get(entry, "id")).and_then(json::integer);
+        out.push_str("<div class=\"pull_left userpic_wrap\">");
+        userpic(out, id.map(crate::model::peer::Peer::user), &shown, 48);
+        out.push_str("</div>");
+    }
+    out.push_str("<div class=\"body\"><div class=\"name bold\">");
+    escape::text(out, &shown);
+    out.push_str("</div>");
+    for (key, value) in json::members(entry) {
+        let told = matches!(key, "first_name" | "last_name" | "name" | "photo" | "media" | "application_name" | "user_id" | "id");
+        if told || key.ends_with("_unixtime") {
+            continue;
+        }
+        let text = json::text(value).map_or_else(|| value.to_owned(), |text| text.into_owned());
+        if !text.is_empty() && text != "null" {
+            let _ = write!(out, "<div class=\"details_entry details\">");
+            escape::text(out, &format!("{}: {text}", key.replace('_', " ")));
+            out.push_str("</div>");
+        }
+    }
+    out.push_str("</div></div>\n");
+}
+
+/// Writes `export_results.html`, the first page of an account export. `sections` are those that [`section_page`] returned.
+///
+/// # Errors
+/// Those of `pages`.
+pub fn summary(
+    personal: Option<&AccountSection>,
+    picture: Option<&str>,
+    chats: usize,
+    sections: &[(&str, &str, usize)],
+    pages: &mut dyn Pages,
+) -> io::Result<()> {
+    let mut out = String::new();
+    frame_begin(&mut out, "", None, "Exported Data", "");
+    if let Some(personal) = personal {
+        let part = |key: &str| json::get(personal.value.get(), key).and_then(json::text).unwrap_or_default().into_owned();
+        let name = format!("{} {}", part("first_name"), part("last_name"));
+        out.push_str("<div class=\"personal_info clearfix\"><div class=\"pull_left userpic_wrap\">");
+        match picture {
+            Some(path) => {
+                out.push_str("<div class=\"userpic\" style=\"width: 90px; height: 90px\"><img alt=\"\" src=\"");
+                escape::path(&mut out, "", path);
+                out.push_str("\"></div>");
+            }
+            None => userpic(&mut out, None, &name, 90),
+        }
+        out.push_str("</div><div class=\"rows\"><div class=\"names bold\">");
+        escape::text(&mut out, name.trim());
+        out.push_str("</div>");
+        for key in ["phone_number", "username", "bio"] {
+            let text = part(key);
+            if !text.is_empty() {
+                let class = if key == "bio" { "bio" } else { "info details" };
+                let _ = write!(out, "<div class=\"{class}\">");
+                escape::text(&mut out, &text);
+                out.push_str("</div>");
+            }
+        }
+        out.push_str("</div></div>");
+    }
+    out.push_str("<div class=\"sections\">");
+    for (path, label, count) in [("lists/chats.html", "Chats", chats)].iter().chain(sections) {
+        let class = match *label {
+            "Chats" => "chats",
+            "Contacts" => "contacts",
+            "Frequent contacts" => "frequent",
+            "Profile pictures" => "photos",
+            "Stories archive" => "stories",
+            "Sessions" => "sessions",
+            "Web sessions" => "web",
+            _ => "other",
+        };
+        let _ = writeln!(
+            out,
+            "<a class=\"section block_link {class}\" href=\"{path}#allow_back\"><div class=\"counter details\">{count}</div><div class=\"label bold\">{label}</div></a>"
+        );
+    }
+    out.push_str("</div>");
+    frame_end(&mut out);
+    pages.page("export_results.html", out.into_bytes())
+}

@@ -1,0 +1,192 @@
+//! Pages in the structure of Telegram Desktop's HTML exports, with our own looks: dark and light, for phones too, usable without
+//! scripts.
+//!
+//! - [`ChatPages`] writes a chat, 1,000 messages a page; [`message`] one message, [`media`] its media, [`service`] its sentence.
+//! - [`lists`] writes the summary, the list of chats and the sections of the account.
+//! - [`escape`] is the one door for text that people wrote; [`view`] looks into a message.
+//!
+//! A page is the largest thing in memory, and the ids of one chat.
+
+pub mod escape;
+pub mod lists;
+pub mod media;
+pub mod message;
+pub mod service;
+pub mod view;
+
+use std::fmt::Write;
+use std::io;
+
+use jiff::tz::TimeZone;
+
+use self::message::Before;
+use super::desktop_json::Shown;
+use super::media_names::MediaNamer;
+
+/// Messages on one page.
+pub const MESSAGES_PER_PAGE: usize = 1000;
+
+const STYLE: &str = include_str!("style.css");
+const SCRIPT: &str = include_str!("script.js");
+
+/// Takes finished files of an export.
+pub trait Pages {
+    /// Takes the file at `path`, relative to the export's root.
+    ///
+    /// # Errors
+    /// When the file cannot be written.
+    fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()>;
+}
+
+/// Hands over the style and the script, once for an export.
+///
+/// # Errors
+/// Those of `pages`.
+pub fn assets(pages: &mut dyn Pages) -> io::Result<()> {
+    pages.page("css/style.css", STYLE.as_bytes().to_vec())?;
+    pages.page("js/script.js", SCRIPT.as_bytes().to_vec())
+}
+
+/// What a message needs to know of its surroundings.
+pub struct Page<'a> {
+    /// The zone of shown times.
+    pub zone: &'a TimeZone,
+    /// From the page's folder to the export's root: empty, `../` or `../../`.
+    pub up: &'a str,
+    /// The page's folder, empty or ending in `/`.
+    pub folder: &'a str,
+    /// Where a stored media file lies, relative to the export's root.
+    pub place: &'a dyn Fn(&str) -> Option<&'a str>,
+    /// The page file that shows a message of this chat; `None` where none does.
+    pub page_of: &'a dyn Fn(i64) -> Option<String>,
+    /// How many date lines the chat has had so far.
+    pub day_lines: &'a mut u64,
+}
+
+/// Writes the pages of one chat. Messages come ascending by shown id.
+pub struct ChatPages<'a> {
+    name: String,
+    folder: String,
+    up: &'static str,
+    back: Option<&'static str>,
+    zone: TimeZone,
+    pages: &'a mut dyn Pages,
+    ids: Vec<i64>,
+    current: String,
+    on_page: usize,
+    number: usize,
+    before: Before,
+    day_lines: u64,
+}
+
+impl<'a> ChatPages<'a> {
+    /// A chat of an account export in `folder` (`chats/chat_01/`), or with an empty folder a single-chat export.
+    pub fn new(name: &str, folder: &str, zone: TimeZone, pages: &'a mut dyn Pages) -> Self {
+        let single = folder.is_empty();
+        Self {
+            name: name.to_owned(),
+            folder: folder.to_owned(),
+            up: if single { "" } else { "../../" },
+            back: (!single).then_some("../../lists/chats.html#allow_back"),
+            zone,
+            pages,
+            ids: Vec::new(),
+            current: String::new(),
+            on_page: 0,
+            number: 0,
+            before: Before::default(),
+            day_lines: 0,
+        }
+    }
+
+    /// Writes the next message.
+    ///
+    /// # Errors
+    /// Those of the pages.
+    pub fn message(&mut self, shown: Shown<'_>, names: &MediaNamer) -> io::Result<()> {
+        if self.on_page == MESSAGES_PER_PAGE {
+            self.end_page(true)?;
+        }
+        if self.on_page == 0 {
+            self.begin_page();
+        }
+        self.ids.push(shown.record.id.saturating_sub(shown.id_shift));
+        let (ids, number) = (&self.ids, self.number);
+        let page_of = |id: i64| {
+            let index = ids.binary_search(&id).ok()?;
+            let page = index / MESSAGES_PER_PAGE + 1;
+            Some(if page == number { String::new() } else { page_file(page) })
+        };
+        let place = |stored: &str| names.placed(stored);
+        let mut page =
+            Page { zone: &self.zone, up: self.up, folder: &self.folder, place: &place, page_of: &page_of, day_lines: &mut self.day_lines };
+        message::message(&mut self.current, shown, &mut page, &mut self.before);
+        self.on_page += 1;
+        Ok(())
+    }
+
+    fn begin_page(&mut self) {
+        self.number += 1;
+        // Each page tells its day anew.
+        self.before = Before::default();
+        frame_begin(&mut self.current, self.up, self.back, &self.name, "chat_page");
+        self.current.push_str("<div class=\"history\">\n");
+        if self.number > 1 {
+            let _ =
+                writeln!(self.current, "<a class=\"pagination block_link\" href=\"{}\">Previous messages</a>", page_file(self.number - 1));
+        }
+    }
+
+    fn end_page(&mut self, more: bool) -> io::Result<()> {
+        if more {
+            let _ = writeln!(self.current, "<a class=\"pagination block_link\" href=\"{}\">Next messages</a>", page_file(self.number + 1));
+        }
+        self.current.push_str("</div>");
+        frame_end(&mut self.current);
+        self.on_page = 0;
+        let path = format!("{}{}", self.folder, page_file(self.number));
+        self.pages.page(&path, std::mem::take(&mut self.current).into_bytes())
+    }
+
+    /// Writes the last page and returns how many messages there were.
+    ///
+    /// # Errors
+    /// Those of the pages.
+    pub fn finish(mut self) -> io::Result<u64> {
+        if self.ids.is_empty() {
+            if self.folder.is_empty() {
+                self.begin_page();
+                self.current.push_str("<div class=\"message service\"><div class=\"body details\">No exported messages</div></div>\n");
+                self.end_page(false)?;
+            }
+            return Ok(0);
+        }
+        self.end_page(false)?;
+        Ok(self.ids.len() as u64)
+    }
+}
+
+/// `messages.html`, `messages2.html`, …
+fn page_file(number: usize) -> String {
+    if number == 1 { "messages.html".to_owned() } else { format!("messages{number}.html") }
+}
+
+/// The beginning of a page, up to and including the opening of its body. `up` leads to the export's root.
+fn frame_begin(out: &mut String, up: &str, back: Option<&str>, title: &str, class: &str) {
+    let _ = write!(
+        out,
+        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Exported Data</title>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file: data:; media-src 'self' file:; style-src 'self' file: 'unsafe-inline'; script-src 'self' file:; base-uri 'none'; form-action 'none'\">\n<meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"generator\" content=\"tgvault\">\n<link rel=\"stylesheet\" href=\"{up}css/style.css\">\n<script src=\"{up}js/script.js\" defer></script>\n</head>\n<body>\n<div class=\"page_wrap\">\n<div class=\"page_header\">"
+    );
+    let tag = if back.is_some() { "a" } else { "div" };
+    let _ = write!(out, "<{tag} class=\"content block_link\"");
+    if let Some(back) = back {
+        let _ = write!(out, " href=\"{back}\"");
+    }
+    out.push_str("><div class=\"text bold\">");
+    escape::text(out, title);
+    let _ = write!(out, "</div></{tag}></div>\n<div class=\"page_body {class}\">\n");
+}
+
+fn frame_end(out: &mut String) {
+    out.push_str("\n</div>\n</div>\n</body>\n</html>\n");
+}

@@ -1,0 +1,202 @@
+//! Sentences for what happened in a chat.
+
+use crate::model::json;
+
+use super::escape;
+use super::view::View;
+
+/// The sentence of a service message, as HTML, links to messages included. `link` makes the link to a message of the chat.
+pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> String) {
+    let action = view.word("action");
+    let actor = name(view, "actor");
+    let text = |key: &str| escaped(&view.text(key).unwrap_or_default());
+    let quoted = |key: &str| format!("«{}»", text(key));
+    let number = |key: &str| view.integer(key).unwrap_or_default();
+    let members = || {
+        let names: Vec<String> = view
+            .get("members")
+            .map(json::elements)
+            .into_iter()
+            .flatten()
+            .map(|name| json::text(name).map_or_else(|| "Deleted Account".to_owned(), |name| escaped(&name)))
+            .collect();
+        names.join(", ")
+    };
+    let message = |key: &str, words: &str| match view.integer(key) {
+        Some(id) => link(id, words),
+        None => escaped(words),
+    };
+    let price = || {
+        let (whole, nano) = (text("price_amount_whole"), text("price_amount_nano"));
+        let nano = nano.trim_end_matches('0');
+        let dot = if nano.is_empty() { "" } else { "." };
+        format!("{whole}{dot}{nano} {}", text("price_currency"))
+    };
+    let html = match action {
+        "create_group" => format!("{actor} created group {} with members {}", quoted("title"), members()),
+        "edit_group_title" => format!("{actor} changed group title to {}", quoted("title")),
+        "edit_group_photo" => format!("{actor} changed group photo"),
+        "delete_group_photo" => format!("{actor} removed group photo"),
+        "invite_members" => format!("{actor} invited {}", members()),
+        "remove_members" => format!("{actor} removed {}", members()),
+        "join_group_by_link" => format!("{actor} joined group by link from {}", name(view, "inviter")),
+        "join_group_by_request" => format!("{actor} joined group by request"),
+        "join_group_via_community" => format!("{actor} joined group through a community"),
+        "create_channel" => format!("Channel {} created", quoted("title")),
+        "migrate_to_supergroup" => format!("{actor} converted this group to a supergroup"),
+        "migrate_from_group" => format!("{actor} converted a basic group to this supergroup {}", quoted("title")),
+        "pin_message" => format!("{actor} pinned {}", message("message_id", "this message")),
+        "clear_history" => "History cleared".to_owned(),
+        "score_in_game" => {
+            format!("{actor} scored {} in {}", number("score"), message("game_message_id", "this game"))
+        }
+        "send_payment" => {
+            format!("Payment of {} {} for {}", amount(number("amount")), text("currency"), message("invoice_message_id", "this invoice"))
+        }
+        "refunded_payment" => {
+            format!("{} refunded {} {}", name(view, "peer_name"), amount(number("amount")), text("currency"))
+        }
+        "phone_call" | "conference_call" => {
+            let kind = if action == "phone_call" { "Phone call" } else { "Conference call" };
+            let length = view.integer("duration_seconds").map(|seconds| format!(" ({})", duration(seconds)));
+            let reason = match view.word("discard_reason") {
+                "" => "",
+                "missed" => ", missed",
+                "busy" => ", declined",
+                "disconnect" => ", disconnected",
+                _ => "",
+            };
+            format!("{kind} by {actor}{}{reason}", length.unwrap_or_default())
+        }
+        "take_screenshot" => format!("{actor} took a screenshot"),
+        "attach_menu_bot_allowed" => "You allowed this bot to message you when you added it in the attachment menu.".to_owned(),
+        "web_app_bot_allowed" => "You allowed this bot to message you in its web app.".to_owned(),
+        "allow_sending_messages" => match (view.text("reason_domain"), view.text("reason_app_name")) {
+            (Some(domain), _) => format!("You allowed this bot to message you when you logged in on {}", escaped(&domain)),
+            (_, Some(app)) => format!("You allowed this bot to message you when you opened {}", escaped(&app)),
+            _ => "You allowed this bot to message you".to_owned(),
+        },
+        "send_passport_values" => {
+            let values: Vec<String> = view
+                .get("values")
+                .map(json::elements)
+                .into_iter()
+                .flatten()
+                .filter_map(json::text)
+                .map(|value| escaped(&value.replace('_', " ")))
+                .collect();
+            format!("You have sent the following documents: {}", values.join(", "))
+        }
+        "joined_telegram" => format!("{actor} joined Telegram"),
+        "proximity_reached" => {
+            format!("{} is within {} m of {}", name(view, "from"), number("distance"), name(view, "to"))
+        }
+        "requested_phone_number" => format!("{actor} asked for the phone number"),
+        "group_call" => match view.integer("duration") {
+            Some(seconds) => format!("Group call ({})", duration(seconds)),
+            None => format!("{actor} started a group call"),
+        },
+        "invite_to_group_call" => format!("{actor} invited {} to the group call", members()),
+        "group_call_scheduled" => format!("{actor} scheduled a group call for {}", view.unix_time(number("schedule_date"))),
+        "set_messages_ttl" => match number("period") {
+            0 => format!("{actor} disabled messages auto-delete"),
+            seconds => format!("{actor} set messages to auto-delete in {}", period(seconds)),
+        },
+        "edit_chat_theme" => match view.text("emoticon").filter(|emoticon| !emoticon.is_empty()) {
+            Some(emoticon) => format!("{actor} changed chat theme to {}", escaped(&emoticon)),
+            None => format!("{actor} disabled chat theme"),
+        },
+        "send_webview_data" => format!("Data sent to the bot: {}", quoted("text")),
+        "send_premium_gift" => match view.integer("days") {
+            Some(days) => format!("{actor} sent a gift of Telegram Premium for {days} days"),
+            None => format!("{actor} sent a gift of Telegram Premium for {} months", number("months")),
+        },
+        "topic_created" => format!("{actor} created topic {}", quoted("title")),
+        "topic_edit" => match view.text("new_title").filter(|title| !title.is_empty()) {
+            Some(title) => format!("{actor} changed topic title to «{}»", escaped(&title)),
+            None => format!("{actor} changed topic icon"),
+        },
+        "suggest_profile_photo" => format!("{actor} suggested a profile photo"),
+        "requested_peer" => format!("{actor} shared a chat with the bot"),
+        "set_chat_wallpaper" => format!("{actor} set a new background for this chat"),
+        "set_same_chat_wallpaper" => format!("{actor} set {} for this chat", message("message_id", "the same background")),
+        "gift_code_prize" => format!("A gift code of Telegram Premium was won: {}", text("gift_code")),
+        "giveaway_launch" => "A giveaway was started".to_owned(),
+        "giveaway_results" => format!("{} winners of the giveaway were selected", number("winners")),
+        "boost_apply" => format!("{actor} boosted the group {} times", number("boosts")),
+        "send_stars_gift" => format!("{actor} sent a gift of {} Stars", number("amount_whole")),
+        "send_ton_gift" => format!("{actor} sent a gift of {} TON", number("amount_whole")),
+        "stars_prize" => format!("A prize of {} Stars was won", number("stars")),
+        "send_star_gift" => {
+            let gift_text = view.get("gift_text").map(escape::plain).unwrap_or_default();
+            let colon = if gift_text.is_empty() { "" } else { ": " };
+            format!("{actor} sent a gift for {} Stars{colon}{}", number("stars"), escaped(&gift_text))
+        }
+        "paid_messages_refund" => {
+            format!("{actor} refunded {} Stars for {} messages", number("stars_count"), number("messages_count"))
+        }
+        "paid_messages_price_change" => format!("{actor} set the price of a message to {} Stars", number("price_stars")),
+        "todo_completions" => {
+            let count = |key: &str| view.get(key).map_or(0, |list| json::elements(list).count());
+            format!("{actor} marked {} tasks as done and {} as not done", count("completed"), count("incompleted"))
+        }
+        "todo_append_tasks" => {
+            let items: Vec<String> =
+                view.get("items").map(json::elements).into_iter().flatten().map(|item| escaped(&escape::plain(item))).collect();
+            format!("{actor} added tasks: {}", items.join(", "))
+        }
+        "process_suggested_post" if view.get("rejected").is_some() => format!("{actor} rejected the suggested post"),
+        "process_suggested_post" => format!("{actor} agreed to publish the suggested post for {}", price()),
+        "suggested_post_success" => format!("The suggested post was paid: {}", price()),
+        "suggested_post_refund" => "The suggested post was refunded".to_owned(),
+        "poll_append_answer" => format!("{actor} added an answer to the poll: {}", text("option")),
+        "poll_delete_answer" => format!("{actor} removed an answer from the poll"),
+        "suggest_birthday" => format!("{actor} suggested a birthday: {}.{}.", number("day"), number("month")),
+        "no_forwards_toggle" => format!("{actor} changed whether messages can be forwarded"),
+        "no_forwards_request" => format!("{actor} asked to change whether messages can be forwarded"),
+        "new_creator_pending" => format!("{} will become the owner", name(view, "new_creator")),
+        "change_creator" => format!("{} is the owner now", name(view, "new_creator")),
+        "managed_bot_created" => format!("{actor} created the bot {}", name(view, "bot")),
+        _ => match view.text("information_text") {
+            Some(information) => escaped(&information),
+            None => format!("{actor}: {}", escaped(&action.replace('_', " "))),
+        },
+    };
+    out.push_str(&html);
+}
+
+fn escaped(text: &str) -> String {
+    let mut out = String::new();
+    escape::text(&mut out, text);
+    out
+}
+
+fn name(view: &View<'_>, key: &str) -> String {
+    match view.get(key).map(json::text) {
+        Some(Some(name)) if !name.is_empty() => escaped(&name),
+        Some(_) => "Deleted Account".to_owned(),
+        None => "Somebody".to_owned(),
+    }
+}
+
+/// Sums are in the smallest unit of their currency, nearly always a hundredth.
+fn amount(amount: i64) -> String {
+    format!("{}.{:02}", amount / 100, (amount % 100).abs())
+}
+
+/// `MM:SS` or `H:MM:SS`.
+pub fn duration(seconds: i64) -> String {
+    let seconds = seconds.max(0);
+    let (hours, minutes, seconds) = (seconds / 3600, seconds / 60 % 60, seconds % 60);
+    if hours > 0 { format!("{hours}:{minutes:02}:{seconds:02}") } else { format!("{minutes:02}:{seconds:02}") }
+}
+
+fn period(seconds: i64) -> String {
+    let (count, unit) = match seconds {
+        s if s % 86_400 == 0 => (s / 86_400, "day"),
+        s if s % 3600 == 0 => (s / 3600, "hour"),
+        s if s % 60 == 0 => (s / 60, "minute"),
+        s => (s, "second"),
+    };
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
+}

@@ -1,0 +1,87 @@
+//! A message's keys, looked at for pages.
+
+use std::borrow::Cow;
+
+use jiff::civil::DateTime;
+use jiff::tz::TimeZone;
+
+use crate::model::json;
+use crate::model::peer::Peer;
+use crate::model::record::MessageRecord;
+use crate::model::time;
+
+/// A message taken apart once.
+pub struct View<'a> {
+    /// The record.
+    pub record: &'a MessageRecord,
+    zone: &'a TimeZone,
+    members: Vec<(&'a str, &'a str)>,
+}
+
+impl<'a> View<'a> {
+    /// Takes `record` apart.
+    pub fn new(record: &'a MessageRecord, zone: &'a TimeZone) -> Self {
+        Self { record, zone, members: json::members(record.message.get()).collect() }
+    }
+
+    /// The first value of a key. Only `text` is ever repeated, by a service message whose own text comes first.
+    pub fn get(&self, key: &str) -> Option<&'a str> {
+        self.members.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
+    }
+
+    /// A value that is text.
+    pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
+        json::text(self.get(key)?)
+    }
+
+    /// A value that is one of a few plain words; empty where there is none.
+    pub fn word(&self, key: &str) -> &'a str {
+        self.get(key).and_then(json::spelling).unwrap_or_default()
+    }
+
+    /// A value that is an integer.
+    pub fn integer(&self, key: &str) -> Option<i64> {
+        json::integer(self.get(key)?)
+    }
+
+    /// A value of the extra keys.
+    pub fn extra(&self, key: &str) -> Option<&'a str> {
+        json::get(self.record.extra.as_ref()?.get(), key)
+    }
+
+    /// Who sent it: `from_id`, or `actor_id`.
+    pub fn sender(&self) -> Option<Peer> {
+        self.get("from_id").or_else(|| self.get("actor_id")).and_then(json::spelling)?.parse().ok()
+    }
+
+    /// The local time that it was sent at.
+    pub fn local(&self) -> Option<DateTime> {
+        match self.record.date {
+            Some(unix) => time::local(self.zone, unix),
+            None => time::parse_iso(&self.text("date")?),
+        }
+    }
+
+    /// `UTC+HH:MM` at the time that it was sent at.
+    pub fn offset(&self) -> String {
+        let stamp = self.record.date.and_then(|unix| jiff::Timestamp::from_second(unix).ok()).unwrap_or_default();
+        let seconds = self.zone.to_offset(stamp).seconds();
+        let sign = if seconds < 0 { '-' } else { '+' };
+        let minutes = seconds.unsigned_abs() / 60;
+        format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+    }
+
+    /// A time as people read it.
+    pub fn unix_time(&self, unix: i64) -> String {
+        time::local(self.zone, unix)
+            .map_or_else(|| "an unknown time".to_owned(), |local| format!("{} {:02}:{:02}", day(local), local.hour(), local.minute()))
+    }
+}
+
+/// `12 January 2024`.
+pub fn day(time: DateTime) -> String {
+    const MONTHS: [&str; 12] =
+        ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+    let month = usize::try_from(time.month()).ok().and_then(|month| MONTHS.get(month.wrapping_sub(1))).unwrap_or(&"");
+    format!("{} {month} {}", time.day(), time.year())
+}

@@ -1,0 +1,253 @@
+//! JSON in Telegram Desktop's hand: one space a level, one element a line, floats with six decimals, non-ASCII as it is.
+//!
+//! Unlike Telegram Desktop's own, the output is always valid JSON and UTF-8: control characters are `\u00NN`, and U+2028 and
+//! U+2029 leave no stray bytes behind.
+
+use std::io::Write;
+
+use jiff::tz::TimeZone;
+
+use crate::model::json::{self, Shape};
+use crate::model::time;
+
+/// Deeper values than this are written on one line as they are, so that hostile nesting cannot exhaust the stack.
+const MAX_DEPTH: usize = 100;
+
+/// Keys with a local time, each next to a `…_unixtime` twin.
+const TIMES: [&str; 5] = ["date", "edited", "expires", "last_active", "created"];
+
+/// Keys whose value may be the path of a file.
+const FILES: [&str; 6] = ["photo", "file", "thumbnail", "contact_vcard", "document_id", "media"];
+
+/// Keys of a message that name another message of the same chat.
+const SAME_CHAT_IDS: [&str; 5] = ["id", "message_id", "game_message_id", "invoice_message_id", "giveaway_msg_id"];
+
+/// How values are written.
+pub struct Hand<'a> {
+    /// The zone of local times.
+    pub zone: &'a TimeZone,
+    /// Says where a stored media file is found next to the output; `None` leaves the value as it is.
+    pub place: &'a dyn Fn(&str) -> Option<&'a str>,
+}
+
+impl Hand<'_> {
+    /// Writes `value` with its first line unindented and the others indented by `level`.
+    pub fn value(&self, out: &mut Vec<u8>, value: &str, level: usize) {
+        self.nested(out, value, level, MAX_DEPTH);
+    }
+
+    /// Writes an object as [`Hand::value`] does, with the members of `more` after its own. `shift` is subtracted from the ids of
+    /// messages of the same chat.
+    pub fn message(&self, out: &mut Vec<u8>, message: &str, more: &[u8], level: usize, shift: i64) {
+        let members: Vec<_> = json::members(message).collect();
+        let other_chat = members.iter().any(|(key, _)| *key == "reply_to_peer_id");
+        out.push(b'{');
+        let mut first = true;
+        for (key, value) in &members {
+            begin_member(out, &mut first, key, level);
+            let is_id = SAME_CHAT_IDS.contains(key) || (*key == "reply_to_message_id" && !other_chat);
+            match json::integer(value).filter(|_| is_id && shift != 0).and_then(|id| id.checked_sub(shift)) {
+                Some(shifted) => out.extend_from_slice(shifted.to_string().as_bytes()),
+                None => self.member(out, &members, key, value, level, MAX_DEPTH),
+            }
+        }
+        if let Ok(more) = std::str::from_utf8(more) {
+            for (key, value) in json::members(more) {
+                begin_member(out, &mut first, key, level);
+                self.nested(out, value, level + 1, MAX_DEPTH);
+            }
+        }
+        end(out, first, level, b'}');
+    }
+
+    fn nested(&self, out: &mut Vec<u8>, value: &str, level: usize, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else {
+            out.extend_from_slice(value.as_bytes());
+            return;
+        };
+        match json::shape(value) {
+            Shape::Object => {
+                let members: Vec<_> = json::members(value).collect();
+                out.push(b'{');
+                let mut first = true;
+                for (key, value) in &members {
+                    begin_member(out, &mut first, key, level);
+                    self.member(out, &members, key, value, level, depth);
+                }
+                end(out, first, level, b'}');
+            }
+            Shape::Array => {
+                out.push(b'[');
+                let mut first = true;
+                for element in json::elements(value) {
+                    begin_element(out, &mut first, level);
+                    self.nested(out, element, level + 1, depth);
+                }
+                // An empty list of Telegram Desktop's still has its line break.
+                end(out, false, level, b']');
+            }
+            Shape::String => string(out, value),
+            Shape::Plain => number(out, value),
+        }
+    }
+
+    fn member(&self, out: &mut Vec<u8>, members: &[(&str, &str)], key: &str, value: &str, level: usize, depth: usize) {
+        if TIMES.contains(&key) {
+            let twin = members.iter().find(|(name, _)| name.strip_suffix("_unixtime") == Some(key));
+            if let Some(local) = twin.and_then(|(_, unix)| time::local(self.zone, json::digits(unix)?)) {
+                // Telegram Desktop before 2.1.9 wrote 1970 for "never edited"; it has no twin and stays.
+                let _ = write!(out, "\"{}\"", time::iso(local));
+                return;
+            }
+        }
+        if FILES.contains(&key)
+            && let Some(path) = json::text(value).and_then(|path| (self.place)(&path))
+        {
+            quoted(out, path);
+            return;
+        }
+        let empty = || json::elements(value).next().is_none();
+        match key {
+            "text_entities" if json::shape(value) == Shape::Array && empty() => out.extend_from_slice(b"[]"),
+            "completed" | "incompleted" if json::shape(value) == Shape::Array => {
+                let numbers: Vec<_> = json::elements(value).collect();
+                let _ = write!(out, "[{}]", numbers.join(","));
+            }
+            _ => self.nested(out, value, level + 1, depth),
+        }
+    }
+}
+
+/// Starts a member on a line of its own.
+pub fn begin_member(out: &mut Vec<u8>, first: &mut bool, key: &str, level: usize) {
+    begin_element(out, first, level);
+    out.push(b'"');
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\": ");
+}
+
+/// Starts an element on a line of its own.
+pub fn begin_element(out: &mut Vec<u8>, first: &mut bool, level: usize) {
+    if !std::mem::replace(first, false) {
+        out.push(b',');
+    }
+    new_line(out, level + 1);
+}
+
+fn end(out: &mut Vec<u8>, empty: bool, level: usize, bracket: u8) {
+    if !empty {
+        new_line(out, level);
+    }
+    out.push(bracket);
+}
+
+/// Ends a line and indents the next by `level`.
+pub fn new_line(out: &mut Vec<u8>, level: usize) {
+    out.push(b'\n');
+    out.resize(out.len() + level, b' ');
+}
+
+/// Writes a JSON string anew, with Telegram Desktop's choice of escapes.
+fn string(out: &mut Vec<u8>, value: &str) {
+    match json::text(value) {
+        Some(text) => quoted(out, &text),
+        // Half a surrogate pair: valid JSON that stands for no text.
+        None => out.extend_from_slice(value.as_bytes()),
+    }
+}
+
+/// Writes `text` as a JSON string.
+pub fn quoted(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let bytes = text.as_bytes();
+    let mut done = 0;
+    for (at, &byte) in bytes.iter().enumerate() {
+        // U+2028 and U+2029 are E2 80 A8 and E2 80 A9.
+        let separator = byte == 0xE2 && matches!(bytes.get(at + 1..at + 3), Some([0x80, 0xA8 | 0xA9]));
+        if byte >= 0x20 && byte != b'"' && byte != b'\\' && !separator {
+            continue;
+        }
+        out.extend_from_slice(bytes.get(done..at).unwrap_or_default());
+        done = at + 1;
+        match byte {
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'"' => out.extend_from_slice(b"\\\""),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            0xE2 => {
+                let last = if bytes.get(at + 2) == Some(&0xA8) { '8' } else { '9' };
+                let _ = write!(out, "\\u202{last}");
+                done = at + 3;
+            }
+            control => {
+                let _ = write!(out, "\\u{control:04X}");
+            }
+        }
+    }
+    out.extend_from_slice(bytes.get(done..).unwrap_or_default());
+    out.push(b'"');
+}
+
+/// Writes a number, `true`, `false` or `null`; a float with at least six decimals.
+fn number(out: &mut Vec<u8>, value: &str) {
+    out.extend_from_slice(value.as_bytes());
+    if let Some((_, decimals)) = value.split_once('.')
+        && decimals.bytes().all(|byte| byte.is_ascii_digit())
+    {
+        out.resize(out.len() + 6usize.saturating_sub(decimals.len()), b'0');
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn write(value: &str) -> String {
+        let zone = TimeZone::UTC;
+        let place = |path: &str| (path == "media/photo/1-y.jpg").then_some("photos/photo_1.jpg");
+        let mut out = Vec::new();
+        Hand { zone: &zone, place: &place }.value(&mut out, value, 0);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn values_are_laid_out_as_telegram_desktop_does() {
+        assert_eq!(
+            write(r#"{"a":[1,2.5,-0.1234567],"b":[],"text_entities":[],"completed":[1, 2],"c":{"d":null},"e":1e5}"#),
+            "{\n \"a\": [\n  1,\n  2.500000,\n  -0.1234567\n ],\n \"b\": [\n ],\n \"text_entities\": [],\n \"completed\": [1,2],\n \"c\": {\n  \"d\": null\n },\n \"e\": 1e5\n}"
+        );
+    }
+
+    #[test]
+    fn strings_are_valid_whatever_they_hold() {
+        assert_eq!(write(r#""a\/\u00e9\n\u0001\u2028 \ud83d\ude00\"""#), r#""a/é\n\u0001\u2028 😀\"""#);
+        assert_eq!(write("\"\u{2029}\""), r#""\u2029""#);
+        assert_eq!(write(r#""half \ud83d""#), r#""half \ud83d""#);
+    }
+
+    #[test]
+    fn times_come_from_their_twins_and_files_from_their_places() {
+        assert_eq!(
+            write(r#"{"date":"x","date_unixtime":"60","edited":"1970-01-01T00:00:00","photo":"media/photo/1-y.jpg","file":"(none)"}"#),
+            "{\n \"date\": \"1970-01-01T00:01:00\",\n \"date_unixtime\": \"60\",\n \"edited\": \"1970-01-01T00:00:00\",\n \"photo\": \"photos/photo_1.jpg\",\n \"file\": \"(none)\"\n}"
+        );
+    }
+
+    #[test]
+    fn deep_nesting_stays_valid() {
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        let written = write(&deep);
+        assert_eq!(written.bytes().filter(|&byte| byte == b'[').count(), 100_000);
+        assert_eq!(written.bytes().filter(|&byte| byte == b']').count(), 100_000);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn strings_read_back(text in ".*") {
+            let mut out = Vec::new();
+            quoted(&mut out, &text);
+            proptest::prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+    }
+}

@@ -1,0 +1,15 @@
+//! From stored records to what people and programs read: pure functions that know the model only.
+//!
+//! - [`log`] reads a chat's log in the order in which it is shown.
+//! - [`desktop_json`] writes Telegram Desktop's `result.json`; [`json_text`] is its hand.
+//! - [`html`] writes pages.
+//! - [`terminal`] prints a conversation, [`search`] finds messages by words.
+//! - [`media_names`] gives media files their folders and names; JSON and HTML share one [`media_names::MediaNamer`].
+
+pub mod desktop_json;
+pub mod html;
+pub mod json_text;
+pub mod log;
+pub mod media_names;
+pub mod search;
+pub mod terminal;

@@ -1,0 +1,91 @@
+//! Putting missing second copies back: a machine that died between the two puts of an object, or a store that lost one, leaves
+//! only one of them.
+
+use std::collections::BTreeSet;
+
+use bytes::Bytes;
+
+use super::format::names;
+use super::format::root::Root;
+use super::format::sums;
+use super::{Repository, RepositoryError, mirrored};
+use crate::crypt::digest::sha256;
+
+/// The endings of a snapshot's three objects.
+const SNAPSHOT_ENDINGS: [&str; 3] = [".json.zst.age", ".sums", ".minisig"];
+
+impl Repository {
+    /// Writes the missing one of two copies wherever the other is sound; gives how many. What nobody vouches for is left alone.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn complete_copies(&self) -> Result<u64, RepositoryError> {
+        let mut firsts = BTreeSet::new();
+        for folder in [names::ROOT, names::KEYS, names::LISTS, names::SNAPSHOTS] {
+            firsts.extend(self.storage.list(folder).await?.into_iter().map(|object| object.name));
+        }
+        let mut seconds = BTreeSet::new();
+        for object in self.storage.list(names::MIRROR).await? {
+            seconds.extend(object.name.strip_prefix(names::MIRROR).map(str::to_owned));
+        }
+        if self.storage.head(names::DESCRIPTOR).await?.is_some() {
+            firsts.insert(names::DESCRIPTOR.to_owned());
+        }
+        let mut completed = 0;
+        for name in firsts.symmetric_difference(&seconds) {
+            let is_committed = |stem: &str| {
+                let object = names::snapshot(stem);
+                firsts.contains(&object) || seconds.contains(&object)
+            };
+            let bytes = match self.sound_copy(name, is_committed).await {
+                Ok(Some(bytes)) => bytes,
+                Ok(None) => continue,
+                Err(error) if error.is_integrity() => continue,
+                Err(error) => return Err(error),
+            };
+            let missing = if firsts.contains(name) { names::mirror(name) } else { name.clone() };
+            self.storage.put_new(&missing, bytes).await?;
+            completed += 1;
+        }
+        Ok(completed)
+    }
+
+    /// The bytes of a small object, if something vouches for them.
+    async fn sound_copy(&self, name: &str, is_committed: impl Fn(&str) -> bool) -> Result<Option<Bytes>, RepositoryError> {
+        let unfit = || RepositoryError::damaged(name, "nothing vouches for it");
+        if let Some(rest) = name.strip_prefix(names::SNAPSHOTS) {
+            let Some(stem) = SNAPSHOT_ENDINGS.iter().find_map(|ending| rest.strip_suffix(ending)) else { return Ok(None) };
+            if !is_committed(stem) {
+                return Ok(None);
+            }
+            let found = self.snapshot_ref(stem).await?;
+            let line = found.sums.iter().find(|line| line.name == name);
+            let is_sound = |bytes: &Bytes| match line {
+                Some(line) => bytes.len() as u64 == line.length && sha256(bytes) == line.sha256,
+                None if name.ends_with(".sums") => *bytes == sums::write(&found.sums).as_bytes(),
+                // There is one copy of the signature, and it has just been checked.
+                None => name.ends_with(".minisig"),
+            };
+            let check = |bytes: &Bytes| if is_sound(bytes) { Ok(bytes.clone()) } else { Err(unfit()) };
+            return mirrored::get(&self.storage, name, names::MAX_SNAPSHOT_BYTES, check).await.map(Some);
+        }
+        let slot = self.root.slots.iter().find(|slot| names::key_slot(slot.id) == name);
+        let number = name.strip_prefix(names::ROOT).and_then(|rest| rest.split_once('.')?.0.parse::<u64>().ok());
+        let is_sound = |bytes: &Bytes| {
+            if let Some(slot) = slot {
+                sha256(bytes) == slot.sha256
+            } else if name.starts_with(names::LISTS) {
+                names::list(sha256(bytes)) == name
+            } else if name == names::DESCRIPTOR {
+                super::read_descriptor(bytes).is_ok_and(|id| id == self.id)
+            } else if number.is_some_and(|number| name == names::root(number)) {
+                serde_json::from_slice(bytes).is_ok_and(|root: Root| root.repository == self.id && Some(root.number) == number)
+            } else {
+                // A signature without its statement, or of a wrong one, deceives nobody.
+                number.is_some_and(|number| number <= self.root.number && name == names::signature(&names::root(number)))
+            }
+        };
+        let check = |bytes: &Bytes| if is_sound(bytes) { Ok(bytes.clone()) } else { Err(unfit()) };
+        mirrored::get(&self.storage, name, names::MAX_SMALL_BYTES, check).await.map(Some)
+    }
+}

@@ -1,0 +1,282 @@
+//! From an export's message to a record.
+
+use std::io::Write;
+
+use jiff::tz::TimeZone;
+use serde_json::value::RawValue;
+
+use super::age::{Age, TYPE_BIT};
+use crate::model::entry::EntryPath;
+use crate::model::json::{self, Shape};
+use crate::model::media::{Media, MediaRole, MediaStatus, SkipReason};
+use crate::model::peer::{Peer, PeerKind};
+use crate::model::record::Extra;
+
+/// Finds the files that an export names.
+pub trait Files {
+    /// Where the file that the export has at `path` (relative to its root, with `/`) will lie in the backup, and its length in
+    /// bytes; `None` if the export does not have it.
+    fn find(&mut self, path: &str) -> Option<(EntryPath, u64)>;
+}
+
+/// A message taken apart.
+#[derive(Debug)]
+pub struct Converted {
+    /// Its id.
+    pub id: i64,
+    /// When it was sent, Unix seconds.
+    pub date: Option<i64>,
+    /// When it was last edited, Unix seconds.
+    pub edited: Option<i64>,
+    /// The keys of the newest schema, on one line.
+    pub message: Box<RawValue>,
+    /// Keys of ours that an export written by tgvault has.
+    pub extra: Option<Box<RawValue>>,
+    /// The files.
+    pub media: Vec<Media>,
+    /// The age that its keys prove.
+    pub age: Age,
+}
+
+/// How deep values are searched for files; deeper ones are kept as they are.
+const MAX_DEPTH: usize = 64;
+
+/// Takes a message apart; `None` if it is not an object with an integer id.
+pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Converted> {
+    if json::shape(text) != Shape::Object {
+        return None;
+    }
+    let members: Vec<(&str, &str)> = json::members(text).collect();
+    let value_of = |key: &str| members.iter().rev().find(|(name, _)| *name == key).map(|(_, value)| *value);
+    let id = json::integer(value_of("id")?)?;
+    let mut age = Age::default();
+    let mut assumed = false;
+    let mut time = |key: &str, twin: &str| {
+        value_of(twin).and_then(json::digits).or_else(|| {
+            let local = crate::model::time::parse_iso(&json::text(value_of(key)?)?)?;
+            assumed = true;
+            Some(zone.to_zoned(local).ok()?.timestamp().as_second())
+        })
+    };
+    let date = time("date", "date_unixtime");
+    // Until 2.1.9 a message that was not edited says 1970, in whatever zone.
+    let edited = time("edited", "edited_unixtime").filter(|&unix| unix > 2 * 86_400);
+
+    let mut out = Vec::with_capacity(text.len());
+    let mut extra = vec![b'{'];
+    let mut found = Found { files, media: Vec::new() };
+    let has_emoji = memchr::memmem::find(text.as_bytes(), b"\"document_id\"").is_some();
+    out.push(b'{');
+    for (key, value) in &members {
+        age = age.max(Age::of_key(key, value));
+        if Extra::KEYS.contains(key) {
+            member(&mut extra, key);
+            compact(&mut extra, value);
+            continue;
+        }
+        member(&mut out, key);
+        match *key {
+            "photo" | "file" | "thumbnail" | "contact_vcard" => found.file(&mut out, &members, key, value),
+            "from_id" | "actor_id" | "reply_to_peer_id" => match peer_of_number(value) {
+                Some(peer) => {
+                    let _ = write!(out, "\"{peer}\"");
+                }
+                None => compact(&mut out, value),
+            },
+            _ if has_emoji => found.search(&mut out, value, MAX_DEPTH),
+            _ => compact(&mut out, value),
+        }
+    }
+    out.push(b'}');
+    if assumed {
+        let name = zone.iana_name().unwrap_or("local");
+        member(&mut extra, "assumed_zone");
+        compact(&mut extra, &serde_json::to_string(name).ok()?);
+    }
+    extra.push(b'}');
+    let extra = (extra.len() > 2).then(|| raw(extra)).flatten();
+    Some(Converted { id, date, edited, message: raw(out)?, extra, media: found.media, age })
+}
+
+/// A section of the account with its files found.
+pub fn section(text: &str, files: &mut dyn Files, role: MediaRole) -> Option<(Box<RawValue>, Vec<Media>)> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut found = Found { files, media: Vec::new() };
+    if json::shape(text) == Shape::Array {
+        out.push(b'[');
+        for element in json::elements(text) {
+            if out.len() > 1 {
+                out.push(b',');
+            }
+            if json::shape(element) != Shape::Object {
+                compact(&mut out, element);
+                continue;
+            }
+            out.push(b'{');
+            for (key, value) in json::members(element) {
+                member(&mut out, key);
+                match key {
+                    "photo" | "media" => found.path(&mut out, value, role, &[]),
+                    _ => compact(&mut out, value),
+                }
+            }
+            out.push(b'}');
+        }
+        out.push(b']');
+    } else {
+        compact(&mut out, text);
+    }
+    Some((raw(out)?, found.media))
+}
+
+fn raw(bytes: Vec<u8>) -> Option<Box<RawValue>> {
+    RawValue::from_string(String::from_utf8(bytes).ok()?).ok()
+}
+
+fn member(out: &mut Vec<u8>, key: &str) {
+    if out.len() > 1 && out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    out.push(b'"');
+    out.extend_from_slice(key.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+/// Appends `value` without the white space between its tokens.
+pub fn compact(out: &mut Vec<u8>, value: &str) {
+    let bytes = value.as_bytes();
+    let mut at = 0;
+    while let Some(&byte) = bytes.get(at) {
+        if byte == b'"' {
+            let start = at;
+            at += 1;
+            while let Some(found) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+                at += found + 1;
+                if bytes.get(at - 1) == Some(&b'"') {
+                    break;
+                }
+                at += 1;
+            }
+            out.extend_from_slice(bytes.get(start..at).unwrap_or_default());
+        } else {
+            if !byte.is_ascii_whitespace() {
+                out.push(byte);
+            }
+            at += 1;
+        }
+    }
+}
+
+/// The peer that exports before 2.7.2 wrote as a number.
+fn peer_of_number(value: &str) -> Option<Peer> {
+    let number = json::integer(value).filter(|&number| number > 0)?;
+    match number / TYPE_BIT {
+        0 => Some(Peer::user(number)),
+        1 => Some(Peer::user(number - TYPE_BIT)),
+        // A basic group cannot send: what wrote as a chat is a channel or supergroup.
+        2 => Some(Peer { kind: PeerKind::Channel, id: number - 2 * TYPE_BIT }),
+        _ => None,
+    }
+}
+
+struct Found<'a> {
+    files: &'a mut dyn Files,
+    media: Vec<Media>,
+}
+
+impl Found<'_> {
+    /// A media key of a message.
+    fn file(&mut self, out: &mut Vec<u8>, members: &[(&str, &str)], key: &str, value: &str) {
+        let role = match key {
+            "photo" => MediaRole::Photo,
+            "thumbnail" => MediaRole::Thumbnail,
+            "contact_vcard" => MediaRole::ContactVcard,
+            _ => MediaRole::File,
+        };
+        self.path(out, value, role, members);
+    }
+
+    fn path(&mut self, out: &mut Vec<u8>, value: &str, role: MediaRole, members: &[(&str, &str)]) {
+        let Some(path) = json::text(value).filter(|path| !path.is_empty()) else {
+            return compact(out, value);
+        };
+        let value_of = |key: &str| members.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
+        let owned = |key: &str| value_of(key).and_then(json::text).map(std::borrow::Cow::into_owned);
+        let (name, mime, size) = match role {
+            MediaRole::File => (owned("file_name"), owned("mime_type"), value_of("file_size")),
+            MediaRole::Photo => (None, Some("image/jpeg".to_owned()), value_of("photo_file_size")),
+            MediaRole::Thumbnail => (None, Some("image/jpeg".to_owned()), value_of("thumbnail_file_size")),
+            _ => (None, None, None),
+        };
+        let mut media = Media {
+            role,
+            path: None,
+            id: None,
+            size: size.and_then(json::integer).and_then(|size| u64::try_from(size).ok()),
+            mime,
+            name,
+            exported_as: None,
+            status: MediaStatus::Skipped(SkipReason::NotInExport),
+        };
+        if let Some((stored, size)) = self.files.find(&path) {
+            let _ = serde_json::to_writer(&mut *out, &stored);
+            media.path = Some(stored);
+            media.size = Some(size);
+            media.exported_as = Some(path.into_owned());
+            media.status = MediaStatus::Stored;
+        } else {
+            compact(out, value);
+            match placeholder(&path) {
+                Some(reason) => media.status = MediaStatus::Skipped(reason),
+                None => media.exported_as = Some(path.into_owned()),
+            }
+        }
+        if !self.media.contains(&media) {
+            self.media.push(media);
+        }
+    }
+
+    /// A value that may hold custom emoji.
+    fn search(&mut self, out: &mut Vec<u8>, value: &str, depth: usize) {
+        let Some(depth) = depth.checked_sub(1) else { return compact(out, value) };
+        match json::shape(value) {
+            Shape::Object => {
+                out.push(b'{');
+                for (key, value) in json::members(value) {
+                    member(out, key);
+                    // In polls and gifts this is Telegram's number of the emoji, not a file.
+                    let is_path = key == "document_id" && json::digits(value).is_none();
+                    if is_path && json::text(value).is_some_and(|text| text != "(unavailable)") {
+                        self.path(out, value, MediaRole::CustomEmoji, &[]);
+                    } else {
+                        self.search(out, value, depth);
+                    }
+                }
+                out.push(b'}');
+            }
+            Shape::Array => {
+                out.push(b'[');
+                for (index, element) in json::elements(value).enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    self.search(out, element, depth);
+                }
+                out.push(b']');
+            }
+            _ => compact(out, value),
+        }
+    }
+}
+
+/// Why a file is not there, told by the text in its place.
+fn placeholder(path: &str) -> Option<SkipReason> {
+    let inner = path.strip_prefix('(')?.strip_suffix(')')?;
+    Some(if inner.contains("exceeds maximum size") {
+        SkipReason::TooLarge
+    } else if inner.contains("not included") {
+        SkipReason::TypeNotChosen
+    } else {
+        SkipReason::NotInExport
+    })
+}

@@ -1,0 +1,312 @@
+//! Reads a `result.json` from its first byte to its last and hands out what it holds.
+
+use std::collections::HashMap;
+use std::io::{self, Read};
+
+use jiff::tz::TimeZone;
+use serde_json::value::RawValue;
+
+use super::age::Age;
+use super::convert::{self, Files};
+use super::repair::{repair, valid_text};
+use super::scan::{Piece, Scanner, What};
+use crate::model::account::{AccountSection, Section};
+use crate::model::chat::{ChatInfo, ChatType};
+use crate::model::json;
+use crate::model::media::MediaRole;
+use crate::model::paths::RunId;
+use crate::model::peer::{Peer, PeerKind};
+use crate::model::record::{MessageRecord, Raw, VERSION};
+
+/// Takes what an export holds, in the file's order.
+///
+/// The bytes of [`Receiver::bytes`] and the raw bytes of each [`Receiver::message`], in the order of the calls, are the file.
+pub trait Receiver {
+    /// Bytes that belong to no message.
+    ///
+    /// # Errors
+    /// Any error ends the reading.
+    fn bytes(&mut self, bytes: &[u8]) -> io::Result<()>;
+
+    /// A message; its [`MessageRecord::raw`] is [`Raw::Json`] (or [`Raw::Html`]) with the bytes as they stand in the file.
+    ///
+    /// # Errors
+    /// Any error ends the reading.
+    fn message(&mut self, record: MessageRecord) -> io::Result<()>;
+
+    /// A chat, before its messages; again after them if the file told more of it there.
+    ///
+    /// # Errors
+    /// Any error ends the reading.
+    fn chat(&mut self, chat: ChatInfo) -> io::Result<()>;
+
+    /// A section of the account.
+    ///
+    /// # Errors
+    /// Any error ends the reading.
+    fn section(&mut self, section: AccountSection) -> io::Result<()>;
+
+    /// Something that was not understood; its bytes have been handed out nevertheless.
+    fn problem(&mut self, offset: u64, what: &str);
+}
+
+/// What is known of an export from outside.
+#[derive(Clone, Debug)]
+pub struct Circumstances {
+    /// The zone of the machine that made the export: exports before 4.0 hold local times only.
+    pub zone: TimeZone,
+    /// When the export was made, Unix seconds.
+    pub observed: i64,
+    /// The run that takes it in.
+    pub run: RunId,
+}
+
+/// What was read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// Chats.
+    pub chats: u64,
+    /// Messages that became records.
+    pub messages: u64,
+    /// Bytes of the file.
+    pub bytes: u64,
+    /// The age of the schema, as far as its keys tell.
+    pub age: Age,
+    /// Whether the file was an outline of an export from its first byte to its last.
+    pub whole: bool,
+}
+
+#[derive(Default)]
+struct Chat {
+    name: Option<String>,
+    kind: Option<String>,
+    id: Option<i64>,
+    left: bool,
+    unknown: Vec<(String, String)>,
+    peer: Option<Peer>,
+    announced_unknown: usize,
+}
+
+/// Reads the `result.json` in `input`.
+///
+/// # Errors
+/// Those of the input and the receiver. A file that is broken somewhere is no error: what is behind that place comes as bytes,
+/// after a [`Receiver::problem`].
+pub fn read_json(
+    input: impl Read,
+    circumstances: Circumstances,
+    files: &mut dyn Files,
+    receiver: &mut dyn Receiver,
+) -> io::Result<Summary> {
+    let mut reader =
+        Reader { circumstances, files, receiver, summary: Summary::default(), chat: None, made_up: HashMap::new(), unknown: Vec::new() };
+    let mut scanner = Scanner::new(input);
+    while let Some(piece) = scanner.next_piece()? {
+        reader.summary.bytes += piece.bytes.len() as u64;
+        reader.piece(piece)?;
+    }
+    reader.end_chat()?;
+    reader.unknown_sections()?;
+    match scanner.broken() {
+        Some(broken) => reader.receiver.problem(broken.offset, broken.why),
+        None => reader.summary.whole = true,
+    }
+    Ok(reader.summary)
+}
+
+struct Reader<'a> {
+    circumstances: Circumstances,
+    files: &'a mut dyn Files,
+    receiver: &'a mut dyn Receiver,
+    summary: Summary,
+    chat: Option<Chat>,
+    /// How many chats without an id had this type and name.
+    made_up: HashMap<(String, String), u32>,
+    unknown: Vec<(String, String)>,
+}
+
+impl Reader<'_> {
+    fn piece(&mut self, piece: Piece<'_>) -> io::Result<()> {
+        let Piece { what, offset, bytes } = piece;
+        match what {
+            What::Glue | What::Rest | What::ListKey { .. } => {}
+            What::ChatBegins { left } => {
+                self.end_chat()?;
+                self.chat = Some(Chat { left, ..Chat::default() });
+            }
+            What::ChatEnds => self.end_chat()?,
+            What::ChatKey(key) => self.chat_key(key, offset, bytes),
+            What::Section(key) => self.section(key, offset, bytes)?,
+            What::Message => {
+                if self.message(offset, bytes)? {
+                    return Ok(());
+                }
+            }
+        }
+        self.receiver.bytes(bytes)
+    }
+
+    fn text(&mut self, offset: u64, bytes: &[u8]) -> Option<String> {
+        let text = repair(bytes).map(std::borrow::Cow::into_owned);
+        if text.is_none() {
+            self.receiver.problem(offset, "this value is not JSON");
+        }
+        text
+    }
+
+    fn chat_key(&mut self, key: String, offset: u64, bytes: &[u8]) {
+        let Some(text) = self.text(offset, bytes) else { return };
+        let chat = self.chat.get_or_insert_with(Chat::default);
+        match key.as_str() {
+            "name" => chat.name = json::text(&text).map(Into::into),
+            "type" => chat.kind = json::text(&text).map(Into::into),
+            "id" => chat.id = json::integer(&text),
+            _ => chat.unknown.push((key, text)),
+        }
+        if chat.peer.is_some() && matches!(key_kind(chat), Some(kind) if Some(kind) != chat.peer.map(|peer| peer.kind)) {
+            self.receiver.problem(offset, "the chat's type stands after its messages, which were filed under another");
+        }
+    }
+
+    /// Says what the chat is, before its first message and where more became known.
+    fn announce(&mut self) -> io::Result<Peer> {
+        let chat = self.chat.get_or_insert_with(Chat::default);
+        if let Some(peer) = chat.peer
+            && chat.unknown.len() == chat.announced_unknown
+        {
+            return Ok(peer);
+        }
+        let first_time = chat.peer.is_none();
+        let kind = key_kind(chat).unwrap_or(PeerKind::User);
+        let made_up = &mut self.made_up;
+        let peer = chat.peer.unwrap_or_else(|| match chat.id.filter(|&id| id > 0) {
+            Some(id) => Peer { kind, id },
+            None => {
+                let told = (chat.kind.clone().unwrap_or_default(), chat.name.clone().unwrap_or_default());
+                let number = made_up.entry(told.clone()).or_default();
+                *number += 1;
+                Peer::made_up(kind, &[told.0.as_bytes(), told.1.as_bytes(), &number.to_be_bytes()])
+            }
+        });
+        chat.peer = Some(peer);
+        chat.announced_unknown = chat.unknown.len();
+        if first_time {
+            self.summary.chats += 1;
+        }
+        let info = ChatInfo {
+            v: VERSION,
+            peer,
+            name: chat.name.clone(),
+            kind: chat.kind.as_deref().and_then(ChatType::from_key),
+            full_name: None,
+            username: None,
+            left: chat.left,
+            only_my_messages: false,
+            migrated_from: None,
+            migrated_to: None,
+            topics: Vec::new(),
+            observed: self.circumstances.observed,
+            run: self.circumstances.run.clone(),
+            dialog: None,
+            unknown_keys: object(&chat.unknown),
+            raw: None,
+        };
+        self.receiver.chat(info)?;
+        Ok(peer)
+    }
+
+    fn end_chat(&mut self) -> io::Result<()> {
+        if self.chat.is_some() {
+            self.announce()?;
+        }
+        self.chat = None;
+        Ok(())
+    }
+
+    /// Hands out a message; false if it is not one, with its bytes not handed out yet.
+    fn message(&mut self, offset: u64, bytes: &[u8]) -> io::Result<bool> {
+        let peer = self.announce()?;
+        let zone = &self.circumstances.zone;
+        // What `convert` returns has been checked to be JSON: a piece that needs no repair is not checked twice.
+        let converted = match valid_text(bytes).and_then(|text| convert::message(text, zone, self.files)) {
+            Some(converted) => Some(converted),
+            None => repair(bytes).and_then(|text| convert::message(&text, zone, self.files)),
+        };
+        let Some(converted) = converted else {
+            self.receiver.problem(offset, "this is not a message with an id; it is kept as it is, but shown nowhere");
+            return Ok(false);
+        };
+        self.summary.age = self.summary.age.max(converted.age);
+        self.summary.messages += 1;
+        self.receiver.message(MessageRecord {
+            peer,
+            id: converted.id,
+            observed: self.circumstances.observed,
+            run: self.circumstances.run.clone(),
+            date: converted.date,
+            edited: converted.edited,
+            message: converted.message,
+            extra: converted.extra,
+            media: converted.media,
+            raw: Some(Raw::Json { age: self.summary.age.name().into(), bytes: bytes.to_vec() }),
+        })?;
+        Ok(true)
+    }
+
+    fn section(&mut self, key: String, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        let Some(text) = self.text(offset, bytes) else { return Ok(()) };
+        let known = Section::from_key(&key).filter(|&section| section != Section::UnknownKeys);
+        let Some(section) = known else {
+            if key != "about" {
+                self.unknown.push((key, text));
+            }
+            return Ok(());
+        };
+        let role = if section == Section::Stories { MediaRole::Story } else { MediaRole::Userpic };
+        match convert::section(&text, self.files, role) {
+            Some((value, media)) => self.receiver.section(self.account_section(section, value, media)),
+            None => Ok(()),
+        }
+    }
+
+    fn unknown_sections(&mut self) -> io::Result<()> {
+        let unknown = std::mem::take(&mut self.unknown);
+        match object(&unknown) {
+            Some(value) => self.receiver.section(self.account_section(Section::UnknownKeys, value, Vec::new())),
+            None => Ok(()),
+        }
+    }
+
+    fn account_section(&self, section: Section, value: Box<RawValue>, media: Vec<crate::model::media::Media>) -> AccountSection {
+        let Circumstances { observed, run, .. } = &self.circumstances;
+        AccountSection { v: VERSION, section, observed: *observed, run: run.clone(), value, media, raw: Vec::new() }
+    }
+}
+
+fn key_kind(chat: &Chat) -> Option<PeerKind> {
+    Some(match chat.kind.as_deref().and_then(ChatType::from_key)? {
+        ChatType::SavedMessages | ChatType::Replies | ChatType::VerificationCodes | ChatType::PersonalChat | ChatType::BotChat => {
+            PeerKind::User
+        }
+        ChatType::PrivateGroup => PeerKind::Chat,
+        ChatType::PrivateSupergroup | ChatType::PublicSupergroup | ChatType::PrivateChannel | ChatType::PublicChannel => PeerKind::Channel,
+    })
+}
+
+fn object(members: &[(String, String)]) -> Option<Box<RawValue>> {
+    if members.is_empty() {
+        return None;
+    }
+    let mut out = vec![b'{'];
+    for (index, (key, value)) in members.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        out.push(b'"');
+        out.extend_from_slice(key.as_bytes());
+        out.extend_from_slice(b"\":");
+        convert::compact(&mut out, value);
+    }
+    out.push(b'}');
+    RawValue::from_string(String::from_utf8(out).ok()?).ok()
+}

@@ -1,0 +1,402 @@
+//! The list of chats: what Telegram shows in it, what the user chose of it.
+
+use std::collections::{HashMap, HashSet};
+
+use grammers_tl_types::{enums, functions, types};
+
+use super::api::{Api, now};
+use super::error::TelegramError;
+use super::options::{ChatClass, ExportOptions};
+use super::peers::{PeerBook, peer_of};
+use super::transport::CallError;
+use crate::model::paths::RunId;
+use crate::model::peer::{Peer, PeerKind};
+
+/// Dialogs and left channels per request.
+const PAGE: i32 = 100;
+
+/// A chat as the list has it.
+#[derive(Clone, Debug)]
+pub(super) struct Dialog {
+    pub(super) peer: Peer,
+    /// The newest message; `None` where the list did not say.
+    pub(super) top: Option<i32>,
+    pub(super) top_date: Option<i32>,
+    /// A channel's update counter.
+    pub(super) pts: Option<i32>,
+    pub(super) pinned: bool,
+    pub(super) folder: Option<i32>,
+    pub(super) unread: i32,
+    pub(super) ttl: Option<i32>,
+    /// Whether the account has left it.
+    pub(super) left: bool,
+    pub(super) raw: Option<enums::Dialog>,
+}
+
+impl Dialog {
+    /// A chat that is known from elsewhere than the list.
+    pub(super) fn bare(peer: Peer, left: bool) -> Self {
+        Self { peer, top: None, top_date: None, pts: None, pinned: false, folder: None, unread: 0, ttl: None, left, raw: None }
+    }
+}
+
+struct Page {
+    dialogs: Vec<enums::Dialog>,
+    messages: Vec<enums::Message>,
+    /// Whether the server says that there is more.
+    slice: bool,
+}
+
+fn date_of(message: &enums::Message) -> Option<i32> {
+    match message {
+        enums::Message::Message(message) => Some(message.date),
+        enums::Message::Service(message) => Some(message.date),
+        enums::Message::Empty(_) => None,
+    }
+}
+
+fn peer_of_message(message: &enums::Message) -> Option<Peer> {
+    match message {
+        enums::Message::Message(message) => Some(peer_of(&message.peer_id)),
+        enums::Message::Service(message) => Some(peer_of(&message.peer_id)),
+        enums::Message::Empty(message) => message.peer_id.as_ref().map(peer_of),
+    }
+}
+
+/// Reads the list of chats.
+pub(super) struct DialogReader<'a> {
+    pub(super) api: &'a Api,
+    pub(super) peers: &'a PeerBook,
+    pub(super) run: &'a RunId,
+}
+
+impl DialogReader<'_> {
+    /// All dialogs, archived ones included, each once.
+    pub(super) async fn all(&self, ranges: &[types::MessageRange]) -> Result<Vec<Dialog>, CallError> {
+        const ARCHIVE: i32 = 1;
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        let mut archive = false;
+        let whole = [None];
+        let ranges: Vec<Option<&types::MessageRange>> =
+            if ranges.len() > 1 { ranges.iter().rev().map(Some).collect() } else { whole.to_vec() };
+        for range in ranges {
+            archive |= self.folder(None, range, &mut found, &mut seen).await?;
+            if archive {
+                self.folder(Some(ARCHIVE), range, &mut found, &mut seen).await?;
+            }
+        }
+        Ok(found)
+    }
+
+    async fn page(
+        &self,
+        folder_id: Option<i32>,
+        range: Option<&types::MessageRange>,
+        offset: (i32, i32, enums::InputPeer),
+    ) -> Result<Page, CallError> {
+        let (offset_date, offset_id, offset_peer) = offset;
+        let request =
+            functions::messages::GetDialogs { exclude_pinned: false, folder_id, offset_date, offset_id, offset_peer, limit: PAGE, hash: 0 };
+        let (users, chats, page) = match self.api.ask_in(range, &request).await? {
+            enums::messages::Dialogs::Dialogs(d) => (d.users, d.chats, Page { dialogs: d.dialogs, messages: d.messages, slice: false }),
+            enums::messages::Dialogs::Slice(d) => (d.users, d.chats, Page { dialogs: d.dialogs, messages: d.messages, slice: true }),
+            enums::messages::Dialogs::NotModified(_) => (vec![], vec![], Page { dialogs: vec![], messages: vec![], slice: false }),
+        };
+        self.peers.learn(&users, &chats, now(), self.run);
+        Ok(page)
+    }
+
+    /// Reads one folder; says whether it has an archive in it.
+    async fn folder(
+        &self,
+        folder_id: Option<i32>,
+        range: Option<&types::MessageRange>,
+        found: &mut Vec<Dialog>,
+        seen: &mut HashSet<Peer>,
+    ) -> Result<bool, CallError> {
+        let mut archive = false;
+        let mut offset = (0, 0, enums::InputPeer::Empty);
+        let mut asked = HashSet::new();
+        loop {
+            let page = self.page(folder_id, range, offset).await?;
+            let dates: HashMap<(Option<Peer>, i32), i32> =
+                page.messages.iter().filter_map(|message| Some(((peer_of_message(message), message.id()), date_of(message)?))).collect();
+            let mut next = None;
+            for dialog in &page.dialogs {
+                let raw = match dialog {
+                    enums::Dialog::Dialog(raw) => raw,
+                    enums::Dialog::Folder(_) => {
+                        archive = true;
+                        continue;
+                    }
+                    // A community holds chats, which the list has too, and no messages of its own.
+                    enums::Dialog::Community(_) => continue,
+                };
+                let peer = peer_of(&raw.peer);
+                let top_date = dates.get(&(Some(peer), raw.top_message)).copied();
+                // Pinned dialogs stand out of order: the page goes on from the last that is in its place.
+                if let (Some(date), false) = (top_date, raw.pinned) {
+                    next = Some((date, raw.top_message, self.peers.input(peer).unwrap_or(enums::InputPeer::Empty)));
+                }
+                if seen.insert(peer) {
+                    found.push(Dialog {
+                        peer,
+                        top: Some(raw.top_message).filter(|&top| top > 0),
+                        top_date,
+                        pts: raw.pts,
+                        pinned: raw.pinned,
+                        folder: raw.folder_id,
+                        unread: raw.unread_count,
+                        ttl: raw.ttl_period,
+                        left: self.peers.is_left(peer),
+                        raw: Some(dialog.clone()),
+                    });
+                }
+            }
+            match next {
+                // An offset that was asked for already would go round for ever.
+                Some(next) if page.slice && !page.dialogs.is_empty() && asked.insert((next.0, next.1)) => offset = next,
+                _ => return Ok(archive),
+            }
+        }
+    }
+
+    /// Channels and groups that the account has left; only a takeout tells.
+    pub(super) async fn left(&self) -> Result<Vec<Dialog>, CallError> {
+        let mut found = Vec::new();
+        let mut seen = HashSet::new();
+        loop {
+            let offset = i32::try_from(seen.len()).unwrap_or(i32::MAX);
+            let (chats, slice) = match self.api.ask(&functions::channels::GetLeftChannels { offset }).await? {
+                enums::messages::Chats::Chats(chats) => (chats.chats, false),
+                enums::messages::Chats::Slice(chats) => (chats.chats, true),
+            };
+            self.peers.learn(&[], &chats, now(), self.run);
+            let before = seen.len();
+            for chat in &chats {
+                let peer = match chat {
+                    enums::Chat::Channel(channel) => Peer::channel(channel.id),
+                    enums::Chat::ChannelForbidden(channel) => Peer::channel(channel.id),
+                    _ => continue,
+                };
+                if seen.insert(peer) {
+                    found.push(Dialog::bare(peer, true));
+                }
+            }
+            if !slice || seen.len() == before {
+                return Ok(found);
+            }
+        }
+    }
+}
+
+/// Text as people type it for a chat.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Wanted {
+    Peer(Peer),
+    /// An id that could be of any kind.
+    Number(i64),
+    Username(String),
+    Title(String),
+}
+
+/// The prefix of channels' ids in the Bot API and in many tools.
+const BOT_API_CHANNEL: i64 = 1_000_000_000_000;
+
+fn parse(text: &str) -> Wanted {
+    let text = text.trim();
+    if let Ok(peer) = text.parse() {
+        return Wanted::Peer(peer);
+    }
+    if let Ok(number) = text.parse::<i64>() {
+        return match number.checked_neg() {
+            Some(id) if id > BOT_API_CHANNEL => Wanted::Peer(Peer::channel(id - BOT_API_CHANNEL)),
+            Some(id) if id > 0 => Wanted::Peer(Peer::chat(id)),
+            _ => Wanted::Number(number),
+        };
+    }
+    if let Some(name) = text.strip_prefix('@') {
+        return Wanted::Username(name.to_owned());
+    }
+    let link = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
+    if let Some(path) = link.strip_prefix("t.me/").or_else(|| link.strip_prefix("telegram.me/")) {
+        let mut parts = path.split(['/', '?']);
+        match (parts.next(), parts.next()) {
+            (Some("c"), Some(id)) => {
+                if let Ok(id) = id.parse() {
+                    return Wanted::Peer(Peer::channel(id));
+                }
+            }
+            (Some(name), _) if !name.is_empty() && !name.starts_with('+') => return Wanted::Username(name.to_owned()),
+            _ => {}
+        }
+    }
+    Wanted::Title(text.to_owned())
+}
+
+impl Wanted {
+    fn is(&self, peer: Peer, peers: &PeerBook) -> bool {
+        match self {
+            Self::Peer(wanted) => *wanted == peer,
+            Self::Number(number) => peer.id == *number,
+            Self::Username(name) => peers.username(peer).is_some_and(|own| own.eq_ignore_ascii_case(name)),
+            Self::Title(title) => {
+                let title = title.to_lowercase();
+                [peers.name(peer), peers.chat_name(peer)].into_iter().flatten().any(|own| own.to_lowercase() == title)
+            }
+        }
+    }
+}
+
+/// What the user chose, worked out against the list of chats.
+pub(super) struct Selection {
+    only: Vec<(String, Wanted)>,
+    exclude: Vec<Wanted>,
+    classes: Vec<ChatClass>,
+    folders: Option<Vec<types::DialogFilter>>,
+}
+
+impl Selection {
+    /// Reads the options; asks Telegram for its folders where some are chosen.
+    pub(super) async fn new(api: &Api, options: &ExportOptions) -> Result<Self, TelegramError> {
+        let folders = if options.folders.is_empty() { None } else { Some(chosen_folders(api, &options.folders).await?) };
+        Ok(Self {
+            only: options.chats.iter().map(|text| (text.clone(), parse(text))).collect(),
+            exclude: options.exclude_chats.iter().map(|text| parse(text)).collect(),
+            classes: options.classes.clone(),
+            folders,
+        })
+    }
+
+    /// Names that match none of the chats, with what they may be resolved by.
+    pub(super) fn unmatched(&self, dialogs: &[Dialog], peers: &PeerBook) -> Vec<(String, Option<String>)> {
+        self.only
+            .iter()
+            .filter(|(_, wanted)| !dialogs.iter().any(|dialog| wanted.is(dialog.peer, peers)))
+            .map(|(text, wanted)| match wanted {
+                Wanted::Username(name) => (text.clone(), Some(name.clone())),
+                _ => (text.clone(), None),
+            })
+            .collect()
+    }
+
+    /// Whether a chat is to be exported.
+    pub(super) fn takes(&self, dialog: &Dialog, peers: &PeerBook) -> bool {
+        let peer = dialog.peer;
+        if self.exclude.iter().any(|wanted| wanted.is(peer, peers)) {
+            return false;
+        }
+        if !self.only.is_empty() {
+            return self.only.iter().any(|(_, wanted)| wanted.is(peer, peers));
+        }
+        if let Some(folders) = &self.folders {
+            return folders.iter().any(|folder| in_folder(folder, dialog, peers));
+        }
+        // A chat that was never described belongs to no class; it is taken, so that it is at least reported.
+        peers.chat_type(peer).is_none_or(|kind| self.classes.contains(&ChatClass::of(kind)))
+    }
+}
+
+async fn chosen_folders(api: &Api, names: &[String]) -> Result<Vec<types::DialogFilter>, TelegramError> {
+    let answer = api.ask_plainly(&functions::messages::GetDialogFilters {}).await;
+    let enums::messages::DialogFilters::Filters(all) =
+        answer.map_err(|error| TelegramError::from_call(&api.account, "cannot read Telegram's folders", error))?;
+    let all: Vec<types::DialogFilter> = all
+        .filters
+        .into_iter()
+        .filter_map(|filter| match filter {
+            enums::DialogFilter::Filter(filter) => Some(filter),
+            enums::DialogFilter::Chatlist(list) => Some(types::DialogFilter {
+                contacts: false,
+                non_contacts: false,
+                groups: false,
+                broadcasts: false,
+                bots: false,
+                exclude_muted: false,
+                exclude_read: false,
+                exclude_archived: false,
+                title_noanimate: list.title_noanimate,
+                id: list.id,
+                title: list.title,
+                emoticon: list.emoticon,
+                color: list.color,
+                pinned_peers: list.pinned_peers,
+                include_peers: list.include_peers,
+                exclude_peers: vec![],
+            }),
+            enums::DialogFilter::Default => None,
+        })
+        .collect();
+    names
+        .iter()
+        .map(|name| {
+            let found = all.iter().find(|folder| {
+                let enums::TextWithEntities::Entities(title) = &folder.title;
+                title.text.to_lowercase() == name.to_lowercase() || folder.id.to_string() == *name
+            });
+            found.cloned().ok_or_else(|| TelegramError::Invalid(format!("Telegram has no folder called '{name}' in this account")))
+        })
+        .collect()
+}
+
+fn input_is(input: &enums::InputPeer, peer: Peer, peers: &PeerBook) -> bool {
+    match input {
+        enums::InputPeer::User(user) => peer == Peer::user(user.user_id),
+        enums::InputPeer::Chat(chat) => peer == Peer::chat(chat.chat_id),
+        enums::InputPeer::Channel(channel) => peer == Peer::channel(channel.channel_id),
+        enums::InputPeer::PeerSelf => matches!(peers.input(peer), Some(enums::InputPeer::PeerSelf)),
+        _ => false,
+    }
+}
+
+/// Whether Telegram shows the chat in the folder. Muted and read chats come and go there; for a backup they belong to it.
+fn in_folder(folder: &types::DialogFilter, dialog: &Dialog, peers: &PeerBook) -> bool {
+    let peer = dialog.peer;
+    let named = |list: &[enums::InputPeer]| list.iter().any(|input| input_is(input, peer, peers));
+    if named(&folder.exclude_peers) {
+        return false;
+    }
+    if named(&folder.include_peers) || named(&folder.pinned_peers) {
+        return true;
+    }
+    if folder.exclude_archived && dialog.folder == Some(1) {
+        return false;
+    }
+    match peers.chat_type(peer).map(ChatClass::of) {
+        Some(ChatClass::Bots) => folder.bots,
+        Some(ChatClass::Personal) if peer.kind == PeerKind::User => {
+            if peers.is_contact(peer) {
+                folder.contacts
+            } else {
+                folder.non_contacts
+            }
+        }
+        Some(ChatClass::PrivateGroups | ChatClass::PublicGroups) => folder.groups,
+        Some(ChatClass::PrivateChannels | ChatClass::PublicChannels) => folder.broadcasts,
+        _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn chats_are_named_in_many_ways() {
+        for (text, expected) in [
+            ("user12", Wanted::Peer(Peer::user(12))),
+            ("-1001234567890", Wanted::Peer(Peer::channel(1_234_567_890))),
+            ("-4567", Wanted::Peer(Peer::chat(4567))),
+            ("4567", Wanted::Number(4567)),
+            ("-9223372036854775808", Wanted::Number(i64::MIN)),
+            ("@durov", Wanted::Username("durov".into())),
+            ("https://t.me/durov/55", Wanted::Username("durov".into())),
+            ("t.me/c/1234/5", Wanted::Peer(Peer::channel(1234))),
+            ("https://t.me/+AbCd", Wanted::Title("https://t.me/+AbCd".into())),
+            ("Family & friends", Wanted::Title("Family & friends".into())),
+        ] {
+            assert_eq!(parse(text), expected, "{text}");
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What a run tells while it works: numbers and kinds, never titles or texts.
+
+use std::sync::Arc;
+
+/// One thing that happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// A section of the account begins: `chats`, `contacts`, `stories`…
+    Section(&'static str),
+    /// So many chats will be looked at.
+    Chats {
+        /// All of them.
+        total: u64,
+    },
+    /// One more chat is finished.
+    ChatDone,
+    /// Messages were fetched.
+    Messages {
+        /// How many, since the last such event.
+        count: u64,
+    },
+    /// A file will be fetched.
+    MediaFound {
+        /// Its size as Telegram says, in bytes.
+        bytes: u64,
+    },
+    /// Bytes of files arrived.
+    MediaBytes {
+        /// How many, since the last such event.
+        count: u64,
+    },
+    /// A request has to wait because Telegram says so.
+    Waiting {
+        /// The method's name.
+        method: &'static str,
+        /// For how long.
+        seconds: u64,
+    },
+    /// Something worth a line to the user: a takeout that is delayed, a way that was chosen instead of another.
+    Note(String),
+}
+
+/// Takes events; called from several threads, and expected to return at once.
+pub trait Observer: Send + Sync {
+    /// Takes note of one event.
+    fn event(&self, event: Event);
+}
+
+/// An observer that looks away.
+pub struct Unobserved;
+
+impl Observer for Unobserved {
+    fn event(&self, _event: Event) {}
+}
+
+/// Shares an observer.
+pub type Observing = Arc<dyn Observer>;

@@ -1,0 +1,296 @@
+//! One run over an account, from the list of chats to the last counter.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, PoisonError};
+use std::time::Duration;
+
+use futures::StreamExt;
+use futures::stream;
+use grammers_tl_types::{enums, functions, types};
+
+use super::api::Start;
+use super::catchup::Counting;
+use super::chat::{Chat, Trouble};
+use super::dialogs::{Dialog, DialogReader, Selection};
+use super::error::{TelegramError, in_words};
+use super::events::Event;
+use super::options::{AUTO_TAKEOUT_MESSAGES, TakeoutUse};
+use super::peers::peer_of;
+use super::run::{Run, path};
+use super::state::Effect;
+use crate::model::paths;
+use crate::model::peer::{Peer, PeerKind};
+
+/// What a run did not do and a later one will, and what it noticed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// Chats that wait for a takeout, and the seconds until Telegram may grant it.
+    pub takeout_delayed: Option<(u64, u64)>,
+    /// Chats that were looked at.
+    pub chats: u64,
+    /// Of these, chats where something new was looked for.
+    pub chats_read: u64,
+}
+
+/// Whether the run has its takeout.
+enum Decision {
+    Go,
+    /// Chats that were never read wait.
+    Postpone(u64),
+}
+
+impl Run {
+    /// Runs.
+    ///
+    /// # Errors
+    /// When the run as a whole cannot go on.
+    pub(super) async fn export(mut self) -> Result<Outcome, TelegramError> {
+        let mut outcome = Outcome::default();
+        if self.bot {
+            let run = Arc::new(self);
+            let counting = run.count().await?;
+            run.flush_peers(true).await?;
+            run.finish(counting);
+            return Ok(outcome);
+        }
+        self.tell(Event::Section("chats"));
+        let failed = |run: &Self, error| TelegramError::from_call(&run.api.account, "the list of chats cannot be read", error);
+        let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id };
+        let mut dialogs = match reader.all(&[]).await {
+            Ok(dialogs) => dialogs,
+            Err(error) => return Err(failed(&self, error)),
+        };
+        let selection = Selection::new(&self.api, &self.options).await?;
+        self.resolve(&selection, &mut dialogs).await?;
+
+        let first = self.state.read().chats.is_empty();
+        let decision = self.begin_takeout(&dialogs, &selection, first).await?;
+        if self.api.has_takeout() {
+            self.read_ranges().await?;
+            let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id };
+            if self.ranges.len() > 1 {
+                // Split accounts show each range's chats to those who ask in the range.
+                match reader.all(&self.ranges).await {
+                    Ok(more) => add_new(&mut dialogs, more),
+                    Err(error) => return Err(failed(&self, error)),
+                }
+            }
+            if self.options.left {
+                match reader.left().await {
+                    Ok(left) => add_new(&mut dialogs, left),
+                    Err(error) => {
+                        let reason = self.api.or_reason("reading left channels", error)?;
+                        self.tell(Event::Note(format!("the channels and groups that you left cannot be listed ({reason})")));
+                    }
+                }
+            }
+        }
+        dialogs.retain(|dialog| selection.takes(dialog, &self.peers));
+        // Basic groups that became supergroups are read as themselves, once, with the supergroup that they became.
+        if let Decision::Postpone(seconds) = decision {
+            let state = self.state.read();
+            let before = dialogs.len();
+            dialogs.retain(|dialog| state.chats.get(&dialog.peer).is_some_and(|chat| !chat.ranges.is_empty()));
+            let waiting = (before - dialogs.len()) as u64;
+            outcome.takeout_delayed = (waiting > 0).then_some((waiting, seconds));
+        }
+        let run = Arc::new(self);
+        let result = run.clone().read_all(dialogs, &mut outcome).await;
+        run.api.finish_takeout(result.is_ok()).await;
+        result.map(|()| outcome)
+    }
+
+    async fn read_all(self: Arc<Self>, dialogs: Vec<Dialog>, outcome: &mut Outcome) -> Result<(), TelegramError> {
+        let counting = self.count().await?;
+        if self.options.account {
+            self.sections().await?;
+        }
+        self.retry_missing().await?;
+        self.tell(Event::Chats { total: dialogs.len() as u64 });
+        outcome.chats = dialogs.len() as u64;
+        let reread_privately = counting.too_long;
+        let chats = stream::iter(dialogs.iter().cloned()).map(|dialog| {
+            let run = self.clone();
+            async move {
+                let chat = Chat::new(run.clone(), dialog);
+                if let Some(place) = run.undescribed(&chat)? {
+                    run.outbox.problem(place, "Telegram lists this chat without saying what it is".into()).await?;
+                    return Ok(false);
+                }
+                let recent = chat.dialog.top_date.is_none_or(|date| i64::from(date) >= run.recent());
+                if reread_privately && recent && chat.peer().kind != PeerKind::Channel && !chat.before.ranges.is_empty() {
+                    match chat.reread_window().await {
+                        Ok(()) => {}
+                        Err(Trouble::Run(error)) => return Err(error),
+                        Err(Trouble::Call(error)) => {
+                            let reason = run.api.or_reason("reading recent messages again", error)?;
+                            chat.note_missing(format!("its recent messages cannot be read again ({reason})"));
+                        }
+                    }
+                    chat.export().await?;
+                    return Ok(true);
+                }
+                if !chat.has_news() {
+                    run.tell(Event::ChatDone);
+                    return Ok(false);
+                }
+                chat.export().await?;
+                Ok::<_, TelegramError>(true)
+            }
+        });
+        let at_once = self.api.client.caps().message_requests + 2;
+        let mut chats = chats.buffer_unordered(at_once);
+        while let Some(read) = chats.next().await {
+            outcome.chats_read += u64::from(read?);
+        }
+        drop(chats);
+        self.read_migrated().await?;
+        self.rotate(&dialogs).await?;
+        self.flush_peers(true).await?;
+        self.finish(counting);
+        Ok(())
+    }
+
+    /// The moment from which on messages count as recent.
+    fn recent(&self) -> i64 {
+        self.observed.saturating_sub(i64::try_from(self.options.recheck.as_secs()).unwrap_or(i64::MAX))
+    }
+
+    fn undescribed(&self, chat: &Chat) -> Result<Option<crate::model::entry::EntryPath>, TelegramError> {
+        if self.peers.input(chat.peer()).is_some() {
+            return Ok(None);
+        }
+        path(paths::chat_folder(chat.peer())).map(Some)
+    }
+
+    /// Reads the groups that supergroups were before, found while those were read.
+    async fn read_migrated(self: &Arc<Self>) -> Result<(), TelegramError> {
+        let mut done = HashSet::new();
+        loop {
+            let found: Vec<Peer> = {
+                let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
+                migrated.iter().map(|(from, _)| *from).filter(|from| !done.contains(from)).collect()
+            };
+            let Some(&peer) = found.first() else { return Ok(()) };
+            done.insert(peer);
+            let already = self.logs.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&peer);
+            if already || !self.state.chat(peer).ranges.is_empty() {
+                continue;
+            }
+            Chat::new(self.clone(), Dialog::bare(peer, false)).export().await?;
+        }
+    }
+
+    /// Lets the account's counters move once all private messages of this run are stored.
+    fn finish(&self, counting: Counting) {
+        let marks = self.private_marks.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        if let Some(counters) = counting.now
+            && !self.private_incomplete.load(Ordering::Relaxed)
+        {
+            self.state.when_all(&marks, Effect::Counters(counters));
+        }
+    }
+
+    /// Finds chats that the user named and the list does not have.
+    async fn resolve(&self, selection: &Selection, dialogs: &mut Vec<Dialog>) -> Result<(), TelegramError> {
+        for (text, username) in selection.unmatched(dialogs, &self.peers) {
+            let unknown = || TelegramError::Invalid(format!("this account has no chat '{text}'"));
+            let username = username.ok_or_else(unknown)?;
+            let request = functions::contacts::ResolveUsername { username, referer: None };
+            let enums::contacts::ResolvedPeer::Peer(found) = match self.api.ask_plainly(&request).await {
+                Ok(found) => found,
+                Err(error) => {
+                    self.api.or_reason("finding a chat by its name", error)?;
+                    return Err(unknown());
+                }
+            };
+            self.learn(&found.users, &found.chats);
+            dialogs.push(Dialog::bare(peer_of(&found.peer), false));
+        }
+        Ok(())
+    }
+
+    /// Begins a takeout where the options and the work ask for one.
+    async fn begin_takeout(&self, dialogs: &[Dialog], selection: &Selection, first: bool) -> Result<Decision, TelegramError> {
+        let wanted = match self.options.takeout {
+            TakeoutUse::Never => false,
+            TakeoutUse::Always => true,
+            TakeoutUse::Auto => first || self.expects_much(dialogs, selection),
+        };
+        if !wanted {
+            return Ok(Decision::Go);
+        }
+        loop {
+            let started = self.api.start_takeout().await;
+            match started.map_err(|error| TelegramError::from_call(&self.api.account, "the takeout cannot begin", error))? {
+                Start::Open => return Ok(Decision::Go),
+                Start::Refused(reason) => {
+                    self.tell(Event::Note(format!("Telegram offers no takeout here ({reason}): going on with ordinary requests")));
+                    return Ok(Decision::Go);
+                }
+                Start::Delayed(seconds) => {
+                    let words = in_words(seconds);
+                    self.tell(Event::Note(format!(
+                        "Telegram grants the export in {words}: sooner, when you confirm it in a Telegram app on another device"
+                    )));
+                    if !self.options.wait_for_takeout {
+                        return Ok(Decision::Postpone(seconds));
+                    }
+                    // Asked again now and then: a confirmation on another device ends the wait.
+                    let pause = seconds.clamp(1, 15 * 60);
+                    self.tell(Event::Waiting { method: "account.initTakeoutSession", seconds: pause });
+                    tokio::time::sleep(Duration::from_secs(pause)).await;
+                }
+            }
+        }
+    }
+
+    /// Whether there are chats that were never read, or many new messages.
+    fn expects_much(&self, dialogs: &[Dialog], selection: &Selection) -> bool {
+        let state = self.state.read();
+        let mut expected = 0_u64;
+        for dialog in dialogs.iter().filter(|dialog| selection.takes(dialog, &self.peers)) {
+            match state.chats.get(&dialog.peer).and_then(|chat| chat.ranges.last()) {
+                None => return true,
+                // Ids are dense in channels only; elsewhere all chats of the account share them.
+                Some(last) if dialog.peer.kind == PeerKind::Channel => {
+                    let new = i64::from(dialog.top.unwrap_or_default()).saturating_sub(last);
+                    expected = expected.saturating_add(u64::try_from(new).unwrap_or_default());
+                }
+                Some(_) => {}
+            }
+        }
+        expected > AUTO_TAKEOUT_MESSAGES
+    }
+
+    async fn read_ranges(&mut self) -> Result<(), TelegramError> {
+        match self.api.ask(&functions::messages::GetSplitRanges {}).await {
+            Ok(ranges) => {
+                let mut ranges: Vec<types::MessageRange> = ranges
+                    .into_iter()
+                    .map(|enums::MessageRange::Range(range)| range)
+                    .filter(|range| range.min_id <= range.max_id)
+                    .collect();
+                ranges.sort_by_key(|range| range.min_id);
+                self.ranges = ranges;
+            }
+            Err(error) => {
+                let reason = self.api.or_reason("reading the account's message ranges", error)?;
+                self.tell(Event::Note(format!("the account's message ranges are unknown ({reason}): taking them as one")));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Adds chats that are not in the list yet.
+fn add_new(dialogs: &mut Vec<Dialog>, more: Vec<Dialog>) {
+    let mut known: HashMap<Peer, usize> = dialogs.iter().enumerate().map(|(position, dialog)| (dialog.peer, position)).collect();
+    for dialog in more {
+        if let std::collections::hash_map::Entry::Vacant(free) = known.entry(dialog.peer) {
+            free.insert(dialogs.len());
+            dialogs.push(dialog);
+        }
+    }
+}

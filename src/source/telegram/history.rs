@@ -1,0 +1,167 @@
+//! Reading a chat's history page by page, upwards, over raw requests that a takeout can wrap.
+
+use grammers_tl_types::{enums, functions, types};
+
+use super::peers::PeerBook;
+use super::run::Run;
+use super::transport::CallError;
+use crate::model::coverage::IdRange;
+use crate::model::peer::Peer;
+
+/// Messages per request.
+pub(super) const PAGE: i32 = 100;
+
+/// Which messages of a chat are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Mode {
+    /// All of them.
+    All,
+    /// Those that the account wrote.
+    Own,
+}
+
+/// A page of messages.
+pub(super) struct Page {
+    /// Ascending by id.
+    pub(super) messages: Vec<enums::Message>,
+    /// The server's count of all messages.
+    pub(super) count: Option<u64>,
+    /// A channel's update counter.
+    pub(super) pts: Option<i32>,
+}
+
+/// Reads pages of one chat.
+pub(super) struct Reader<'a> {
+    pub(super) run: &'a Run,
+    pub(super) peer: Peer,
+    pub(super) mode: Mode,
+    /// The account's range of messages that is looked at.
+    pub(super) range: Option<&'a types::MessageRange>,
+}
+
+fn input(peers: &PeerBook, peer: Peer) -> Result<enums::InputPeer, CallError> {
+    peers.input(peer).ok_or_else(|| CallError::Unusable("Telegram did not describe the chat".into()))
+}
+
+/// What a page was asked for.
+#[derive(Clone, Copy)]
+struct Place {
+    offset_id: i32,
+    offset_date: i32,
+    add_offset: i32,
+    limit: i32,
+}
+
+impl Reader<'_> {
+    async fn ask(&self, place: Place) -> Result<Page, CallError> {
+        let peer = input(&self.run.peers, self.peer)?;
+        let Place { offset_id, offset_date, add_offset, limit } = place;
+        let api = &self.run.api;
+        let answer = match self.mode {
+            Mode::All => {
+                let request =
+                    functions::messages::GetHistory { peer, offset_id, offset_date, add_offset, limit, max_id: 0, min_id: 0, hash: 0 };
+                api.ask_in(self.range, &request).await?
+            }
+            Mode::Own => {
+                let request = functions::messages::Search {
+                    peer,
+                    q: String::new(),
+                    from_id: Some(enums::InputPeer::PeerSelf),
+                    saved_peer_id: None,
+                    saved_reaction: None,
+                    top_msg_id: None,
+                    filter: enums::MessagesFilter::InputMessagesFilterEmpty,
+                    min_date: 0,
+                    max_date: offset_date,
+                    offset_id,
+                    add_offset,
+                    limit,
+                    max_id: 0,
+                    min_id: 0,
+                    hash: 0,
+                };
+                api.ask_in(self.range, &request).await?
+            }
+        };
+        Ok(self.page(answer))
+    }
+
+    fn page(&self, answer: enums::messages::Messages) -> Page {
+        use enums::messages::Messages;
+        let (mut page, users, chats) = match answer {
+            Messages::Messages(m) => {
+                // Without a slice this is everything that the question was about, not everything in the chat.
+                (Page { messages: m.messages, count: None, pts: None }, m.users, m.chats)
+            }
+            Messages::Slice(m) => {
+                let count = u64::try_from(m.count).ok().filter(|_| !m.inexact);
+                (Page { messages: m.messages, count, pts: None }, m.users, m.chats)
+            }
+            Messages::ChannelMessages(m) => {
+                let count = u64::try_from(m.count).ok().filter(|_| !m.inexact);
+                (Page { messages: m.messages, count, pts: Some(m.pts) }, m.users, m.chats)
+            }
+            Messages::NotModified(m) => (Page { messages: vec![], count: u64::try_from(m.count).ok(), pts: None }, vec![], vec![]),
+        };
+        self.run.learn(&users, &chats);
+        page.messages.retain(|message| !matches!(message, enums::Message::Empty(_)));
+        page.messages.sort_by_key(enums::Message::id);
+        page.messages.dedup_by_key(|message| message.id());
+        page
+    }
+
+    /// The first messages from id `from` on, at most a page of them, none beyond `last`.
+    ///
+    /// # Errors
+    /// When Telegram refuses.
+    pub(super) async fn upwards(&self, from: i32, last: i32) -> Result<Page, CallError> {
+        let mut page = self.ask(Place { offset_id: from, offset_date: 0, add_offset: -PAGE, limit: PAGE }).await?;
+        // Near the newest message servers fill the page with older ones.
+        page.messages.retain(|message| (from..=last).contains(&message.id()));
+        Ok(page)
+    }
+
+    /// The newest message, with the chat's count.
+    ///
+    /// # Errors
+    /// When Telegram refuses.
+    pub(super) async fn newest(&self) -> Result<Page, CallError> {
+        self.ask(Place { offset_id: 0, offset_date: 0, add_offset: 0, limit: 1 }).await
+    }
+
+    /// The ids between two moments, `from` inclusive and `till` exclusive; `None` when there are none.
+    ///
+    /// # Errors
+    /// When Telegram refuses.
+    pub(super) async fn between(&self, from: Option<i64>, till: Option<i64>, top: i32) -> Result<Option<IdRange>, CallError> {
+        let before = async |date: i64| {
+            let Ok(offset_date) = i32::try_from(date) else { return Ok(None) };
+            let page = self.ask(Place { offset_id: 0, offset_date, add_offset: 0, limit: 1 }).await?;
+            // Servers take the date as "at or before" or as "before"; the date itself decides.
+            let newest = page.messages.iter().filter(|message| date_of(message).is_some_and(|own| i64::from(own) < date));
+            Ok::<_, CallError>(newest.map(enums::Message::id).max())
+        };
+        let first = match from {
+            Some(from) => before(from).await?.map_or(1, |id| i64::from(id) + 1),
+            None => 1,
+        };
+        let last = match till {
+            Some(till) => match before(till).await? {
+                Some(id) => i64::from(id),
+                None => return Ok(None),
+            },
+            None => i64::from(top),
+        };
+        Ok((first <= last).then_some(IdRange { first, last }))
+    }
+}
+
+/// When a message was sent.
+pub(super) fn date_of(message: &enums::Message) -> Option<i32> {
+    match message {
+        enums::Message::Message(message) => Some(message.date),
+        enums::Message::Service(message) => Some(message.date),
+        enums::Message::Empty(_) => None,
+    }
+}

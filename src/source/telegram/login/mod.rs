@@ -1,0 +1,131 @@
+//! Logging in: by phone code, by QR code, as a bot; with the second password where there is one.
+
+mod password;
+mod phone;
+mod qr;
+
+use std::io;
+
+use grammers_tl_types::{enums, functions};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::error::TelegramError;
+use super::session::LoggedIn;
+use super::transport::{CallError, Client};
+
+/// The application's own credentials, from my.telegram.org.
+pub struct Application {
+    /// Its number.
+    pub api_id: i32,
+    /// Its secret.
+    pub api_hash: SecretString,
+}
+
+/// How to log in.
+pub enum LoginWay {
+    /// By a code that Telegram sends; the number in international form, asked for when it is `None`.
+    Phone(Option<String>),
+    /// By a QR code that another device of the account scans.
+    Qr,
+    /// As a bot, with the token from BotFather.
+    Bot(SecretString),
+}
+
+/// Asks the person, or whatever stands in for one; the only way in which logging in meets a terminal.
+pub trait LoginPrompts: Send {
+    /// Asks for the phone number.
+    ///
+    /// # Errors
+    /// When no answer can be had; the login ends.
+    fn phone(&mut self) -> io::Result<String>;
+
+    /// Asks for the code; `how` says where it was sent.
+    ///
+    /// # Errors
+    /// As above.
+    fn code(&mut self, how: &str) -> io::Result<SecretString>;
+
+    /// Asks for the second password, with the hint that the person left for it.
+    ///
+    /// # Errors
+    /// As above.
+    fn password(&mut self, hint: Option<&str>) -> io::Result<SecretString>;
+
+    /// Shows a link as a QR code; called again with a new one every half minute until it is scanned.
+    ///
+    /// # Errors
+    /// As above.
+    fn show_qr(&mut self, link: &str) -> io::Result<()>;
+
+    /// Says something.
+    fn say(&mut self, text: &str);
+}
+
+/// How often a wrong code or password may be corrected.
+const TRIES: usize = 3;
+
+/// Everything that the steps of a login share.
+struct Login<'a> {
+    client: &'a Client,
+    application: &'a Application,
+    prompts: &'a mut dyn LoginPrompts,
+}
+
+/// Logs in and stores who it is in the session.
+pub(super) async fn log_in(
+    client: &Client,
+    application: &Application,
+    way: LoginWay,
+    prompts: &mut dyn LoginPrompts,
+) -> Result<LoggedIn, TelegramError> {
+    let mut login = Login { client, application, prompts };
+    let authorization = match way {
+        LoginWay::Phone(number) => login.by_phone(number).await?,
+        LoginWay::Qr => login.by_qr().await?,
+        LoginWay::Bot(token) => login.as_bot(&token).await?,
+    };
+    let enums::auth::Authorization::Authorization(authorization) = authorization else {
+        return Err(TelegramError::Login("there is no Telegram account with this number".into()));
+    };
+    let enums::User::User(user) = authorization.user else {
+        return Err(TelegramError::Login("Telegram does not say who is logged in".into()));
+    };
+    let user = LoggedIn { user_id: user.id, bot: user.bot };
+    let stored = user.clone();
+    client.session().change(|session| session.user = Some(stored)).map_err(|source| failed("saving the login", CallError::Io(source)))?;
+    Ok(user)
+}
+
+fn failed(what: &str, error: CallError) -> TelegramError {
+    match error.rpc() {
+        Some(rpc) if rpc.is("API_ID_INVALID") || rpc.is("API_ID_PUBLISHED_FLOOD") => {
+            TelegramError::Login("Telegram does not accept the api_id and api_hash: get your own at https://my.telegram.org/apps".into())
+        }
+        Some(rpc) if rpc.is("PHONE_NUMBER_INVALID") => {
+            TelegramError::Login("this is not a phone number in international form (+44…)".into())
+        }
+        Some(rpc) if rpc.is("PHONE_NUMBER_BANNED") => TelegramError::Login("Telegram has banned this phone number".into()),
+        Some(rpc) if rpc.is("PHONE_PASSWORD_FLOOD") => TelegramError::Login("too many attempts; Telegram asks to try again later".into()),
+        Some(rpc) if rpc.is("ACCESS_TOKEN_INVALID") || rpc.is("ACCESS_TOKEN_EXPIRED") => {
+            TelegramError::Login("Telegram does not accept the bot's token".into())
+        }
+        Some(rpc) if rpc.code == 420 => TelegramError::TryLater { what: what.to_owned(), seconds: rpc.value.unwrap_or_default().into() },
+        _ => TelegramError::Call { what: format!("{what} failed"), source: error },
+    }
+}
+
+fn no_answer(error: io::Error) -> TelegramError {
+    TelegramError::Login(format!("no answer to the question: {error}"))
+}
+
+impl Login<'_> {
+    async fn as_bot(&mut self, token: &SecretString) -> Result<enums::auth::Authorization, TelegramError> {
+        let request = functions::auth::ImportBotAuthorization {
+            flags: 0,
+            api_id: self.application.api_id,
+            api_hash: self.application.api_hash.expose_secret().to_owned(),
+            bot_auth_token: token.expose_secret().to_owned(),
+        };
+        self.client.call(&request).await.map_err(|error| failed("logging in", error))
+    }
+}

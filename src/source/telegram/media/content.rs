@@ -1,0 +1,206 @@
+//! A file's content as the archive reads it: parts in order, from the background to a plain thread.
+
+use std::io::{self, Read};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt;
+use futures::stream;
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::AbortHandle;
+
+use super::download::{Download, FileError, PART_BYTES};
+use crate::source::telegram::events::{Event, Observing};
+use crate::source::telegram::state::StateStore;
+use crate::source::{Body, Content};
+
+/// A part, and the memory that it may take.
+pub(super) struct Part {
+    pub(super) bytes: Vec<u8>,
+    pub(super) _memory: Option<OwnedSemaphorePermit>,
+}
+
+type Parts = crossbeam_channel::Receiver<io::Result<Part>>;
+
+/// What all files share.
+pub(super) struct Shared {
+    pub(super) runtime: Handle,
+    /// Memory for parts of files that nobody reads yet, one permit a part.
+    pub(super) budget: Arc<Semaphore>,
+    /// Parts of one file in flight, and the allowance of a file that is being read.
+    pub(super) window: usize,
+    pub(super) observer: Observing,
+    pub(super) state: Arc<StateStore>,
+}
+
+/// The background work for one opening of a file.
+struct Stream {
+    parts: Parts,
+    /// The allowance of a file that is being read: empty until it is.
+    own: Arc<Semaphore>,
+    task: AbortHandle,
+}
+
+impl Drop for Stream {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+impl Stream {
+    /// Fetches the parts from `start`, a multiple of the part size; `first` is one that is here already.
+    fn begin(shared: &Arc<Shared>, download: &Arc<Download>, first: Option<Part>, start: u64) -> Self {
+        let (sender, parts) = crossbeam_channel::unbounded();
+        let own = Arc::new(Semaphore::new(0));
+        let (shared, download, allowance) = (shared.clone(), download.clone(), own.clone());
+        let runtime = shared.runtime.clone();
+        let task = runtime.spawn(async move {
+            let mut next = start;
+            if let Some(first) = first {
+                next += PART_BYTES;
+                let last = (first.bytes.len() as u64) < PART_BYTES;
+                if sender.send(Ok(first)).is_err() || last {
+                    return;
+                }
+            }
+            let offsets = (0..).map(|index: u64| next + index * PART_BYTES).take_while(|&offset| offset < download.size);
+            let fetches = stream::iter(offsets).map(|offset| {
+                let (shared, download, allowance) = (shared.clone(), download.clone(), allowance.clone());
+                async move {
+                    let memory = tokio::select! {
+                        biased;
+                        own = allowance.acquire_owned() => own.ok(),
+                        all = shared.budget.clone().acquire_owned() => all.ok(),
+                    };
+                    let bytes = download.part(offset).await.map_err(into_io)?;
+                    shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
+                    Ok::<_, io::Error>((offset, Part { bytes, _memory: memory }))
+                }
+            });
+            let mut fetches = std::pin::pin!(fetches.buffered(shared.window));
+            while let Some(part) = fetches.next().await {
+                let (end, failed) = match &part {
+                    Ok((offset, part)) => ((part.bytes.len() as u64) < PART_BYTES.min(download.size - offset), false),
+                    Err(_) => (true, true),
+                };
+                if sender.send(part.map(|(_, part)| part)).is_err() || end || failed {
+                    return;
+                }
+            }
+        });
+        Self { parts, own, task: task.abort_handle() }
+    }
+}
+
+fn into_io(error: FileError) -> io::Error {
+    io::Error::other(error)
+}
+
+/// A file that was offered to the sink.
+pub(super) struct RemoteContent {
+    shared: Arc<Shared>,
+    download: Arc<Download>,
+    mark: u64,
+    /// The opening that began before anybody asked.
+    ahead: Mutex<Option<Stream>>,
+}
+
+impl RemoteContent {
+    /// A content whose first part is here.
+    pub(super) fn new(shared: Arc<Shared>, download: Arc<Download>, first: Part, mark: u64) -> Self {
+        let ahead = if (first.bytes.len() as u64) < PART_BYTES {
+            // Complete: no task is needed for what is here.
+            let (sender, parts) = crossbeam_channel::unbounded();
+            let _ = sender.send(Ok(first));
+            Stream { parts, own: Arc::new(Semaphore::new(0)), task: shared.runtime.spawn(async {}).abort_handle() }
+        } else {
+            Stream::begin(&shared, &download, Some(first), 0)
+        };
+        Self { shared, download, mark, ahead: Mutex::new(Some(ahead)) }
+    }
+}
+
+impl Content for RemoteContent {
+    fn open(&self, from: u64) -> io::Result<Box<dyn Body>> {
+        let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let start = from / PART_BYTES * PART_BYTES;
+        let stream = match ahead {
+            Some(ahead) if start == 0 => ahead,
+            _ => Stream::begin(&self.shared, &self.download, None, start),
+        };
+        stream.own.add_permits(self.shared.window);
+        Ok(Box::new(RemoteBody {
+            stream,
+            shared: self.shared.clone(),
+            part: None,
+            position: 0,
+            skip: from - start,
+            left: self.download.size.saturating_sub(from),
+            mark: self.mark,
+            failed: false,
+        }))
+    }
+}
+
+struct RemoteBody {
+    stream: Stream,
+    shared: Arc<Shared>,
+    part: Option<Part>,
+    position: usize,
+    skip: u64,
+    left: u64,
+    mark: u64,
+    failed: bool,
+}
+
+impl Read for RemoteBody {
+    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
+        loop {
+            if self.left == 0 || out.is_empty() {
+                return Ok(0);
+            }
+            if let Some(part) = &self.part {
+                let rest = part.bytes.get(self.position..).unwrap_or_default();
+                let skipped = rest.len().min(usize::try_from(self.skip).unwrap_or(usize::MAX));
+                let rest = rest.get(skipped..).unwrap_or_default();
+                self.skip -= skipped as u64;
+                self.position += skipped;
+                let count = rest.len().min(out.len()).min(usize::try_from(self.left).unwrap_or(usize::MAX));
+                if let (Some(to), Some(from)) = (out.get_mut(..count), rest.get(..count))
+                    && count > 0
+                {
+                    to.copy_from_slice(from);
+                    self.position += count;
+                    self.left -= count as u64;
+                    return Ok(count);
+                }
+            }
+            match self.stream.parts.recv() {
+                Ok(Ok(part)) => {
+                    self.part = Some(part);
+                    self.position = 0;
+                }
+                Ok(Err(error)) => {
+                    self.fail(error.to_string());
+                    return Err(error);
+                }
+                // The file ends before its declared length: whoever reads sees that, and it does not count as stored.
+                Err(_) => {
+                    self.fail("it ended before its declared length".into());
+                    return Ok(0);
+                }
+            }
+        }
+    }
+}
+
+impl RemoteBody {
+    fn fail(&mut self, reason: String) {
+        self.part = None;
+        if !std::mem::replace(&mut self.failed, true) {
+            self.shared.state.revoke(self.mark, reason);
+        }
+    }
+}
+
+impl Body for RemoteBody {}

@@ -1,0 +1,185 @@
+//! Which files are fetched, each once however many messages show it.
+
+use std::collections::HashMap;
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::runtime::Handle;
+use tokio::sync::{Semaphore, watch};
+
+use super::content::{Part, RemoteContent, Shared};
+use super::download::{Download, FileError, PART_BYTES};
+use crate::model::entry::Kind;
+use crate::model::media::{MediaStatus, SkipReason};
+use crate::source::Item;
+use crate::source::telegram::api::Api;
+use crate::source::telegram::convert::{FileKey, Fingerprints, Origin, Want};
+use crate::source::telegram::error::TelegramError;
+use crate::source::telegram::events::Event;
+use crate::source::telegram::options::ExportOptions;
+use crate::source::telegram::outbox::{InMemory, Out, Outbox, metadata};
+use crate::source::telegram::peers::PeerBook;
+use crate::source::telegram::state::{Effect, Seen, StateStore};
+
+/// Parts of one file in flight at least; more when the pace allows more in all.
+const MIN_WINDOW: usize = 2;
+
+type Outcome = watch::Receiver<Option<MediaStatus>>;
+
+/// Decides about files and fetches them.
+pub(crate) struct Fetcher {
+    api: Arc<Api>,
+    peers: Arc<PeerBook>,
+    prints: Arc<Fingerprints>,
+    outbox: Outbox,
+    shared: Arc<Shared>,
+    options: Arc<ExportOptions>,
+    observed: i64,
+    /// Files of this run.
+    files: Mutex<HashMap<u64, Outcome>>,
+}
+
+impl Fetcher {
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn new(
+        api: Arc<Api>,
+        peers: Arc<PeerBook>,
+        prints: Arc<Fingerprints>,
+        outbox: Outbox,
+        state: Arc<StateStore>,
+        options: Arc<ExportOptions>,
+        runtime: Handle,
+        observed: i64,
+    ) -> Self {
+        let parts = options.prefetch_bytes / usize::try_from(PART_BYTES).unwrap_or(usize::MAX);
+        let shared = Shared {
+            runtime,
+            budget: Arc::new(Semaphore::new(parts.max(4))),
+            window: api.client.caps().file_requests.max(MIN_WINDOW),
+            observer: api.client.observer().clone(),
+            state,
+        };
+        Self { api, peers, prints, outbox, shared: Arc::new(shared), options, observed, files: Mutex::default() }
+    }
+
+    fn files(&self) -> MutexGuard<'_, HashMap<u64, Outcome>> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn digest(&self, key: &FileKey) -> u64 {
+        self.prints.of_bytes(format!("{}{}-{}", if key.photo { "photo" } else { "document" }, key.id, key.variant).as_bytes())
+    }
+
+    /// Why the user does not want the file.
+    fn unwanted(&self, want: &Want) -> Option<SkipReason> {
+        if matches!(want.origin, Origin::Inline(_)) {
+            return None;
+        }
+        if want.class.is_some_and(|class| !self.options.media.contains(&class)) {
+            return Some(SkipReason::TypeNotChosen);
+        }
+        (want.judged_size > self.options.max_file_size).then_some(SkipReason::TooLarge)
+    }
+
+    /// Sees to it that a file is stored, and says what became of it as soon as that is known.
+    ///
+    /// # Errors
+    /// When the run has to end.
+    pub(crate) async fn fetch(&self, want: &Want, seen: Seen) -> Result<MediaStatus, TelegramError> {
+        let digest = self.digest(&want.key);
+        if self.shared.state.read().media.0.contains(&digest) {
+            return Ok(MediaStatus::Stored);
+        }
+        if let Origin::Never(reason) = want.origin {
+            return Ok(MediaStatus::Skipped(reason));
+        }
+        if let Some(reason) = self.unwanted(want) {
+            return Ok(MediaStatus::Skipped(reason));
+        }
+        let sender = match self.begin(digest) {
+            Ok(sender) => sender,
+            Err(mut known) => {
+                // The sender is gone without a word only when the run is ending.
+                let outcome = known.wait_for(Option::is_some).await.map_err(|_| TelegramError::Stopped)?;
+                return outcome.clone().ok_or(TelegramError::Stopped);
+            }
+        };
+        let outcome = self.obtain(want, &seen, digest).await?;
+        if let MediaStatus::Failed(reason) = &outcome {
+            self.shared.state.read().fail(digest, Some(seen), reason.clone());
+        }
+        let _ = sender.send(Some(outcome.clone()));
+        Ok(outcome)
+    }
+
+    /// Takes a file on, or gives where to hear about it when somebody else did.
+    fn begin(&self, digest: u64) -> Result<watch::Sender<Option<MediaStatus>>, Outcome> {
+        let mut files = self.files();
+        if let Some(known) = files.get(&digest) {
+            return Err(known.clone());
+        }
+        let (sender, receiver) = watch::channel(None);
+        files.insert(digest, receiver);
+        Ok(sender)
+    }
+
+    async fn obtain(&self, want: &Want, seen: &Seen, digest: u64) -> Result<MediaStatus, TelegramError> {
+        let location = match &want.origin {
+            Origin::Inline(bytes) => {
+                self.shared.state.read().expect(digest, seen.clone());
+                let mark = self.shared.state.mark(Effect::Media(digest));
+                let content: Arc<dyn crate::source::Content> = Arc::new(InMemory(bytes.clone().into()));
+                self.offer(want, bytes.len() as u64, content, mark).await?;
+                return Ok(MediaStatus::Stored);
+            }
+            Origin::Remote(location) => location.clone(),
+            Origin::Never(reason) => return Ok(MediaStatus::Skipped(*reason)),
+        };
+        self.shared.observer.event(Event::MediaFound { bytes: want.size });
+        if want.size == 0 {
+            return Ok(MediaStatus::Failed("Telegram says that it has no bytes".into()));
+        }
+        let download = Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), want.size, seen.clone(), location));
+        let memory = self.shared.budget.clone().acquire_owned().await.map_err(|_| TelegramError::Stopped)?;
+        let bytes = match download.part(0).await {
+            Ok(bytes) => bytes,
+            Err(FileError::Gone(reason)) => return Ok(MediaStatus::Failed(reason)),
+            Err(FileError::Fatal(fatal)) => return Err(fatal),
+        };
+        self.shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
+        if bytes.is_empty() {
+            return Ok(MediaStatus::Failed("Telegram sends no bytes for it".into()));
+        }
+        // The sizes of pictures are not always what they say; a document that comes short is reported as such by its reader.
+        let size = if (bytes.len() as u64) < PART_BYTES && want.key.variant != "full" { bytes.len() as u64 } else { want.size };
+        self.shared.state.read().expect(digest, seen.clone());
+        let mark = self.shared.state.mark(Effect::Media(digest));
+        let download = if size == want.size {
+            download
+        } else {
+            let location = match &want.origin {
+                Origin::Remote(location) => location.clone(),
+                _ => return Ok(MediaStatus::Failed("it has no place".into())),
+            };
+            Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), size, seen.clone(), location))
+        };
+        let first = Part { bytes, _memory: Some(memory) };
+        let content = Arc::new(RemoteContent::new(self.shared.clone(), download, first, mark));
+        self.offer(want, size, content, mark).await?;
+        Ok(MediaStatus::Stored)
+    }
+
+    async fn offer(&self, want: &Want, size: u64, content: Arc<dyn crate::source::Content>, mark: u64) -> Result<(), TelegramError> {
+        let item = Item {
+            path: want.path.clone(),
+            kind: Kind::File,
+            meta: metadata(self.observed),
+            size,
+            sparse: false,
+            stamp: None,
+            content: Some(content),
+            mark,
+        };
+        self.outbox.push(Out::Item(item)).await
+    }
+}

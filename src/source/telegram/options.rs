@@ -1,0 +1,149 @@
+//! What the user wants of an account.
+
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::chat::ChatType;
+
+/// A kind of media that can be left out, as Telegram Desktop's export has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum MediaType {
+    /// Photos, in messages and as group pictures.
+    Photos,
+    /// Videos.
+    Videos,
+    /// Voice messages.
+    VoiceMessages,
+    /// Round videos.
+    VideoMessages,
+    /// Stickers of every kind.
+    Stickers,
+    /// Animations.
+    Gifs,
+    /// Everything else, music included.
+    Files,
+}
+
+impl MediaType {
+    /// All of them.
+    pub const ALL: [Self; 7] =
+        [Self::Photos, Self::Videos, Self::VoiceMessages, Self::VideoMessages, Self::Stickers, Self::Gifs, Self::Files];
+}
+
+/// A type of chat that can be chosen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ChatClass {
+    /// Chats with people, Saved Messages included.
+    Personal,
+    /// Chats with bots.
+    Bots,
+    /// Basic groups, and supergroups without a public name.
+    PrivateGroups,
+    /// Supergroups with a public name.
+    PublicGroups,
+    /// Channels without a public name.
+    PrivateChannels,
+    /// Channels with a public name.
+    PublicChannels,
+}
+
+impl ChatClass {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Personal, Self::Bots, Self::PrivateGroups, Self::PublicGroups, Self::PrivateChannels, Self::PublicChannels];
+
+    /// The class of a chat.
+    pub fn of(kind: ChatType) -> Self {
+        match kind {
+            ChatType::SavedMessages | ChatType::Replies | ChatType::VerificationCodes | ChatType::PersonalChat => Self::Personal,
+            ChatType::BotChat => Self::Bots,
+            ChatType::PrivateGroup | ChatType::PrivateSupergroup => Self::PrivateGroups,
+            ChatType::PublicSupergroup => Self::PublicGroups,
+            ChatType::PrivateChannel => Self::PrivateChannels,
+            ChatType::PublicChannel => Self::PublicChannels,
+        }
+    }
+}
+
+/// When to use a takeout, Telegram's own way for exports: gentler limits, but the user's devices are told.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum TakeoutUse {
+    /// For every run.
+    Always,
+    /// For the first run, for chats seen for the first time, and where more than [`AUTO_TAKEOUT_MESSAGES`] messages are expected.
+    #[default]
+    Auto,
+    /// Not at all.
+    Never,
+}
+
+/// Above so many expected messages a run uses a takeout by itself.
+pub const AUTO_TAKEOUT_MESSAGES: u64 = 20_000;
+
+/// The largest file that Telegram keeps: 4000 MiB.
+pub const LARGEST_FILE_BYTES: u64 = 4000 << 20;
+
+/// What to export, and how.
+#[derive(Clone, Debug)]
+pub struct ExportOptions {
+    /// The types of chats; used where `chats` is empty.
+    pub classes: Vec<ChatClass>,
+    /// Single chats by title, `@username`, id (`user1`, `-100…`, …) or link; empty for all of `classes`.
+    pub chats: Vec<String>,
+    /// Chats to leave out, in the same forms.
+    pub exclude_chats: Vec<String>,
+    /// Folders (chat lists) of Telegram by title or number; empty for no such filter.
+    pub folders: Vec<String>,
+    /// Whether groups and channels are exported with the account's own messages only.
+    pub only_my_messages: bool,
+    /// Kinds of media to fetch.
+    pub media: Vec<MediaType>,
+    /// The largest file to fetch, in bytes.
+    pub max_file_size: u64,
+    /// The first moment, Unix seconds, inclusive.
+    pub from: Option<i64>,
+    /// The moment after the last, Unix seconds, exclusive.
+    pub till: Option<i64>,
+    /// Whether left channels and groups are looked for (it takes a takeout).
+    pub left: bool,
+    /// Whether the account's own sections are exported.
+    pub account: bool,
+    /// When to use a takeout.
+    pub takeout: TakeoutUse,
+    /// Whether to wait until Telegram allows the takeout, up to a day.
+    pub wait_for_takeout: bool,
+    /// How far back edits and deletions are looked for.
+    pub recheck: Duration,
+    /// Requests per run for looking at old messages again in rotation, reactions above all.
+    pub recheck_budget: u32,
+    /// Bytes of files to hold in memory while nobody takes them.
+    pub prefetch_bytes: usize,
+}
+
+impl Default for ExportOptions {
+    fn default() -> Self {
+        const DAY: u64 = 24 * 60 * 60;
+        Self {
+            classes: ChatClass::ALL.to_vec(),
+            chats: vec![],
+            exclude_chats: vec![],
+            folders: vec![],
+            only_my_messages: false,
+            media: MediaType::ALL.to_vec(),
+            max_file_size: LARGEST_FILE_BYTES,
+            from: None,
+            till: None,
+            left: true,
+            account: true,
+            takeout: TakeoutUse::Auto,
+            wait_for_takeout: false,
+            recheck: Duration::from_secs(30 * DAY),
+            recheck_budget: 50,
+            prefetch_bytes: 32 << 20,
+        }
+    }
+}

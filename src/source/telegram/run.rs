@@ -1,0 +1,375 @@
+//! What all parts of one run share, and how messages become batches of a chat's log.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use futures::StreamExt;
+use futures::stream;
+use grammers_tl_types::{enums, functions, types};
+use serde::Serialize;
+use tokio::sync::Semaphore;
+
+use super::api::Api;
+use super::convert::{Context, FileKey, Fingerprints, Outcomes, Want, document_want, record, wants};
+use super::error::TelegramError;
+use super::events::Event;
+use super::history::Mode;
+use super::media::{Fetcher, emoji_of, messages_by_id};
+use super::options::ExportOptions;
+use super::outbox::Outbox;
+use super::peers::PeerBook;
+use super::ranges::Ranges;
+use super::state::{Effect, MediaCounts, Seen, StateStore};
+use crate::model::chat::SeenPeer;
+use crate::model::entry::EntryPath;
+use crate::model::media::{MediaRole, MediaStatus};
+use crate::model::paths::{self, RunId};
+use crate::model::peer::Peer;
+use crate::model::record::{MessageRecord, Record};
+
+/// A batch is handed over at this length: a quarter of what a reader must be ready for, because many are filled at once.
+const BATCH_BYTES: usize = paths::MAX_BATCH_BYTES / 4;
+/// Custom emoji asked for at once.
+const EMOJI_PAGE: usize = 100;
+/// Files of one page that are looked after at once.
+const FILES_AT_ONCE: usize = 32;
+/// Descriptions of users and chats that make a batch.
+const PEERS_BATCH: usize = 5_000;
+
+/// One run.
+pub(super) struct Run {
+    pub(super) api: Arc<Api>,
+    pub(super) peers: Arc<PeerBook>,
+    pub(super) prints: Arc<Fingerprints>,
+    pub(super) outbox: Outbox,
+    pub(super) fetcher: Fetcher,
+    pub(super) state: Arc<StateStore>,
+    pub(super) options: Arc<ExportOptions>,
+    pub(super) id: RunId,
+    /// When the run began, Unix seconds.
+    pub(super) observed: i64,
+    /// Whether the account is a bot: it has no list of chats and no history, only what comes in.
+    pub(super) bot: bool,
+    /// The account's message ranges; empty where there is one.
+    pub(super) ranges: Vec<types::MessageRange>,
+    /// Stretches of history that are read at once.
+    pub(super) stretches: Semaphore,
+    /// All marks of this run's items that the account's update counters wait for.
+    pub(super) private_marks: Mutex<Vec<u64>>,
+    /// Whether something could not be read that the counters must not move past.
+    pub(super) private_incomplete: AtomicBool,
+    /// Basic groups that became supergroups, found on the way.
+    pub(super) migrated: Mutex<Vec<(Peer, Peer)>>,
+    /// Custom emoji that were resolved; `None` for those that Telegram does not know.
+    pub(super) emoji: tokio::sync::Mutex<HashMap<i64, Option<Want>>>,
+    pub(super) peers_batches: AtomicU32,
+    /// The logs of this run, one a chat, whoever adds to it.
+    pub(super) logs: Mutex<HashMap<Peer, Arc<ChatLog>>>,
+}
+
+/// The log of one chat as this run adds to it.
+pub(super) struct ChatLog {
+    pub(super) peer: Peer,
+    batches: AtomicU32,
+    marks: Mutex<Vec<u64>>,
+}
+
+impl ChatLog {
+    fn new(peer: Peer) -> Self {
+        Self { peer, batches: AtomicU32::new(0), marks: Mutex::default() }
+    }
+
+    pub(super) fn marks(&self) -> Vec<u64> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Lines on their way into a batch.
+#[derive(Default)]
+pub(super) struct Batch {
+    lines: Vec<u8>,
+    covered: Ranges,
+    own: Ranges,
+    messages: Vec<(i32, Option<u64>)>,
+    media: MediaCounts,
+}
+
+/// The path of a model's file, whose building cannot fail for peers and runs of ours.
+pub(super) fn path(path: Result<EntryPath, crate::model::entry::PathError>) -> Result<EntryPath, TelegramError> {
+    path.map_err(|error| TelegramError::Invalid(error.to_string()))
+}
+
+impl Run {
+    fn context<'a>(&'a self, chat: Peer, emoji: &'a dyn Fn(i64) -> Option<String>) -> Context<'a> {
+        Context { chat, names: &self.peers, observed: self.observed, run: &self.id, emoji }
+    }
+
+    /// The log of a chat.
+    pub(super) fn log(&self, peer: Peer) -> Arc<ChatLog> {
+        let mut logs = self.logs.lock().unwrap_or_else(PoisonError::into_inner);
+        logs.entry(peer).or_insert_with(|| Arc::new(ChatLog::new(peer))).clone()
+    }
+
+    /// Takes note of everybody who came with an answer.
+    pub(super) fn learn(&self, users: &[enums::User], chats: &[enums::Chat]) {
+        self.peers.learn(users, chats, self.observed, &self.id);
+    }
+
+    /// Sees to the files of messages; says what became of each, with the messages' wants.
+    async fn files(&self, chat: Peer, messages: &[enums::Message]) -> Result<(Vec<Vec<Want>>, Outcomes), TelegramError> {
+        let emoji = self.resolve_emoji(messages).await?;
+        let mut all: Vec<Vec<Want>> = messages.iter().map(wants).collect();
+        let mut jobs: HashMap<FileKey, (Want, Seen)> = HashMap::new();
+        for (message, wants) in messages.iter().zip(&mut all) {
+            for want in wants.iter() {
+                jobs.entry(want.key.clone()).or_insert_with(|| (want.clone(), Seen::Message(chat, message.id())));
+            }
+            for id in emoji_of(std::slice::from_ref(message)) {
+                if let Some(want) = emoji.get(&id) {
+                    jobs.entry(want.key.clone()).or_insert_with(|| (want.clone(), Seen::Emoji(id)));
+                    if !wants.iter().any(|known| known.key == want.key) {
+                        wants.push(want.clone());
+                    }
+                }
+            }
+        }
+        let mut outcomes = Outcomes::new();
+        let mut fetches = stream::iter(jobs.into_values())
+            .map(|(want, seen)| async move {
+                let status = self.fetcher.fetch(&want, seen).await?;
+                Ok::<_, TelegramError>((want.key, status))
+            })
+            .buffer_unordered(FILES_AT_ONCE);
+        while let Some(result) = fetches.next().await {
+            let (key, status) = result?;
+            outcomes.insert(key, status);
+        }
+        Ok((all, outcomes))
+    }
+
+    async fn resolve_emoji(&self, messages: &[enums::Message]) -> Result<HashMap<i64, Want>, TelegramError> {
+        let ids = emoji_of(messages);
+        if ids.is_empty() {
+            return Ok(HashMap::new());
+        }
+        let mut known = self.emoji.lock().await;
+        let new: Vec<i64> = ids.iter().copied().filter(|id| !known.contains_key(id)).collect();
+        for page in new.chunks(EMOJI_PAGE) {
+            let request = functions::messages::GetCustomEmojiDocuments { document_id: page.to_vec() };
+            match self.api.ask(&request).await {
+                Ok(documents) => {
+                    for document in &documents {
+                        if let enums::Document::Document(document) = document {
+                            known.insert(document.id, document_want(document, MediaRole::CustomEmoji));
+                        }
+                    }
+                }
+                Err(error) => {
+                    let reason = self.api.or_reason("asking for custom emoji", error)?;
+                    tracing::warn!(reason, "custom emoji cannot be resolved");
+                }
+            }
+            for id in page {
+                known.entry(*id).or_insert(None);
+            }
+        }
+        Ok(ids.into_iter().filter_map(|id| Some((id, known.get(&id)?.clone()?))).collect())
+    }
+
+    /// Tries again to get files that earlier runs could not have.
+    pub(super) async fn retry_missing(&self) -> Result<(), TelegramError> {
+        /// A file that failed in so many runs is left alone.
+        const MAX_TRIES: u32 = 20;
+        let (mut by_chat, mut emoji): (BTreeMap<Peer, BTreeSet<i32>>, Vec<i64>) = Default::default();
+        for missing in self.state.read().missing.values().filter(|missing| missing.tries < MAX_TRIES) {
+            match missing.seen {
+                Seen::Message(peer, id) => {
+                    by_chat.entry(peer).or_default().insert(id);
+                }
+                Seen::Emoji(id) => emoji.push(id),
+                // These are listed in every run.
+                Seen::Story(_) | Seen::Userpic(_) => {}
+            }
+        }
+        for (peer, ids) in by_chat {
+            let log = self.log(peer);
+            let mut batch = Batch::default();
+            for page in ids.into_iter().collect::<Vec<_>>().chunks(EMOJI_PAGE) {
+                let messages = match messages_by_id(&self.api, &self.peers, peer, page).await {
+                    Ok(messages) => messages,
+                    Err(error) => {
+                        let reason = self.api.or_reason("asking for messages with missing files", error)?;
+                        tracing::warn!(%peer, reason, "missing files cannot be asked for");
+                        continue;
+                    }
+                };
+                let (wants, outcomes) = self.files(peer, &messages).await?;
+                let had = |wants: &Vec<Want>| wants.iter().any(|want| outcomes.get(&want.key) == Some(&MediaStatus::Stored));
+                let better: Vec<enums::Message> =
+                    messages.into_iter().zip(&wants).filter(|(_, wants)| had(wants)).map(|(message, _)| message).collect();
+                // Their records say that a file is missing: the new ones say where it is.
+                self.add_messages(&log, &mut batch, &better).await?;
+            }
+            batch.media = MediaCounts::default();
+            self.flush(&log, &mut batch).await?;
+        }
+        for page in emoji.chunks(EMOJI_PAGE) {
+            let request = functions::messages::GetCustomEmojiDocuments { document_id: page.to_vec() };
+            match self.api.ask(&request).await {
+                Ok(documents) => {
+                    for document in documents {
+                        if let enums::Document::Document(document) = document
+                            && let Some(want) = document_want(&document, MediaRole::CustomEmoji)
+                        {
+                            self.fetcher.fetch(&want, Seen::Emoji(document.id)).await?;
+                        }
+                    }
+                }
+                Err(error) => {
+                    self.api.or_reason("asking for custom emoji", error)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Appends messages of a chat to a batch, their files first.
+    pub(super) async fn add_messages(&self, log: &ChatLog, batch: &mut Batch, messages: &[enums::Message]) -> Result<(), TelegramError> {
+        let (wants, outcomes) = self.files(log.peer, messages).await?;
+        for (message, wants) in messages.iter().zip(&wants) {
+            let paths: HashMap<i64, String> = wants
+                .iter()
+                .filter(|want| want.role == MediaRole::CustomEmoji && outcomes.get(&want.key) == Some(&MediaStatus::Stored))
+                .map(|want| (want.key.id, want.path.to_string()))
+                .collect();
+            let emoji = |id: i64| paths.get(&id).cloned();
+            let Some(record) = record(message, &self.context(log.peer, &emoji), wants, &outcomes) else { continue };
+            batch.media.count(&record);
+            self.note_migration(log.peer, message);
+            batch.push(Record::Message(record), message.id(), Some(self.prints.of(message)))?;
+            if batch.lines.len() >= BATCH_BYTES {
+                self.flush(log, batch).await?;
+            }
+        }
+        Ok(())
+    }
+
+    fn note_migration(&self, peer: Peer, message: &enums::Message) {
+        if let enums::Message::Service(service) = message
+            && let enums::MessageAction::ChannelMigrateFrom(from) = &service.action
+        {
+            self.migrated.lock().unwrap_or_else(PoisonError::into_inner).push((Peer::chat(from.chat_id), peer));
+        }
+    }
+
+    /// Appends another record of a chat.
+    pub(super) async fn add_record(
+        &self,
+        log: &ChatLog,
+        batch: &mut Batch,
+        record: Record,
+        gone: Option<i32>,
+    ) -> Result<(), TelegramError> {
+        match gone {
+            Some(id) => batch.push(record, id, None)?,
+            None => record.write_line(&mut batch.lines).map_err(|error| TelegramError::Invalid(error.to_string()))?,
+        }
+        if batch.lines.len() >= BATCH_BYTES { self.flush(log, batch).await } else { Ok(()) }
+    }
+
+    /// Hands a batch over.
+    pub(super) async fn flush(&self, log: &ChatLog, batch: &mut Batch) -> Result<(), TelegramError> {
+        let Batch { lines, covered, own, messages, media } = std::mem::take(batch);
+        let effect = Effect::Log { peer: log.peer, covered, own, messages, media };
+        if lines.is_empty() {
+            // Nothing was there: that needs no item to be true.
+            self.state.when_all(&[], effect);
+            return Ok(());
+        }
+        let mark = self.state.mark(effect);
+        log.marks.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
+        let seq = log.batches.fetch_add(1, Ordering::Relaxed) + 1;
+        let path = path(paths::log_batch(log.peer, &self.id, seq))?;
+        self.outbox.file(path, lines, self.observed, mark).await
+    }
+
+    /// Writes a file that describes something, unless the last one had the same digest.
+    pub(super) async fn describe<T: Serialize>(&self, path: EntryPath, value: &T, effect: Effect) -> Result<u64, TelegramError> {
+        let mut content = serde_json::to_vec(value).map_err(|error| TelegramError::Invalid(error.to_string()))?;
+        content.push(b'\n');
+        let mark = self.state.mark(effect);
+        self.outbox.file(path, content, self.observed, mark).await?;
+        Ok(mark)
+    }
+
+    /// Writes the users and chats that were described since the last time, when they are many or `all` are asked for.
+    pub(super) async fn flush_peers(&self, all: bool) -> Result<(), TelegramError> {
+        if !all && self.peers.fresh_count() < PEERS_BATCH {
+            return Ok(());
+        }
+        let fresh = self.peers.take_fresh();
+        let (mut lines, mut digests) = (Vec::new(), Vec::new());
+        for seen in fresh {
+            let digest = self.peer_digest(&seen);
+            if self.state.read().peers.0.contains(&digest) {
+                continue;
+            }
+            serde_json::to_writer(&mut lines, &seen).map_err(|error| TelegramError::Invalid(error.to_string()))?;
+            lines.push(b'\n');
+            digests.push(digest);
+            if lines.len() >= BATCH_BYTES {
+                self.write_peers(std::mem::take(&mut lines), std::mem::take(&mut digests)).await?;
+            }
+        }
+        if lines.is_empty() { Ok(()) } else { self.write_peers(lines, digests).await }
+    }
+
+    async fn write_peers(&self, lines: Vec<u8>, digests: Vec<u64>) -> Result<(), TelegramError> {
+        let seq = self.peers_batches.fetch_add(1, Ordering::Relaxed) + 1;
+        let mark = self.state.mark(Effect::Peers(digests));
+        self.outbox.file(path(paths::peers_batch(&self.id, seq))?, lines, self.observed, mark).await
+    }
+
+    /// Names, numbers and kind: what makes a new line worth writing.
+    fn peer_digest(&self, seen: &SeenPeer) -> u64 {
+        let known = (&seen.peer, &seen.kind, &seen.name, &seen.usernames, &seen.phone);
+        self.prints.of_bytes(&serde_json::to_vec(&known).unwrap_or_default())
+    }
+
+    pub(super) fn tell(&self, event: Event) {
+        self.api.client.observer().event(event);
+    }
+}
+
+impl Batch {
+    fn push(&mut self, record: Record, id: i32, print: Option<u64>) -> Result<(), TelegramError> {
+        record.write_line(&mut self.lines).map_err(|error| TelegramError::Invalid(error.to_string()))?;
+        self.messages.push((id, print));
+        Ok(())
+    }
+
+    /// Takes note that these ids were paged over, and that everything that was there is in the batch or before it.
+    pub(super) fn cover(&mut self, mode: Mode, first: i64, last: i64) {
+        match mode {
+            Mode::All => self.covered.add(first, last),
+            Mode::Own => self.own.add(first, last),
+        }
+    }
+}
+
+impl MediaCounts {
+    fn count(&mut self, record: &MessageRecord) {
+        for media in &record.media {
+            self.wanted += 1;
+            match &media.status {
+                MediaStatus::Stored => self.stored += 1,
+                MediaStatus::Skipped(reason) => {
+                    let reason = serde_json::to_value(reason).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
+                    *self.skipped.entry(reason).or_default() += 1;
+                }
+                MediaStatus::Failed(_) => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,530 @@
+//! What earlier runs stored for good, so that a run without the identity knows where to go on.
+//!
+//! Ids, ranges, media ids and keyed digests: never titles, names or texts. Commit first, then state: an item's effect is applied
+//! when its mark comes back in [`crate::source::Source::committed`], so a state that lags costs a little work and loses nothing.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::io;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::ranges::Ranges;
+use super::sealing::SealedFile;
+use crate::model::account::Section;
+use crate::model::coverage::ReasonCount;
+use crate::model::peer::Peer;
+
+/// The version of the stored form.
+const VERSION: u8 = 1;
+
+/// Ids of messages with their fingerprints, in a compact stored form: 4 and 8 bytes each, base64.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Messages(pub(super) BTreeMap<i32, u64>);
+
+/// A set of keyed digests in the same form.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Digests(pub(super) HashSet<u64>);
+
+impl Serialize for Messages {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|(id, print)| id.to_le_bytes().into_iter().chain(print.to_le_bytes())).collect();
+        serializer.serialize_str(&BASE64.encode(bytes))
+    }
+}
+
+fn chunks<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<Vec<[u8; N]>, D::Error> {
+    let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+    let bytes = BASE64.decode(text.as_bytes()).map_err(serde::de::Error::custom)?;
+    let (chunks, rest) = bytes.as_chunks::<N>();
+    if rest.is_empty() { Ok(chunks.to_vec()) } else { Err(serde::de::Error::custom("a list ends in the middle of an entry")) }
+}
+
+impl<'de> Deserialize<'de> for Messages {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let entries = chunks::<D, 12>(deserializer)?;
+        Ok(Self(
+            entries.into_iter().map(|[a, b, c, d, print @ ..]| (i32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(print))).collect(),
+        ))
+    }
+}
+
+impl Serialize for Digests {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let sorted: BTreeSet<u64> = self.0.iter().copied().collect();
+        serializer.serialize_str(&BASE64.encode(sorted.into_iter().flat_map(u64::to_le_bytes).collect::<Vec<u8>>()))
+    }
+}
+
+impl<'de> Deserialize<'de> for Digests {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        Ok(Self(chunks::<D, 8>(deserializer)?.into_iter().map(u64::from_le_bytes).collect()))
+    }
+}
+
+/// What is known about one chat.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct ChatState {
+    /// Ids that were paged over completely.
+    pub(super) ranges: Ranges,
+    /// Ids that were paged over for the account's own messages only.
+    #[serde(skip_serializing_if = "Ranges::is_empty")]
+    pub(super) own_ranges: Ranges,
+    /// The messages that are held.
+    pub(super) messages: Messages,
+    /// The channel's update counter as of the last look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pts: Option<i32>,
+    /// Digest of the last `chat.json`, without what changes by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) info: Option<u64>,
+    /// Digest of the last `coverage.json`, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) coverage: Option<u64>,
+    /// The server's count of messages at the last look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) server_count: Option<u64>,
+    /// Whether only the account's own messages are held.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) only_my: bool,
+    /// The basic group that it was before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) migrated_from: Option<Peer>,
+    /// Media that its messages name, and what became of them, by reason.
+    pub(super) media: MediaCounts,
+    /// When all of it was last looked at again, Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reread: Option<i64>,
+    /// Where looking at it again goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reread_from: Option<i32>,
+    /// Whether it was seen to be gone or left, so that this is told once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gone: Option<String>,
+}
+
+impl ChatState {
+    fn add(&mut self, covered: &Ranges, own: &Ranges, messages: &[(i32, Option<u64>)], media: &MediaCounts) {
+        self.ranges.merge(covered);
+        self.own_ranges.merge(own);
+        self.media.add(media);
+        for &(id, print) in messages {
+            match print {
+                Some(print) => self.messages.0.insert(id, print),
+                None => self.messages.0.remove(&id),
+            };
+        }
+    }
+}
+
+/// Media of a chat, counted over all runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct MediaCounts {
+    pub(super) wanted: u64,
+    pub(super) stored: u64,
+    pub(super) skipped: BTreeMap<String, u64>,
+}
+
+impl MediaCounts {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.wanted += other.wanted;
+        self.stored += other.stored;
+        for (reason, count) in &other.skipped {
+            *self.skipped.entry(reason.clone()).or_default() += count;
+        }
+    }
+
+    pub(super) fn reasons(counts: &BTreeMap<String, u64>) -> Vec<ReasonCount> {
+        counts.iter().map(|(reason, &count)| ReasonCount { reason: reason.clone(), count }).collect()
+    }
+}
+
+/// Where a file was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Seen {
+    /// In a message of a chat.
+    Message(Peer, i32),
+    /// In a story of the account.
+    Story(i32),
+    /// Among the account's own pictures.
+    Userpic(i64),
+    /// As a custom emoji.
+    Emoji(i64),
+}
+
+/// A file that was wanted and is not stored (yet).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Missing {
+    /// Where it was seen.
+    pub(super) seen: Seen,
+    /// Why it could not be had, in words; `None` while it is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    /// In how many runs it could not be had.
+    #[serde(default)]
+    pub(super) tries: u32,
+}
+
+/// The account's common update counters (private chats and basic groups).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counters {
+    pub(super) pts: i32,
+    pub(super) qts: i32,
+    pub(super) date: i32,
+}
+
+/// Everything.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    version: u8,
+    pub(super) user_id: i64,
+    /// The key of all digests here.
+    pub(super) key: [u8; 32],
+    #[serde(default)]
+    pub(super) chats: BTreeMap<Peer, ChatState>,
+    /// Digests of the media that are stored.
+    #[serde(default)]
+    pub(super) media: Digests,
+    /// Digests of the media that are not, with where they were seen.
+    #[serde(default)]
+    pub(super) missing: BTreeMap<u64, Missing>,
+    /// Digests of users and chats as described.
+    #[serde(default)]
+    pub(super) peers: Digests,
+    #[serde(default)]
+    pub(super) sections: BTreeMap<Section, u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) counters: Option<Counters>,
+    /// A takeout that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) takeout: Option<i64>,
+    /// Before this moment Telegram grants no takeout, Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) takeout_not_before: Option<i64>,
+}
+
+impl State {
+    fn new(user_id: i64) -> io::Result<Self> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        Ok(Self {
+            version: VERSION,
+            user_id,
+            key,
+            chats: BTreeMap::new(),
+            media: Digests::default(),
+            missing: BTreeMap::new(),
+            peers: Digests::default(),
+            sections: BTreeMap::new(),
+            counters: None,
+            takeout: None,
+            takeout_not_before: None,
+        })
+    }
+}
+
+/// What becomes true when an item is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Effect {
+    /// A batch of a chat's log: ids that were paged over, messages as they are now, `None` for gone ones.
+    Log { peer: Peer, covered: Ranges, own: Ranges, messages: Vec<(i32, Option<u64>)>, media: MediaCounts },
+    /// A file.
+    Media(u64),
+    /// Users and chats as described.
+    Peers(Vec<u64>),
+    /// A section of the account.
+    Section(Section, u64),
+    /// A chat's description.
+    Info { peer: Peer, digest: u64, migrated_from: Option<Peer>, only_my: bool },
+    /// A chat's coverage.
+    Coverage { peer: Peer, digest: u64 },
+    /// All of a chat as of this update counter.
+    Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String> },
+    /// A chat looked at again up to this id, or to its end at this time.
+    Reread { peer: Peer, next: Option<i32>, done: Option<i64> },
+    /// All private chats as of these update counters.
+    Counters(Counters),
+}
+
+impl State {
+    /// Takes note that a file is on its way to the store.
+    pub(super) fn expect(&mut self, digest: u64, seen: Seen) {
+        self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0 });
+    }
+
+    /// Takes note that a file could not be had.
+    pub(super) fn fail(&mut self, digest: u64, seen: Option<Seen>, reason: String) {
+        if let Some(seen) = seen {
+            self.expect(digest, seen);
+        }
+        if let Some(missing) = self.missing.get_mut(&digest) {
+            missing.reason = Some(reason);
+            missing.tries = missing.tries.saturating_add(1);
+        }
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Log { peer, covered, own, messages, media } => {
+                self.chats.entry(peer).or_default().add(&covered, &own, &messages, &media);
+            }
+            Effect::Media(digest) => {
+                self.media.0.insert(digest);
+                self.missing.remove(&digest);
+            }
+            Effect::Peers(digests) => self.peers.0.extend(digests),
+            Effect::Section(section, digest) => {
+                self.sections.insert(section, digest);
+            }
+            Effect::Info { peer, digest, migrated_from, only_my } => {
+                let chat = self.chats.entry(peer).or_default();
+                chat.info = Some(digest);
+                chat.only_my = only_my;
+                chat.migrated_from = migrated_from.or(chat.migrated_from);
+            }
+            Effect::Coverage { peer, digest } => self.chats.entry(peer).or_default().coverage = Some(digest),
+            Effect::Looked { peer, pts, server_count, gone } => {
+                let chat = self.chats.entry(peer).or_default();
+                chat.pts = pts.or(chat.pts);
+                chat.server_count = server_count.or(chat.server_count);
+                chat.gone = gone;
+            }
+            Effect::Reread { peer, next, done } => {
+                let chat = self.chats.entry(peer).or_default();
+                chat.reread_from = next;
+                chat.reread = done.or(chat.reread);
+            }
+            Effect::Counters(counters) => self.counters = Some(counters),
+        }
+    }
+}
+
+/// An effect that waits until several items are stored.
+struct Awaiting {
+    left: usize,
+    effect: Effect,
+}
+
+#[derive(Default)]
+struct Pending {
+    last_mark: u64,
+    effects: HashMap<u64, Effect>,
+    /// The marks of the batches of each chat that are on their way.
+    logs: HashMap<Peer, Vec<u64>>,
+    /// Marks that turned out not to be what they promised.
+    void: HashSet<u64>,
+    groups: HashMap<u64, Vec<u64>>,
+    awaiting: HashMap<u64, Awaiting>,
+    last_group: u64,
+}
+
+/// The state in use.
+pub(super) struct StateStore {
+    file: SealedFile,
+    state: Mutex<State>,
+    pending: Mutex<Pending>,
+}
+
+impl StateStore {
+    /// Reads the state, or begins one; a state of another user is not ours.
+    pub(super) fn open(file: SealedFile, user_id: i64) -> io::Result<Self> {
+        let state = match file.load()? {
+            None => State::new(user_id)?,
+            Some(bytes) => {
+                let state: State = serde_json::from_slice(&bytes).map_err(|error| {
+                    io::Error::new(io::ErrorKind::InvalidData, format!("the state is damaged at byte {}", error.column()))
+                })?;
+                if state.version != VERSION {
+                    let what = format!("the state has version {}, and this program knows {VERSION}", state.version);
+                    return Err(io::Error::new(io::ErrorKind::InvalidData, what));
+                }
+                if state.user_id == user_id { state } else { State::new(user_id)? }
+            }
+        };
+        Ok(Self { file, state: Mutex::new(state), pending: Mutex::default() })
+    }
+
+    pub(super) fn read(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pending(&self) -> MutexGuard<'_, Pending> {
+        self.pending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what an earlier listing promised and nobody stored: its items will be listed again.
+    pub(super) fn begin(&self) {
+        let mut pending = self.pending();
+        *pending = Pending { last_mark: pending.last_mark, last_group: pending.last_group, ..Pending::default() };
+    }
+
+    /// Changes what does not depend on items, and saves.
+    pub(super) fn change(&self, change: impl FnOnce(&mut State)) -> io::Result<()> {
+        let mut state = self.read();
+        change(&mut state);
+        self.save(&state)
+    }
+
+    /// What a chat's earlier runs left.
+    pub(super) fn chat(&self, peer: Peer) -> ChatState {
+        self.read().chats.get(&peer).cloned().unwrap_or_default()
+    }
+
+    /// Gives the mark for an item whose storing has this effect.
+    pub(super) fn mark(&self, effect: Effect) -> u64 {
+        let mut pending = self.pending();
+        pending.last_mark += 1;
+        let mark = pending.last_mark;
+        if let Effect::Log { peer, .. } = &effect {
+            pending.logs.entry(*peer).or_default().push(mark);
+        }
+        pending.effects.insert(mark, effect);
+        mark
+    }
+
+    /// Makes an effect wait for several items; with none it is applied at once.
+    pub(super) fn when_all(&self, marks: &[u64], effect: Effect) {
+        let mut pending = self.pending();
+        let open: Vec<u64> = marks.iter().copied().filter(|mark| pending.effects.contains_key(mark)).collect();
+        if open.is_empty() {
+            drop(pending);
+            self.read().apply(effect);
+            return;
+        }
+        pending.last_group += 1;
+        let group = pending.last_group;
+        for &mark in &open {
+            pending.groups.entry(mark).or_default().push(group);
+        }
+        pending.awaiting.insert(group, Awaiting { left: open.len(), effect });
+    }
+
+    /// A chat as it will be once everything on its way is stored.
+    pub(super) fn after_pending(&self, peer: Peer) -> ChatState {
+        // Always the state before the pending, so that no effect is between the two.
+        let state = self.read();
+        let pending = self.pending();
+        let mut chat = state.chats.get(&peer).cloned().unwrap_or_default();
+        for mark in pending.logs.get(&peer).into_iter().flatten() {
+            if let Some(Effect::Log { covered, own, messages, media, .. }) = pending.effects.get(mark) {
+                chat.add(covered, own, messages, media);
+            }
+        }
+        chat
+    }
+
+    /// Takes back what an item promised: its content could not be had after all.
+    pub(super) fn revoke(&self, mark: u64, reason: String) {
+        let mut state = self.read();
+        let mut pending = self.pending();
+        if let Some(Effect::Media(digest)) = pending.effects.get(&mark) {
+            state.fail(*digest, None, reason);
+        }
+        pending.void.insert(mark);
+    }
+
+    /// Applies the effects of items that are stored for good, and saves.
+    pub(super) fn committed(&self, marks: &[u64]) -> io::Result<()> {
+        let mut state = self.read();
+        let mut effects = Vec::new();
+        {
+            let mut pending = self.pending();
+            let pending = &mut *pending;
+            for mark in marks {
+                let void = pending.void.remove(mark);
+                if let Some(effect) = pending.effects.remove(mark) {
+                    if let Effect::Log { peer, .. } = &effect
+                        && let Some(marks) = pending.logs.get_mut(peer)
+                    {
+                        marks.retain(|own| own != mark);
+                    }
+                    if !void {
+                        effects.push(effect);
+                    }
+                }
+                for group in pending.groups.remove(mark).unwrap_or_default() {
+                    if let Some(awaiting) = pending.awaiting.get_mut(&group) {
+                        awaiting.left = awaiting.left.saturating_sub(1);
+                        if awaiting.left == 0
+                            && let Some(awaiting) = pending.awaiting.remove(&group)
+                        {
+                            effects.push(awaiting.effect);
+                        }
+                    }
+                }
+            }
+        }
+        for effect in effects {
+            state.apply(effect);
+        }
+        self.save(&state)
+    }
+
+    /// Saves what was applied without items.
+    pub(super) fn flush(&self) -> io::Result<()> {
+        self.save(&self.read())
+    }
+
+    fn save(&self, state: &State) -> io::Result<()> {
+        self.file.save(&serde_json::to_vec(state).map_err(io::Error::other)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::sealing::tests::Inverted;
+    use super::*;
+
+    fn log(peer: Peer, first: i64, last: i64, messages: &[(i32, Option<u64>)]) -> Effect {
+        let mut covered = Ranges::default();
+        covered.add(first, last);
+        Effect::Log { peer, covered, own: Ranges::default(), messages: messages.to_vec(), media: MediaCounts::default() }
+    }
+
+    #[test]
+    fn nothing_moves_before_it_is_stored_and_everything_survives_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = SealedFile::new(folder.path().join("a.state"), Arc::new(Inverted));
+        let store = StateStore::open(file.clone(), 7).unwrap();
+        let peer = Peer::channel(5);
+        let first = store.mark(log(peer, 1, 100, &[(1, Some(11)), (2, Some(22))]));
+        let second = store.mark(log(peer, 101, 200, &[(2, None), (150, Some(33))]));
+        let looked = Effect::Looked { peer, pts: Some(9), server_count: Some(2), gone: None };
+        store.when_all(&[first, second], looked);
+        store.committed(&[second]).unwrap();
+        assert_eq!((store.chat(peer).pts, store.chat(peer).ranges.contains(50)), (None, false));
+        store.committed(&[first]).unwrap();
+        let expected = store.chat(peer);
+        assert_eq!(expected.pts, Some(9));
+        assert_eq!(expected.ranges.gaps(1, 200), vec![]);
+        let again = StateStore::open(file.clone(), 7).unwrap();
+        assert_eq!(again.chat(peer), expected);
+        assert_eq!(StateStore::open(file, 8).unwrap().chat(peer), ChatState::default(), "another user's state is not used");
+    }
+
+    #[test]
+    fn a_file_that_failed_after_all_is_not_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StateStore::open(SealedFile::new(folder.path().join("a"), Arc::new(Inverted)), 7).unwrap();
+        let (good, bad) = (store.mark(Effect::Media(1)), store.mark(Effect::Media(2)));
+        store.revoke(bad, "broken".into());
+        store.committed(&[good, bad]).unwrap();
+        assert_eq!(store.read().media.0, HashSet::from([1]));
+    }
+
+    #[test]
+    fn without_items_an_effect_is_at_once() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StateStore::open(SealedFile::new(folder.path().join("a"), Arc::new(Inverted)), 7).unwrap();
+        let counters = Counters { pts: 1, qts: 2, date: 3 };
+        store.when_all(&[99], Effect::Counters(counters));
+        assert_eq!(store.read().counters, Some(counters));
+    }
+}

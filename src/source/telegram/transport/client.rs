@@ -1,0 +1,512 @@
+//! The pool: a request goes in, finds its data centre, its turn and a connection, and is asked again where that helps.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use grammers_mtproto::mtp::Encrypted;
+use grammers_mtproto::transport::Full;
+use grammers_tl_types::{Deserializable, Identifiable, LAYER, RemoteCall, Serializable, enums, functions, name_for_id};
+use tokio::net::TcpStream;
+use tokio::sync::broadcast;
+use tokio::time::{Instant, timeout};
+
+use super::connection::{Connection, Heartbeat};
+use super::error::CallError;
+use super::key_exchange::{ExchangeError, exchange};
+use super::pace::{Caps, LaneKey, Pacer, Purpose};
+use super::retry::{Attempt, Decision, decide};
+use super::server_key::ServerKey;
+use crate::source::telegram::events::{Event, Observing};
+use crate::source::telegram::session::{AuthorizationKey, SessionStore};
+
+/// How the program presents itself to Telegram; the user sees it in the list of active sessions.
+#[derive(Clone, Debug)]
+pub struct Device {
+    /// The device's model.
+    pub model: String,
+    /// The operating system and its version.
+    pub system: String,
+    /// The program's version.
+    pub version: String,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self { model: "tgvault".into(), system: std::env::consts::OS.into(), version: env!("CARGO_PKG_VERSION").into() }
+    }
+}
+
+/// How long things may take before they count as failed.
+#[derive(Clone, Copy, Debug)]
+pub struct TimeLimits {
+    /// To reach an address.
+    pub connect: Duration,
+    /// To agree on a key.
+    pub exchange: Duration,
+    /// To answer a request.
+    pub answer: Duration,
+    /// Between two signs of life on an idle connection.
+    pub silence: Duration,
+    /// Before a failed request is made again for the first time; doubled each time after.
+    pub pause: Duration,
+}
+
+impl Default for TimeLimits {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { connect: seconds(10), exchange: seconds(30), answer: seconds(60), silence: seconds(100), pause: Duration::from_millis(500) }
+    }
+}
+
+/// What a [`Client`] is made with.
+pub struct ClientOptions {
+    /// The application's number from my.telegram.org.
+    pub api_id: i32,
+    /// How to present ourselves.
+    pub device: Device,
+    /// The bounds to stay below.
+    pub caps: Caps,
+    /// Time limits.
+    pub limits: TimeLimits,
+    /// The longest FLOOD_WAIT that is waited out.
+    pub max_wait: Duration,
+    /// The keys by which servers are recognised.
+    pub keys: Vec<ServerKey>,
+    /// Who is told about waits.
+    pub observer: Observing,
+}
+
+/// How one request is made.
+#[derive(Clone, Copy, Debug)]
+pub struct CallOptions {
+    /// The data centre; `None` for the account's own.
+    pub dc: Option<i32>,
+    /// Whether it goes over the connections for files.
+    pub files: bool,
+    /// Whether it may be sent again when it is unclear whether it arrived.
+    pub repeatable: bool,
+}
+
+impl CallOptions {
+    /// A question to the home data centre.
+    pub const QUESTION: Self = Self { dc: None, files: false, repeatable: true };
+    /// A request that changes something and must not be made twice.
+    pub const ONCE: Self = Self { dc: None, files: false, repeatable: false };
+
+    /// A file part from this data centre.
+    pub const fn file(dc: i32) -> Self {
+        Self { dc: Some(dc), files: true, repeatable: true }
+    }
+}
+
+/// How many connections the data centres beyond a first one leave to each other: Telegram has five.
+const OTHER_DCS: usize = 4;
+/// File connections over all data centres: past about 20 connections an account is throttled hard.
+const ALL_FILE_CONNECTIONS: usize = 16;
+
+/// For so long a data centre that could not be reached is not asked for files: its files fail at once instead of one by one.
+const DOWN: Duration = Duration::from_secs(5 * 60);
+
+/// What is known about one data centre in this run.
+#[derive(Default)]
+struct Centre {
+    /// Held while a key is made or the login carried over, so that it happens once however many requests need it.
+    setup: tokio::sync::Mutex<()>,
+    /// Counts keys made and logins carried over, to tell whether somebody did it meanwhile.
+    generation: AtomicU64,
+    messages: Slots,
+    files: Slots,
+    down_until: Mutex<Option<Instant>>,
+}
+
+#[derive(Default)]
+struct Slots {
+    open: Mutex<Vec<Arc<Connection>>>,
+    /// Held while a connection is being opened.
+    opening: tokio::sync::Mutex<()>,
+}
+
+impl Slots {
+    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The least busy open connection.
+    fn best(&self) -> (Option<Arc<Connection>>, usize) {
+        let mut open = self.lock();
+        open.retain(|connection| !connection.is_closed());
+        (open.iter().min_by_key(|connection| connection.in_flight()).cloned(), open.len())
+    }
+
+    fn give_up(&self, connection: &Arc<Connection>) {
+        self.lock().retain(|open| !Arc::ptr_eq(open, connection));
+    }
+}
+
+struct Inner {
+    options: ClientOptions,
+    session: Arc<SessionStore>,
+    pacer: Arc<Pacer>,
+    centres: Mutex<HashMap<i32, Arc<Centre>>>,
+    updates: broadcast::Sender<Arc<Vec<u8>>>,
+    requests: AtomicU64,
+}
+
+/// Makes requests for one account; clones share everything.
+#[derive(Clone)]
+pub struct Client(Arc<Inner>);
+
+impl Client {
+    /// A client that connects when the first request is made.
+    pub(in crate::source::telegram) fn new(session: Arc<SessionStore>, options: ClientOptions) -> Self {
+        let pacer = Pacer::new(options.caps);
+        let (updates, _) = broadcast::channel(256);
+        Self(Arc::new(Inner { options, session, pacer, centres: Mutex::default(), updates, requests: AtomicU64::new(0) }))
+    }
+
+    pub(in crate::source::telegram) fn session(&self) -> &Arc<SessionStore> {
+        &self.0.session
+    }
+
+    pub(in crate::source::telegram) fn caps(&self) -> Caps {
+        self.0.options.caps
+    }
+
+    pub(in crate::source::telegram) fn observer(&self) -> &Observing {
+        &self.0.options.observer
+    }
+
+    /// Serialised updates as they come in; slow receivers lose some.
+    pub(in crate::source::telegram) fn updates(&self) -> broadcast::Receiver<Arc<Vec<u8>>> {
+        self.0.updates.subscribe()
+    }
+
+    /// Requests made so far, retries included.
+    pub fn requests(&self) -> u64 {
+        self.0.requests.load(Ordering::Relaxed)
+    }
+
+    /// Asks the account's data centre.
+    ///
+    /// # Errors
+    /// When the server refuses, or cannot be reached after all retries.
+    pub async fn call<R: RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
+        Ok(self.call_with(request, CallOptions::QUESTION).await?.0)
+    }
+
+    /// Makes a request in a given way; gives the answer and the data centre that had it.
+    ///
+    /// # Errors
+    /// When the server refuses, or cannot be reached after all retries.
+    pub async fn call_with<R: RemoteCall>(&self, request: &R, options: CallOptions) -> Result<(R::Return, i32), CallError> {
+        let (answer, dc) = self.raw(request.to_bytes(), options).await?;
+        let answer = R::Return::from_bytes(&answer).map_err(|error| CallError::Unusable(format!("the answer cannot be read: {error}")))?;
+        Ok((answer, dc))
+    }
+
+    async fn raw(&self, body: Vec<u8>, options: CallOptions) -> Result<(Vec<u8>, i32), CallError> {
+        let inner = &self.0;
+        let method = method_of(&body);
+        let purpose = if options.files { Purpose::Files } else { Purpose::Messages };
+        let mut fixed_dc = options.dc;
+        let (mut failures, mut repairs) = (0, 0);
+        loop {
+            let (home_dc, logged_in) = {
+                let session = inner.session.read();
+                (session.home_dc, session.user.is_some())
+            };
+            let dc = fixed_dc.unwrap_or(home_dc);
+            let centre = self.centre(dc);
+            if purpose == Purpose::Files && centre.is_down() {
+                return Err(CallError::Unusable(format!("data centre {dc} cannot be reached")));
+            }
+            let generation = centre.generation.load(Ordering::Acquire);
+            let key = LaneKey { purpose, dc, method };
+            let permit = inner.pacer.enter(key).await;
+            let result = match self.connection(&centre, dc, purpose).await {
+                Ok(connection) => {
+                    inner.requests.fetch_add(1, Ordering::Relaxed);
+                    let result = connection.request(body.clone(), inner.options.limits.answer).await;
+                    if matches!(result, Err(CallError::TimedOut(_))) {
+                        centre.slots(purpose).give_up(&connection);
+                    }
+                    result
+                }
+                Err(error) => Err(error),
+            };
+            let error = match result {
+                Ok(answer) => {
+                    inner.pacer.succeeded(key);
+                    return Ok((answer, dc));
+                }
+                Err(error) => error,
+            };
+            let home = dc == home_dc && logged_in;
+            let pause = inner.options.limits.pause;
+            let attempt =
+                Attempt { failures: failures + 1, repairs, home, pause, max_wait: inner.options.max_wait, repeatable: options.repeatable };
+            let decision = decide(&error, attempt);
+            tracing::debug!(method = name_for_id(method), dc, %error, ?decision, "a request failed");
+            // The lane must know before the permit is back, or the next request slips out.
+            if let Decision::SlowDown(wait) = decision {
+                inner.pacer.slow_down(key, wait);
+            }
+            drop(permit);
+            match decision {
+                // Only the home data centre knows whether the account is logged in.
+                Decision::Fail if dc != home_dc && logged_in && error.rpc().is_some_and(|rpc| rpc.code == 401) => {
+                    return Err(CallError::Unusable(format!("data centre {dc} does not accept the login ({error})")));
+                }
+                Decision::Fail => {
+                    if purpose == Purpose::Files && error.is_unreachable() {
+                        centre.set_down();
+                    }
+                    return Err(error);
+                }
+                Decision::SlowDown(wait) => {
+                    inner.options.observer.event(Event::Waiting { method: name_for_id(method), seconds: wait.as_secs().max(1) });
+                    continue;
+                }
+                Decision::After(wait) | Decision::Reconnect(wait) => tokio::time::sleep(wait).await,
+                Decision::Migrate(to) => {
+                    if dc == home_dc && fixed_dc.is_none() && !error.is_any(&["FILE_MIGRATE", "STATS_MIGRATE"]) {
+                        inner.session.change(|session| session.home_dc = to).map_err(CallError::Io)?;
+                    } else {
+                        fixed_dc = Some(to);
+                    }
+                }
+                Decision::Authorize => {
+                    repairs += 1;
+                    if let Err(error) = Box::pin(self.authorize(&centre, dc, generation)).await {
+                        tracing::debug!(dc, %error, "the login could not be carried over");
+                        tokio::time::sleep(inner.options.limits.pause).await;
+                    }
+                    continue;
+                }
+                Decision::NewKey => {
+                    repairs += 1;
+                    self.forget_key(&centre, dc, generation).await?;
+                    let generation = centre.generation.load(Ordering::Acquire);
+                    if logged_in && dc != home_dc {
+                        // When it fails, the request itself finds out.
+                        let _ = Box::pin(self.authorize(&centre, dc, generation)).await;
+                    }
+                    continue;
+                }
+            }
+            failures += 1;
+        }
+    }
+
+    fn centre(&self, dc: i32) -> Arc<Centre> {
+        self.0.centres.lock().unwrap_or_else(PoisonError::into_inner).entry(dc).or_default().clone()
+    }
+
+    fn file_connections(&self) -> usize {
+        let centres: Vec<Arc<Centre>> = self.0.centres.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+        centres.iter().map(|centre| centre.files.best().1).sum()
+    }
+
+    async fn connection(&self, centre: &Centre, dc: i32, purpose: Purpose) -> Result<Arc<Connection>, CallError> {
+        let slots = centre.slots(purpose);
+        let cap = match purpose {
+            Purpose::Messages => self.0.options.caps.message_connections,
+            Purpose::Files => self.0.options.caps.file_connections,
+        };
+        loop {
+            let (best, open) = slots.best();
+            if let Some(best) = &best
+                && (best.in_flight() == 0 || open >= cap)
+            {
+                return Ok(best.clone());
+            }
+            if let Some(best) = &best
+                && purpose == Purpose::Files
+                && self.file_connections() + OTHER_DCS >= ALL_FILE_CONNECTIONS
+            {
+                return Ok(best.clone());
+            }
+            let opening = slots.opening.lock().await;
+            if slots.best().1 != open {
+                continue;
+            }
+            let opened = self.open(centre, dc).await;
+            drop(opening);
+            return match (opened, best) {
+                (Ok(connection), _) => {
+                    slots.lock().push(connection.clone());
+                    Ok(connection)
+                }
+                // One more would have been nice; the ones that are there still work.
+                (Err(_), Some(best)) if !best.is_closed() => Ok(best),
+                (Err(error), _) => Err(error),
+            };
+        }
+    }
+
+    /// Opens a connection and introduces us on it.
+    async fn open(&self, centre: &Centre, dc: i32) -> Result<Arc<Connection>, CallError> {
+        let options = &self.0.options;
+        let (stream, transport, mtp) = self.dial(centre, dc).await?;
+        let silence = options.limits.silence;
+        let heartbeat = Heartbeat { ping_every: silence / 3, silence };
+        let connection = Arc::new(Connection::start(stream, transport, mtp, heartbeat, self.0.updates.clone()));
+        let introduction = functions::InvokeWithLayer {
+            layer: LAYER,
+            query: functions::InitConnection {
+                api_id: options.api_id,
+                device_model: options.device.model.clone(),
+                system_version: options.device.system.clone(),
+                app_version: options.device.version.clone(),
+                system_lang_code: "en".into(),
+                lang_pack: String::new(),
+                lang_code: "en".into(),
+                proxy: None,
+                params: None,
+                query: functions::help::GetConfig {},
+            },
+        };
+        let answer = connection.request(introduction.to_bytes(), options.limits.answer).await?;
+        match enums::Config::from_bytes(&answer) {
+            Ok(enums::Config::Config(config)) => self.0.session.learn(&config).map_err(CallError::Io)?,
+            // The list of data centres is a help, not a need.
+            Err(error) => tracing::debug!(dc, %error, "the server's configuration cannot be read"),
+        }
+        Ok(connection)
+    }
+
+    async fn dial(&self, centre: &Centre, dc: i32) -> Result<(TcpStream, Full, Encrypted), CallError> {
+        let limits = self.0.options.limits;
+        let known = || {
+            let session = self.0.session.read();
+            let known = session.dcs.get(&dc).filter(|known| !known.addresses.is_empty()).ok_or(CallError::UnknownDc(dc))?;
+            Ok::<_, CallError>((known.addresses.clone(), known.key.clone()))
+        };
+        let (addresses, mut key) = known()?;
+        let guard;
+        if key.is_none() {
+            guard = centre.setup.lock().await;
+            key = known()?.1;
+            if key.is_none() {
+                let key = self.make_key(dc, &addresses).await;
+                drop(guard);
+                return key;
+            }
+        }
+        let mut last = CallError::UnknownDc(dc);
+        for address in addresses {
+            match timeout(limits.connect, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    stream.set_nodelay(true).map_err(CallError::Io)?;
+                    let key = key.ok_or(CallError::UnknownDc(dc))?;
+                    return Ok((stream, Full::new(), Encrypted::build().finish(*key.bytes())));
+                }
+                Ok(Err(error)) => last = CallError::Io(error),
+                Err(_) => last = CallError::Io(io::ErrorKind::TimedOut.into()),
+            }
+        }
+        Err(last)
+    }
+
+    async fn make_key(&self, dc: i32, addresses: &[SocketAddr]) -> Result<(TcpStream, Full, Encrypted), CallError> {
+        let limits = self.0.options.limits;
+        let mut last = CallError::UnknownDc(dc);
+        for &address in addresses {
+            let keys = self.0.options.keys.clone();
+            // In a task of its own, so that a panic in the mathematics of a hostile server is an error here.
+            let task = tokio::spawn(async move { timeout(limits.exchange, exchange(address, &keys)).await });
+            match task.await {
+                Ok(Ok(Ok(new))) => {
+                    let stored = AuthorizationKey::new(new.auth_key.clone());
+                    self.0
+                        .session
+                        .change(|session| {
+                            if let Some(known) = session.dcs.get_mut(&dc) {
+                                known.key = Some(stored);
+                            }
+                        })
+                        .map_err(CallError::Io)?;
+                    let mtp = Encrypted::build().time_offset(new.time_offset).first_salt(new.first_salt).finish(*new.auth_key);
+                    return Ok((new.stream, new.transport, mtp));
+                }
+                Ok(Ok(Err(error @ (ExchangeError::UnknownKey(_) | ExchangeError::Check(_))))) => return Err(CallError::Exchange(error)),
+                Ok(Ok(Err(error))) => last = CallError::Exchange(error),
+                Ok(Err(_)) => last = CallError::TimedOut(limits.exchange),
+                Err(_) => last = CallError::Exchange(ExchangeError::Protocol("the exchange broke down".into())),
+            }
+        }
+        Err(last)
+    }
+
+    /// Carries the login over to another data centre, unless somebody did since `generation`.
+    async fn authorize(&self, centre: &Centre, dc: i32, generation: u64) -> Result<(), CallError> {
+        let connection = self.connection(centre, dc, Purpose::Files).await?;
+        let _guard = centre.setup.lock().await;
+        if centre.generation.load(Ordering::Acquire) != generation {
+            return Ok(());
+        }
+        let enums::auth::ExportedAuthorization::Authorization(exported) =
+            self.call(&functions::auth::ExportAuthorization { dc_id: dc }).await?;
+        let import = functions::auth::ImportAuthorization { id: exported.id, bytes: exported.bytes };
+        connection.request(import.to_bytes(), self.0.options.limits.answer).await?;
+        centre.generation.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+
+    /// Forgets a key that the server does not know (any more), unless somebody did since `generation`.
+    async fn forget_key(&self, centre: &Centre, dc: i32, generation: u64) -> Result<(), CallError> {
+        let _guard = centre.setup.lock().await;
+        if centre.generation.load(Ordering::Acquire) != generation {
+            return Ok(());
+        }
+        self.0
+            .session
+            .change(|session| {
+                if let Some(known) = session.dcs.get_mut(&dc) {
+                    known.key = None;
+                }
+            })
+            .map_err(CallError::Io)?;
+        centre.messages.lock().clear();
+        centre.files.lock().clear();
+        centre.generation.fetch_add(1, Ordering::AcqRel);
+        Ok(())
+    }
+}
+
+impl Centre {
+    fn is_down(&self) -> bool {
+        self.down_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| until > Instant::now())
+    }
+
+    fn set_down(&self) {
+        *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + DOWN);
+    }
+
+    fn slots(&self, purpose: Purpose) -> &Slots {
+        match purpose {
+            Purpose::Messages => &self.messages,
+            Purpose::Files => &self.files,
+        }
+    }
+}
+
+/// The method of a request, looking through the wrappers of a takeout.
+fn method_of(body: &[u8]) -> u32 {
+    let mut rest = body;
+    loop {
+        let Some((id, after)) = rest.split_first_chunk::<4>() else { return 0 };
+        let id = u32::from_le_bytes(*id);
+        let header = match id {
+            // A takeout's number; a range's constructor and two ids.
+            functions::InvokeWithTakeout::<()>::CONSTRUCTOR_ID => 8,
+            functions::InvokeWithMessagesRange::<()>::CONSTRUCTOR_ID => 12,
+            _ => return id,
+        };
+        rest = after.get(header..).unwrap_or_default();
+    }
+}

@@ -1,0 +1,24 @@
+//! Getting a request to the right data centre and its answer back.
+//!
+//! - `server_key`, `key_exchange`: how an authorization key is made.
+//! - `connection`: one socket with many requests in flight.
+//! - `pace`: when a request may go out. `retry`: what to do when it failed.
+//! - `client`: the pool of connections, which puts all of it together.
+//!
+//! The sockets are driven by code of our own over grammers' sans-I/O layers rather than by `grammers_mtsender::SenderPool`: its runner
+//! waits for one connection at a time without a limit, so that one silent data centre would hold up all others, and it ends with
+//! the first panic.
+
+mod client;
+mod connection;
+mod error;
+mod key_exchange;
+mod pace;
+mod retry;
+mod server_key;
+
+pub use client::{CallOptions, Client, ClientOptions, Device, TimeLimits};
+pub use error::{CallError, RpcError};
+pub use key_exchange::ExchangeError;
+pub use pace::{Caps, Pace};
+pub use server_key::{ServerKey, ServerKeyError};

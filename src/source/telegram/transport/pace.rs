@@ -1,0 +1,306 @@
+//! How fast we ask: fixed caps that the user chooses, and below them a window per method and data centre that learns.
+//!
+//! Additive increase, multiplicative decrease, as TCP does it: every answer widens the window a little, every FLOOD_WAIT halves it and
+//! stops the lane for as long as the server said. A lane that is down to one request at a time and is told to wait again
+//! spaces its requests out, twice as far each time, and draws them together slowly.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use tokio::sync::Notify;
+use tokio::time::{Instant, sleep_until};
+
+/// How hard the source may work Telegram's servers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pace {
+    /// One request at a time, 2.5 requests a second at most, one file connection per data centre.
+    Gentle,
+    /// No more than Telegram Desktop in ordinary use: one connection for messages, two for files per data centre.
+    #[default]
+    Normal,
+    /// As fast as the servers let us: for a first backup, with the user watching.
+    Fast,
+}
+
+/// The bounds that [`Pace`] stands for; never exceeded, whatever the windows learn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Caps {
+    /// Connections for everything but files.
+    pub message_connections: usize,
+    /// Requests in flight over them.
+    pub message_requests: usize,
+    /// Connections for files, per data centre.
+    pub file_connections: usize,
+    /// File parts in flight, per data centre.
+    pub file_requests: usize,
+    /// Time between two requests of one method, at least.
+    pub interval: Duration,
+}
+
+impl Pace {
+    /// The caps of this pace.
+    ///
+    /// Telegram throttles an account that keeps more than about 20 connections, and a single one carries about 10 MB/s;
+    /// Telegram Desktop itself uses up to 8 file connections per data centre (peers' reports, not measured by us).
+    pub fn caps(self) -> Caps {
+        let ms = Duration::from_millis;
+        match self {
+            Self::Gentle => Caps { message_connections: 1, message_requests: 1, file_connections: 1, file_requests: 2, interval: ms(400) },
+            Self::Normal => Caps { message_connections: 1, message_requests: 4, file_connections: 2, file_requests: 8, interval: ms(0) },
+            Self::Fast => Caps { message_connections: 2, message_requests: 16, file_connections: 8, file_requests: 32, interval: ms(0) },
+        }
+    }
+}
+
+/// What a connection is for. Files have connections of their own, so that a slow or silent data centre holds up files only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) enum Purpose {
+    Messages,
+    Files,
+}
+
+/// A method at a data centre.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(super) struct LaneKey {
+    pub(super) purpose: Purpose,
+    pub(super) dc: i32,
+    /// The method's constructor number.
+    pub(super) method: u32,
+}
+
+/// The first spacing of a lane that is down to one request at a time.
+const FIRST_SPACING: Duration = Duration::from_millis(250);
+/// The widest spacing: beyond it, waiting is what FLOOD_WAIT itself says.
+const MAX_SPACING: Duration = Duration::from_secs(30);
+
+#[derive(Debug)]
+struct Lane {
+    window: f64,
+    cap: usize,
+    in_flight: usize,
+    base: Duration,
+    spacing: Duration,
+    next: Option<Instant>,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Entry {
+    Now,
+    At(Instant),
+    WhenOneLeaves,
+}
+
+impl Lane {
+    fn new(cap: usize, base: Duration) -> Self {
+        // Half the cap to begin with: there is no slow start to wait for, and no burst at the full cap.
+        let window = (cap as f64 / 2.0).max(1.0);
+        Self { window, cap, in_flight: 0, base, spacing: base, next: None }
+    }
+
+    fn try_enter(&mut self, now: Instant) -> Entry {
+        if let Some(next) = self.next
+            && next > now
+        {
+            return Entry::At(next);
+        }
+        if self.in_flight as f64 + 1.0 > self.window.max(1.0) {
+            return Entry::WhenOneLeaves;
+        }
+        self.in_flight += 1;
+        self.next = (!self.spacing.is_zero()).then(|| now + self.spacing);
+        Entry::Now
+    }
+
+    fn succeeded(&mut self) {
+        if self.spacing > self.base {
+            self.spacing = self.spacing.mul_f64(0.9).max(self.base);
+            if self.spacing < FIRST_SPACING / 4 {
+                self.spacing = self.base;
+            }
+        } else {
+            self.window = (self.window + 1.0 / self.window).min(self.cap as f64);
+        }
+    }
+
+    fn slow_down(&mut self, now: Instant, wait: Duration) {
+        let until = now + wait;
+        // Requests that were in flight together are refused together: they are one sign, not many.
+        let same_sign = self.next.is_some_and(|next| next > now + self.spacing);
+        if !same_sign {
+            if self.window < 1.5 {
+                self.spacing = (self.spacing * 2).clamp(FIRST_SPACING, MAX_SPACING);
+            }
+            self.window = (self.window / 2.0).max(1.0);
+        }
+        self.next = Some(self.next.map_or(until, |next| next.max(until)));
+    }
+}
+
+#[derive(Default)]
+struct State {
+    lanes: HashMap<LaneKey, Lane>,
+    messages_in_flight: usize,
+    files_in_flight: HashMap<i32, usize>,
+}
+
+/// The one place that decides when a request may go out.
+pub(super) struct Pacer {
+    caps: Caps,
+    state: Mutex<State>,
+    left: Notify,
+}
+
+/// The right to have one request in flight; given back on drop.
+pub(super) struct Permit {
+    pacer: Arc<Pacer>,
+    key: LaneKey,
+}
+
+impl Pacer {
+    pub(super) fn new(caps: Caps) -> Arc<Self> {
+        Arc::new(Self { caps, state: Mutex::default(), left: Notify::new() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until a request of this kind may go out.
+    pub(super) async fn enter(self: &Arc<Self>, key: LaneKey) -> Permit {
+        loop {
+            let left = self.left.notified();
+            tokio::pin!(left);
+            left.as_mut().enable();
+            match self.try_enter(key, Instant::now()) {
+                Entry::Now => return Permit { pacer: self.clone(), key },
+                Entry::At(time) => sleep_until(time).await,
+                Entry::WhenOneLeaves => left.await,
+            }
+        }
+    }
+
+    fn try_enter(&self, key: LaneKey, now: Instant) -> Entry {
+        let mut state = self.state();
+        let state = &mut *state;
+        let (cap, in_all) = match key.purpose {
+            Purpose::Messages => (self.caps.message_requests, &mut state.messages_in_flight),
+            Purpose::Files => (self.caps.file_requests, state.files_in_flight.entry(key.dc).or_default()),
+        };
+        if *in_all >= cap {
+            return Entry::WhenOneLeaves;
+        }
+        let base = if key.purpose == Purpose::Messages { self.caps.interval } else { Duration::ZERO };
+        let entry = state.lanes.entry(key).or_insert_with(|| Lane::new(cap, base)).try_enter(now);
+        if entry == Entry::Now {
+            *in_all += 1;
+        }
+        entry
+    }
+
+    /// Takes note of an answer that was not a complaint.
+    pub(super) fn succeeded(&self, key: LaneKey) {
+        if let Some(lane) = self.state().lanes.get_mut(&key) {
+            lane.succeeded();
+        }
+    }
+
+    /// Takes note of the server's "too fast, wait".
+    pub(super) fn slow_down(&self, key: LaneKey, wait: Duration) {
+        if let Some(lane) = self.state().lanes.get_mut(&key) {
+            lane.slow_down(Instant::now(), wait);
+        }
+    }
+}
+
+impl Drop for Permit {
+    fn drop(&mut self) {
+        {
+            let mut state = self.pacer.state();
+            match self.key.purpose {
+                Purpose::Messages => state.messages_in_flight = state.messages_in_flight.saturating_sub(1),
+                Purpose::Files => {
+                    if let Some(count) = state.files_in_flight.get_mut(&self.key.dc) {
+                        *count = count.saturating_sub(1);
+                    }
+                }
+            }
+            if let Some(lane) = state.lanes.get_mut(&self.key) {
+                lane.in_flight = lane.in_flight.saturating_sub(1);
+            }
+        }
+        self.pacer.left.notify_waiters();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entered(lane: &mut Lane, now: Instant) -> usize {
+        let mut count = 0;
+        while lane.try_enter(now) == Entry::Now {
+            count += 1;
+        }
+        lane.in_flight = 0;
+        count
+    }
+
+    #[test]
+    fn the_window_grows_to_the_cap_and_halves_on_complaint() {
+        let (mut lane, now) = (Lane::new(16, Duration::ZERO), Instant::now());
+        assert_eq!(entered(&mut lane, now), 8);
+        for _ in 0..1_000 {
+            lane.succeeded();
+        }
+        assert_eq!(entered(&mut lane, now), 16);
+        lane.slow_down(now, Duration::from_secs(5));
+        lane.slow_down(now, Duration::from_secs(5));
+        assert_eq!(lane.try_enter(now), Entry::At(now + Duration::from_secs(5)));
+        assert_eq!(entered(&mut lane, now + Duration::from_secs(5)), 8, "several complaints at once are one sign");
+    }
+
+    #[test]
+    fn a_lane_that_is_told_to_wait_again_and_again_spaces_out_and_recovers() {
+        let (mut lane, mut now) = (Lane::new(4, Duration::ZERO), Instant::now());
+        for _ in 0..6 {
+            lane.slow_down(now, Duration::from_secs(60));
+            now += Duration::from_secs(120);
+        }
+        assert_eq!(lane.try_enter(now), Entry::Now);
+        lane.in_flight = 0;
+        assert!(matches!(lane.try_enter(now), Entry::At(time) if time >= now + Duration::from_secs(2)));
+        for _ in 0..1_000 {
+            lane.succeeded();
+        }
+        assert_eq!(entered(&mut lane, now + Duration::from_secs(60)), 4);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn no_more_than_the_cap_is_ever_in_flight() {
+        let pacer = Pacer::new(Pace::Fast.caps());
+        let running = Arc::new(Mutex::new((0_usize, 0_usize)));
+        let mut tasks = tokio::task::JoinSet::new();
+        for number in 0..500_u32 {
+            let (pacer, running) = (pacer.clone(), running.clone());
+            tasks.spawn(async move {
+                let key = LaneKey { purpose: Purpose::Messages, dc: 2, method: number % 5 };
+                let _permit = pacer.enter(key).await;
+                {
+                    let mut running = running.lock().unwrap();
+                    running.0 += 1;
+                    running.1 = running.1.max(running.0);
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                running.lock().unwrap().0 -= 1;
+                pacer.succeeded(key);
+            });
+        }
+        while let Some(result) = tasks.join_next().await {
+            result.unwrap();
+        }
+        assert_eq!(running.lock().unwrap().1, Pace::Fast.caps().message_requests);
+    }
+}

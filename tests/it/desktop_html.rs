@@ -1,0 +1,298 @@
+//! Pages: every link leads somewhere, every tag is closed, nothing that people wrote is markup.
+
+use std::collections::{BTreeMap, HashSet};
+use std::io;
+
+use serde_json::value::RawValue;
+use tgvault::model::peer::Peer;
+use tgvault::model::record::MessageRecord;
+use tgvault::render::desktop_json::Shown;
+use tgvault::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
+use tgvault::render::html::{ChatPages, MESSAGES_PER_PAGE, Pages, assets};
+use tgvault::render::media_names::{MediaNamer, chat_folder};
+
+use super::desktop_export::{Collected, data, read, zone};
+
+#[derive(Default)]
+struct Folder(BTreeMap<String, String>);
+
+impl Pages for Folder {
+    fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
+        let old = self.0.insert(path.to_owned(), String::from_utf8(bytes).unwrap());
+        assert_eq!(old, None, "{path} was written twice");
+        Ok(())
+    }
+}
+
+fn render(collected: &Collected) -> (Folder, HashSet<String>) {
+    let mut pages = Folder::default();
+    let mut files = HashSet::new();
+    let mut names = MediaNamer::new(zone());
+    assets(&mut pages).unwrap();
+    let mut sections = Vec::new();
+    for section in &collected.sections {
+        names.section(section, &mut |_, place| assert!(files.insert(place.to_owned())));
+        sections.extend(section_page(section, &names, &mut pages).unwrap());
+    }
+    let mut listed = Vec::new();
+    for (index, (chat, messages)) in collected.chats.iter().enumerate() {
+        let folder = chat_folder(index + 1, collected.chats.len());
+        names.begin_chat(&folder);
+        let mut out = ChatPages::new(&shown_name(chat), &folder, zone(), &mut pages);
+        for record in messages {
+            names.message(record, &mut |_, place| assert!(files.insert(place.to_owned())));
+            out.message(Shown::plain(record), &names).unwrap();
+        }
+        let messages = out.finish().unwrap();
+        listed.push(ListedChat { name: shown_name(chat), chat: chat.clone(), messages, folder });
+    }
+    chat_list(&listed, &mut pages).unwrap();
+    summary(collected.sections.first(), None, listed.len(), &sections, &mut pages).unwrap();
+    (pages, files)
+}
+
+/// The tags of a page: names of opened elements and their attributes. Fails where they are not closed in order.
+fn elements(path: &str, page: &str) -> Vec<(String, BTreeMap<String, String>)> {
+    const VOID: [&str; 5] = ["meta", "link", "img", "br", "path"];
+    let mut open: Vec<String> = Vec::new();
+    let mut found = Vec::new();
+    let mut rest = page.strip_prefix("<!DOCTYPE html>").expect("a doctype");
+    while let Some(at) = rest.find('<') {
+        assert!(!rest[..at].contains('>'), "{path}: a stray '>' before {:?}", &rest[..at + 20]);
+        let end = at + rest[at..].find('>').expect("an end of the tag");
+        let tag = &rest[at + 1..end];
+        rest = &rest[end + 1..];
+        if let Some(name) = tag.strip_prefix('/') {
+            assert_eq!(open.pop().as_deref(), Some(name), "{path}");
+            continue;
+        }
+        let (name, mut attributes) = tag.trim_end_matches('/').split_once(' ').unwrap_or((tag, ""));
+        let mut all = BTreeMap::new();
+        while let Some((key, value)) = attributes.split_once("=\"") {
+            let (value, more) = value.split_once('"').expect("an end of the attribute");
+            let value = value.replace("&quot;", "\"").replace("&apos;", "'").replace("&lt;", "<").replace("&amp;", "&");
+            let key = key.trim().rsplit(' ').next().unwrap();
+            assert_eq!(all.insert(key.to_owned(), value), None, "{path}: {key} twice in {tag}");
+            attributes = more;
+        }
+        if !VOID.contains(&name) {
+            open.push(name.to_owned());
+        }
+        found.push((name.to_owned(), all));
+    }
+    assert_eq!(open, [""; 0], "{path}");
+    found
+}
+
+fn resolve(from: &str, link: &str) -> String {
+    let mut parts: Vec<&str> = from.split('/').collect();
+    parts.pop();
+    for part in link.split('/') {
+        match part {
+            ".." => assert!(parts.pop().is_some(), "{link} leaves the export"),
+            part => parts.push(part),
+        }
+    }
+    parts.join("/")
+}
+
+fn check_links(pages: &Folder, files: &HashSet<String>) -> usize {
+    let mut checked = 0;
+    for (path, page) in pages.0.iter().filter(|(path, _)| path.ends_with(".html")) {
+        for (name, attributes) in elements(path, page) {
+            for key in ["href", "src"] {
+                let Some(link) = attributes.get(key) else { continue };
+                if link.contains(':') {
+                    let safe = ["https:", "http:", "mailto:", "tel:"].iter().any(|scheme| link.starts_with(scheme));
+                    assert!(safe || (name == "img" && link.starts_with("data:image/svg+xml,")), "{path}: {link}");
+                    continue;
+                }
+                let (file, fragment) = link.split_once('#').unwrap_or((link, ""));
+                let file = file.replace("%20", " ").replace("%25", "%");
+                let target = if file.is_empty() { path.clone() } else { resolve(path, &file) };
+                assert!(files.contains(&target) || pages.0.contains_key(&target), "{path}: nothing at {target}");
+                if fragment.starts_with("go_to_message") {
+                    assert!(pages.0[&target].contains(&format!("id=\"{fragment}\"")), "{path}: no {fragment} in {target}");
+                }
+                checked += 1;
+            }
+        }
+    }
+    checked
+}
+
+#[test]
+fn links_and_media_of_an_account_resolve() {
+    for (name, at_least) in [("desktop-export/account-7.json", 60), ("sample-export/result.json", 40)] {
+        let (collected, _) = read(&data(name));
+        let (pages, files) = render(&collected);
+        let checked = check_links(&pages, &files);
+        assert!(checked > at_least, "{name}: {checked} links");
+    }
+}
+
+#[test]
+fn pages_have_what_readers_of_exports_look_for() {
+    let (collected, _) = read(&data("desktop-export/account-7.json"));
+    let (pages, _) = render(&collected);
+    let page = &pages.0["chats/chat_1/messages.html"];
+    for part in [
+        "<div class=\"text bold\">Ada Group</div>",
+        "<div class=\"message default clearfix\" id=\"message1\">",
+        "title=\"01.06.2025 12:01:00 UTC+02:00\">12:01</div>",
+        "<div class=\"from_name\">Ada Byron</div>",
+        "<a class=\"photo_wrap clearfix pull_left\" href=\"photos/photo_1@01-06-2025_12-01-00.jpg\">",
+        "<a class=\"video_file_wrap clearfix pull_left\"",
+        "<img class=\"video_file\"",
+        "<img class=\"sticker\"",
+        "<div class=\"media_poll\"><div class=\"question bold\">Tea?</div>",
+        "media_voice_message",
+        "<audio controls",
+        "Ada Byron created group «G» with members Ada Byron, Deleted Account",
+        "Ada Byron pinned <a href=\"#go_to_message1\">this message</a>",
+        "In reply to a message in another chat",
+        "<span class=\"spoiler hidden\" tabindex=\"0\">sp</span>",
+        "<span class=\"count\">3</span>",
+        "rich text",
+        "Data sent to the bot: «clicked»",
+        "Exceeds maximum size, change data exporting settings to download.",
+        "Self-destructing photo",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+    // No action falls through to its bare name.
+    assert!(!page.contains("Ada Byron: ") && !page.contains("Somebody"), "an action has no sentence");
+    let list = &pages.0["lists/chats.html"];
+    assert!(list.contains("Saved Messages") && list.contains("Deleted Account") && list.contains("No messages"));
+    assert!(pages.0["export_results.html"].contains("Web sessions"));
+}
+
+fn record(id: i64, message: &str) -> MessageRecord {
+    MessageRecord {
+        peer: Peer::channel(1),
+        id,
+        observed: 0,
+        run: "r".parse().unwrap(),
+        date: Some(1_700_000_000 + id * 60),
+        edited: None,
+        message: RawValue::from_string(message.into()).unwrap(),
+        extra: None,
+        media: Vec::new(),
+        raw: None,
+    }
+}
+
+fn plain(messages: &[MessageRecord]) -> Vec<Shown<'_>> {
+    messages.iter().map(Shown::plain).collect()
+}
+
+fn pages_of(name: &str, messages: &[Shown<'_>]) -> Folder {
+    let mut pages = Folder::default();
+    let names = MediaNamer::new(zone());
+    assets(&mut pages).unwrap();
+    let mut out = ChatPages::new(name, "", zone(), &mut pages);
+    for message in messages {
+        out.message(*message, &names).unwrap();
+    }
+    assert_eq!(out.finish().unwrap(), messages.len() as u64);
+    pages
+}
+
+#[test]
+fn long_chats_are_cut_into_pages_that_lead_to_each_other() {
+    let messages: Vec<_> = (1..=2500)
+        .map(|id| {
+            record(
+                id,
+                &format!(
+                    r#"{{"id":{id},"type":"message","from":"A","from_id":"user1","reply_to_message_id":{},"text":"m{id}"}}"#,
+                    id - 1000
+                ),
+            )
+        })
+        .collect();
+    let pages = pages_of("Long", &plain(&messages));
+    let names: Vec<&String> = pages.0.keys().filter(|path| path.ends_with(".html")).collect();
+    assert_eq!(names, ["messages.html", "messages2.html", "messages3.html"]);
+    assert!(check_links(&pages, &HashSet::new()) > 1500);
+    let count = |page: &str| pages.0[page].matches("<div class=\"text\">").count();
+    assert_eq!([count("messages.html"), count("messages2.html"), count("messages3.html")], [MESSAGES_PER_PAGE, MESSAGES_PER_PAGE, 500]);
+    assert!(pages.0["messages2.html"].contains("<a href=\"messages.html#go_to_message5\">this message</a>"));
+    assert!(pages.0["messages2.html"].contains("href=\"messages.html\">Previous messages</a>"));
+    assert!(pages.0["messages2.html"].contains("href=\"messages3.html\">Next messages</a>"));
+    assert!(!pages.0["messages3.html"].contains("Next messages"));
+    // The first thousand answer messages that are not there.
+    assert!(!pages.0["messages.html"].contains("<a href=\"#go_to_message"));
+    assert!(pages.0["messages.html"].contains("This message is not in the backup"));
+}
+
+#[test]
+fn messages_join_by_sender_day_and_time() {
+    let message = |from: &str| format!(r#"{{"id":1,"type":"message","from":"{from}","from_id":"user1","text":"x"}}"#);
+    let mut messages = vec![record(1, &message("A")), record(2, &message("A")), record(30, &message("A")), record(31, &message("B"))];
+    messages.push(record(32, r#"{"id":32,"type":"message","from":"B","from_id":"user1","forwarded_from":"C","text":"x"}"#));
+    let page = pages_of("Join", &plain(&messages)).0.remove("messages.html").unwrap();
+    let joined: Vec<bool> = page.lines().filter(|l| l.contains("message default")).map(|l| l.contains("clearfix joined")).collect();
+    assert_eq!(joined, [false, true, false, false, false]);
+}
+
+#[test]
+fn deletions_and_earlier_versions_are_shown() {
+    let messages = [record(5, r#"{"id":5,"type":"message","from":"A","from_id":"user1","text":"after"}"#)];
+    let earlier = [record(5, r#"{"id":5,"type":"message","from":"A","from_id":"user1","text":"before"}"#)];
+    let shown = [Shown { record: &messages[0], id_shift: 0, deleted: Some(1_700_500_000), earlier: &earlier }];
+    let pages = pages_of("Gone", &shown);
+    check_links(&pages, &HashSet::new());
+    let page = &pages.0["messages.html"];
+    assert!(page.contains("Earlier versions: 1") && page.contains("before") && page.contains("after"));
+    assert!(page.contains("Deleted; found missing 20 November 2023"));
+}
+
+#[test]
+fn hostile_messages_stay_text() {
+    let bad = r#"\"><script>alert(1)</script><img src=x onerror='a'>"#;
+    let keys = [
+        format!(r#""from":"{bad}","from_id":"user1","text":"{bad}""#),
+        format!(
+            r#""from":"A","forwarded_from":"{bad}","author":"{bad}","via_bot":"{bad}","text":["{bad}",{{"type":"{bad}","text":"{bad}"}}]"#
+        ),
+        format!(r#""from":"A","file":"{bad}","file_name":"{bad}","mime_type":"{bad}","media_type":"audio_file","title":"{bad}","text":"""#),
+        format!(r#""from":"A","poll":{{"question":"{bad}","answers":[{{"text":"{bad}","voters":1}}]}},"text":"""#),
+        format!(r#""from":"A","location_information":{{"latitude":"{bad}","longitude":1.0}},"place_name":"{bad}","text":"""#),
+        format!(r#""from":"A","game_title":"{bad}","game_link":"javascript:{bad}","text":"""#),
+        format!(r#""from":"A","text":"","inline_bot_buttons":[[{{"type":"url","text":"{bad}","data":"javascript:{bad}"}}]]"#),
+        format!(r#""from":"A","text":"","reactions":[{{"type":"{bad}","count":1,"emoji":"{bad}","recent":[{{"from":"{bad}"}}]}}]"#),
+        format!(r#""actor":"{bad}","action":"{bad}","text":"""#),
+        format!(r#""actor":"{bad}","action":"create_group","title":"{bad}","members":["{bad}"],"text":"""#),
+        format!(r#""actor":"A","action":"suggested_post_success","price_amount_whole":"{bad}","price_currency":"{bad}","text":"""#),
+    ];
+    let messages: Vec<_> = (1i64..)
+        .zip(&keys)
+        .map(|(id, keys)| {
+            let kind = if keys.contains("\"action\"") { "service" } else { "message" };
+            record(id, &format!(r#"{{"id":{id},"type":"{kind}",{keys}}}"#))
+        })
+        .collect();
+    let pages = pages_of("\"><script>alert(1)</script>", &plain(&messages));
+    let page = &pages.0["messages.html"];
+    for (name, attributes) in elements("messages.html", page) {
+        assert!(name != "script" || attributes.contains_key("src"), "a script got in");
+        assert!(!attributes.keys().any(|key| key.starts_with("on")), "{name}: {attributes:?}");
+        assert!(!attributes.values().any(|value| value.starts_with("javascript:")), "{name}: {attributes:?}");
+        assert!(name != "img" || attributes["src"] != "x");
+    }
+}
+
+proptest::proptest! {
+    #![proptest_config(proptest::prelude::ProptestConfig::with_cases(100))]
+    #[test]
+    fn any_text_gives_closed_tags(name in ".*", text in ".*", kind in "[a-z_]{0,9}") {
+        let quoted = |text: &str| serde_json::to_string(text).unwrap();
+        let message = format!(
+            r#"{{"id":1,"type":"message","from":{},"from_id":"user1","text":[{{"type":"{kind}","text":{}}},{}],"action":"{kind}"}}"#,
+            quoted(&name), quoted(&text), quoted(&text)
+        );
+        let pages = pages_of(&name, &plain(&[record(1, &message)]));
+        elements("messages.html", &pages.0["messages.html"]);
+    }
+}

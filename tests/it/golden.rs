@@ -1,0 +1,238 @@
+//! Repositories that earlier programs wrote, `tests/data/format/v1-draft/`: every later program must read them.
+//!
+//! - `good/`: a vault in a folder, `identity.txt` (a key of this test's own), `expected.txt` (what each snapshot restores to).
+//! - `damaged/*.txt`: what is done to a copy of it (`do:`), and the exact report of `verify --deep` (`expect:`).
+//!
+//! While the format is a draft, a change of it makes them anew:
+//! `cargo test --test it golden::write -- --ignored`, and the difference belongs into the same commit.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tgvault::crypt::keys::expose;
+use tgvault::operations::choice::{Selection, SnapshotChoice};
+use tgvault::operations::restore::restore;
+use tgvault::operations::session::Session;
+use tgvault::operations::{OperationError, Stop};
+use tgvault::repository::keys::Unlock;
+use tgvault::state::StateFolder;
+use tgvault::storage::Storage;
+
+use crate::support::{Log, World, noise, options, restore_options, tempdir, tree, verify_options, wrong};
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/format/v1-draft")
+}
+
+fn copy_folder(from: &Path, to: &Path) {
+    fs::create_dir_all(to).unwrap();
+    for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
+        let to = to.join(entry.file_name());
+        if entry.file_type().unwrap().is_dir() {
+            copy_folder(&entry.path(), &to);
+        } else {
+            let _ = fs::copy(entry.path(), to).unwrap();
+        }
+    }
+}
+
+/// A copy of the good vault, and a session with its key on a machine that was never here.
+struct Copy {
+    folder: tempfile::TempDir,
+    session: Session,
+}
+
+impl Copy {
+    fn new() -> Self {
+        let folder = tempdir();
+        let vault = folder.path().join("vault");
+        copy_folder(&data().join("good/vault"), &vault);
+        let storage = Storage::open(vault.to_str().unwrap(), [], options()).unwrap();
+        let identity = SecretString::from(fs::read_to_string(data().join("good/identity.txt")).unwrap());
+        let state = StateFolder::open(folder.path().join("state"), None).unwrap();
+        Self { folder, session: Session { storage, state, unlock: Some(Unlock::IdentityFile(identity)), root_key: None } }
+    }
+
+    /// What each snapshot restores to.
+    async fn trees(&self) -> String {
+        let opened = self.session.open().await.unwrap();
+        let mut text = String::new();
+        for stem in opened.repository.snapshot_stems().await.unwrap() {
+            let to = tempdir();
+            let choice = SnapshotChoice { wanted: stem.clone(), among: Selection::default() };
+            let log = Arc::new(Log::default());
+            let summary = restore(&self.session, &choice, restore_options(to.path(), Vec::new()), log, Stop::new()).await.unwrap();
+            assert_eq!((summary.problems, summary.damaged), (0, 0));
+            writeln!(text, "snapshot {stem}").unwrap();
+            for (name, said) in tree(to.path()) {
+                writeln!(text, "  {name}: {said}").unwrap();
+            }
+        }
+        text
+    }
+
+    /// The report of a deep verification, sorted.
+    async fn report(&self) -> Vec<String> {
+        let events = Arc::new(Log::default());
+        match tgvault::operations::verify::verify(&self.session, verify_options(true), events, Stop::new()).await {
+            Ok(report) => {
+                let mut lines = wrong(&report);
+                lines.extend(report.lost.iter().map(|(snapshot, path)| format!("lost from {snapshot}: {path}")));
+                lines.sort();
+                lines
+            }
+            Err(OperationError::Repository(error)) => vec![format!("refused: {error}")],
+            Err(error) => panic!("{error:?}"),
+        }
+    }
+
+    /// Does one line of damage.
+    fn damage(&self, line: &str) {
+        let words: Vec<&str> = line.split(' ').collect();
+        let path = self.folder.path().join("vault").join(words[1]);
+        let mut bytes = fs::read(&path).unwrap();
+        match (words[0], words.get(2).map(|number| number.parse::<usize>().unwrap())) {
+            ("delete", None) => return fs::remove_file(path).unwrap(),
+            ("flip", Some(position)) => bytes[position] ^= 1,
+            ("cut", Some(length)) => bytes.truncate(length),
+            _ => panic!("{line}"),
+        }
+        fs::write(path, bytes).unwrap();
+    }
+}
+
+fn cases() -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(data().join("damaged")).unwrap().map(|entry| entry.unwrap().path()).collect();
+    found.sort();
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn golden_repositories_are_read_as_they_always_were() {
+    let copy = Copy::new();
+    assert_eq!(copy.report().await, Vec::<String>::new());
+    assert_eq!(copy.trees().await, fs::read_to_string(data().join("good/expected.txt")).unwrap());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn damaged_golden_repositories_are_reported_as_they_always_were() {
+    let cases = cases();
+    assert!(cases.len() >= 8, "{cases:?}");
+    for case in cases {
+        let text = fs::read_to_string(&case).unwrap();
+        let lines = |prefix: &str| text.lines().filter_map(|line| line.strip_prefix(prefix)).map(str::to_owned).collect::<Vec<_>>();
+        let copy = Copy::new();
+        lines("do: ").iter().for_each(|line| copy.damage(line));
+        assert_eq!(copy.report().await, lines("expect: "), "{}", case.display());
+        assert!(!lines("expect: ").is_empty(), "{}", case.display());
+    }
+}
+
+fn set_time(path: &Path, seconds: i64) {
+    let time = rustix::fs::Timespec { tv_sec: seconds, tv_nsec: 5 };
+    let times = rustix::fs::Timestamps { last_access: time, last_modification: time };
+    rustix::fs::utimensat(rustix::fs::CWD, path, &times, rustix::fs::AtFlags::SYMLINK_NOFOLLOW).unwrap();
+}
+
+fn set_times(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
+        if entry.file_type().unwrap().is_dir() {
+            set_times(&entry.path());
+        }
+        set_time(&entry.path(), 1_700_000_000);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "writes tests/data/format/v1-draft anew: by hand, after a change of the draft format"]
+async fn write_golden_repositories() {
+    use std::os::unix::ffi::OsStrExt;
+    let world = World::new().await;
+    let source = world.source();
+    world.write("a.txt", b"some words");
+    world.write("photos/1.jpg", &noise(1, 20_000));
+    world.write("photos/2.jpg", &noise(2, 5_000));
+    world.write("chats/result.json", &b"{\"id\": 1, \"text\": \"words\"},\n".repeat(200));
+    world.write("empty", b"");
+    world.write("turns", b"a file that becomes a folder");
+    fs::write(source.join(std::ffi::OsStr::from_bytes(b"not \xff utf8\n")), b"strange name").unwrap();
+    fs::write(source.join("n".repeat(200)), b"long name").unwrap();
+    std::os::unix::fs::symlink("../a.txt", source.join("photos/link")).unwrap();
+    fs::hard_link(source.join("a.txt"), source.join("photos/hard")).unwrap();
+    set_times(&source);
+    world.backup().await;
+    fs::remove_file(source.join("turns")).unwrap();
+    world.write("turns/into/folder", b"deep");
+    fs::rename(source.join("photos/1.jpg"), source.join("moved.jpg")).unwrap();
+    fs::remove_file(source.join("photos/2.jpg")).unwrap();
+    set_times(&source);
+    set_time(&source.join("empty"), -1_000_000);
+    world.backup().await;
+    world.write("a.txt", b"other words");
+    set_times(&source);
+    world.backup().await;
+
+    let good = data().join("good");
+    let _ = fs::remove_dir_all(data());
+    copy_folder(&world.root.path().join("vault"), &good.join("vault"));
+    fs::write(good.join("identity.txt"), format!("# a key for tests, which opens nothing else\n{}\n", expose(&world.secret))).unwrap();
+    fs::write(good.join("expected.txt"), Copy::new().trees().await).unwrap();
+
+    let objects: Vec<String> = world.objects().await.into_keys().collect();
+    let first = |prefix: &str, ending: &str| objects.iter().find(|name| name.starts_with(prefix) && name.ends_with(ending)).unwrap();
+    let last = |prefix: &str, ending: &str| objects.iter().rfind(|name| name.starts_with(prefix) && name.ends_with(ending)).unwrap();
+    let largest =
+        world.objects().await.into_iter().filter(|(name, _)| name.starts_with("archives/")).max_by_key(|(_, bytes)| *bytes).unwrap().0;
+    let snapshot = last("snapshots/", ".json.zst.age");
+    let sums = last("snapshots/", ".sums");
+    let cases: Vec<(&str, Vec<String>)> = vec![
+        ("archive-body-flipped", vec![format!("flip {largest} 9000")]),
+        ("archive-header-flipped", vec![format!("flip {largest} 60")]),
+        ("archive-cut", vec![format!("cut {largest} 9000")]),
+        ("archive-missing", vec![format!("delete {largest}")]),
+        ("snapshot-one-copy-flipped", vec![format!("flip {snapshot} 300")]),
+        ("snapshot-both-copies-flipped", vec![format!("flip {snapshot} 300"), format!("flip mirror/{snapshot} 300")]),
+        ("snapshot-second-copy-missing", vec![format!("delete mirror/{snapshot}")]),
+        ("sums-both-copies-flipped", vec![format!("flip {sums} 20"), format!("flip mirror/{sums} 20")]),
+        ("signature-one-copy-flipped", vec![format!("flip {} 80", last("snapshots/", ".minisig"))]),
+        ("root-flipped", vec!["flip root/1.json 100".to_owned(), "flip mirror/root/1.json 100".to_owned()]),
+        ("root-one-copy-flipped", vec!["flip root/1.json 100".to_owned()]),
+        ("key-slot-missing-one-copy", vec![format!("delete {}", first("keys/", ".age"))]),
+        ("descriptor-cut", vec!["cut tgvault.json 20".to_owned()]),
+        (
+            "sequence-number-missing",
+            objects
+                .iter()
+                .filter(|name| {
+                    name.contains(
+                        objects
+                            .iter()
+                            .filter(|name| name.starts_with("snapshots/") && name.ends_with(".sums"))
+                            .nth(1)
+                            .unwrap()
+                            .split('.')
+                            .next()
+                            .unwrap(),
+                    )
+                })
+                .map(|name| format!("delete {name}"))
+                .collect(),
+        ),
+    ];
+    fs::create_dir(data().join("damaged")).unwrap();
+    for (name, damages) in cases {
+        let copy = Copy::new();
+        let mut text = String::new();
+        for line in &damages {
+            copy.damage(line);
+            writeln!(text, "do: {line}").unwrap();
+        }
+        for line in copy.report().await {
+            writeln!(text, "expect: {line}").unwrap();
+        }
+        fs::write(data().join("damaged").join(format!("{name}.txt")), text).unwrap();
+    }
+}

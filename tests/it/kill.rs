@@ -1,0 +1,189 @@
+//! The real program, killed at any moment: the next run goes on, and what is restored is what an uninterrupted run gives.
+
+use std::fs;
+use std::path::Path;
+use std::process::{Child, Command};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tgvault_test_support::sandbox::Sandbox;
+
+use crate::support::{World, noise, tree, wrong};
+
+fn sandbox() -> Sandbox {
+    Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap()
+}
+
+/// A backup of `source` into the world's vault, with the world's state.
+fn backup(sandbox: &Sandbox, world: &World, source: &Path, more: &[&str]) -> Command {
+    let mut command = sandbox.command(["--quiet", "--repo"]);
+    command.arg(world.root.path().join("vault")).arg("--state-dir").arg(world.root.path().join("state"));
+    command.args(more).arg("backup").arg(source);
+    command
+}
+
+fn finish(child: Child) -> (Option<i32>, String) {
+    let output = child.wait_with_output().unwrap();
+    (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+}
+
+/// Files below a folder in which somebody is at work.
+fn count(folder: &Path, of: impl Fn(&str) -> bool + Copy) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| if entry.path().is_dir() { count(&entry.path(), of) } else { usize::from(of(&entry.file_name().to_string_lossy())) })
+        .sum()
+}
+
+async fn archive_bytes(world: &World) -> u64 {
+    world.objects().await.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn kill_9_at_any_moment_loses_nothing() {
+    let (world, sandbox) = (World::new().await, sandbox());
+    let source = world.source();
+    let mut kills = 0;
+    for round in 0..3_u64 {
+        for n in 0..12 {
+            world.write(&format!("{round}/{n}"), &noise(100 * round + n, 300_000));
+        }
+        if round > 0 {
+            fs::remove_file(source.join(format!("{}/3", round - 1))).unwrap();
+            fs::rename(source.join(format!("{}/4", round - 1)), source.join(format!("moved {round}"))).unwrap();
+        }
+        // A file, a folder, a file.
+        let kind = source.join("kind");
+        if round == 1 {
+            fs::remove_file(&kind).unwrap();
+            world.write("kind/of/folder", b"deep");
+        } else {
+            let _ = fs::remove_dir_all(&kind);
+            fs::write(&kind, b"a file").unwrap();
+        }
+        // A slow line makes the run long enough to be hit anywhere: 3.6 MB take more than a second.
+        for kill in 0..8_u64 {
+            let mut child = backup(&sandbox, &world, &source, &["--limit-upload", "3M"]).spawn().unwrap();
+            let jitter = u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) % 100;
+            sleep(Duration::from_millis(kill * 150 + jitter));
+            if child.try_wait().unwrap().is_none() {
+                child.kill().unwrap();
+                kills += 1;
+            }
+            finish(child);
+            let report = world.verify(true).await;
+            let missing_copy = |finding: &String| finding.ends_with(": it is missing") && !finding.contains("archives/");
+            let worse: Vec<String> = wrong(&report).into_iter().filter(|finding| !missing_copy(finding)).collect();
+            assert_eq!((worse, report.lost), (vec![], vec![]), "round {round}, kill {kill}");
+        }
+        let (code, stderr) = finish(backup(&sandbox, &world, &source, &[]).spawn().unwrap());
+        assert_eq!(code, Some(0), "{stderr}");
+        assert_eq!(world.restored().await, tree(&source), "round {round}");
+        let report = world.verify(true).await;
+        assert_eq!((wrong(&report), report.lost), (vec![], vec![]), "round {round}");
+    }
+    assert!(kills > 0, "no run was killed");
+    // The temporaries of killed runs are no objects, and hold no space: a file without a name ends with its process.
+    let names: Vec<String> = world.objects().await.into_keys().filter(|name| name.contains('#') || name.contains("tmp")).collect();
+    assert_eq!(names, Vec::<String>::new());
+}
+
+/// An archive that is stored and noted is not stored again: killed after it, the next run adds next to nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_archive_is_not_stored_again() {
+    let (world, sandbox) = (World::new().await, sandbox());
+    let source = world.source();
+    for n in 0..6 {
+        world.write(&format!("{n}"), &noise(n, 400_000));
+    }
+    // Two archives of 1.2 MB at 2 MB/s; then the journal has them, and the small objects follow.
+    let mut child = backup(&sandbox, &world, &source, &["--limit-upload", "2M"]).spawn().unwrap();
+    let begun = Instant::now();
+    let state = world.root.path().join("state");
+    let noted = || count(&state, |name| name.starts_with("layer-") && name.ends_with(".age"));
+    while noted() < 1 && begun.elapsed() < Duration::from_secs(60) && child.try_wait().unwrap().is_none() {
+        sleep(Duration::from_millis(1));
+    }
+    child.kill().unwrap();
+    finish(child);
+    let (before, noted) = (archive_bytes(&world).await, noted());
+    assert!(before > 300_000 && noted > 0, "{before} bytes in {noted} noted archives");
+    let (code, stderr) = finish(backup(&sandbox, &world, &source, &[]).spawn().unwrap());
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(world.restored().await, tree(&source));
+    let named: u64 = archive_bytes(&world).await - unnamed_bytes(&world).await;
+    assert!(named < 2_400_000 + 60_000, "{named} bytes are named, {before} were there");
+}
+
+/// Bytes in archives that no snapshot names.
+async fn unnamed_bytes(world: &World) -> u64 {
+    let opened = world.session(&world.storage, None).open().await.unwrap();
+    let refs = opened.repository.snapshot_refs().await.unwrap();
+    let named: Vec<String> = refs.into_iter().flat_map(|(_, found)| found.unwrap().sums).map(|line| line.name).collect();
+    let objects = world.objects().await;
+    objects.iter().filter(|(name, _)| name.starts_with("archives/") && !named.contains(name)).map(|(_, bytes)| bytes).sum()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_processes_at_once_both_succeed_and_one_source_has_one_run() {
+    let (world, sandbox) = (World::new().await, sandbox());
+    let other = world.root.path().join("other");
+    fs::create_dir(&other).unwrap();
+    for n in 0..6 {
+        world.write(&format!("{n}"), &noise(n, 400_000));
+        fs::write(other.join(format!("{n}")), noise(50 + n, 400_000)).unwrap();
+    }
+    let slow = ["--limit-upload", "2M"];
+    let first = backup(&sandbox, &world, &world.source(), &slow).spawn().unwrap();
+    let second = backup(&sandbox, &world, &other, &slow).spawn().unwrap();
+    let begun = Instant::now();
+    let running = world.root.path().join("vault/running");
+    let leases = || count(&running, |name| name.ends_with(".json"));
+    while leases() < 2 && begun.elapsed() < Duration::from_secs(60) {
+        sleep(Duration::from_millis(1));
+    }
+    // Both are at it now; a third for one of the sources is kept out.
+    let (code, stderr) = finish(backup(&sandbox, &world, &world.source(), &[]).spawn().unwrap());
+    assert_eq!(code, Some(11), "{stderr}");
+    for child in [first, second] {
+        let (code, stderr) = finish(child);
+        assert_eq!(code, Some(0), "{stderr}");
+    }
+    let report = world.verify(true).await;
+    assert_eq!((wrong(&report), report.lost, report.unnamed_archives), (vec![], vec![], 0));
+    // The latest is one of the two; each comes back by its source.
+    for folder in [world.source(), other] {
+        let to = crate::support::tempdir();
+        let session = world.session(&world.storage, Some(world.unlock()));
+        let mut choice = tgvault::operations::choice::SnapshotChoice::latest();
+        choice.among.source = Some(format!("folder:{}", folder.display()));
+        let options = crate::support::restore_options(to.path(), Vec::new());
+        let log = std::sync::Arc::new(crate::support::Log::default());
+        tgvault::operations::restore::restore(&session, &choice, options, log, tgvault::operations::Stop::new()).await.unwrap();
+        assert_eq!(tree(to.path()), tree(&folder));
+    }
+}
+
+/// A disk that is full, as a limit on the length of files shows it: the run ends with a clear word, and what is there is sound.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_full_disk_is_said_and_the_next_run_goes_on() {
+    let (world, sandbox) = (World::new().await, sandbox());
+    for n in 0..8 {
+        world.write(&format!("{n}"), &noise(n, 400_000));
+    }
+    let whole = backup(&sandbox, &world, &world.source(), &[]);
+    let plain = sandbox.command::<&str>([]);
+    // Without the signal, which would kill, writing fails with an error like that of a full disk. The unit is 512 bytes.
+    let mut full = Command::new("sh");
+    full.args(["-c", "trap '' XFSZ; ulimit -f 1000; exec \"$0\" \"$@\""]).arg(whole.get_program()).args(whole.get_args());
+    full.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(sandbox.work());
+    full.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
+    let (code, stderr) = finish(full.spawn().unwrap());
+    assert_eq!(code, Some(1), "{stderr}");
+    assert!(stderr.contains("no room left"), "{stderr}");
+    let report = world.verify(true).await;
+    assert_eq!((wrong(&report), report.lost, report.unnamed_archives), (vec![], vec![], 0));
+    let (code, stderr) = finish(backup(&sandbox, &world, &world.source(), &[]).spawn().unwrap());
+    assert_eq!(code, Some(0), "{stderr}");
+    assert_eq!(world.restored().await, tree(&world.source()));
+}

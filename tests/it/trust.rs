@@ -1,0 +1,279 @@
+//! Who is believed: roots, writers, signatures, numbers, versions.
+
+use std::sync::Arc;
+
+use tgvault::crypt::signature::SigningKey;
+use tgvault::operations::OperationError;
+use tgvault::operations::init::{InitOptions, init};
+use tgvault::operations::session::Session;
+use tgvault::repository::RepositoryError;
+use tgvault::repository::format::root::{Revocation, Root};
+use tgvault::repository::format::{names, sums};
+use tgvault::repository::keys::{Identity, unlock};
+use tgvault::repository::trust;
+use tgvault::repository::{Repository, trust::Anchor};
+use tgvault::state::StateFolder;
+use tgvault::storage::Storage;
+
+use crate::support::{Log, World, options, tempdir, tree, wrong};
+
+async fn world() -> World {
+    let world = World::in_memory().await;
+    world.write("a", b"content");
+    world.backup().await;
+    world
+}
+
+async fn identity(world: &World) -> Identity {
+    unlock(&world.storage, world.report.repository, &world.unlock()).await.unwrap()
+}
+
+async fn root(world: &World) -> Root {
+    let anchor = Anchor::Last(world.report.root_key.clone());
+    trust::load(&world.storage, world.report.repository, &anchor).await.unwrap()
+}
+
+fn is_trust(result: Result<impl Sized, OperationError>) -> bool {
+    matches!(result, Err(OperationError::Repository(error)) if error.is_integrity())
+}
+
+async fn open(session: Session) -> Result<(), OperationError> {
+    session.open().await.map(drop)
+}
+
+/// The stems of the snapshots there are.
+async fn stems(world: &World) -> Vec<String> {
+    let opened = world.session(&world.storage, None).open().await.unwrap();
+    opened.repository.snapshot_stems().await.unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_root_by_another_key_is_refused_by_everybody() {
+    let world = world().await;
+    let forger = SigningKey::generate().unwrap();
+    let mut forged = root(&world).await;
+    forged.number = 2;
+    forged.root_key = forger.public().clone();
+    trust::put(&world.storage, &forged, &forger).await.unwrap();
+    assert!(is_trust(open(world.session(&world.storage, None)).await));
+    assert!(is_trust(open(world.newcomer(&world.storage, Some(world.unlock()))).await));
+    assert!(is_trust(open(world.newcomer(&world.storage, None)).await));
+    assert!(is_trust(world.backup_to(&world.storage).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_whole_repository_by_another_root_is_refused_by_who_knows_the_first() {
+    let world = world().await;
+    // The forger makes a sound repository of the same name and puts it in the first one's place.
+    let other = Storage::open("memory://", [], options()).unwrap();
+    let folder = tempdir();
+    let forger = Identity::generate(world.report.repository).unwrap();
+    let slot = forger.add_recipient_slot(&other, &tgvault::crypt::keys::generate().1).await.unwrap();
+    let key = SigningKey::generate().unwrap();
+    let writer = tgvault::repository::format::root::Writer { id: tgvault::repository::random_id().unwrap(), key: key.public().clone() };
+    Repository::init(other.clone(), &forger, vec![slot], writer).await.unwrap();
+    assert!(is_trust(open(world.session(&other, None)).await));
+    // The sheet's key tells a new machine.
+    let state = StateFolder::open(folder.path().join("state"), None).unwrap();
+    let session = Session { storage: other.clone(), state, unlock: None, root_key: Some(world.report.root_key.clone()) };
+    assert!(is_trust(open(session).await));
+    let identity_of_first = world.newcomer(&other, Some(world.unlock()));
+    let result = open(identity_of_first).await;
+    assert!(matches!(result, Err(OperationError::Repository(RepositoryError::WrongKey { .. } | RepositoryError::Trust(_)))), "{result:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_was_set_back_is_noticed_by_who_was_here_before() {
+    let world = world().await;
+    let identity = identity(&world).await;
+    let before: Vec<String> = world.objects().await.into_keys().collect();
+    let mut newer = root(&world).await;
+    newer.number = 2;
+    trust::put(&world.storage, &newer, &identity.root_key).await.unwrap();
+    open(world.session(&world.storage, None)).await.unwrap();
+    for name in world.objects().await.into_keys().filter(|name| !before.contains(name)) {
+        world.storage.delete(&name).await.unwrap();
+    }
+    let result = world.backup_to(&world.storage).await;
+    let Err(OperationError::Repository(RepositoryError::Trust(why))) = &result else { panic!("{result:?}") };
+    assert!(why.contains("set back"), "{why}");
+    // Who is new here cannot know.
+    open(world.newcomer(&world.storage, Some(world.unlock()))).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_missing_statement_is_noticed() {
+    let world = world().await;
+    let identity = identity(&world).await;
+    let mut newer = root(&world).await;
+    for number in 2..=3 {
+        newer.number = number;
+        trust::put(&world.storage, &newer, &identity.root_key).await.unwrap();
+    }
+    for name in [names::root(2), names::mirror(&names::root(2))] {
+        world.storage.delete(&name).await.unwrap();
+    }
+    assert!(is_trust(open(world.newcomer(&world.storage, Some(world.unlock()))).await));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_revoked_writer_is_believed_up_to_its_last_number() {
+    let world = world().await;
+    world.write("a", b"second");
+    world.backup().await;
+    let stem = stems(&world).await.pop().unwrap();
+    let opened = world.session(&world.storage, None).open().await.unwrap();
+    let signed = opened.repository.snapshot_ref(&stem).await.unwrap().signed;
+    let identity = identity(&world).await;
+    let mut revoking = root(&world).await;
+    revoking.number = 2;
+    revoking.revoked.push(Revocation { writer: signed.writer, last_sequence: vec![(signed.chain, 1)] });
+    trust::put(&world.storage, &revoking, &identity.root_key).await.unwrap();
+
+    let report = world.verify(true).await;
+    assert!(wrong(&report).iter().any(|finding| finding.contains(&stem) && finding.contains("revoked")), "{:?}", wrong(&report));
+    let to = tempdir();
+    let log = Arc::new(Log::default());
+    let summary = world.restore_from(&world.storage, to.path(), Arc::clone(&log)).await.unwrap();
+    assert_eq!(std::fs::read(to.path().join("a")).unwrap(), b"content");
+    assert!(summary.damaged > 0, "an older snapshot was restored without a word");
+    assert!(log.0.lock().unwrap().iter().any(|said| said.contains("passed over")));
+}
+
+/// Copies the four files of a snapshot to another place, perhaps under another name.
+async fn copy_snapshot(from: &World, stem: &str, to: &Storage, new_stem: &str) {
+    for (old, new) in [
+        (names::snapshot(stem), names::snapshot(new_stem)),
+        (names::sums(stem), names::sums(new_stem)),
+        (names::signature(&names::sums(stem)), names::signature(&names::sums(new_stem))),
+    ] {
+        to.put_new(&new, from.object(&old).await.into()).await.unwrap();
+        to.put_new(&names::mirror(&new), from.object(&old).await.into()).await.unwrap();
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_of_another_repository_or_under_another_name_is_not_believed() {
+    let (one, two) = (world().await, world().await);
+    let stem = stems(&one).await.pop().unwrap();
+    copy_snapshot(&one, &stem, &two.storage, &stem).await;
+    let moved = two.verify(true).await;
+    assert!(wrong(&moved).iter().any(|finding| finding.contains(&stem) && finding.contains("not trusted")), "{:?}", wrong(&moved));
+    assert_eq!(moved.snapshots, 1);
+
+    let renamed = stem.replacen("2026", "2027", 1).replacen("20", "29", 1);
+    copy_snapshot(&one, &stem, &one.storage, &renamed).await;
+    let report = one.verify(true).await;
+    assert!(
+        wrong(&report).iter().any(|finding| finding.contains(&renamed) && finding.contains("another snapshot")),
+        "{:?}",
+        wrong(&report)
+    );
+    // Neither is anybody's parent or latest.
+    two.write("a", b"newer");
+    two.backup().await;
+    let to = tempdir();
+    two.restore_from(&two.storage, to.path(), Arc::new(Log::default())).await.unwrap();
+    assert_eq!(tree(to.path()), tree(&two.source()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_unsigned_snapshot_and_replaced_sums_are_not_believed() {
+    let world = world().await;
+    world.write("a", b"second");
+    world.backup().await;
+    let stem = stems(&world).await.pop().unwrap();
+    let (sums_name, signature) = (names::sums(&stem), names::signature(&names::sums(&stem)));
+    let original = world.object(&sums_name).await;
+    // Sums that a forger has made fit for other bytes.
+    let mut lines = sums::read(std::str::from_utf8(&original).unwrap()).unwrap();
+    lines[0].sha256 = tgvault::model::digest::Digest([1; 32]);
+    for name in [sums_name.clone(), names::mirror(&sums_name)] {
+        world.replace(&name, sums::write(&lines).as_bytes()).await;
+    }
+    let report = world.verify(false).await;
+    assert!(wrong(&report).iter().any(|finding| finding.contains(&stem) && finding.contains("not trusted")), "{:?}", wrong(&report));
+    for name in [sums_name.clone(), names::mirror(&sums_name)] {
+        world.replace(&name, &original).await;
+    }
+    assert_eq!(wrong(&world.verify(false).await), Vec::<String>::new());
+    for name in [signature.clone(), names::mirror(&signature)] {
+        world.storage.delete(&name).await.unwrap();
+    }
+    let report = world.verify(false).await;
+    assert!(wrong(&report).iter().any(|finding| finding.contains(&stem)), "{:?}", wrong(&report));
+    // A backup goes on all the same, and what it makes is sound.
+    world.write("a", b"third");
+    world.backup().await;
+    let to = tempdir();
+    world.restore_from(&world.storage, to.path(), Arc::new(Log::default())).await.unwrap();
+    assert_eq!(tree(to.path()), tree(&world.source()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_number_that_is_missing_is_reported() {
+    let world = world().await;
+    for content in [b"second", b"third!"] {
+        world.write("a", content);
+        world.backup().await;
+    }
+    let stem = stems(&world).await.remove(1);
+    for name in world.objects().await.into_keys().filter(|name| name.contains(&stem)) {
+        world.storage.delete(&name).await.unwrap();
+    }
+    let report = world.verify(false).await;
+    let gone: Vec<String> = wrong(&report).into_iter().filter(|finding| finding.contains("are gone")).collect();
+    assert_eq!(gone.len(), 1, "{:?}", wrong(&report));
+    assert!(gone[0].contains("snapshots 2 are gone"), "{gone:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_newer_format_is_named() {
+    let world = world().await;
+    let text = String::from_utf8(world.object(names::DESCRIPTOR).await).unwrap();
+    let newer = text.replace("\"1.0\"", "\"2.0\"");
+    assert_ne!(text, newer);
+    for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
+        world.replace(&name, newer.as_bytes()).await;
+    }
+    let result = world.backup_to(&world.storage).await;
+    assert!(matches!(&result, Err(OperationError::Repository(RepositoryError::Newer { found, .. })) if found == "2.0"), "{result:?}");
+    // A newer minor version is read.
+    let minor = text.replace("\"1.0\"", "\"1.9\"");
+    for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
+        world.replace(&name, minor.as_bytes()).await;
+    }
+    world.backup().await;
+}
+
+/// What lies in a store beside the vault is nobody's business, and is left alone.
+#[tokio::test(flavor = "multi_thread")]
+async fn foreign_objects_harm_nothing() {
+    let world = world().await;
+    let stem = stems(&world).await.pop().unwrap();
+    for name in [
+        "README.txt",
+        "archives/notes.txt",
+        "archives/2026/11/00.tar.zst.age",
+        "snapshots/x.txt",
+        "lists/readme",
+        "keys/other.age",
+        "root/notes.json.bak",
+        "mirror/strange",
+        "running/garbage.json",
+    ] {
+        world.storage.put_new(name, b"foreign".to_vec().into()).await.unwrap();
+    }
+    world.write("b", b"more");
+    world.backup().await;
+    assert_eq!(world.restored().await, tree(&world.source()));
+    let report = world.verify(true).await;
+    assert_eq!((wrong(&report), report.unnamed_archives), (vec![], 2));
+    assert_eq!(world.object("archives/notes.txt").await, b"foreign");
+    assert!(stems(&world).await.contains(&stem));
+    // A place that holds a vault, or parts of one, takes no other.
+    let state = StateFolder::open(world.root.path().join("third"), None).unwrap();
+    let session = Session { storage: world.storage.clone(), state, unlock: None, root_key: None };
+    let options = InitOptions { passphrase: None, recipients: vec![tgvault::crypt::keys::generate().1] };
+    assert!(matches!(init(&session, &options).await, Err(OperationError::Repository(RepositoryError::Occupied { .. }))));
+}

@@ -1,0 +1,123 @@
+//! A whole account, first time: everything that the server has is in the records, byte for byte.
+
+use std::collections::BTreeSet;
+
+use grammers_tl_types::Serializable;
+use tgvault::model::coverage::Verdict;
+use tgvault::model::media::MediaStatus;
+use tgvault::model::record::Raw;
+use tgvault::source::telegram::ExportOptions;
+use tgvault_test_support::telegram::{ChatInfo, Options, TelegramServer};
+
+use crate::harness::{Setup, Vault, peer, plain};
+
+/// Chats that an export reads.
+pub fn readable(server: &TelegramServer) -> Vec<ChatInfo> {
+    server.chats().into_iter().filter(|chat| chat.listed && !chat.left && chat.messages > 0).collect()
+}
+
+/// Every message of every chat is there, once.
+pub fn assert_all_there(setup: &Setup, vault: &Vault) {
+    for chat in readable(&setup.server) {
+        let own = peer(chat.peer);
+        let ids: Vec<i64> = setup.server.message_ids(chat.peer).into_iter().map(i64::from).collect();
+        assert_eq!(vault.messages(own).keys().copied().collect::<Vec<_>>(), ids, "{own}");
+    }
+}
+
+/// The same, with the server's bytes. For servers whose account did not change: posting stretches the dates of a generated one.
+pub fn assert_complete(setup: &Setup, vault: &Vault) {
+    assert_all_there(setup, vault);
+    for chat in readable(&setup.server) {
+        let own = peer(chat.peer);
+        for (id, record) in vault.messages(own) {
+            let truth = setup.server.message(chat.peer, id as i32).unwrap();
+            let Some(Raw::Tl { layer, bytes }) = record.raw else { panic!("{own} {id} has no bytes") };
+            assert_eq!(layer, 230);
+            if bytes != truth.to_bytes() {
+                assert_eq!(strip(&bytes), strip(&truth.to_bytes()), "{own} {id} differs from the server's");
+            }
+        }
+    }
+}
+
+/// A message without its file references, which the server changes at will.
+fn strip(bytes: &[u8]) -> String {
+    use grammers_tl_types::{Deserializable, enums};
+    let text = format!("{:?}", enums::Message::from_bytes(bytes).unwrap());
+    text.split("file_reference: [").enumerate().map(|(n, part)| if n == 0 { part } else { part.split_once(']').unwrap().1 }).collect()
+}
+
+#[test]
+fn a_whole_account_without_a_takeout() {
+    let setup = Setup::new(Options::default());
+    let mut vault = Vault::default();
+    setup.run(&mut vault, plain());
+    assert!(vault.broken.is_empty(), "{:?}", vault.broken);
+    assert_complete(&setup, &vault);
+    for chat in readable(&setup.server) {
+        let coverage = vault.coverage(peer(chat.peer));
+        assert_eq!(coverage.verdict, Verdict::Complete, "{:?}", coverage);
+        assert_eq!(coverage.ranges.iter().map(|range| range.ours).sum::<u64>(), chat.messages as u64);
+    }
+    assert!(!setup.server.methods().contains_key("account.initTakeoutSession"));
+}
+
+#[test]
+fn a_whole_account_with_a_takeout_in_several_ranges() {
+    let setup = Setup::new(Options { split_ranges: 3, ..Options::default() });
+    let mut vault = Vault::default();
+    let source = setup.run(&mut vault, ExportOptions { recheck_budget: 0, ..ExportOptions::default() });
+    assert!(source.outcome().takeout_delayed.is_none());
+    assert_complete(&setup, &vault);
+    let methods = setup.server.methods();
+    assert_eq!((methods["account.initTakeoutSession"], methods["account.finishTakeoutSession"]), (1, 1));
+    let outside: Vec<_> = setup.server.requests().into_iter().filter(|r| r.method == "messages.getHistory" && !r.takeout).collect();
+    assert!(outside.is_empty(), "{outside:?}");
+}
+
+#[test]
+fn files_are_stored_once_and_byte_for_byte() {
+    let setup = Setup::new(Options { messages: 500, files: 60, media_bytes: 40_000_000, ..Options::default() });
+    let mut vault = Vault::default();
+    setup.run(&mut vault, plain());
+    let mut seen = BTreeSet::new();
+    for chat in readable(&setup.server) {
+        for record in vault.messages(peer(chat.peer)).into_values() {
+            for media in record.media {
+                if media.status != MediaStatus::Stored {
+                    assert!(matches!(media.status, MediaStatus::Skipped(_)), "{media:?}");
+                    continue;
+                }
+                let path = media.path.clone().unwrap();
+                let content = vault.files.get(&path).unwrap_or_else(|| panic!("{path} is missing"));
+                seen.insert(path.clone());
+                if let (Some(id), Some((_, variant))) = (media.id, path.to_string().rsplit_once('-')) {
+                    let variant = variant.split('.').next().unwrap().to_owned();
+                    let letter = if variant == "full" { "" } else { variant.as_str() };
+                    assert_eq!(setup.server.file_size(id, letter), Some(content.len() as u64), "{path}");
+                    // The largest size of a photo is the file itself.
+                    let letter = if matches!(letter, "y" | "c") { "" } else { letter };
+                    assert!(*content == tgvault_test_support::telegram::file_bytes(id, letter, 0, content.len()), "{path} differs");
+                }
+            }
+        }
+    }
+    assert!(seen.len() > 60, "{}", seen.len());
+    let pushed: Vec<_> = vault.last_run.iter().filter(|path| path.to_string().starts_with("media/")).collect();
+    assert_eq!(pushed.len(), pushed.iter().collect::<BTreeSet<_>>().len(), "a file came twice");
+}
+
+#[test]
+fn nothing_but_sealed_bytes_touches_the_disk() {
+    let setup = Setup::new(Options { messages: 300, ..Options::default() });
+    setup.run(&mut Vault::default(), plain());
+    let mut names = vec![];
+    for entry in std::fs::read_dir(setup.accounts_folder()).unwrap() {
+        let entry = entry.unwrap();
+        assert!(std::fs::read(entry.path()).unwrap().starts_with(b"sealed:"));
+        names.push(entry.file_name().into_string().unwrap());
+    }
+    names.sort();
+    assert_eq!(names, ["main.session", "main.state"]);
+}

@@ -1,0 +1,328 @@
+//! Each misfortune by its name: it ends with a complete backup, or with an honest word about what is missing.
+
+use std::time::Duration;
+
+use tgvault::model::coverage::Verdict;
+use tgvault::model::media::MediaStatus;
+use tgvault::source::telegram::{Event, ExportOptions, Pace, TakeoutUse, TelegramError};
+use tgvault::source::{Source, SourceError};
+use tgvault_test_support::telegram::{Effect, Fault, Kind, Options, When};
+
+use crate::export::{assert_all_there, assert_complete, readable};
+use crate::harness::{Setup, Vault, peer, plain};
+
+fn small() -> Options {
+    Options { messages: 600, chats: 12, files: 24, media_bytes: 6_000_000, gallery: false, ..Options::default() }
+}
+
+fn strike(when: When, then: Effect) -> Fault {
+    Fault { when, then }
+}
+
+/// One run over a server with these faults, which must have struck, ends complete.
+fn survives(options: Options, faults: Vec<Fault>) -> (Setup, Vault) {
+    survives_with(options, faults, plain())
+}
+
+fn survives_with(options: Options, faults: Vec<Fault>, export: ExportOptions) -> (Setup, Vault) {
+    let setup = Setup::new(options);
+    setup.account();
+    let count = faults.len();
+    for fault in faults {
+        setup.server.add_fault(fault);
+    }
+    let mut vault = Vault::default();
+    setup.run(&mut vault, export);
+    assert_complete(&setup, &vault);
+    assert!(vault.broken.is_empty(), "{:?}", vault.broken);
+    for chat in readable(&setup.server) {
+        assert_eq!(vault.coverage(peer(chat.peer)).verdict, Verdict::Complete, "{:?}", chat.peer);
+    }
+    let struck = setup.server.struck();
+    assert!(struck.len() == count && struck.iter().all(|&times| times > 0), "{struck:?}");
+    (setup, vault)
+}
+
+#[test]
+fn flood_wait_in_the_middle_of_the_history() {
+    let when = When { from: 3, times: Some(2), ..When::method("messages.getHistory") };
+    let (setup, _) = survives(small(), vec![strike(when, Effect::rpc(420, "FLOOD_WAIT_1"))]);
+    let waits = setup.events.all().into_iter().filter(|event| matches!(event, Event::Waiting { .. })).count();
+    assert!(waits >= 1, "the wait was not told");
+}
+
+#[test]
+fn flood_wait_in_the_dialog_list_goes_on_with_the_same_page() {
+    let options = Options { chats: 250, messages: 500, files: 0, gallery: false, ..Options::default() };
+    let when = When { from: 2, times: Some(1), ..When::method("messages.getDialogs") };
+    let (setup, _) = survives(options, vec![strike(when, Effect::rpc(420, "FLOOD_WAIT_1"))]);
+    let pages = setup.server.methods()["messages.getDialogs"];
+    assert!(pages <= 7, "{pages} requests for 3 pages");
+}
+
+#[test]
+fn a_flood_wait_that_is_too_long_ends_the_run_and_is_told() {
+    let mut setup = Setup::new(small());
+    setup.max_wait = Duration::from_secs(5);
+    setup.account();
+    let when = When { from: 4, ..When::method("messages.getHistory") };
+    setup.server.add_fault(strike(when, Effect::rpc(420, "FLOOD_WAIT_7200")));
+    let mut vault = Vault::default();
+    let Err(SourceError::Unreadable { source, .. }) = vault.take(&setup.source(plain())) else { panic!("the run went on") };
+    let error = source.get_ref().unwrap().downcast_ref::<TelegramError>().unwrap();
+    assert!(matches!(error, TelegramError::TryLater { seconds: 7200, .. }), "{error}");
+    // What came before is kept, and the next run goes on from there.
+    setup.server.clear_faults();
+    setup.run(&mut vault, plain());
+    assert_complete(&setup, &vault);
+}
+
+#[test]
+fn flood_premium_wait_on_files() {
+    let when = When { every: 5, times: Some(3), ..When::method("upload.getFile") };
+    survives(small(), vec![strike(when, Effect::rpc(420, "FLOOD_PREMIUM_WAIT_1"))]);
+}
+
+#[test]
+fn internal_errors_and_timeouts_are_asked_again() {
+    survives(
+        small(),
+        vec![
+            strike(When { every: 7, times: Some(4), ..When::method("messages.getHistory") }, Effect::rpc(500, "INTERNAL")),
+            strike(When { from: 2, times: Some(1), ..When::method("messages.getHistory") }, Effect::rpc(-503, "Timeout")),
+            strike(When { every: 6, times: Some(3), ..When::method("upload.getFile") }, Effect::rpc(500, "INTERNAL")),
+        ],
+    );
+}
+
+#[test]
+fn cut_connections() {
+    survives(
+        small(),
+        vec![
+            strike(When { every: 9, times: Some(3), ..When::method("messages.getHistory") }, Effect::Cut),
+            strike(When { every: 8, times: Some(3), ..When::method("upload.getFile") }, Effect::CutAfter(100_000)),
+        ],
+    );
+}
+
+#[test]
+fn silent_requests_and_silent_connections() {
+    survives(
+        small(),
+        vec![
+            strike(When { from: 4, times: Some(1), ..When::method("messages.getHistory") }, Effect::Silent),
+            strike(When { from: 3, times: Some(1), ..When::method("upload.getFile") }, Effect::Silent),
+            strike(When { dc: Some(4), times: Some(1), ..When::method("connect") }, Effect::Silent),
+        ],
+    );
+}
+
+#[test]
+fn transport_errors() {
+    survives(
+        small(),
+        vec![
+            strike(When { from: 5, times: Some(1), ..When::method("messages.getHistory") }, Effect::Transport(-429)),
+            strike(When { dc: Some(4), from: 3, times: Some(1), ..When::method("upload.getFile") }, Effect::Transport(-404)),
+        ],
+    );
+}
+
+#[test]
+fn new_salts_in_mid_run() {
+    let every = |method| When { every: 5, times: Some(4), ..When::method(method) };
+    survives(small(), vec![strike(every("messages.getHistory"), Effect::NewSalt), strike(every("upload.getFile"), Effect::NewSalt)]);
+}
+
+#[test]
+fn file_references_that_expire() {
+    let when = When { every: 6, times: Some(4), ..When::method("upload.getFile") };
+    let options = ExportOptions { account: false, ..plain() };
+    let (setup, _) = survives_with(small(), vec![strike(when, Effect::ExpireReferences)], options);
+    let asked = setup.server.methods();
+    assert!(asked.contains_key("messages.getMessages") || asked.contains_key("channels.getMessages"), "{asked:?}");
+}
+
+#[test]
+fn files_elsewhere_cost_one_detour_each() {
+    let (setup, vault) = survives(small(), vec![]);
+    assert!(vault.media().count() >= 24);
+    let requests = setup.server.requests();
+    let elsewhere = requests.iter().filter(|r| r.dc == 4 && r.method == "upload.getFile").count();
+    assert!(elsewhere > 0, "no file was on another data centre");
+    let imports = requests.iter().filter(|r| r.method == "auth.importAuthorization" && r.error.is_none()).count();
+    assert_eq!(imports, 1, "the login was carried over once");
+    let detours = requests.iter().filter(|r| r.error.as_deref().is_some_and(|error| error.starts_with("FILE_MIGRATE"))).count();
+    assert!(detours <= 24, "{detours}");
+}
+
+#[test]
+fn an_authorization_that_is_lost_elsewhere_is_carried_over_again() {
+    let when = When { dc: Some(4), from: 4, times: Some(1), ..When::method("upload.getFile") };
+    survives(small(), vec![strike(when, Effect::rpc(401, "AUTH_KEY_UNREGISTERED"))]);
+}
+
+#[test]
+fn a_session_that_telegram_ended_asks_for_a_login() {
+    let setup = Setup::new(small());
+    setup.account();
+    let when = When { from: 4, times: Some(1), ..When::method("messages.getHistory") };
+    setup.server.add_fault(strike(when, Effect::LogOut));
+    let mut vault = Vault::default();
+    let Err(SourceError::Unreadable { source, .. }) = vault.take(&setup.source(plain())) else { panic!("the run went on") };
+    let error = source.get_ref().unwrap().downcast_ref::<TelegramError>().unwrap();
+    assert!(matches!(error, TelegramError::LoginNeeded { .. }), "{error}");
+}
+
+#[test]
+fn parts_of_the_wrong_length() {
+    survives(
+        small(),
+        vec![
+            strike(When { every: 5, times: Some(3), ..When::method("upload.getFile") }, Effect::PartLength(-100)),
+            strike(When { from: 2, every: 7, times: Some(2), ..When::method("upload.getFile") }, Effect::PartLength(64)),
+        ],
+    );
+}
+
+#[test]
+fn a_stray_cdn_redirect() {
+    survives(small(), vec![strike(When { from: 3, times: Some(2), ..When::method("upload.getFile") }, Effect::CdnRedirect)]);
+}
+
+#[test]
+fn a_file_that_cannot_be_had_is_recorded_and_tried_again() {
+    let setup = Setup::new(small());
+    setup.account();
+    setup.server.add_fault(strike(When::method("upload.getFile"), Effect::rpc(400, "LOCATION_INVALID")));
+    let mut vault = Vault::default();
+    setup.run(&mut vault, ExportOptions { account: false, ..plain() });
+    assert_all_there(&setup, &vault);
+    let failed = |vault: &Vault| {
+        let chats = readable(&setup.server);
+        let media = chats.iter().flat_map(|chat| vault.messages(peer(chat.peer)).into_values().flat_map(|message| message.media));
+        media.filter(|media| matches!(media.status, MediaStatus::Failed(_))).count()
+    };
+    assert!(failed(&vault) >= 24, "{}", failed(&vault));
+    let honest = readable(&setup.server).iter().any(|chat| {
+        let coverage = vault.coverage(peer(chat.peer));
+        matches!(coverage.verdict, Verdict::Incomplete(_)) && coverage.media.failed.iter().any(|f| f.reason == "LOCATION_INVALID")
+    });
+    assert!(honest, "coverage does not tell");
+    setup.server.clear_faults();
+    setup.run(&mut vault, ExportOptions { account: false, ..plain() });
+    assert_eq!(failed(&vault), 0);
+    assert!(vault.media().count() >= 24);
+}
+
+#[test]
+fn a_dead_data_centre_holds_up_its_files_only() {
+    let mut setup = Setup::new(small());
+    setup.account();
+    setup.limits.exchange = Duration::from_millis(150);
+    setup.server.add_fault(strike(When { dc: Some(4), ..When::method("connect") }, Effect::Silent));
+    let mut vault = Vault::default();
+    setup.run(&mut vault, ExportOptions { account: false, ..plain() });
+    assert_all_there(&setup, &vault);
+    assert!(vault.media().count() > 0, "the files of the living one are there");
+    let told = readable(&setup.server).iter().any(|chat| !vault.coverage(peer(chat.peer)).media.failed.is_empty());
+    assert!(told, "coverage does not tell of the others");
+}
+
+#[test]
+fn a_network_that_is_gone_ends_the_run() {
+    let setup = Setup::new(small());
+    let account = setup.account();
+    drop(account);
+    let mut vault = Vault::default();
+    let source = setup.source(plain());
+    // A server that accepts nobody any more stands for all of Telegram being out of reach.
+    setup.server.add_fault(strike(When { from: 2, ..When::method("messages.getHistory") }, Effect::Cut));
+    setup.server.add_fault(strike(When { from: 2, ..When::method("connect") }, Effect::Cut));
+    let Err(SourceError::Unreadable { source, .. }) = vault.take(&source) else { panic!("the run went on") };
+    let error = source.get_ref().unwrap().downcast_ref::<TelegramError>().unwrap();
+    assert!(error.to_string().contains("cannot be reached"), "{error}");
+    setup.server.clear_faults();
+    setup.run(&mut vault, plain());
+    assert_complete(&setup, &vault);
+}
+
+#[test]
+fn users_without_a_description_do_not_stop_the_list() {
+    let setup = Setup::new(Options { empty_users: 3, ..small() });
+    let mut vault = Vault::default();
+    setup.run(&mut vault, plain());
+    let readable = readable(&setup.server).into_iter().filter(|chat| chat.kind != Kind::Private).count();
+    assert!(vault.problems.len() >= 3 || readable > 0);
+    assert!(vault.problems.iter().filter(|problem| problem.path.to_string().starts_with("chats/user")).count() >= 3);
+}
+
+#[test]
+fn a_takeout_that_ends_in_mid_run_is_renewed() {
+    let when = |method| When { from: 5, times: Some(1), takeout: Some(true), ..When::method(method) };
+    let options = ExportOptions { recheck_budget: 0, takeout: TakeoutUse::Always, ..ExportOptions::default() };
+    let (setup, _) = survives_with(small(), vec![strike(when("messages.getHistory"), Effect::EndTakeout)], options);
+    let methods = setup.server.methods();
+    assert_eq!((methods["account.initTakeoutSession"], methods["account.finishTakeoutSession"]), (2, 1));
+}
+
+#[test]
+fn a_delayed_takeout_is_told_remembered_and_does_not_stop_ordinary_work() {
+    let setup = Setup::new(small());
+    let mut vault = Vault::default();
+    let one = readable(&setup.server)[0].clone();
+    let name = peer(one.peer).to_string();
+    setup.run(&mut vault, ExportOptions { chats: vec![name], ..plain() });
+    setup.server.add_fault(strike(When::method("account.initTakeoutSession"), Effect::rpc(420, "TAKEOUT_INIT_DELAY_86400")));
+    let options = || ExportOptions { recheck_budget: 0, ..ExportOptions::default() };
+    let source = setup.run(&mut vault, options());
+    let (waiting, seconds) = source.outcome().takeout_delayed.unwrap();
+    assert_eq!((waiting as usize, seconds), (readable(&setup.server).len() - 1, 86_400));
+    assert!(setup.events.notes().iter().any(|note| note.contains("24 h")), "{:?}", setup.events.notes());
+    drop(source);
+    setup.server.clear_faults();
+    let source = setup.run(&mut vault, options());
+    assert!(source.outcome().takeout_delayed.is_none());
+    assert_complete(&setup, &vault);
+}
+
+#[test]
+fn a_delayed_takeout_can_be_waited_out() {
+    let when = When { times: Some(2), ..When::method("account.initTakeoutSession") };
+    let options = ExportOptions { recheck_budget: 0, wait_for_takeout: true, ..ExportOptions::default() };
+    survives_with(small(), vec![strike(when, Effect::rpc(420, "TAKEOUT_INIT_DELAY_1"))], options);
+}
+
+#[test]
+fn methods_that_a_server_does_not_know_cost_one_section_each() {
+    let setup = Setup::new(small());
+    setup.account();
+    let unknown = ["stories.getStoriesArchive", "account.getWebAuthorizations", "contacts.getTopPeers", "messages.getForumTopics"];
+    for method in unknown {
+        setup.server.add_fault(strike(When::method(method), Effect::rpc(400, "METHOD_INVALID")));
+    }
+    setup.server.add_fault(strike(When::method("updates.getState"), Effect::rpc(400, "METHOD_INVALID")));
+    setup.server.add_fault(strike(When::method("account.initTakeoutSession"), Effect::rpc(400, "METHOD_INVALID")));
+    let mut vault = Vault::default();
+    setup.run(&mut vault, ExportOptions { recheck_budget: 0, ..ExportOptions::default() });
+    assert_complete(&setup, &vault);
+    assert_eq!(vault.problems.len(), 3, "{:?}", vault.problems);
+    assert!(setup.events.notes().iter().any(|note| note.contains("no takeout here")));
+}
+
+#[test]
+fn slow_answers_are_waited_for_at_every_pace() {
+    for pace in [Pace::Gentle, Pace::Fast] {
+        let mut setup =
+            Setup::new(Options { messages: 120, chats: 3, files: 2, media_bytes: 700_000, gallery: false, ..Options::default() });
+        setup.pace = pace;
+        setup.account();
+        setup.server.add_fault(strike(When { every: 3, ..When::method("messages.getHistory") }, Effect::Delay(400)));
+        let mut vault = Vault::default();
+        let source = setup.source(ExportOptions { account: false, ..plain() });
+        vault.take(&source).unwrap();
+        assert!(!source.lists_everything());
+        assert_complete(&setup, &vault);
+    }
+}

@@ -1,0 +1,10 @@
+//! The Telegram source against a Telegram server on loopback: real key exchange, real MTProto.
+
+mod account;
+mod comparison;
+mod export;
+mod faults;
+mod harness;
+mod incremental;
+mod login;
+mod pace;
