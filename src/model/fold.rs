@@ -5,7 +5,7 @@
 //! was: seeing a message again revives it. All versions stay known, for histories.
 //!
 //! A chat of a million messages does not fit in memory, so [`Fold`] keeps 48 bytes for each line and none of its content: the
-//! caller passes over the log once with [`Head`](super::record::Head)s, then fetches lines by [`Location`] in the order that
+//! caller passes over the log once with [`Head`]s, then fetches lines by [`Location`] in the order that
 //! [`Fold::finish`] gives.
 
 use std::collections::HashMap;

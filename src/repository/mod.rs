@@ -1,6 +1,6 @@
 //! What the objects of a repository mean.
 //!
-//! - [`format`]: the types on disk and the names of objects.
+//! - [`mod@format`]: the types on disk and the names of objects.
 //! - [`keys`] and [`trust`]: who may read, who may write.
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name.
 //! - [`tree`]: the state of a snapshot, laid together from its archives' indexes.

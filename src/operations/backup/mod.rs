@@ -3,9 +3,9 @@
 //! ```text
 //! source ─▶ planner ══ jobs ══▶ lanes (one thread, one archive each) ══ parts ══▶ uploads ─▶ reports ─▶ journal ─▶ snapshot
 //! ```
-//! - [`parent`] finds where to go on, with the [`journal`] that this machine keeps.
-//! - [`planner`] decides what is stored; [`contents`] knows what is stored already.
-//! - [`lane`] builds archives; [`upload`] brings their parts to the store.
+//! - `parent` finds where to go on, with the `journal` that this machine keeps.
+//! - `planner` decides what is stored; `contents` knows what is stored already.
+//! - `lane` builds archives; `upload` brings their parts to the store.
 //! - This module runs them and commits.
 
 mod contents;

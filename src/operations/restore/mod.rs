@@ -1,7 +1,7 @@
 //! Restore: a snapshot's state, or a part of it, comes back into a folder.
 //!
-//! [`plan`] turns the wanted entries into units of neighbouring frames; each worker takes a unit, reads its frames in one sweep
-//! and writes the files in it ([`unit`]). Every content is checked against its SHA-256 before it gets its name.
+//! `plan` turns the wanted entries into units of neighbouring frames; each worker takes a unit, reads its frames in one sweep
+//! and writes the files in it (`unit`). Every content is checked against its SHA-256 before it gets its name.
 
 mod plan;
 mod unit;

@@ -1,7 +1,7 @@
 //! A folder of the local file system as a source.
 //!
-//! [`FolderSource::open`] holds the folder open; [`walk`] lists what is in it, relative to descriptors, so that a folder swapped
-//! for a link in the middle of it leads nowhere else; [`content`] opens a listed file again and says whether it changed.
+//! [`FolderSource::open`] holds the folder open; `walk` lists what is in it, relative to descriptors, so that a folder swapped
+//! for a link in the middle of it leads nowhere else; `content` opens a listed file again and says whether it changed.
 
 mod content;
 mod walk;
