@@ -201,7 +201,7 @@ impl Events for Reporter {
                 let _ = self.output.json(&OfObject { message_type: "object", object: name, bytes: None, wrong });
             }
             // What is wrong stands in the report at the end; who waits for that sees it come.
-            Event::Checked { name, wrong: Some(wrong) } => tracing::warn!(object = name, wrong, "not what it should be"),
+            Event::Checked { name, wrong: Some(wrong) } => tracing::info!(object = name, wrong, "not what it should be"),
             Event::Checked { .. } => {}
             Event::Note(text) => self.output.say(text),
         }

@@ -43,6 +43,8 @@ async fn archive_bytes(world: &World) -> u64 {
 async fn kill_9_at_any_moment_loses_nothing() {
     let (world, sandbox) = (World::new().await, sandbox());
     let source = world.source();
+    let running = world.root.path().join("vault/running");
+    let leases = || count(&running, |name| name.ends_with(".json"));
     let mut kills = 0;
     for round in 0..3_u64 {
         for n in 0..12 {
@@ -61,11 +63,18 @@ async fn kill_9_at_any_moment_loses_nothing() {
             let _ = fs::remove_dir_all(&kind);
             fs::write(&kind, b"a file").unwrap();
         }
-        // A slow line makes the run long enough to be hit anywhere: 3.6 MB take more than a second.
         for kill in 0..8_u64 {
+            // Each run has something new to store, over a line that makes it last for half a second after its lease at least.
+            for n in 0..5 {
+                world.write(&format!("{round}/{kill}-{n}"), &noise(10_000 * (round + 1) + 10 * kill + n, 300_000));
+            }
+            let before = leases();
             let mut child = backup(&sandbox, &world, &source, &["--limit-upload", "3M"]).spawn().unwrap();
-            let jitter = u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) % 100;
-            sleep(Duration::from_millis(kill * 150 + jitter));
+            while leases() == before && child.try_wait().unwrap().is_none() {
+                sleep(Duration::from_millis(1));
+            }
+            let jitter = u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) % 60;
+            sleep(Duration::from_millis(kill * 60 + jitter));
             if child.try_wait().unwrap().is_none() {
                 child.kill().unwrap();
                 kills += 1;
