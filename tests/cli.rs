@@ -3,10 +3,15 @@
 use std::io::{Read, Write};
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::time::Duration;
 
 use secrecy::ExposeSecret;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tgvault");
+
+/// How long a terminal may show nothing new before Enter is pressed once more.
+const SILENCE: Duration = Duration::from_secs(15);
 
 /// A command with nothing of the user's own environment but where programs are.
 fn hermetic(program: &str, home: &Path) -> Command {
@@ -41,19 +46,31 @@ fn on_a_terminal(home: &Path, line: &str, answers: &[(&str, &str)]) -> (i32, Str
     command.args(["--quiet", "--return", "--command", line, "/dev/null"]).current_dir(home);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script, of util-linux");
     let (mut keyboard, mut display) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let (send, pieces) = mpsc::channel();
+    std::thread::spawn(move || {
+        let mut piece = [0; 4096];
+        while let Ok(length @ 1..) = display.read(&mut piece) {
+            let _ = send.send(piece[..length].to_vec());
+        }
+    });
     let (mut shown, mut seen, mut answers) = (Vec::new(), 0, answers.iter());
     let mut next = answers.next();
-    let mut piece = [0; 4096];
     loop {
-        let length = display.read(&mut piece).unwrap();
-        if length == 0 {
-            break;
+        match pieces.recv_timeout(SILENCE) {
+            Ok(piece) => shown.extend_from_slice(&piece),
+            // What is typed while the terminal is being set up for the prompt may wait for one more key.
+            Err(RecvTimeoutError::Timeout) => {
+                let _ = keyboard.write_all(b"\n");
+                continue;
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
         }
-        shown.extend_from_slice(&piece[..length]);
         if let Some((prompt, keys)) = next
             && String::from_utf8_lossy(&shown[seen..]).contains(prompt)
         {
             seen = shown.len();
+            // The prompt shows a moment before the terminal is set up for it, and people are slower than that.
+            std::thread::sleep(Duration::from_millis(500));
             keyboard.write_all(keys.as_bytes()).unwrap();
             next = answers.next();
         }
