@@ -228,8 +228,10 @@ pub fn exit_codes() -> String {
 pub fn parser() -> clap::Command {
     let long = format!("{EXAMPLES}\n\n{}", exit_codes());
     // Values of variables stay out of the help: some name places that are nobody's business in a screenshot.
-    let hide = |command: clap::Command| command.mut_args(|arg| arg.hide_env_values(true));
-    hide(Cli::command().after_long_help(long)).mut_subcommands(hide)
+    fn hide(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hide)
+    }
+    hide(Cli::command().after_long_help(long))
 }
 
 /// Reads the command line and the environment.
@@ -262,6 +264,20 @@ mod tests {
             let (cli, _) = parse(words(line)).unwrap();
             assert_eq!(cli.global.repo.as_deref(), Some("/v"));
             assert!(cli.global.json);
+        }
+    }
+
+    #[test]
+    fn a_folder_may_be_backed_up_with_and_without_its_kind() {
+        for line in ["backup --tag t x --exclude a", "backup folder x --tag t --exclude a", "backup --tag t folder x --exclude a"] {
+            let (cli, _) = parse(words(&format!("tgvault {line}"))).unwrap();
+            let Command::Backup(args) = cli.command else { panic!("{line}") };
+            assert_eq!(args.common.tags, ["t"], "{line}");
+            let folder = match args.kind {
+                Some(backup::Kind::Folder(folder)) => folder,
+                None => args.folder,
+            };
+            assert_eq!((folder.path, folder.exclude), (Some("x".into()), vec!["a".to_owned()]), "{line}");
         }
     }
 
