@@ -2,11 +2,14 @@
 //!
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`choice`]: picking a snapshot.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`verify`], [`look`]: one module an operation.
+//! - [`accounts`]: the Telegram accounts of this machine; [`coverage`]: what snapshots say about their completeness.
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
+pub mod accounts;
 pub mod backup;
 pub mod cat;
 pub mod choice;
+pub mod coverage;
 mod error;
 pub mod events;
 pub mod init;

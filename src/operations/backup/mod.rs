@@ -123,6 +123,7 @@ pub async fn backup(
     let writer = opened.writer().await?;
     let name = source.name();
     let parent = parent::find(&opened, writer.id, &name, &options, events.as_ref()).await?;
+    source.continues(&parent.journal.memory(), options.force_rehash && !options.dry_run);
     if options.dry_run {
         return dry_run(source, parent.tree, &options, events, stop, began).await;
     }
@@ -319,8 +320,10 @@ impl Run {
             }
             Report::Archive(finished) => {
                 self.timings += finished.timings;
-                self.finished_marks.extend(finished.marks.iter().filter(|&&mark| mark != 0));
                 self.note_archive(finished.record, &finished.entries, &[], Order::Last)?;
+                // The journal has it: whatever happens now, the next snapshot names this archive.
+                let marks: Vec<u64> = finished.marks.into_iter().filter(|&mark| mark != 0).collect();
+                self.source.committed(&marks);
                 if self.finished.len() >= CHECKPOINT_ARCHIVES {
                     self.keep().await?;
                 }

@@ -426,7 +426,12 @@ impl Chat {
         if self.before.coverage == Some(digest) {
             return Ok(());
         }
-        run.describe(path(paths::coverage(self.peer()))?, &coverage, Effect::Coverage { peer: self.peer(), digest }).await?;
+        run.describe(
+            path(paths::coverage(self.peer()))?,
+            &coverage,
+            Effect::Coverage { peer: self.peer(), digest, verdict: (&coverage.verdict).into() },
+        )
+        .await?;
         Ok(())
     }
 
@@ -513,6 +518,7 @@ impl Chat {
     fn settle(&self) {
         let findings = self.findings();
         let complete = findings.missing.is_empty();
+        self.run.chats_failed.fetch_add(u64::from(!complete), Ordering::Relaxed);
         let looked = Effect::Looked {
             peer: self.peer(),
             pts: if complete { self.dialog.pts.or(findings.pts) } else { None },

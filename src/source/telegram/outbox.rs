@@ -2,7 +2,9 @@
 
 use std::io::{self, Cursor, Read};
 use std::sync::Arc;
+use std::time::Duration;
 
+use crossbeam_channel::RecvTimeoutError;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::error::TelegramError;
@@ -16,6 +18,15 @@ const ROOM: usize = 16;
 pub(super) enum Out {
     Item(Item),
     Problem(Problem),
+}
+
+/// What the receiving end finds.
+pub(super) enum Next {
+    Out(Out),
+    /// Nothing came in time.
+    Nothing,
+    /// The last sender is gone.
+    End,
 }
 
 /// The sending end.
@@ -56,9 +67,13 @@ impl Outbox {
 }
 
 impl Inbox {
-    /// Waits for the next; `None` after the last sender is gone.
-    pub(super) fn next(&self) -> Option<Out> {
-        self.receiver.recv().ok().map(|(out, _permit)| out)
+    /// Waits for the next, but not for ever.
+    pub(super) fn next(&self, patience: Duration) -> Next {
+        match self.receiver.recv_timeout(patience) {
+            Ok((out, _permit)) => Next::Out(out),
+            Err(RecvTimeoutError::Timeout) => Next::Nothing,
+            Err(RecvTimeoutError::Disconnected) => Next::End,
+        }
     }
 }
 
