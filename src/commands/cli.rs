@@ -290,6 +290,7 @@ mod tests {
             assert_eq!(args.common.tags, ["t"], "{line}");
             let folder = match args.kind {
                 Some(backup::Kind::Folder(folder)) => folder,
+                Some(other) => panic!("{line}: {other:?}"),
                 None => args.folder,
             };
             assert_eq!((folder.path, folder.exclude), (Some("x".into()), vec!["a".to_owned()]), "{line}");

@@ -358,7 +358,9 @@ impl Chat {
                 .filter(|message| held.get(&message.id()).is_none_or(|&print| print != self.run.prints.of(message)))
                 .collect();
             self.run.add_messages(&self.log, &mut batch, &changed).await?;
-            let gone: Vec<i32> = held.range(from..=end).map(|(&id, _)| id).filter(|id| !here.contains(id)).collect();
+            // What cannot be read is not gone.
+            let unread = |id: i32| page.unreadable.is_some_and(|gap| (gap.first..=gap.last).contains(&i64::from(id)));
+            let gone: Vec<i32> = held.range(from..=end).map(|(&id, _)| id).filter(|&id| !here.contains(&id) && !unread(id)).collect();
             self.run.alarm(self.peer(), gone.len());
             let range = IdRange { first: from.into(), last: end.into() };
             for id in gone {

@@ -274,7 +274,13 @@ impl Chat {
                 break Err(error.into());
             }
             ours += page.messages.len() as u64;
-            batch.cover(mode, from.into(), end.into());
+            let mut readable = i64::from(from);
+            if let Some(gap) = page.unreadable {
+                // Not covered: a later version, or Telegram itself, may do better.
+                self.note_missing(format!("a message between the ids {} and {} cannot be read by this version", gap.first, gap.last));
+                readable = gap.last + 1;
+            }
+            batch.cover(mode, readable, end.into());
             from = end.saturating_add(1);
             match next {
                 None => break Ok(()),
