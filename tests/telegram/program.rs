@@ -17,7 +17,7 @@ pub struct Program {
     pub sandbox: Sandbox,
 }
 
-const PASSPHRASE: &str = "seven purple otters juggle forgotten lanterns";
+const PASSPHRASE: &str = "seven purple otters juggle forgotten lanterns beside quartz zebras";
 
 impl Program {
     pub fn new(options: Options) -> Self {
@@ -218,7 +218,7 @@ fn what_a_login_needs_is_told() {
 fn logins_can_have_a_passphrase_of_their_own() {
     let program = Program::new(Options::empty());
     let file = program.file("login-passphrase");
-    std::fs::write(&file, "another seven purple otters\n").unwrap();
+    std::fs::write(&file, "another seven purple otters beside quartz zebras\n").unwrap();
     std::fs::set_permissions(&file, PermissionsExt::from_mode(0o600)).unwrap();
     let file = file.to_string_lossy().into_owned();
     let phone = program.server.options().phone.clone();

@@ -552,7 +552,12 @@ fn list_and_fill<'a>(
         // Only lanes may keep the queue open: when they have all failed, the listing must find it closed.
         drop(queue);
         let mut planner = planner(jobs);
-        let listed = source.list(&mut planner).inspect_err(|_| shared.fail());
+        let listed = source.list(&mut planner);
+        // What a source handed over before it failed is stored all the same: a service that stops every run after a while must not
+        // keep the backup from ever getting further.
+        if matches!(listed, Err(SourceError::Stopped(_))) {
+            shared.fail();
+        }
         shared.listed.store(true, Ordering::Relaxed);
         planner.jobs = None;
         let ended: Vec<_> = lanes.into_iter().map(std::thread::ScopedJoinHandle::join).collect();

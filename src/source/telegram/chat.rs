@@ -26,7 +26,7 @@ const SPLIT_ABOVE: u64 = 1_000;
 const PART_MESSAGES: u64 = 500;
 
 /// Refusals that say: not for you (any more).
-const CLOSED: [&str; 9] = [
+pub(super) const CLOSED: [&str; 9] = [
     "CHANNEL_PRIVATE",
     "CHANNEL_INVALID",
     "CHANNEL_PUBLIC_GROUP_NA",
@@ -533,10 +533,8 @@ impl Chat {
         };
         let marks = self.log.marks();
         if self.peer().kind != PeerKind::Channel {
+            // History that could not be read does not hold the account's counters up: when it can be, it comes as it is then.
             self.run.private_marks.lock().unwrap_or_else(PoisonError::into_inner).extend(&marks);
-            if !complete {
-                self.run.private_incomplete.store(true, Ordering::Relaxed);
-            }
         }
         self.run.state.when_all(&marks, looked);
     }

@@ -128,6 +128,7 @@ impl Run {
                         Ok(()) => {}
                         Err(Trouble::Run(error)) => return Err(error),
                         Err(Trouble::Call(error)) => {
+                            run.hold_counters(&error);
                             let reason = run.api.or_reason("reading recent messages again", error)?;
                             chat.note_missing(format!("its recent messages cannot be read again ({reason})"));
                         }
