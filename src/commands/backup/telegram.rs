@@ -131,34 +131,41 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
     .await?;
     let ended = back_up(context, session, source.clone(), options).await;
     teller.finish();
-    let exit = conclude(&ended?, common.dry_run, context)?;
+    let summary = ended?;
+    if context.output.is_json() {
+        tell_json(&source, context)?;
+    }
+    let exit = conclude(&summary, common.dry_run, context)?;
     if let Some(error) = source.state_error() {
         context.output.warn(&format!("what this machine remembers could not be saved; the next run does some of the work again ({error})"));
     }
     tell(&source, exit, common.dry_run, context)
 }
 
+fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandError> {
+    let outcome = source.outcome();
+    let CoverageCounts { complete, incomplete, unknown, messages, files_missing } = source.coverage();
+    context.output.json(&CoverageLine {
+        message_type: "coverage",
+        complete,
+        incomplete,
+        unknown,
+        messages,
+        files_missing,
+        chats_waiting: outcome.takeout_delayed.map(|(chats, _)| chats),
+        takeout_at: outcome.takeout_delayed.map(|(_, seconds)| later(seconds)),
+        requests: source.requests(),
+    })
+}
+
 /// The line that every backup of an account ends with, and what has to wait.
 fn tell(source: &TelegramSource, exit: Exit, dry_run: bool, context: &Context) -> Result<Exit, CommandError> {
     let (outcome, counts, output) = (source.outcome(), source.coverage(), &context.output);
-    let at = outcome.takeout_delayed.map(|(_, seconds)| later(seconds));
-    if output.is_json() {
-        let CoverageCounts { complete, incomplete, unknown, messages, files_missing } = counts;
-        output.json(&CoverageLine {
-            message_type: "coverage",
-            complete,
-            incomplete,
-            unknown,
-            messages,
-            files_missing,
-            chats_waiting: outcome.takeout_delayed.map(|(chats, _)| chats),
-            takeout_at: at,
-            requests: source.requests(),
-        })?;
-    } else if !dry_run {
+    if !output.is_json() && !dry_run {
         output.line(&coverage_line(&counts))?;
     }
-    if let (Some((chats, _)), Some(at)) = (outcome.takeout_delayed, at) {
+    if let Some((chats, seconds)) = outcome.takeout_delayed {
+        let at = later(seconds);
         output.warn(&format!(
             "{} wait for a takeout, which Telegram grants on {}; run the same command again then, or confirm it in Telegram on another \
              device and run it now (--takeout never does without)",

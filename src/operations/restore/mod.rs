@@ -14,11 +14,11 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use super::OperationError;
 use super::choice::SnapshotChoice;
 use super::events::{Event, Events, Progress};
 use super::session::Session;
 use super::stop::Stop;
-use super::OperationError;
 use crate::crypt::keys::Identities;
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};

@@ -135,7 +135,7 @@ impl Fetcher {
                 self.shared.state.read().expect(digest, seen.clone());
                 let mark = self.shared.state.mark(Effect::Media(digest));
                 let content: Arc<dyn crate::source::Content> = Arc::new(InMemory(bytes.clone().into()));
-                self.offer(want, digest, bytes.len() as u64, content, mark).await?;
+                self.offer(want, bytes.len() as u64, content, mark).await?;
                 return Ok(MediaStatus::Stored);
             }
             Origin::Remote(location) => location.clone(),
@@ -171,18 +171,11 @@ impl Fetcher {
         };
         let first = Part { bytes, _memory: Some(memory) };
         let content = Arc::new(RemoteContent::new(self.shared.clone(), download, first, mark));
-        self.offer(want, digest, size, content, mark).await?;
+        self.offer(want, size, content, mark).await?;
         Ok(MediaStatus::Stored)
     }
 
-    async fn offer(
-        &self,
-        want: &Want,
-        digest: u64,
-        size: u64,
-        content: Arc<dyn crate::source::Content>,
-        mark: u64,
-    ) -> Result<(), TelegramError> {
+    async fn offer(&self, want: &Want, size: u64, content: Arc<dyn crate::source::Content>, mark: u64) -> Result<(), TelegramError> {
         let item = Item {
             path: want.path.clone(),
             kind: Kind::File,
@@ -190,7 +183,7 @@ impl Fetcher {
             size,
             sparse: false,
             // A file of Telegram's never changes: a part of it that is stored stays good.
-            stamp: Some(Stamp { ctime: Timestamp { seconds: want.date, nanos: 0 }, inode: digest }),
+            stamp: Some(Stamp { ctime: Timestamp { seconds: want.date, nanos: 0 }, inode: want.key.id.cast_unsigned() }),
             content: Some(content),
             mark,
         };
