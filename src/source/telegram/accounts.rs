@@ -148,6 +148,13 @@ impl Accounts {
         let client = client(session.clone(), application.api_id, options)?;
         let threads = Threads::new()?;
         let user = threads.block_on(log_in(&client, application, way, prompts))?;
+        let before = self.load(name).ok().flatten().and_then(|known| known.read().user.clone());
+        if let Some(before) = before.filter(|before| before.user_id != user.user_id) {
+            // Two people's chats in one chain of backups could not be told apart.
+            let _ = threads.block_on(client.call(&functions::auth::LogOut {}));
+            let what = format!("account '{name}' is user {} on this machine, and this is user {}", before.user_id, user.user_id);
+            return Err(TelegramError::Invalid(what));
+        }
         drop(client);
         let complete = SessionStore::new(session.read().clone(), Some(self.file(name, SESSION)));
         complete.change(|session| session.api_id = Some(application.api_id)).map_err(|source| self.local(name, source))?;

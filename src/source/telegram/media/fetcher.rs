@@ -18,7 +18,7 @@ use crate::source::telegram::convert::{FileKey, Fingerprints, Origin, Want};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
 use crate::source::telegram::options::ExportOptions;
-use crate::source::telegram::outbox::{InMemory, Out, Outbox, metadata};
+use crate::source::telegram::outbox::{Out, Outbox, metadata};
 use crate::source::telegram::peers::PeerBook;
 use crate::source::telegram::state::{Effect, Seen, StateStore};
 
@@ -134,7 +134,7 @@ impl Fetcher {
             Origin::Inline(bytes) => {
                 self.shared.state.read().expect(digest, seen.clone());
                 let mark = self.shared.state.mark(Effect::Media(digest));
-                let content: Arc<dyn crate::source::Content> = Arc::new(InMemory(bytes.clone().into()));
+                let content: Arc<dyn crate::source::Content> = Arc::new(self.outbox.in_memory(bytes.clone()).await?);
                 self.offer(want, bytes.len() as u64, content, mark).await?;
                 return Ok(MediaStatus::Stored);
             }
