@@ -13,6 +13,7 @@ mod forge;
 mod golden;
 mod hostile;
 mod kill;
+mod long_files;
 mod many;
 mod round_trip;
 mod support;

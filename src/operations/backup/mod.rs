@@ -220,6 +220,7 @@ impl Run {
             pool: PartPool::new(2 * options.lanes + 3),
             runtime: Handle::current(),
             reports: sender,
+            removals: Removals::default(),
         };
         let mut this = Self {
             opened,
@@ -230,7 +231,7 @@ impl Run {
             journal,
             _lock,
             tree: Some(tree),
-            removals: Removals::default(),
+            removals: setup.removals.clone(),
             setup,
             reports,
             finished: pending,
