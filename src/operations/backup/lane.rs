@@ -11,6 +11,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
+use super::journal::{Intent, Intents, Order};
 use super::planner::{Job, Removals};
 use super::upload::{UploadSink, Uploaded};
 use crate::archive::index::{IndexEntry, Located, Part};
@@ -37,7 +38,6 @@ const MIN_SHARED_BYTES: u64 = 4 * 1024;
 /// An archive that is stored for good.
 pub(super) struct Finished {
     pub record: ArchiveRecord,
-    pub entries: Vec<IndexEntry>,
     pub marks: Vec<u64>,
     pub timings: Timings,
 }
@@ -59,6 +59,7 @@ pub(super) struct LaneSetup {
     pub runtime: Handle,
     pub reports: mpsc::UnboundedSender<Result<Report, OperationError>>,
     pub removals: Removals,
+    pub intents: Intents,
 }
 
 /// An archive being written.
@@ -72,6 +73,7 @@ struct OpenArchive {
 
 /// A lane.
 pub(super) struct Lane<'a> {
+    number: u32,
     shared: &'a Shared,
     setup: LaneSetup,
     open: Option<OpenArchive>,
@@ -83,8 +85,8 @@ pub(super) struct Lane<'a> {
 }
 
 impl<'a> Lane<'a> {
-    pub fn new(shared: &'a Shared, setup: LaneSetup) -> Self {
-        Self { shared, setup, open: None, before: None, small: Vec::new(), replaces: Vec::new() }
+    pub fn new(number: u32, shared: &'a Shared, setup: LaneSetup) -> Self {
+        Self { number, shared, setup, open: None, before: None, small: Vec::new(), replaces: Vec::new() }
     }
 
     /// Works until the queue ends.
@@ -367,7 +369,7 @@ impl<'a> Lane<'a> {
     fn close(&mut self) -> Result<(), OperationError> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let (reported, after) = oneshot::channel();
-        open.finish(&self.setup, self.before.replace(after), reported)
+        open.finish(&self.setup, self.number, self.before.replace(after), reported)
     }
 }
 
@@ -415,10 +417,15 @@ impl OpenArchive {
         Ok(Self { writer, uploaded, object, entries: Vec::new(), marks: Vec::new() })
     }
 
-    fn finish(self, setup: &LaneSetup, before: Option<oneshot::Receiver<()>>, reported: oneshot::Sender<()>) -> Result<(), OperationError> {
+    fn finish(
+        self,
+        setup: &LaneSetup,
+        lane: u32,
+        before: Option<oneshot::Receiver<()>>,
+        reported: oneshot::Sender<()>,
+    ) -> Result<(), OperationError> {
         let timings = self.writer.timings();
         let (sealed, sink) = self.writer.finish()?;
-        sink.end();
         let record = ArchiveRecord {
             id: sealed.id,
             object: self.object,
@@ -427,7 +434,9 @@ impl OpenArchive {
             header_sha256: sealed.header_sha256,
             merged: false,
         };
-        let finished = Finished { record, entries: self.entries, marks: self.marks, timings };
+        setup.intents.note(Intent::new(record.clone(), Order::Last, lane, setup.removals.noted()), &self.entries, &[])?;
+        sink.end();
+        let finished = Finished { record, marks: self.marks, timings };
         let (reports, uploaded) = (setup.reports.clone(), self.uploaded);
         setup.runtime.spawn(async move {
             let result = match uploaded.await {
@@ -445,28 +454,43 @@ impl OpenArchive {
     }
 }
 
-/// Writes a small archive of the run's own: removals, references, or a merged index.
+/// An archive of the run's own: removals, references, or a merged index.
+pub(super) struct OwnArchive<'a> {
+    /// Where it stands.
+    pub order: Order,
+    /// Whether it is a merged index.
+    pub merged: bool,
+    /// For the journal: what it adds to the state.
+    pub entries: &'a [IndexEntry],
+    /// For the journal: what it removes.
+    pub remove: &'a [EntryPath],
+}
+
+/// Writes an archive of the run's own.
 ///
 /// # Errors
 /// When it cannot be written.
 pub(super) fn write_own(
     setup: &LaneSetup,
+    own: &OwnArchive<'_>,
     fill: impl FnOnce(&mut ArchiveWriter<UploadSink>) -> Result<(), OperationError>,
 ) -> Result<ArchiveRecord, OperationError> {
     let OpenArchive { mut writer, uploaded, object, .. } = OpenArchive::begin(setup)?;
     fill(&mut writer)?;
     let (sealed, sink) = writer.finish()?;
-    sink.end();
-    let result = setup.runtime.block_on(uploaded).map_err(|_| OperationError::Internal("an upload ended without a result".into()))?;
-    result?;
-    Ok(ArchiveRecord {
+    let record = ArchiveRecord {
         id: sealed.id,
         object,
         length: sealed.length,
         sha256: sealed.sha256,
         header_sha256: sealed.header_sha256,
-        merged: false,
-    })
+        merged: own.merged,
+    };
+    setup.intents.note(Intent::new(record.clone(), own.order, u32::MAX, setup.removals.noted()), own.entries, own.remove)?;
+    sink.end();
+    let result = setup.runtime.block_on(uploaded).map_err(|_| OperationError::Internal("an upload ended without a result".into()))?;
+    result?;
+    Ok(record)
 }
 
 /// Reads the path of a removal as the archive writes it.

@@ -1,6 +1,6 @@
 //! What a backup goes on from: the journal of this machine, or what the repository says, or nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::BackupOptions;
 use super::journal::{Journal, Remembered};
@@ -35,6 +35,10 @@ fn journal_folder(opened: &Opened, source: &SourceName) -> Result<SealedFolder, 
     Ok(opened.folder.folder(&format!("chain-{}", name.get(..32).unwrap_or(&name)))?)
 }
 
+fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
+    stored.get(&record.object) != Some(&record.length)
+}
+
 /// Finds where to go on, under the lock of this source.
 ///
 /// # Errors
@@ -48,9 +52,10 @@ pub(super) async fn find(
 ) -> Result<Parent, OperationError> {
     let folder = journal_folder(opened, source)?;
     let lock = folder.lock("run.lock")?;
+    let mut stored = opened.repository.stored_archives().await?;
     let mut remembered = None;
     match Journal::open(&folder) {
-        Ok(Some(mut journal)) => match journal.remembered() {
+        Ok(Some(mut journal)) => match journal.take_in(|record| !is_lost(&stored, record)).and_then(|_| journal.remembered()) {
             Ok(state) => remembered = Some((journal, state)),
             Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
         },
@@ -59,12 +64,15 @@ pub(super) async fn find(
     }
     let (mut journal, mut state, broken) = match remembered {
         Some((journal, state)) => (journal, state, Vec::new()),
-        None => begin(opened, &folder, writer, source, options, events).await?,
+        None => {
+            let begun = begin(opened, &folder, writer, source, options, events).await?;
+            // Another machine may just have stored what the snapshot names that was found.
+            stored = opened.repository.stored_archives().await?;
+            begun
+        }
     };
     // Whatever points into an archive that is gone is stored again.
-    let stored = opened.repository.stored_archives().await?;
-    let is_lost = |record: &ArchiveRecord| stored.get(&record.object) != Some(&record.length);
-    let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(record)).map(|record| record.id).collect();
+    let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(&stored, record)).map(|record| record.id).collect();
     // A snapshot that names what cannot be read would never be sound again.
     lost.extend(broken);
     if !lost.is_empty() {

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
@@ -29,23 +29,28 @@ pub(super) struct Job {
 
 /// What is to be removed before the archives that are not committed yet.
 #[derive(Clone, Default)]
-pub(super) struct Removals(Arc<Mutex<Vec<EntryPath>>>);
+pub(super) struct Removals(Arc<Mutex<(u64, Vec<EntryPath>)>>);
 
 impl Removals {
+    fn inner(&self) -> MutexGuard<'_, (u64, Vec<EntryPath>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn push(&self, path: EntryPath) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+        self.inner().1.push(path);
     }
 
-    /// All that was noted so far.
-    pub fn all(&self) -> Vec<EntryPath> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// All that was noted so far and is not forgotten, and the number of the first, from 0.
+    pub fn noted(&self) -> (u64, Vec<EntryPath>) {
+        self.inner().clone()
     }
 
-    /// Forgets the first `count`, which are committed.
-    pub fn forget(&self, count: usize) {
-        let mut paths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = count.min(paths.len());
+    /// Forgets those with smaller numbers than `end`, which are committed.
+    pub fn forget(&self, end: u64) {
+        let (from, paths) = &mut *self.inner();
+        let count = usize::try_from(end.saturating_sub(*from)).unwrap_or(usize::MAX).min(paths.len());
         paths.drain(..count);
+        *from += count as u64;
     }
 }
 
