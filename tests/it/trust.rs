@@ -246,6 +246,26 @@ async fn a_newer_format_is_named() {
     world.backup().await;
 }
 
+/// A passphrase costs a second each time: it is not tried where what this machine keeps is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_unlocks_only_when_it_must() {
+    let world = world().await;
+    let wrong = || Some(tgvault::repository::keys::Unlock::IdentityFile(tgvault::crypt::keys::generate().0));
+    let backup = async |session: Session| {
+        let source = tgvault::source::folder::FolderSource::open(&world.source(), Default::default()).unwrap();
+        world.backup_in(&session, Arc::new(source)).await.map(|(summary, _)| summary.counts.new_bytes)
+    };
+    assert_eq!(backup(world.session(&world.storage, wrong())).await.unwrap(), 0);
+    // Who has no record of earlier runs, or is new here, needs the right one.
+    world.forget_chains();
+    for session in [world.session(&world.storage, wrong()), world.newcomer(&world.storage, wrong())] {
+        let result = backup(session).await;
+        assert!(matches!(result, Err(OperationError::Repository(RepositoryError::WrongKey { .. }))), "{result:?}");
+    }
+    assert_eq!(backup(world.session(&world.storage, Some(world.unlock()))).await.unwrap(), 0);
+    backup(world.newcomer(&world.storage, Some(world.unlock()))).await.unwrap();
+}
+
 /// What lies in a store beside the vault is nobody's business, and is left alone.
 #[tokio::test(flavor = "multi_thread")]
 async fn foreign_objects_harm_nothing() {

@@ -119,10 +119,10 @@ pub async fn backup(
     stop: Stop,
 ) -> Result<BackupSummary, OperationError> {
     let began = Instant::now();
-    let mut opened = session.open().await?;
+    let mut opened = session.open_to_write().await?;
     let writer = opened.writer().await?;
     let name = source.name();
-    let parent = parent::find(&opened, writer.id, &name, &options, events.as_ref()).await?;
+    let parent = parent::find(&mut opened, session, writer.id, &name, &options, events.as_ref()).await?;
     if options.dry_run {
         return dry_run(source, parent.tree, &options, events, stop, began).await;
     }

@@ -9,7 +9,7 @@ use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
-use crate::operations::session::Opened;
+use crate::operations::session::{Opened, Session};
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
 use crate::repository::{RepositoryError, random_id};
@@ -44,7 +44,8 @@ fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
 /// # Errors
 /// [`StateError::Locked`](crate::state::StateError::Locked) inside when another run is at it; when state or store fail.
 pub(super) async fn find(
-    opened: &Opened,
+    opened: &mut Opened,
+    session: &Session,
     writer: Id,
     source: &SourceName,
     options: &BackupOptions,
@@ -65,6 +66,8 @@ pub(super) async fn find(
     let (mut journal, mut state, broken) = match remembered {
         Some((journal, state)) => (journal, state, Vec::new()),
         None => {
+            // Only now is there anything to read.
+            opened.unlock(session).await?;
             let begun = begin(opened, &folder, writer, source, options, events).await?;
             // Another machine may just have stored what the snapshot names that was found.
             stored = opened.repository.stored_archives().await?;
