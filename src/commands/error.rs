@@ -281,6 +281,9 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::Missing { .. } | RepositoryError::Damaged { .. } | RepositoryError::Untrusted { .. } => {
             "see what else is affected with `tgvault verify`"
         }
+        RepositoryError::Gone { .. } => {
+            "somebody may have set the store back or deleted the snapshot: look for deleted or older versions there; an older snapshot can be named by its id"
+        }
         RepositoryError::NoSnapshot { .. } => "see which there are with `tgvault snapshots`",
         RepositoryError::Ambiguous { .. } => "give more digits of its id",
         RepositoryError::Storage(error) => return error.hint(),

@@ -8,10 +8,11 @@ use crate::crypt::signature::{SigningKey, VerifyingKey};
 use crate::repository::commit::Writer;
 use crate::repository::format::root;
 use crate::repository::keys::{self, Identity, Unlock};
+use crate::repository::snapshots::SnapshotRef;
 use crate::repository::trust::Anchor;
 use crate::repository::{self, Repository, RepositoryError};
 use crate::state::pins::PinnedWriter;
-use crate::state::{Pins, SealedFolder, StateFolder};
+use crate::state::{Heads, Pins, SealedFolder, StateFolder};
 use crate::storage::Storage;
 
 /// Where a repository is, and what this user and machine bring along.
@@ -107,6 +108,42 @@ fn check_root_key(repository: &Repository, wanted: &VerifyingKey) -> Result<(), 
 }
 
 impl Opened {
+    /// Remembers the snapshots in `found`, where they are the last of their chains.
+    ///
+    /// # Errors
+    /// When what is remembered cannot be read.
+    pub fn remember<'a>(&self, found: impl IntoIterator<Item = &'a SnapshotRef>) -> Result<Heads, OperationError> {
+        // What nobody vouches for is nothing to hold against the next who comes.
+        if !self.is_anchored {
+            return Ok(Heads::default());
+        }
+        let mut heads = Heads::read(&self.folder)?;
+        let mut is_new = false;
+        for found in found {
+            is_new |= heads.raise(found.signed.chain, found.signed.sequence, &found.stem);
+        }
+        if is_new && let Err(error) = heads.write(&self.folder) {
+            // Reading goes on where this machine's state cannot be written.
+            tracing::warn!(%error, "the last snapshots are not remembered");
+        }
+        Ok(heads)
+    }
+
+    /// As [`Self::remember`]; gives which of the last snapshots that this machine saw are not among `stems`, all those that the
+    /// store lists: it was set back, or they were deleted.
+    ///
+    /// # Errors
+    /// When what is remembered cannot be read.
+    pub fn compare<'a>(
+        &self,
+        stems: &[String],
+        found: impl IntoIterator<Item = &'a SnapshotRef>,
+    ) -> Result<Vec<RepositoryError>, OperationError> {
+        let heads = self.remember(found)?;
+        let gone = heads.iter().filter(|head| !stems.contains(&head.stem));
+        Ok(gone.map(|head| RepositoryError::Gone { stem: head.stem.clone(), sequence: head.sequence }).collect())
+    }
+
     /// Unlocks the secrets, where they are not unlocked yet and `session` has what opens them.
     ///
     /// # Errors

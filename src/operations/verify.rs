@@ -235,7 +235,15 @@ impl Run<'_> {
     async fn signatures(&mut self) -> Result<Vec<SnapshotRef>, OperationError> {
         let mut trusted = Vec::new();
         let mut chains: BTreeMap<Id, BTreeSet<u64>> = BTreeMap::new();
-        for (stem, found) in self.repository().snapshot_refs().await? {
+        let refs = self.repository().snapshot_refs().await?;
+        let stems: Vec<String> = refs.iter().map(|(stem, _)| stem.clone()).collect();
+        for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok()))? {
+            if let RepositoryError::Gone { stem, sequence } = &gone {
+                let what = format!("this machine has seen it, as number {sequence} of its chain, and it is gone without a record");
+                self.findings.wrong(&names::snapshot(stem), what);
+            }
+        }
+        for (stem, found) in refs {
             match found {
                 Ok(found) => {
                     chains.entry(found.signed.chain).or_default().insert(found.signed.sequence);

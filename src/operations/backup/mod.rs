@@ -388,7 +388,8 @@ impl Run {
     /// Commits what is finished, with the removals up to number `removed`.
     async fn commit(&mut self, complete: bool, counts: Counts, removed: u64) -> Result<Id, OperationError> {
         if self.in_doubt {
-            let last = parent::last_sequence(&self.opened, &self.journal).await?;
+            let stems = self.opened.repository.snapshot_stems().await?;
+            let last = parent::last_sequence(&self.opened, &self.journal, &stems).await?;
             self.journal.raise_sequence(last);
             self.time = jiff::Timestamp::now();
         }
@@ -421,6 +422,7 @@ impl Run {
         let found = self.opened.repository.commit(&mut snapshot, &self.writer).await?;
         self.in_doubt = false;
         self.journal.note_snapshot(&found.stem, &snapshot, removed)?;
+        self.opened.remember([&found])?;
         self.finished.clear();
         let marks = std::mem::take(&mut self.finished_marks);
         self.source.committed(&marks);

@@ -93,17 +93,21 @@ pub(super) async fn find(
         // What is saved does not depend on it, and verify reports what is still missing.
         Err(error) => tracing::warn!(%error, "missing second copies could not be put back"),
     }
-    let last = last_sequence(opened, &journal).await?;
+    let stems = opened.repository.snapshot_stems().await?;
+    for gone in opened.compare(&stems, [])? {
+        events.event(&Event::Note(&format!("{gone}; the backup goes on all the same")));
+    }
+    let last = last_sequence(opened, &journal, &stems).await?;
     journal.raise_sequence(last);
     let is_healing = state.is_healing || !lost.is_empty();
     Ok(Parent { _lock: lock, journal, tree: state.tree, pending: state.pending, removals: state.removals, is_healing })
 }
 
 /// The highest number that the chain has in the repository: a run may have died between its commit and its note of it.
-pub(super) async fn last_sequence(opened: &Opened, journal: &Journal) -> Result<u64, OperationError> {
+pub(super) async fn last_sequence(opened: &Opened, journal: &Journal, stems: &[String]) -> Result<u64, OperationError> {
     let mut last = journal.sequence();
     let head = journal.snapshot().map(|(stem, _)| stem.as_str()).unwrap_or_default();
-    for stem in opened.repository.snapshot_stems().await?.iter().rev().take_while(|stem| stem.as_str() > head) {
+    for stem in stems.iter().rev().take_while(|stem| stem.as_str() > head) {
         match opened.repository.snapshot_ref(stem).await {
             Ok(found) if found.signed.chain == journal.chain() => last = last.max(found.signed.sequence),
             Ok(_) => {}
