@@ -1,5 +1,6 @@
 //! Whole operations through the library: one linked binary.
 
+mod bad_input;
 mod changing;
 mod desktop_export;
 mod desktop_html;
