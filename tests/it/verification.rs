@@ -16,7 +16,7 @@ struct Ticks(Mutex<Vec<Progress>>);
 impl Events for Ticks {
     fn event(&self, event: &Event<'_>) {
         if let Event::Progress(progress) = event {
-            self.0.lock().unwrap().push(progress.clone());
+            self.0.lock().unwrap().push(*progress);
         }
     }
 }
