@@ -14,8 +14,7 @@ use super::exit::Exit;
 use super::progress::{Reporter, seconds};
 use super::units;
 use crate::model::filter::PathFilter;
-use crate::operations::default_lanes;
-use crate::operations::restore::{RestoreOptions, RestoreSummary, restore};
+use crate::operations::restore::{RestoreOptions, RestoreSummary, restore, restore_lanes};
 use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\
@@ -110,7 +109,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         paths: args.paths.iter().map(|path| entry_path(path)).collect::<Result<_, _>>()?,
         overwrite: args.overwrite.into(),
         dry_run: args.dry_run,
-        lanes: default_lanes(),
+        lanes: restore_lanes(),
     };
     let session = context.session(Keys::Needed).await?;
     let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
