@@ -82,20 +82,32 @@ impl Disk {
     /// Puts a failure of the system into the store's words. A missing root is told from a missing object here.
     fn explain(&self, operation: &'static str, name: String, error: io::Error) -> StorageError {
         let source = Box::new(error);
+        // What the user has to change is on the disk.
+        let path = if name.is_empty() { self.root.display().to_string() } else { self.root.join(&name).display().to_string() };
+        let name = if name.is_empty() { path.clone() } else { name };
         match source.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::AlreadyExists if self.file_in_the_way().is_some() => {
+                let file = self.file_in_the_way().unwrap_or(&self.root).display().to_string();
+                StorageError::NotAFolder { container: self.root.display().to_string(), file, source }
+            }
             ErrorKind::NotFound | ErrorKind::NotADirectory if !self.root.is_dir() => {
                 StorageError::NoContainer { container: self.root.display().to_string(), source: Some(source) }
             }
             ErrorKind::NotFound => StorageError::NotFound { name },
             ErrorKind::AlreadyExists => StorageError::Exists { name },
-            ErrorKind::PermissionDenied => StorageError::PermissionDenied { operation, name, source },
-            ErrorKind::ReadOnlyFilesystem => StorageError::ReadOnly { operation, name, source },
+            ErrorKind::PermissionDenied => StorageError::PermissionDenied { operation, name: path, source },
+            ErrorKind::ReadOnlyFilesystem => StorageError::ReadOnly { operation, name: path, source },
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StorageError::Full { operation, name, source },
             ErrorKind::Interrupted | ErrorKind::TimedOut | ErrorKind::StaleNetworkFileHandle | ErrorKind::ResourceBusy => {
                 StorageError::transient(operation, &name, source)
             }
             _ => StorageError::Failed { operation, name, source },
         }
+    }
+
+    /// What stands where the root or a folder above it should be.
+    fn file_in_the_way(&self) -> Option<&Path> {
+        self.root.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir())
     }
 
     fn begin(&self, path: &Path) -> io::Result<Partial> {
