@@ -1,13 +1,12 @@
 //! `tgvault restore`: a snapshot, or a part of it, back into a folder.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
 use serde::Serialize;
 
-use super::cli::{Select, entry_path, parse_snapshot};
+use super::cli::Part;
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -27,13 +26,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// `latest`, or the first digits of a snapshot's id
-    #[arg(value_parser = parse_snapshot)]
-    pub snapshot: String,
-
-    /// Only these files and folders of the snapshot
-    #[arg(value_name = "PATH")]
-    pub paths: Vec<OsString>,
+    /// Which snapshot, and what of it.
+    #[command(flatten)]
+    pub part: Part,
 
     /// The folder to restore into; made if it is missing
     #[arg(long, value_name = "DIR")]
@@ -54,10 +49,6 @@ pub struct Args {
     /// List what would be restored, and restore nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-
-    /// Which snapshots are meant.
-    #[command(flatten)]
-    pub select: Select,
 }
 
 /// When existing files are replaced.
@@ -106,14 +97,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let options = RestoreOptions {
         to: args.to.clone(),
         filter: PathFilter::new(&args.include, &args.exclude)?,
-        paths: args.paths.iter().map(|path| entry_path(path)).collect::<Result<_, _>>()?,
+        paths: args.part.paths()?,
         overwrite: args.overwrite.into(),
         dry_run: args.dry_run,
         lanes: restore_lanes(),
     };
     let session = context.session(Keys::Needed).await?;
     let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
-    let choice = args.select.choose(&args.snapshot);
+    let choice = args.part.choice();
     let ended = restore(&session, &choice, options, reporter.clone(), context.heeded.stop()).await;
     reporter.finish();
     conclude(&ended?, args, context)

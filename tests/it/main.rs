@@ -1,5 +1,6 @@
 //! Whole operations through the library: one linked binary.
 
+mod bad_input;
 mod changing;
 mod desktop_export;
 mod desktop_html;
@@ -13,8 +14,10 @@ mod forge;
 mod golden;
 mod hostile;
 mod kill;
+mod long_files;
 mod many;
 mod round_trip;
 mod support;
 mod trees;
 mod trust;
+mod verification;
