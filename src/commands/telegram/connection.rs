@@ -42,7 +42,7 @@ pub struct Connection {
     #[arg(long, value_name = "PACE", env = "TGVAULT_PACE", value_parser = words::pace)]
     pub pace: Option<Pace>,
 
-    /// The application's number from https://my.telegram.org; its secret goes into TGVAULT_API_HASH or the profile
+    /// The application's number from my.telegram.org; its secret goes into TGVAULT_API_HASH or the profile
     #[arg(long, value_name = "NUMBER", env = "TGVAULT_API_ID")]
     pub api_id: Option<i32>,
 
