@@ -13,7 +13,8 @@ use super::exit::Exit;
 use super::progress::{Reporter, seconds};
 use super::units;
 use crate::model::filter::PathFilter;
-use crate::operations::restore::{RestoreOptions, RestoreSummary, restore, restore_lanes};
+use crate::operations::reading_lanes;
+use crate::operations::restore::{RestoreOptions, RestoreSummary, restore};
 use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\
@@ -26,6 +27,10 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
+    /// Read this many pieces of the vault at a time instead of two per core (at most 6)
+    #[arg(long, value_name = "NUMBER", hide = true, env = "TGVAULT_LANES")]
+    pub lanes: Option<usize>,
+
     /// Which snapshot, and what of it.
     #[command(flatten)]
     pub part: Part,
@@ -100,7 +105,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         paths: args.part.paths()?,
         overwrite: args.overwrite.into(),
         dry_run: args.dry_run,
-        lanes: restore_lanes(),
+        lanes: args.lanes.unwrap_or_else(reading_lanes),
     };
     let session = context.session(Keys::Needed).await?;
     let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));

@@ -18,7 +18,7 @@ use super::choice::SnapshotChoice;
 use super::events::{Event, Events, Progress};
 use super::session::Session;
 use super::stop::Stop;
-use super::OperationError;
+use super::{OperationError, reading_lanes};
 use crate::crypt::keys::Identities;
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
@@ -33,14 +33,6 @@ pub(super) use unit::{Archives, read_place};
 
 /// How often progress is reported.
 const TICK: Duration = Duration::from_millis(200);
-
-/// How many units are worked on side by side: more than there are cores, because each waits for its disk or its store half of
-/// the time.
-pub fn restore_lanes() -> usize {
-    /// Each holds about 12 MiB.
-    const MAX_LANES: usize = 6;
-    std::thread::available_parallelism().map_or(1, usize::from).saturating_mul(2).min(MAX_LANES)
-}
 
 /// How to restore.
 #[derive(Clone, Debug)]
@@ -63,7 +55,7 @@ impl RestoreOptions {
     /// Everything, into the folder `to`, over whatever is there.
     pub fn into(to: PathBuf) -> Self {
         let (filter, overwrite) = (PathFilter::everything(), Overwrite::Always);
-        Self { to, filter, paths: Vec::new(), overwrite, dry_run: false, lanes: restore_lanes() }
+        Self { to, filter, paths: Vec::new(), overwrite, dry_run: false, lanes: reading_lanes() }
     }
 }
 
