@@ -15,6 +15,7 @@ mod golden;
 mod hostile;
 mod kill;
 mod many;
+mod restore_as;
 mod round_trip;
 mod support;
 mod trees;
