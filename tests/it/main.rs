@@ -16,6 +16,7 @@ mod hostile;
 mod kill;
 mod many;
 mod restore_as;
+mod restore_records;
 mod round_trip;
 mod support;
 mod trees;

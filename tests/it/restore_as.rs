@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 use std::sync::Arc;
@@ -22,6 +23,7 @@ pub fn tgvault(world: &World, arguments: &[&str]) -> Output {
     let root = world.root.path();
     let identity = root.join("identity.txt");
     fs::write(&identity, expose(&world.secret)).unwrap();
+    fs::set_permissions(&identity, fs::Permissions::from_mode(0o600)).unwrap();
     let mut command = Command::new(env!("CARGO_BIN_EXE_tgvault"));
     command.env_clear().env("HOME", root).env("TZ", ZONE).env("PATH", "/nowhere").current_dir(root);
     command.arg("--repo").arg(root.join("vault")).arg("--state-dir").arg(root.join("reader")).arg("-i").arg(identity);
@@ -68,20 +70,11 @@ pub fn known() -> Arc<Remembered> {
     Arc::new(Remembered::new([1; 32]))
 }
 
-/// Without the sentences in the language of the interface.
-fn without_about(mut json: Value) -> Value {
-    fn clean(value: &mut Value) {
-        match value {
-            Value::Object(members) => {
-                members.remove("about");
-                members.values_mut().for_each(clean);
-            }
-            Value::Array(elements) => elements.iter_mut().for_each(clean),
-            _ => {}
-        }
-    }
-    clean(&mut json);
-    json
+/// The file but for the sentences in the language of the interface.
+fn without_about(json: &[u8]) -> String {
+    let text = std::str::from_utf8(json).unwrap();
+    let lines = text.lines().map(|line| if line.trim_start().starts_with("\"about\": ") { "about" } else { line });
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 fn json(bytes: &[u8]) -> Value {
@@ -99,7 +92,7 @@ async fn an_account_comes_back_as_it_was_exported() {
     for (path, bytes) in wanted.iter().filter(|(path, _)| *path != "result.json") {
         assert!(made.get(path) == Some(bytes), "{path}");
     }
-    assert_eq!(without_about(json(&made["result.json"])), without_about(json(&wanted["result.json"])));
+    assert_eq!(without_about(&made["result.json"]), without_about(&wanted["result.json"]));
     check_written(&made);
     assert!(made.contains_key("export_results.html") && made.contains_key("lists/chats.html"));
 
@@ -107,10 +100,7 @@ async fn an_account_comes_back_as_it_was_exported() {
     let again = tgvault(&world, &["--json", "restore", "latest", "--to", "out"]);
     let summary = json(again.stdout.split(|&byte| byte == b'\n').rfind(|line| !line.is_empty()).unwrap());
     assert_eq!((&summary["kept"], &summary["problems"]), (&Value::from(wanted.len() - 1), &0.into()), "{summary}");
-    assert_eq!(
-        (&summary["messages"], &summary["chats"]),
-        (&35.into(), &json(&wanted["result.json"])["chats"]["list"].as_array().unwrap().len().into())
-    );
+    assert_eq!((&summary["messages"], &summary["chats"]), (&35.into(), &6.into()));
     assert!(files(&to) == made);
 
     let original = restored(&world, "original", &["--as", "original"]);
@@ -128,7 +118,7 @@ async fn every_golden_export_comes_back_byte_for_byte() {
         import(&world, &folder, "r1", &known()).await;
         let wanted = fs::read(folder.join("result.json")).unwrap();
         let to = restored(&world, "out", &["--format", "json"]);
-        assert_eq!(without_about(json(&files(&to)["result.json"])), without_about(json(&wanted)), "{name}");
+        assert_eq!(without_about(&files(&to)["result.json"]), without_about(&wanted), "{name}");
         assert_eq!(files(&to).len(), 1, "{name}");
         assert!(files(&restored(&world, "original", &["--as", "original"]))["result.json"] == wanted, "{name}");
     }
@@ -138,10 +128,14 @@ async fn every_golden_export_comes_back_byte_for_byte() {
 async fn imports_of_every_age_are_given_back_whole() {
     let world = World::new().await;
     let remembered = known();
-    for (number, name) in ["age-1.3.json", "age-2.7.2.json", "age-4.1.json", "age-4.15.json", "broken-cut.json"].into_iter().enumerate() {
-        import(&world, &export_of(&world, name), &format!("r{number}"), &remembered).await;
+    let ages = ["age-1.3.json", "age-2.7.2.json", "age-4.1.json", "age-4.15.json", "broken-cut.json"];
+    let folder = world.root.path().join("export");
+    fs::create_dir(&folder).unwrap();
+    for (number, name) in ages.into_iter().enumerate() {
+        fs::copy(data("desktop-export").join(name), folder.join("result.json")).unwrap();
+        import(&world, &folder, &format!("r{number}"), &remembered).await;
     }
-    for (number, name) in ["age-1.3.json", "age-2.7.2.json", "age-4.1.json", "age-4.15.json", "broken-cut.json"].into_iter().enumerate() {
+    for (number, name) in ages.into_iter().enumerate() {
         let to = restored(&world, &format!("out{number}"), &["--as", "original", "--import", &format!("r{number}")]);
         assert!(files(&to)["result.json"] == fs::read(data("desktop-export").join(name)).unwrap(), "{name}");
     }
@@ -180,12 +174,16 @@ async fn a_part_is_one_chat_some_days_and_some_media() {
     check_written(&made);
     let made = files(&restored(&world, "none", &["--chat", "Mara", "--media", "none", "--format", "json"]));
     assert_eq!(made.len(), 1);
+    let mut not_included = 0;
     for message in json(&made["result.json"])["messages"].as_array().unwrap() {
         for key in ["photo", "file", "thumbnail"] {
             let value = message.get(key).map_or("", |value| value.as_str().unwrap());
-            assert!(value.is_empty() || value == "(File not included. Change data exporting settings to download.)", "{message}");
+            assert!(value.is_empty() || value.starts_with("(File "), "{message}");
+            not_included += usize::from(value == "(File not included. Change data exporting settings to download.)");
         }
     }
+
+    assert!(not_included > 3);
 
     // Some days: the messages of those days and no others.
     let days: Vec<&str> = mara["messages"].as_array().unwrap().iter().map(|message| &message["date"].as_str().unwrap()[..10]).collect();
