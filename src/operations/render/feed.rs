@@ -171,10 +171,9 @@ impl Feed<'_> {
             }
             bytes += found.line_bytes();
             messages.push(message);
-            if messages.len() >= CHUNK_MESSAGES || bytes >= CHUNK_BYTES {
-                if self.messages(&mut messages, &mut places, &mut bytes).is_err() {
-                    return Ok(Err(Gone));
-                }
+            let enough = messages.len() >= CHUNK_MESSAGES || bytes >= CHUNK_BYTES;
+            if enough && self.messages(&mut messages, &mut places, &mut bytes).is_err() {
+                return Ok(Err(Gone));
             }
         }
         let ended = self.messages(&mut messages, &mut places, &mut bytes).and_then(|()| self.send(&Step::EndChat));
