@@ -116,8 +116,9 @@ pub async fn conversation(
     }
     let ReadOptions { chat: wanted, last, span } = options;
     tokio::task::spawn_blocking(move || {
-        let all = chats.chats(&mut |path, error| report.problem(path, &with_causes(error)))?;
-        let chosen = choose(&chats, all, std::slice::from_ref(&wanted))?;
+        let wanted_one = std::slice::from_ref(&wanted);
+        let all = chats.chats_for(wanted_one, &mut |path, error| report.problem(path, &with_causes(error)))?;
+        let chosen = choose(&chats, all, wanted_one)?;
         let [Chosen { chat, before }] = chosen.as_slice() else {
             let peers = chosen.iter().map(|chosen| chosen.chat.peer.to_string()).collect();
             return Err(OperationError::SeveralChats { chat: crate::render::terminal::harmless(&wanted), peers });

@@ -30,7 +30,7 @@ const WAITING: usize = 4;
 pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, report: &Arc<Report>) -> Result<Counts, OperationError> {
     let Form::TelegramDesktop { json, html } = options.form else { return Ok(Counts::default()) };
     let bad = &mut |path: &EntryPath, error: &OperationError| report.problem(path, &with_causes(error));
-    let chosen = choose(chats, chats.chats(bad)?, &options.chats)?;
+    let chosen = choose(chats, chats.chats_for(&options.chats, bad)?, &options.chats)?;
     let sections = if options.chats.is_empty() { chats.sections(bad)? } else { Vec::new() };
     if chosen.is_empty() && sections.is_empty() && !chats.is_telegram() {
         return Err(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() });
