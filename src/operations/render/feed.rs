@@ -21,10 +21,10 @@ use crate::target::{TargetFolder, TargetOptions};
 
 /// Messages that are handed over together, at most; and bytes of their lines, about.
 const CHUNK_MESSAGES: usize = 500;
-const CHUNK_BYTES: u64 = 1024 * 1024;
+const CHUNK_BYTES: u64 = 512 * 1024;
 
 /// How many steps wait for each thread that writes.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 
 /// Writes Telegram Desktop's layout.
 pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, report: &Arc<Report>) -> Result<Counts, OperationError> {
