@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use tgvault::model::entry::{EntryPath, Kind, Metadata};
 use tgvault::source::{Body, Content, Item, Sink, Source, SourceError, SourceName};
 
+use crate::chats::{data, import};
 use crate::desktop_html::check_written;
-use crate::restore_as::{files, restored, tgvault};
+use crate::restore_as::{files, known, restored, tgvault};
 use crate::support::{World, noise};
 
 /// An account whose entries are written here.
@@ -371,4 +372,26 @@ async fn a_damaged_log_costs_its_own_messages_and_is_told() {
     check_written(&files(&world.root.path().join("out")));
     let output = tgvault(&world, &["cat", "latest", "--chat", "user3"]);
     assert_eq!(output.status.code(), Some(15));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_restored_can_be_taken_in_again() {
+    let world = edited_world().await;
+    let out = restored(&world, "out", &["--history"]);
+    let first: Value = serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
+    let other = World::new().await;
+    import(&other, &out, "r1", &known()).await;
+    let second = result(&other, "again", &["--as", "telegram-desktop"]);
+    assert_eq!(texts(&second), texts(&first));
+    // And byte for byte, pages included.
+    assert!(files(&restored(&other, "original", &["--as", "original"])) == files(&out));
+
+    // An account of every kind of message stays what it is, however often it goes round.
+    let world = World::new().await;
+    import(&world, &data("sample-export"), "r1", &known()).await;
+    let first = restored(&world, "out", &[]);
+    let other = World::new().await;
+    import(&other, &first, "r1", &known()).await;
+    let second = restored(&other, "out", &[]);
+    assert!(files(&second) == files(&first));
 }
