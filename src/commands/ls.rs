@@ -1,10 +1,8 @@
 //! `tgvault ls`: what a snapshot holds.
 
-use std::ffi::OsString;
-
 use serde::Serialize;
 
-use super::cli::{Select, entry_path, parse_snapshot};
+use super::cli::Part;
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -24,21 +22,13 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// `latest`, or the first digits of a snapshot's id
-    #[arg(value_parser = parse_snapshot)]
-    pub snapshot: String,
-
-    /// Only what is at and below these paths
-    #[arg(value_name = "PATH")]
-    pub paths: Vec<OsString>,
+    /// Which snapshot, and what of it.
+    #[command(flatten)]
+    pub part: Part,
 
     /// Print mode, owner, size and time too
     #[arg(short = 'l', long)]
     pub long: bool,
-
-    /// Which snapshots are meant.
-    #[command(flatten)]
-    pub select: Select,
 }
 
 /// One entry, as `ls` and `find` print it.
@@ -71,10 +61,10 @@ pub(super) struct Target<'a>(#[serde(serialize_with = "bytes_as_text::serialize"
 /// # Errors
 /// When no key fits, or a path is not in the snapshot.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
-    let paths: Vec<EntryPath> = args.paths.iter().map(|path| entry_path(path)).collect::<Result<_, _>>()?;
+    let paths = args.part.paths()?;
     let session = context.session(Keys::Needed).await?;
     let mut lines = context.output.lines();
-    let choice = args.select.choose(&args.snapshot);
+    let choice = args.part.choice();
     let everything = PathFilter::everything();
     let shown = look::ls(&session, &choice, &paths, &everything, |path, entry| print(&mut lines, None, path, entry, args.long)).await;
     // What was printed before an error is printed all the same.

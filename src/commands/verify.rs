@@ -54,6 +54,13 @@ struct Lost<'a> {
 }
 
 #[derive(Serialize)]
+struct LostUnknown<'a> {
+    message_type: &'static str,
+    snapshot: String,
+    archive: &'a str,
+}
+
+#[derive(Serialize)]
 struct Wrong<'a> {
     object: &'a str,
     what: &'a str,
@@ -72,6 +79,7 @@ struct Summary<'a> {
     unnamed_archives: u64,
     wrong: Vec<Wrong<'a>>,
     lost: u64,
+    lost_unknown: u64,
     seconds: f64,
 }
 
@@ -103,6 +111,9 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
         for (snapshot, path) in &report.lost {
             output.json(&Lost { message_type: "lost", snapshot: snapshot.to_string(), path })?;
         }
+        for (snapshot, archive) in &report.lost_unknown {
+            output.json(&LostUnknown { message_type: "lost_unknown", snapshot: snapshot.to_string(), archive })?;
+        }
         output.json(&Summary {
             message_type: "summary",
             command: "verify",
@@ -115,6 +126,7 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
             unnamed_archives: report.unnamed_archives,
             wrong: report.wrong.iter().map(|wrong| Wrong { object: &wrong.object, what: &wrong.what }).collect(),
             lost: report.lost.len() as u64,
+            lost_unknown: report.lost_unknown.len() as u64,
             seconds: seconds(report.elapsed),
         })?;
     } else {
@@ -123,6 +135,13 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
         }
         for (snapshot, path) in &report.lost {
             output.line(&format!("lost: snapshot {}: '{path}'", super::short_id(&snapshot.to_string())))?;
+        }
+        for (snapshot, archive) in &report.lost_unknown {
+            output.line(&format!(
+                "lost: snapshot {}: all that '{}' alone held, under paths that nobody knows, since its index is lost with it",
+                super::short_id(&snapshot.to_string()),
+                units::printable(archive)
+            ))?;
         }
         let how = match (args.quick, args.deep) {
             (true, _) => "existence and length",

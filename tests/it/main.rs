@@ -1,5 +1,6 @@
 //! Whole operations through the library: one linked binary.
 
+mod bad_input;
 mod browser;
 mod changing;
 mod chats;
@@ -15,6 +16,7 @@ mod forge;
 mod golden;
 mod hostile;
 mod kill;
+mod long_files;
 mod many;
 mod restore_as;
 mod restore_records;
@@ -22,3 +24,4 @@ mod round_trip;
 mod support;
 mod trees;
 mod trust;
+mod verification;
