@@ -12,7 +12,10 @@ use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::MEANINGS;
-use super::{backup, cat, completions, config, demo, diff, find, init, ls, man, restore, snapshots, stats, units, verify};
+use super::{
+    accounts, backup, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, snapshots, stats,
+    units, verify,
+};
 use crate::model::entry::{EntryPath, PathError};
 use crate::operations::choice::{Selection, SnapshotChoice};
 
@@ -26,6 +29,8 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault demo                                      try it on sample data, in a new folder
   tgvault --repo /mnt/disk/vault init               make a vault
+  tgvault login                                     log in to Telegram, then:
+  tgvault --repo /mnt/disk/vault backup telegram    save the account
   tgvault --repo /mnt/disk/vault backup ~/export    save a folder, a Telegram export say
   tgvault --repo /mnt/disk/vault restore latest --to ~/restored
   tgvault --repo s3://bucket/vault snapshots        or gs://…, az://… as the store";
@@ -117,7 +122,15 @@ pub struct Global {
 pub enum Command {
     /// Make a new vault and print its recovery sheet
     Init(init::Args),
-    /// Back up a folder
+    /// Log this machine in to a Telegram account
+    Login(login::Args),
+    /// End a login, at Telegram too
+    Logout(logout::Args),
+    /// List the Telegram accounts of this machine
+    Accounts(accounts::Args),
+    /// List the chats of a Telegram account
+    Chats(chats::Args),
+    /// Back up a Telegram account or a folder
     Backup(backup::Args),
     /// Restore a snapshot, or a part of it, into a folder
     Restore(restore::Args),
@@ -133,6 +146,8 @@ pub enum Command {
     Find(find::Args),
     /// Say what differs between two snapshots
     Diff(diff::Args),
+    /// Say how complete the chats of a snapshot are
+    Coverage(coverage::Args),
     /// Count what is stored
     Stats(stats::Args),
     /// Show the settings that hold, and where each comes from
@@ -259,8 +274,10 @@ pub fn exit_codes() -> String {
 pub fn parser() -> clap::Command {
     let long = format!("{EXAMPLES}\n\n{}", exit_codes());
     // Values of variables stay out of the help: some name places that are nobody's business in a screenshot.
-    let hide = |command: clap::Command| command.mut_args(|arg| arg.hide_env_values(true));
-    hide(Cli::command().after_long_help(long)).mut_subcommands(hide)
+    fn hide(command: clap::Command) -> clap::Command {
+        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hide)
+    }
+    hide(Cli::command().after_long_help(long))
 }
 
 /// Reads the command line and the environment.
@@ -293,6 +310,21 @@ mod tests {
             let (cli, _) = parse(words(line)).unwrap();
             assert_eq!(cli.global.repo.as_deref(), Some("/v"));
             assert!(cli.global.json);
+        }
+    }
+
+    #[test]
+    fn a_folder_may_be_backed_up_with_and_without_its_kind() {
+        for line in ["backup --tag t x --exclude a", "backup folder x --tag t --exclude a", "backup --tag t folder x --exclude a"] {
+            let (cli, _) = parse(words(&format!("tgvault {line}"))).unwrap();
+            let Command::Backup(args) = cli.command else { panic!("{line}") };
+            assert_eq!(args.common.tags, ["t"], "{line}");
+            let folder = match args.kind {
+                Some(backup::Kind::Folder(folder)) => folder,
+                Some(other) => panic!("{line}: {other:?}"),
+                None => args.folder,
+            };
+            assert_eq!((folder.path, folder.exclude), (Some("x".into()), vec!["a".to_owned()]), "{line}");
         }
     }
 

@@ -18,6 +18,7 @@ use crate::model::filter::PatternError;
 use crate::operations::OperationError;
 use crate::repository::RepositoryError;
 use crate::source::SourceError;
+use crate::source::telegram::TelegramError;
 use crate::state::StateError;
 use crate::storage::StorageError;
 
@@ -68,6 +69,9 @@ pub enum CommandError {
     /// The source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// Telegram, or an account on this machine.
+    #[error(transparent)]
+    Telegram(#[from] TelegramError),
     /// A local file that the command line names cannot be read or written.
     #[error("cannot {doing} {path}")]
     File {
@@ -126,7 +130,9 @@ impl CommandError {
             Self::State(error) => of_state(error),
             Self::Operation(error) => of_operation(error),
             Self::Storage(error) => of_storage(error),
-            Self::Source(_) | Self::File { .. } | Self::System { .. } => Exit::Failed,
+            Self::Telegram(error) => of_telegram(error),
+            Self::Source(error) => of_source(error),
+            Self::File { .. } | Self::System { .. } => Exit::Failed,
             // Who closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
@@ -147,6 +153,8 @@ impl CommandError {
             Self::Repository(error) => repository_hint(error).map(Cow::Borrowed),
             Self::State(error) => state_hint(error).map(Cow::Borrowed),
             Self::Operation(error) => operation_hint(error).map(Cow::Borrowed),
+            Self::Telegram(error) => telegram_hint(error).map(Cow::Borrowed),
+            Self::Source(error) => telegram_of(error).and_then(telegram_hint).map(Cow::Borrowed),
             _ => None,
         }
     }
@@ -231,7 +239,8 @@ fn of_operation(error: &OperationError) -> Exit {
         OperationError::KeyNeeded => Exit::WrongKey,
         OperationError::Content { .. } => Exit::Integrity,
         OperationError::Archive(error) if error.is_integrity() => Exit::Integrity,
-        OperationError::Interrupted | OperationError::Source(SourceError::Stopped(_)) => Exit::Interrupted,
+        OperationError::Interrupted => Exit::Interrupted,
+        OperationError::Source(error) => of_source(error),
         OperationError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         _ => Exit::Failed,
     }
@@ -243,6 +252,51 @@ fn of_storage(error: &StorageError) -> Exit {
         StorageError::NoContainer { .. } | StorageError::NotAFolder { .. } => Exit::NoRepository,
         StorageError::Unavailable { .. } => Exit::TryLater,
         _ => Exit::Failed,
+    }
+}
+
+fn of_source(error: &SourceError) -> Exit {
+    match error {
+        SourceError::Stopped(_) => Exit::Interrupted,
+        error => telegram_of(error).map_or(Exit::Failed, of_telegram),
+    }
+}
+
+/// Telegram's word inside the failure of a source.
+fn telegram_of(error: &SourceError) -> Option<&TelegramError> {
+    match error {
+        SourceError::Unreadable { source, .. } => source.get_ref()?.downcast_ref(),
+        SourceError::Stopped(_) => None,
+    }
+}
+
+fn of_telegram(error: &TelegramError) -> Exit {
+    match error {
+        TelegramError::LoginNeeded { .. } => Exit::LoginNeeded,
+        TelegramError::TryLater { .. } => Exit::TryLater,
+        TelegramError::Call { source, .. } if source.is_unreachable() => Exit::TryLater,
+        TelegramError::Invalid(_) => Exit::Usage,
+        TelegramError::Stopped => Exit::Interrupted,
+        TelegramError::Local { source, .. } if is_wrong_key(source) => Exit::WrongKey,
+        TelegramError::Login(_) | TelegramError::Call { .. } | TelegramError::Local { .. } => Exit::Failed,
+    }
+}
+
+fn is_wrong_key(error: &io::Error) -> bool {
+    matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(CryptError::WrongKey))
+}
+
+fn telegram_hint(error: &TelegramError) -> Option<&'static str> {
+    match error {
+        TelegramError::LoginNeeded { .. } => Some("log in with `tgvault login`; what is stored stays, and the next backup goes on from it"),
+        TelegramError::TryLater { .. } => Some("run the same command again then; it goes on where it was"),
+        TelegramError::Call { source, .. } if source.is_unreachable() => {
+            Some("check the network, and run the same command again; it goes on where it was")
+        }
+        TelegramError::Local { source, .. } if is_wrong_key(source) => {
+            Some("the key that the logins are sealed with was exchanged; log in again with `tgvault login`")
+        }
+        _ => None,
     }
 }
 
@@ -262,6 +316,7 @@ fn operation_hint(error: &OperationError) -> Option<&'static str> {
         OperationError::Repository(error) => repository_hint(error),
         OperationError::State(error) => state_hint(error),
         OperationError::KeyNeeded => SecretError::NobodyToAsk.hint(),
+        OperationError::Source(error) => telegram_of(error).and_then(telegram_hint),
         OperationError::NoSuchPath { .. } => Some("see what there is with `tgvault ls` or `tgvault find`"),
         OperationError::NoSuchChat { .. } => Some("see what there is with `tgvault ls`; a chat goes by its name, @username or id"),
         OperationError::SeveralChats { .. } => Some("say which one by its id, as in user123 or channel456"),

@@ -2,13 +2,16 @@
 //!
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`choice`]: picking a snapshot.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`render`], [`verify`], [`look`]: one module an operation.
-//! - [`chats`]: the chats of a snapshot, opened for reading.
+//! - [`chats`]: the chats of a snapshot, opened for reading; [`coverage`]: what snapshots say about their completeness.
+//! - [`accounts`]: the Telegram accounts of this machine.
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
+pub mod accounts;
 pub mod backup;
 pub mod cat;
 pub mod chats;
 pub mod choice;
+pub mod coverage;
 mod error;
 pub mod events;
 pub mod init;

@@ -14,7 +14,7 @@ pub mod sealed;
 
 use std::path::{Path, PathBuf};
 
-pub use folder::{MachineKey, StateFolder};
+pub use folder::{MachineKey, ProtectedKey, StateFolder};
 pub use heads::Heads;
 pub use lock::Lock;
 pub use pins::Pins;

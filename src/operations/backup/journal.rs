@@ -48,6 +48,9 @@ struct Head {
     /// Archives of the last snapshot are gone: the next one must begin with a merged index.
     #[serde(default)]
     healing: bool,
+    /// A new name whenever something that the journal held is forgotten: what others concluded from it holds no longer.
+    #[serde(default)]
+    incarnation: Option<Id>,
     /// Of a run that is not complete: how many removals its checkpoints have.
     #[serde(default)]
     removed: u64,
@@ -243,7 +246,8 @@ impl Journal {
         tree: &Tree,
     ) -> Result<Self, OperationError> {
         let (layers, removals) = (Vec::new(), Vec::new());
-        let head = Head { chain, snapshot: parent, sequence, base: None, layers, removals, healing: false, removed: 0 };
+        let incarnation = Some(random_id()?);
+        let head = Head { chain, snapshot: parent, sequence, base: None, layers, removals, healing: false, removed: 0, incarnation };
         let mut this = Self { folder: folder.clone(), head, intents: Intents::new(folder) };
         if tree.is_empty() {
             this.write_head()?;
@@ -256,6 +260,14 @@ impl Journal {
     /// The chain.
     pub fn chain(&self) -> Id {
         self.head.chain
+    }
+
+    /// What this memory is called: with this name, everything is still held that was ever noted under it.
+    pub fn memory(&self) -> String {
+        match self.head.incarnation {
+            Some(incarnation) => format!("{}-{incarnation}", self.head.chain),
+            None => self.head.chain.to_string(),
+        }
     }
 
     /// The last committed snapshot and its stem.
@@ -389,6 +401,7 @@ impl Journal {
             snapshot.lists.clear();
         }
         self.head.healing = true;
+        self.head.incarnation = Some(random_id()?);
         self.head.removals.clear();
         let empty = "layer-empty.age";
         self.folder.write(empty, b"\n")?;

@@ -190,4 +190,8 @@ impl Sink for Planner<'_> {
     fn skipped(&mut self, path: &EntryPath, why: &str) {
         self.shared.events.event(&Event::Skipped { path, why });
     }
+
+    fn is_stopped(&self) -> bool {
+        self.shared.stop_wanted()
+    }
 }
