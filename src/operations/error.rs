@@ -49,6 +49,14 @@ pub enum OperationError {
         /// The path.
         path: String,
     },
+    /// Something in the snapshot has a form that this program does not understand.
+    #[error("'{path}' cannot be understood: {why}")]
+    Form {
+        /// Its path in the snapshot.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The user ended the run.
     #[error("the run was ended; what is stored stays stored, and the same command goes on from there")]
     Interrupted,
@@ -58,6 +66,13 @@ pub enum OperationError {
     /// A thread of ours ended without its result.
     #[error("an internal task ended unexpectedly: {0}")]
     Internal(String),
+}
+
+impl OperationError {
+    /// Whether the way to the vault failed, rather than one thing in it: there is no use in trying the next.
+    pub(super) fn is_of_the_store(&self) -> bool {
+        matches!(self, Self::Repository(error) if !error.is_integrity())
+    }
 }
 
 impl From<StorageError> for OperationError {

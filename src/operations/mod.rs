@@ -2,10 +2,12 @@
 //!
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`choice`]: picking a snapshot.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`verify`], [`look`]: one module an operation.
+//! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
 pub mod backup;
 pub mod cat;
+pub mod chats;
 pub mod choice;
 mod error;
 pub mod events;

@@ -1,6 +1,7 @@
 //! Whole operations through the library: one linked binary.
 
 mod changing;
+mod chats;
 mod desktop_export;
 mod desktop_html;
 mod desktop_html_import;
