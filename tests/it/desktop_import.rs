@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tgvault::crypt::digest::sha256;
-use tgvault::model::entry::{EntryPath, Kind};
+use tgvault::model::entry::{EntryPath, Kind, Timestamp};
 use tgvault::model::paths::{Place, RunId, place};
 use tgvault::model::peer::Peer;
 use tgvault::model::record::{Raw, Record};
 use tgvault::source::export::import::{DesktopExport, ImportOptions, ImportedFile};
-use tgvault::source::export::known::{Known, Remembered};
+use tgvault::source::export::known::Remembered;
 use tgvault::source::export::layout::rebuild;
-use tgvault::source::{Item, Problem, Sink, Source, Stopped};
+use tgvault::source::{Before, Item, Problem, Sink, Source, Stopped};
 
 use super::desktop_export::zone;
 
@@ -22,6 +22,7 @@ use super::desktop_export::zone;
 #[derive(Default)]
 struct Stored {
     entries: BTreeMap<EntryPath, Vec<u8>>,
+    times: BTreeMap<EntryPath, Timestamp>,
     /// Paths that the last run listed.
     listed: Vec<EntryPath>,
     marks: Vec<u64>,
@@ -42,12 +43,18 @@ impl Sink for Stored {
         }
         self.marks.extend(Some(item.mark).filter(|&mark| mark > 0));
         self.listed.push(item.path.clone());
+        self.times.insert(item.path.clone(), item.meta.mtime);
         self.entries.insert(item.path, bytes);
         Ok(())
     }
 
     fn problem(&mut self, problem: Problem) {
         self.problems.push(problem);
+    }
+
+    fn before(&self, path: &EntryPath) -> Option<Before> {
+        let bytes = self.entries.get(path)?;
+        Some(Before { size: bytes.len() as u64, mtime: self.times[path], sha256: Some(sha256(bytes)) })
     }
 }
 
@@ -128,8 +135,7 @@ fn import(folder: &Path, run: &str, known: &Arc<Remembered>, stored: &mut Stored
     stored.listed.clear();
     stored.marks.clear();
     let options = ImportOptions { zone: zone(), run: run.parse().unwrap(), made: Some(1_750_000_000) };
-    let known: Arc<dyn Known> = Arc::clone(known) as _;
-    let source = DesktopExport::open(folder, options, known).unwrap();
+    let source = DesktopExport::open(folder, options, Arc::clone(known)).unwrap();
     assert!(!source.lists_everything());
     source.list(stored).unwrap();
     source.committed(&stored.marks);
@@ -209,7 +215,7 @@ fn a_stopped_import_remembers_nothing() {
     let mut stored = Stored { stop_after: Some(6), ..Stored::default() };
     let known = Arc::new(Remembered::new([1; 32]));
     let options = ImportOptions { zone: zone(), run: "r1".parse().unwrap(), made: None };
-    let source = DesktopExport::open(&sample(), options, Arc::clone(&known) as Arc<dyn Known>).unwrap();
+    let source = DesktopExport::open(&sample(), options, Arc::clone(&known)).unwrap();
     assert!(matches!(source.list(&mut stored), Err(tgvault::source::SourceError::Stopped(Stopped))));
     let mut again = Stored::default();
     import(&sample(), "r2", &known, &mut again);

@@ -48,6 +48,8 @@ pub(super) enum Report {
     Archive(Box<Finished>),
     /// A known content has a new name or new metadata; noted when the run ends.
     Reference(Box<IndexEntry>, u64),
+    /// The item with this mark is stored already, just as it is.
+    Unchanged(u64),
 }
 
 /// What every lane needs.
@@ -134,6 +136,7 @@ impl<'a> Lane<'a> {
 
     fn store_file(&mut self, item: &Item, content: &dyn Content, unchanged: Option<Digest>) -> Result<(), OperationError> {
         if item.size == 0 && unchanged.is_some() {
+            self.unchanged(item);
             return Ok(());
         }
         let Some(mut body) = self.open_content(item, content, 0) else { return Ok(()) };
@@ -299,11 +302,17 @@ impl<'a> Lane<'a> {
     fn refer(&self, item: &Item, located: Located, unchanged: Option<Digest>) {
         self.shared.done_bytes(item.size);
         if unchanged == Some(located.sha256) {
-            return;
+            return self.unchanged(item);
         }
         self.shared.note_new(1, 0);
         let entry = index_entry(item, Some(located));
         let _ = self.setup.reports.send(Ok(Report::Reference(Box::new(entry), item.mark)));
+    }
+
+    fn unchanged(&self, item: &Item) {
+        if item.mark != 0 {
+            let _ = self.setup.reports.send(Ok(Report::Unchanged(item.mark)));
+        }
     }
 
     fn archive(&mut self) -> Result<&mut OpenArchive, OperationError> {
