@@ -276,6 +276,7 @@ mod tests {
             let folder = match args.kind {
                 Some(backup::Kind::Folder(folder)) => folder,
                 None => args.folder,
+                Some(other) => panic!("{line} names another kind: {other:?}"),
             };
             assert_eq!((folder.path, folder.exclude), (Some("x".into()), vec!["a".to_owned()]), "{line}");
         }

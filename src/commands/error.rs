@@ -126,7 +126,8 @@ impl CommandError {
             Self::State(error) => of_state(error),
             Self::Operation(error) => of_operation(error),
             Self::Storage(error) => of_storage(error),
-            Self::Source(_) | Self::File { .. } | Self::System { .. } => Exit::Failed,
+            Self::Source(error) => of_source(error),
+            Self::File { .. } | Self::System { .. } => Exit::Failed,
             // Who closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
@@ -147,6 +148,7 @@ impl CommandError {
             Self::Repository(error) => repository_hint(error).map(Cow::Borrowed),
             Self::State(error) => state_hint(error).map(Cow::Borrowed),
             Self::Operation(error) => operation_hint(error).map(Cow::Borrowed),
+            Self::Source(error) => source_hint(error).map(Cow::Borrowed),
             _ => None,
         }
     }
@@ -231,9 +233,18 @@ fn of_operation(error: &OperationError) -> Exit {
         OperationError::KeyNeeded => Exit::WrongKey,
         OperationError::Content { .. } => Exit::Integrity,
         OperationError::Archive(error) if error.is_integrity() => Exit::Integrity,
-        OperationError::Interrupted | OperationError::Source(SourceError::Stopped(_)) => Exit::Interrupted,
+        OperationError::Interrupted => Exit::Interrupted,
+        OperationError::Source(error) => of_source(error),
         OperationError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         _ => Exit::Failed,
+    }
+}
+
+fn of_source(error: &SourceError) -> Exit {
+    match error {
+        SourceError::Stopped(_) => Exit::Interrupted,
+        SourceError::NoExport { .. } | SourceError::OtherAccount { .. } => Exit::Usage,
+        SourceError::Unreadable { .. } => Exit::Failed,
     }
 }
 
@@ -261,10 +272,21 @@ fn operation_hint(error: &OperationError) -> Option<&'static str> {
     match error {
         OperationError::Repository(error) => repository_hint(error),
         OperationError::State(error) => state_hint(error),
+        OperationError::Source(error) => source_hint(error),
         OperationError::KeyNeeded => SecretError::NobodyToAsk.hint(),
         OperationError::NoSuchPath { .. } => Some("see what there is with `tgvault ls` or `tgvault find`"),
         OperationError::Content { .. } => Some("see what else is affected with `tgvault verify`"),
         _ => None,
+    }
+}
+
+fn source_hint(error: &SourceError) -> Option<&'static str> {
+    match error {
+        SourceError::NoExport { .. } => {
+            Some("name the folder that holds result.json, messages.html or export_results.html, or save it with `tgvault backup folder PATH`")
+        }
+        SourceError::OtherAccount { .. } => Some("give --account NAME, so that the chats of two people are not taken for one"),
+        SourceError::Unreadable { .. } | SourceError::Stopped(_) => None,
     }
 }
 

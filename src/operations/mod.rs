@@ -3,6 +3,7 @@
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`choice`]: picking a snapshot.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`verify`], [`look`]: one module an operation.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
+//! - [`imports`]: what this machine remembers of exports that were taken in.
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
 pub mod backup;
@@ -11,6 +12,7 @@ pub mod chats;
 pub mod choice;
 mod error;
 pub mod events;
+pub mod imports;
 pub mod init;
 pub mod look;
 pub mod restore;

@@ -42,7 +42,7 @@ use crate::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
 use crate::repository::format::version::CURRENT;
 use crate::repository::random_id;
 use crate::repository::tree::{Tree, TreeEntry};
-use crate::source::{Source, SourceError};
+use crate::source::{Source, SourceError, SourceName};
 use contents::Contents;
 use journal::{Journal, Order};
 use lane::{Lane, LaneSetup, Report, append_removals, write_own};
@@ -106,6 +106,15 @@ pub struct BackupSummary {
     pub timings: Timings,
     /// How long it took.
     pub elapsed: Duration,
+}
+
+/// Whether this machine has backed this source up before.
+///
+/// # Errors
+/// When there is no repository, or the state cannot be read.
+pub async fn has_earlier(session: &Session, source: &SourceName) -> Result<bool, OperationError> {
+    let opened = session.open_locked().await?;
+    parent::has_journal(&opened, source)
 }
 
 /// Backs `source` up.

@@ -35,6 +35,14 @@ fn journal_folder(opened: &Opened, source: &SourceName) -> Result<SealedFolder, 
     Ok(opened.folder.folder(&format!("chain-{}", name.get(..32).unwrap_or(&name)))?)
 }
 
+/// Whether this machine remembers a snapshot of this source.
+///
+/// # Errors
+/// When the state cannot be read.
+pub(super) fn has_journal(opened: &Opened, source: &SourceName) -> Result<bool, OperationError> {
+    Ok(Journal::open(&journal_folder(opened, source)?)?.is_some_and(|journal| journal.snapshot().is_some()))
+}
+
 /// Finds where to go on, under the lock of this source.
 ///
 /// # Errors

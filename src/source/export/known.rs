@@ -61,7 +61,7 @@ enum Effect {
     /// A batch of a log.
     Batch { peer: Peer, run: RunId, observed: i64, seq: u32, notes: Vec<Note> },
     /// The description of a chat or a section of the account.
-    Described { path: u64, observed: i64 },
+    Described { path: u64, observed: i64, content: u64 },
     /// The list of the import's files, which comes last: the import is whole.
     Whole,
 }
@@ -200,11 +200,11 @@ impl Remembered {
         self.state().pending.insert(mark, Effect::Batch { peer, run: run.clone(), observed, seq, notes });
     }
 
-    /// Takes note that the item with this mark describes a chat or the account, as of `observed`.
-    pub fn expect_description(&self, mark: u64, path: &EntryPath, observed: i64) {
+    /// Takes note that the item with this mark describes a chat or the account, as of `observed`, and says `content`.
+    pub fn expect_description(&self, mark: u64, path: &EntryPath, observed: i64, content: &[u8]) {
         let mut state = self.state();
-        let path = hash(&state.table.key, path.as_bytes());
-        state.pending.insert(mark, Effect::Described { path, observed });
+        let (path, content) = (hash(&state.table.key, path.as_bytes()), hash(&state.table.key, content));
+        state.pending.insert(mark, Effect::Described { path, observed, content });
     }
 
     /// Takes note that the item with this mark is the import's last.
@@ -212,10 +212,11 @@ impl Remembered {
         self.state().pending.insert(mark, Effect::Whole);
     }
 
-    /// When the description at `path` that an import stored was made; `None` where none did.
-    pub fn described(&self, path: &EntryPath) -> Option<i64> {
+    /// When the description at `path` that an import stored was made, and whether it says `content`; `None` where none did.
+    pub fn described(&self, path: &EntryPath, content: &[u8]) -> Option<(i64, bool)> {
         let state = self.state();
-        state.table.described.get(&hash(&state.table.key, path.as_bytes())).copied()
+        let (observed, known) = state.table.described.get(&hash(&state.table.key, path.as_bytes()))?;
+        Some((*observed, *known == hash(&state.table.key, content)))
     }
 
     /// Takes note of a batch that is stored: for making this anew out of a snapshot.
@@ -224,10 +225,10 @@ impl Remembered {
     }
 
     /// Takes note of a description that is stored, as [`Self::rebuild_batch`].
-    pub fn rebuild_description(&self, path: &EntryPath, observed: i64) {
+    pub fn rebuild_description(&self, path: &EntryPath, observed: i64, content: &[u8]) {
         let mut state = self.state();
-        let path = hash(&state.table.key, path.as_bytes());
-        state.table.described.insert(path, observed);
+        let (path, content) = (hash(&state.table.key, path.as_bytes()), hash(&state.table.key, content));
+        state.table.described.insert(path, (observed, content));
     }
 
     /// The items with these marks are stored for good.
@@ -239,8 +240,8 @@ impl Remembered {
                 Some(Effect::Batch { peer, run, observed, seq, notes }) => {
                     batches.entry(peer).or_default().push((run, observed, seq, notes));
                 }
-                Some(Effect::Described { path, observed }) => {
-                    state.table.described.insert(path, observed);
+                Some(Effect::Described { path, observed, content }) => {
+                    state.table.described.insert(path, (observed, content));
                 }
                 Some(Effect::Whole) => state.table.unfinished = None,
                 None => {}

@@ -3,9 +3,10 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 
-use serde::Deserialize;
-
 use super::IMPORTS;
+use super::run::says_of_chat;
+use crate::model::account::AccountSection;
+use crate::model::chat::ChatInfo;
 use crate::model::entry::EntryPath;
 use crate::model::paths::{self, Place, RunId};
 use crate::model::peer::Peer;
@@ -13,13 +14,6 @@ use crate::model::record::{Raw, Record};
 use crate::source::Sink;
 use crate::source::export::content::content;
 use crate::source::export::known::Remembered;
-
-/// Which run wrote a description.
-#[derive(Deserialize)]
-struct Written {
-    run: RunId,
-    observed: i64,
-}
 
 /// Reads the logs that imports have written, as far as a key is at hand, into `known`.
 ///
@@ -72,10 +66,17 @@ pub(super) fn rebuild(known: &Remembered, sink: &mut dyn Sink) -> io::Result<()>
                 }
                 known.rebuild_batch(peer, &run, observed, seq, notes);
             }
-            _ => match serde_json::from_slice::<Written>(&bytes) {
-                Ok(written) if runs.contains(&written.run) => known.rebuild_description(&path, written.observed),
+            Some(Place::ChatInfo(_)) => match serde_json::from_slice::<ChatInfo>(&bytes) {
+                Ok(chat) if runs.contains(&chat.run) => known.rebuild_description(&path, chat.observed, &says_of_chat(&chat)?),
                 _ => {}
             },
+            Some(Place::Account(_)) => match serde_json::from_slice::<AccountSection>(&bytes) {
+                Ok(section) if runs.contains(&section.run) => {
+                    known.rebuild_description(&path, section.observed, section.value.get().as_bytes());
+                }
+                _ => {}
+            },
+            _ => {}
         }
     }
     sink.note("this machine did not know what earlier imports of this account stored, and has read it from the vault");

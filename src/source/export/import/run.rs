@@ -253,25 +253,26 @@ impl<'a> Import<'a> {
     }
 
     /// Lists a description, unless the vault has a better one: a later one, or one of a live backup, which tells more.
-    fn describe(&mut self, path: Result<EntryPath, PathError>, value: &impl Serialize) -> io::Result<()> {
+    /// `content` is the value without what every import says anew.
+    fn describe(&mut self, path: Result<EntryPath, PathError>, value: &impl Serialize, content: &[u8]) -> io::Result<()> {
         let path = path.map_err(io::Error::other)?;
         if !self.descriptions.insert(path.clone()) {
             return Ok(());
         }
         if let Some(before) = self.sink.before(&path) {
-            let is_ours = self.source.known.described(&path) == Some(before.mtime.seconds);
-            if !is_ours || before.mtime.seconds > self.observed {
+            let ours = self.source.known.described(&path, content).filter(|(made, _)| *made == before.mtime.seconds);
+            if ours.is_none_or(|(made, says_the_same)| says_the_same || made > self.observed) {
                 return Ok(());
             }
         }
         let mark = self.mark();
-        self.source.known.expect_description(mark, &path, self.observed);
+        self.source.known.expect_description(mark, &path, self.observed, content);
         self.put(path, serde_json::to_vec(value)?, mark)
     }
 
     fn end_description(&mut self) -> io::Result<()> {
         match self.described.take() {
-            Some(chat) => self.describe(paths::chat_info(chat.peer), &chat),
+            Some(chat) => self.describe(paths::chat_info(chat.peer), &chat, &says_of_chat(&chat)?),
             None => Ok(()),
         }
     }
@@ -313,6 +314,11 @@ impl<'a> Import<'a> {
         self.source.known.expect_end(mark);
         self.put(path, list, mark)
     }
+}
+
+/// What a description says, without when and by whom it was seen.
+pub(super) fn says_of_chat(chat: &ChatInfo) -> io::Result<Vec<u8>> {
+    Ok(serde_json::to_vec(&ChatInfo { observed: 0, run: RunId::unknown(), ..chat.clone() })?)
 }
 
 fn copy_of(item: &Item, path: EntryPath) -> Item {
@@ -412,7 +418,7 @@ impl Receiver for Receiving<'_, '_> {
 
     fn section(&mut self, section: AccountSection) -> io::Result<()> {
         self.media()?;
-        self.import.describe(paths::account_section(section.section), &section)
+        self.import.describe(paths::account_section(section.section), &section, section.value.get().as_bytes())
     }
 
     fn problem(&mut self, offset: u64, what: &str) {

@@ -6,7 +6,7 @@
 //! "tgvi" version:u32 key:[u8;32] owner:i64
 //! runs:        { name, observed:i64 }
 //! unfinished:  0, or 1 fingerprint:u64 name
-//! described:   { path:u64 observed:i64 }
+//! described:   { path:u64 observed:i64 content:u64 }
 //! chats:       { peer, batches: { run:u32 seq:u32 }, ids:i64…, content:u64…, raw:u64…, run:u32… }
 //! ```
 
@@ -61,8 +61,8 @@ pub struct Table {
     pub owner: Option<i64>,
     /// The fingerprint of an import that has not come to its end, and its run.
     pub unfinished: Option<(u64, RunId)>,
-    /// When descriptions were made that imports stored, by the hash of their path.
-    pub described: BTreeMap<u64, i64>,
+    /// Descriptions that imports stored, by the hash of their path: when they were made, and a hash of what they say.
+    pub described: BTreeMap<u64, (i64, u64)>,
     runs: Vec<(RunId, i64)>,
     chats: BTreeMap<Peer, Chat>,
 }
@@ -216,9 +216,10 @@ impl Table {
             text(out, run.as_str())?;
         }
         length(out, self.described.len())?;
-        for (path, observed) in &self.described {
+        for (path, (observed, content)) in &self.described {
             out.write_all(&path.to_le_bytes())?;
             out.write_all(&observed.to_le_bytes())?;
+            out.write_all(&content.to_le_bytes())?;
         }
         length(out, self.chats.len())?;
         for (peer, chat) in &self.chats {
@@ -255,7 +256,8 @@ impl Table {
             table.unfinished = Some((print, read_text(input)?.parse().map_err(|_| damaged())?));
         }
         for _ in 0..read_length(input)? {
-            table.described.insert(u64::from_le_bytes(read(input)?), i64::from_le_bytes(read(input)?));
+            let path = u64::from_le_bytes(read(input)?);
+            table.described.insert(path, (i64::from_le_bytes(read(input)?), u64::from_le_bytes(read(input)?)));
         }
         for _ in 0..read_length(input)? {
             let peer: Peer = read_text(input)?.parse().map_err(|_| damaged())?;
