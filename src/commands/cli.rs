@@ -12,7 +12,7 @@ use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::MEANINGS;
-use super::{backup, cat, completions, config, demo, diff, find, init, ls, man, restore, snapshots, stats, units, verify};
+use super::{backup, cat, completions, config, demo, diff, find, init, ls, man, restore, search, snapshots, stats, units, verify};
 use crate::model::entry::{EntryPath, PathError};
 use crate::operations::choice::{Selection, SnapshotChoice};
 
@@ -131,6 +131,8 @@ pub enum Command {
     Ls(ls::Args),
     /// Find files in snapshots by name
     Find(find::Args),
+    /// Find messages by words
+    Search(search::Args),
     /// Say what differs between two snapshots
     Diff(diff::Args),
     /// Count what is stored

@@ -3,6 +3,7 @@
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`choice`]: picking a snapshot.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`verify`], [`look`]: one module an operation.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
+//! - [`messages`]: searching, counting and comparing messages.
 //! - [`imports`]: what this machine remembers of exports that were taken in.
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
@@ -15,6 +16,7 @@ pub mod events;
 pub mod imports;
 pub mod init;
 pub mod look;
+pub mod messages;
 pub mod restore;
 pub mod session;
 pub mod stop;
