@@ -121,7 +121,7 @@ pub enum Command {
     Backup(backup::Args),
     /// Restore a snapshot, or a part of it, into a folder
     Restore(restore::Args),
-    /// Write one file of a snapshot to standard output
+    /// Write one file of a snapshot, or the messages of a chat, to standard output
     Cat(cat::Args),
     /// Check that everything stored is there and unchanged
     Verify(verify::Args),

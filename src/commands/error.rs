@@ -275,6 +275,10 @@ fn operation_hint(error: &OperationError) -> Option<&'static str> {
         OperationError::Source(error) => source_hint(error),
         OperationError::KeyNeeded => SecretError::NobodyToAsk.hint(),
         OperationError::NoSuchPath { .. } => Some("see what there is with `tgvault ls` or `tgvault find`"),
+        OperationError::NoSuchChat { .. } => Some("see what there is with `tgvault ls`; a chat goes by its name, @username or id"),
+        OperationError::SeveralChats { .. } => Some("say which one by its id, as in user123 or channel456"),
+        OperationError::NoChats { .. } => Some("restore its files with --as files"),
+        OperationError::NoImport { .. } => Some("name one with --import, or restore in another form with --as telegram-desktop"),
         OperationError::Content { .. } => Some("see what else is affected with `tgvault verify`"),
         _ => None,
     }

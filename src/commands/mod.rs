@@ -18,6 +18,7 @@ pub mod passphrase;
 pub mod progress;
 pub mod secrets;
 pub mod sheet;
+pub mod span;
 pub mod units;
 
 pub mod backup;

@@ -15,6 +15,8 @@ mod golden;
 mod hostile;
 mod kill;
 mod many;
+mod restore_as;
+mod restore_records;
 mod round_trip;
 mod support;
 mod trees;

@@ -7,6 +7,7 @@
 //! Everything but `open` blocks and must not be called on the runtime's own threads.
 
 mod batches;
+pub mod conversation;
 mod files;
 
 use std::collections::BTreeMap;
@@ -101,6 +102,10 @@ impl OpenChats {
     /// Everything that it holds.
     pub fn tree(&self) -> &Tree {
         &self.shared.tree
+    }
+
+    pub(super) fn archives(&self) -> &Archives {
+        &self.shared.archives
     }
 
     /// What is wrong with the vault as far as it concerns this snapshot, in words: each is damage.

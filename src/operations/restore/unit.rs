@@ -107,7 +107,7 @@ impl<'a> UnitWorker<'a> {
     }
 
     fn begin(&self, file: &PlannedFile<'_>) -> Result<Option<FileWriter>, OperationError> {
-        match self.target.file(file.path, &file.entry.meta(), file.entry.stored_size(), file.entry.sparse) {
+        match self.target.file(file.path, &file.meta(), file.entry.stored_size(), file.entry.sparse) {
             Ok(writer) => Ok(Some(writer)),
             Err(error) => self.report.refused(file.path, error).map(|()| None),
         }

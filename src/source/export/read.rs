@@ -243,7 +243,7 @@ impl Reader<'_> {
             topics: Vec::new(),
             observed: self.circumstances.observed,
             run: self.circumstances.run.clone(),
-            dialog: None,
+            dialog: position(self.summary.chats),
             unknown_keys: object(&chat.unknown),
             raw: None,
         };
@@ -317,6 +317,11 @@ impl Reader<'_> {
         let Circumstances { observed, run, .. } = &self.circumstances;
         AccountSection { v: VERSION, section, observed: *observed, run: run.clone(), value, media, raw: Vec::new() }
     }
+}
+
+/// Which chat of the export it is, from 1, so that another export can list the chats in the same order.
+fn position(number: u64) -> Option<Box<RawValue>> {
+    RawValue::from_string(format!("{{\"position\":{number}}}")).ok()
 }
 
 fn key_kind(chat: &Chat) -> Option<PeerKind> {

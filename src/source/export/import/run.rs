@@ -316,9 +316,9 @@ impl<'a> Import<'a> {
     }
 }
 
-/// What a description says, without when and by whom it was seen.
+/// What a description says, without when and by whom it was seen, and where among the others.
 pub(super) fn says_of_chat(chat: &ChatInfo) -> io::Result<Vec<u8>> {
-    Ok(serde_json::to_vec(&ChatInfo { observed: 0, run: RunId::unknown(), ..chat.clone() })?)
+    Ok(serde_json::to_vec(&ChatInfo { observed: 0, run: RunId::unknown(), dialog: None, ..chat.clone() })?)
 }
 
 fn copy_of(item: &Item, path: EntryPath) -> Item {
