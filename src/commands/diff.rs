@@ -94,7 +94,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     if args.chats {
         return match messages {
             Some(messages) => conclude(DiffSummary::default(), Some(messages), true, output).map(|()| exit),
-            None => Err(CommandError::usage("these snapshots have no chats", "leave out --chats, or choose others with --source")),
+            None => Err(OperationError::NoChats { snapshot: args.to.clone() }.into()),
         };
     }
     let mut lines = output.lines();

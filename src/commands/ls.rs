@@ -99,7 +99,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let choice = args.select.choose(&args.snapshot);
     if paths.is_empty() {
         let chats = OpenChats::open(&session, &choice).await?;
-        let output = context.output.clone();
+        let (output, id) = (context.output.clone(), chats.snapshot().id.to_string());
         let (returned, told) = tokio::task::spawn_blocking(move || {
             let told = print_chats(&chats, &mut lines, &mut |text| output.warn(text));
             (lines, told)
@@ -108,7 +108,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         .map_err(OperationError::from)?;
         lines = returned;
         let is_told = told.and_then(|count| {
-            if args.chats && count == 0 { Err(CommandError::usage("this snapshot has no chats", "choose another with --source")) } else { Ok(()) }
+            if args.chats && count == 0 { Err(OperationError::NoChats { snapshot: id }.into()) } else { Ok(()) }
         });
         if args.chats || is_told.is_err() {
             lines.finish()?;

@@ -47,6 +47,7 @@ use exit::Exit;
 use interrupt::Heeded;
 use output::Output;
 
+use crate::operations::OperationError;
 use crate::operations::chats::{Chat, OpenChats};
 
 /// Runs what was typed.
@@ -90,17 +91,18 @@ fn short_id(id: &str) -> &str {
 /// The chats of a snapshot that are called so, or all of them; `bad` is told what cannot be read.
 ///
 /// # Errors
-/// When a name fits no chat, or the store fails. It blocks.
-fn chosen(chats: &OpenChats, names: &[String], bad: &mut dyn FnMut(&str)) -> Result<Vec<Chat>, CommandError> {
-    let snapshot = chats.snapshot().id.to_string();
+/// When a name fits no chat, there are none, or the store fails. It blocks.
+fn chosen(chats: &OpenChats, names: &[String], bad: &mut dyn FnMut(&str)) -> Result<Vec<Chat>, OperationError> {
+    let snapshot = || chats.snapshot().id.to_string();
     if !chats.is_telegram() {
-        return Err(CommandError::usage(
-            format!("snapshot {} has no chats: it is one of files", short_id(&snapshot)),
-            "choose another with --source, or look at its files with `tgvault ls`",
-        ));
+        return Err(OperationError::NoChats { snapshot: snapshot() });
     }
     let all = chats.chats(&mut |path, error| bad(&format!("'{path}' cannot be read: {error}")))?;
-    search::choose(all, names, &snapshot)
+    if let Some(name) = names.iter().find(|name| !all.iter().any(|chat| chat.is_called(name))) {
+        return Err(OperationError::NoSuchChat { chat: units::printable(name), snapshot: snapshot() });
+    }
+    let is_wanted = |chat: &Chat| names.is_empty() || names.iter().any(|name| chat.is_called(name));
+    Ok(all.into_iter().filter(is_wanted).collect())
 }
 
 /// A chat for people: its name, and who it is unmistakably.

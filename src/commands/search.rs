@@ -8,11 +8,12 @@ use super::cli::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::span::{Moment, parse_moment};
 use super::units;
 use crate::model::json;
 use crate::model::time;
 use crate::operations::OperationError;
-use crate::operations::chats::{Chat, OpenChats};
+use crate::operations::chats::OpenChats;
 use crate::operations::messages::search::{Hit, search};
 use crate::render::html::escape::plain;
 use crate::render::search::{MediaFilter, Query};
@@ -44,12 +45,12 @@ pub struct Args {
     pub chat: Vec<String>,
 
     /// Only messages sent on this day or later: 2024-05-04, or with a time 2024-05-04T12:30
-    #[arg(long, value_name = "DATE", value_parser = parse_first)]
-    pub from: Option<i64>,
+    #[arg(long, value_name = "DATE", value_parser = parse_moment)]
+    pub from: Option<Moment>,
 
     /// Only messages sent until the end of this day, or until this time
-    #[arg(long, value_name = "DATE", value_parser = parse_last)]
-    pub till: Option<i64>,
+    #[arg(long, value_name = "DATE", value_parser = parse_moment)]
+    pub till: Option<Moment>,
 
     /// Only messages with such media
     #[arg(long, value_name = "KIND", value_enum)]
@@ -96,31 +97,6 @@ impl From<Media> for MediaFilter {
     }
 }
 
-/// The first second of a day, or a point in time.
-fn parse_first(text: &str) -> Result<i64, String> {
-    span(text, &TimeZone::system()).map(|(first, _)| first)
-}
-
-/// The last second of a day, or a point in time.
-fn parse_last(text: &str) -> Result<i64, String> {
-    span(text, &TimeZone::system()).map(|(_, last)| last)
-}
-
-fn span(text: &str, zone: &TimeZone) -> Result<(i64, i64), String> {
-    let wrong = || format!("'{}' is no date; write 2024-05-04, or 2024-05-04T12:30:00", units::printable(text));
-    if let Ok(at) = text.parse::<jiff::Timestamp>() {
-        return Ok((at.as_second(), at.as_second()));
-    }
-    let unix = |time| zone.to_ambiguous_zoned(time).compatible().map(|zoned| zoned.timestamp().as_second()).map_err(|_| wrong());
-    if text.len() <= "2024-05-04".len() {
-        let day: jiff::civil::Date = text.parse().map_err(|_| wrong())?;
-        let next = day.tomorrow().map_err(|_| wrong())?;
-        return Ok((unix(day.at(0, 0, 0, 0))?, unix(next.at(0, 0, 0, 0))? - 1));
-    }
-    let at = unix(text.parse().map_err(|_| wrong())?)?;
-    Ok((at, at))
-}
-
 #[derive(Serialize)]
 struct Found<'a> {
     message_type: &'static str,
@@ -160,8 +136,8 @@ struct Summary {
 /// When no key fits, there is no such chat, or the snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let mut query = Query::new(&args.words.join(" ")).map_err(|error| CommandError::usage(error.to_string(), "give fewer or shorter words"))?;
-    query.from = args.from;
-    query.till = args.till.map(|last| last.saturating_add(1));
+    query.from = args.from.map(|moment| moment.first);
+    query.till = args.till.map(|moment| moment.last.saturating_add(1));
     query.media = args.media.map(Into::into);
     let session = context.session(Keys::Needed).await?;
     let chats = OpenChats::open(&session, &args.select.choose(&args.snapshot)).await?;
@@ -277,34 +253,4 @@ fn line(hit: &Hit<'_>, zone: &TimeZone) -> String {
     let deleted = if hit.deleted.is_some() { "(deleted) " } else { "" };
     let from = sender(message).unwrap_or_default();
     units::printable(&format!("  {at}  #{:<8} {from}: {deleted}{media}{shown}", hit.record.id))
-}
-
-/// Tells the wanted chats from the others; all of them when nothing is wanted.
-pub(super) fn choose(chats: Vec<Chat>, names: &[String], snapshot: &str) -> Result<Vec<Chat>, CommandError> {
-    for name in names {
-        if !chats.iter().any(|chat| chat.is_called(name)) {
-            return Err(CommandError::usage(
-                format!("snapshot {} has no chat called '{}'", super::short_id(snapshot), units::printable(name)),
-                "see what there is with `tgvault ls --chats`; a chat goes by its name, @username or id",
-            ));
-        }
-    }
-    let is_wanted = |chat: &Chat| names.is_empty() || names.iter().any(|name| chat.is_called(name));
-    Ok(chats.into_iter().filter(is_wanted).collect())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn days_and_times_are_read() {
-        let zone = TimeZone::posix("CET-1CEST,M3.5.0,M10.5.0/3").unwrap();
-        assert_eq!(span("2024-05-04", &zone), Ok((1_714_773_600, 1_714_860_000 - 1)));
-        assert_eq!(span("2024-05-04T08:15:40", &zone), Ok((1_714_803_340, 1_714_803_340)));
-        assert_eq!(span("2024-05-04T06:15:40Z", &zone), Ok((1_714_803_340, 1_714_803_340)));
-        for bad in ["", "yesterday", "2024-13-01", "04.05.2024", "2024-05-04T25:00"] {
-            assert!(span(bad, &zone).unwrap_err().contains("is no date"), "{bad}");
-        }
-    }
 }

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! chats/…  account/…  media/…                  as for a live backup; media are named by content
-//! imports/<run id>/files.jsonl                 a line for each file, folder and link of the export: [`ImportedFile`]
+//! imports/<run id>/files.jsonl                 a line for each file, folder and link of the export: [`ImportedFile`];
+//!                                              goes on in files-0002.jsonl where it is long
 //! imports/<run id>/layout/<n>-<seq>.jsonl      how a result.json or page is put together: [`super::layout`]
 //! imports/<run id>/files/…                     files that are neither media nor taken apart, under their own paths
 //! ```

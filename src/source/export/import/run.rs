@@ -25,6 +25,9 @@ use crate::source::export::layout::LayoutWriter;
 use crate::source::export::read::{ChatHead, Circumstances, Receiver, read_json_with};
 use crate::source::{Body, Content, Item, Problem, Sink};
 
+/// A piece of the list of files is about as long as this.
+const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
+
 /// Content that was made here.
 struct Memory(Arc<[u8]>);
 
@@ -285,7 +288,7 @@ impl<'a> Import<'a> {
     /// The files that no record named, and the list of all.
     fn files(mut self) -> io::Result<()> {
         let items = self.items;
-        let mut list = Vec::new();
+        let (mut list, mut lists) = (Vec::new(), 0);
         for (index, item) in items.iter().enumerate() {
             let mut line = ImportedFile {
                 path: item.path.clone(),
@@ -309,10 +312,20 @@ impl<'a> Import<'a> {
             }
             serde_json::to_writer(&mut list, &line)?;
             list.push(b'\n');
+            if list.len() > MAX_LIST_BYTES {
+                self.put_list(std::mem::take(&mut list), &mut lists, 0)?;
+            }
         }
-        let (path, mark) = (self.import_path("files.jsonl")?, self.mark());
+        let mark = self.mark();
         self.source.known.expect_end(mark);
-        self.put(path, list, mark)
+        self.put_list(list, &mut lists, mark)
+    }
+
+    /// Lists a piece of the list of files: `files.jsonl`, then `files-0002.jsonl` and so on.
+    fn put_list(&mut self, list: Vec<u8>, lists: &mut u32, mark: u64) -> io::Result<()> {
+        *lists += 1;
+        let name = if *lists == 1 { "files.jsonl".to_owned() } else { format!("files-{lists:04}.jsonl") };
+        self.put(self.import_path(&name)?, list, mark)
     }
 }
 
