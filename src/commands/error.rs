@@ -286,9 +286,9 @@ fn operation_hint(error: &OperationError) -> Option<&'static str> {
 
 fn source_hint(error: &SourceError) -> Option<&'static str> {
     match error {
-        SourceError::NoExport { .. } => {
-            Some("name the folder that holds result.json, messages.html or export_results.html, or save it with `tgvault backup folder PATH`")
-        }
+        SourceError::NoExport { .. } => Some(
+            "name the folder that holds result.json, messages.html or export_results.html, or save it with `tgvault backup folder PATH`",
+        ),
         SourceError::OtherAccount { .. } => Some("give --account NAME, so that the chats of two people are not taken for one"),
         SourceError::Unreadable { .. } | SourceError::Stopped(_) => None,
     }

@@ -10,9 +10,9 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::output::Lines;
 use super::units;
+use crate::model::chat::ChatType;
 use crate::model::entry::{EntryPath, Kind, bytes_as_text};
 use crate::model::filter::PathFilter;
-use crate::model::chat::ChatType;
 use crate::operations::chats::OpenChats;
 use crate::operations::{OperationError, look};
 use crate::repository::tree::TreeEntry;
@@ -107,9 +107,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         .await
         .map_err(OperationError::from)?;
         lines = returned;
-        let is_told = told.and_then(|count| {
-            if args.chats && count == 0 { Err(OperationError::NoChats { snapshot: id }.into()) } else { Ok(()) }
-        });
+        let is_told =
+            told.and_then(|count| if args.chats && count == 0 { Err(OperationError::NoChats { snapshot: id }.into()) } else { Ok(()) });
         if args.chats || is_told.is_err() {
             lines.finish()?;
             return is_told.map(|()| Exit::Done);

@@ -135,7 +135,8 @@ struct Summary {
 /// # Errors
 /// When no key fits, there is no such chat, or the snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
-    let mut query = Query::new(&args.words.join(" ")).map_err(|error| CommandError::usage(error.to_string(), "give fewer or shorter words"))?;
+    let mut query =
+        Query::new(&args.words.join(" ")).map_err(|error| CommandError::usage(error.to_string(), "give fewer or shorter words"))?;
     query.from = args.from.map(|moment| moment.first);
     query.till = args.till.map(|moment| moment.last.saturating_add(1));
     query.media = args.media.map(Into::into);
@@ -197,7 +198,13 @@ fn text_key(message: &str, key: &str) -> Option<String> {
 fn media_of(message: &str) -> (Option<String>, Option<String>) {
     let has = |key: &str| json::get(message, key).is_some();
     let kind = text_key(message, "media_type").or_else(|| {
-        let kinds = [("photo", "photo"), ("file", "file"), ("poll", "poll"), ("location_information", "location"), ("contact_information", "contact")];
+        let kinds = [
+            ("photo", "photo"),
+            ("file", "file"),
+            ("poll", "poll"),
+            ("location_information", "location"),
+            ("contact_information", "contact"),
+        ];
         kinds.into_iter().find(|(key, _)| has(key)).map(|(_, kind)| kind.to_owned())
     });
     (kind, text_key(message, "file_name"))

@@ -156,7 +156,11 @@ impl Messages {
         let years: Vec<[String; 2]> = self.by_year.into_iter().map(|(year, count)| [units::count(count), year_name(year)]).collect();
         let kind = |(kind, count): (&'static str, u64)| {
             let media = self.media.get(kind).copied().unwrap_or_default();
-            let files = if media.files > 0 { format!("{}, {}", units::counted(media.files, "file"), units::bytes(media.bytes)) } else { String::new() };
+            let files = if media.files > 0 {
+                format!("{}, {}", units::counted(media.files, "file"), units::bytes(media.bytes))
+            } else {
+                String::new()
+            };
             [units::count(count), kind.replace('_', " "), files]
         };
         let kinds: Vec<[String; 3]> = self.by_kind.into_iter().map(kind).collect();

@@ -51,7 +51,8 @@ pub async fn ls(
     let opened = session.open().await?;
     let (snapshot, tree) = open_tree(&opened, choice).await?;
     for path in paths {
-        if tree.get(path).is_none() {
+        // The folders of an account are no entries of their own.
+        if tree.get(path).is_none() && tree.below(path).next().is_none() {
             return Err(OperationError::NoSuchPath { path: path.to_string(), snapshot: snapshot.id.to_string() });
         }
     }

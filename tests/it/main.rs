@@ -13,6 +13,7 @@ mod folder_to_folder;
 mod forge;
 mod golden;
 mod hostile;
+mod imports;
 mod kill;
 mod many;
 mod restore_as;

@@ -104,7 +104,11 @@ impl Args {
             Some(Made::At(at)) => Some(at.as_second()),
             Some(Made::Day(day)) => {
                 let end = day.at(23, 59, 59, 0).to_zoned(zone.clone());
-                Some(end.map_err(|_| CommandError::usage("--made is no day in that time zone", "write it as in 2021-05-04"))?.timestamp().as_second())
+                Some(
+                    end.map_err(|_| CommandError::usage("--made is no day in that time zone", "write it as in 2021-05-04"))?
+                        .timestamp()
+                        .as_second(),
+                )
             }
         };
         Ok(ImportOptions { zone, run: run_id()?, made })

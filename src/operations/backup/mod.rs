@@ -285,9 +285,11 @@ impl Run {
         let (closed, _) = mpsc::unbounded_channel();
         let setup = std::mem::replace(&mut self.setup.reports, closed);
         let setup = LaneSetup { reports: setup, ..self.setup.clone() };
-        let archives = self.opened.identity.as_ref().map(|identity| {
-            Archives::new(&self.opened.repository, &tree, &identity.identities, &Handle::current())
-        });
+        let archives = self
+            .opened
+            .identity
+            .as_ref()
+            .map(|identity| Archives::new(&self.opened.repository, &tree, &identity.identities, &Handle::current()));
         let filling = move || {
             let reader = archives.as_ref().map(|archives| -> ReadBefore<'_> { Box::new(|entry| read_whole(archives, entry)) });
             let planner = |jobs| Planner::new(&shared, tree, removals, force_rehash, Some(jobs)).reading_with(reader);

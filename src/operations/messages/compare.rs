@@ -16,7 +16,15 @@ use crate::operations::{OperationError, default_lanes};
 /// Keys of a message whose change is a change for who reads it. The others tell the same anew (names, local times), or where a
 /// file lies, which differs between exports and live backups.
 const TELLING: [&str; 10] = [
-    "text", "edited_unixtime", "reactions", "poll", "media_type", "location_information", "contact_information", "game_title", "invoice_information",
+    "text",
+    "edited_unixtime",
+    "reactions",
+    "poll",
+    "media_type",
+    "location_information",
+    "contact_information",
+    "game_title",
+    "invoice_information",
     "todo_list",
 ];
 
@@ -75,19 +83,27 @@ fn states(
     let mut tell = |(path, error): super::Failed| {
         unreadable.push(format!("'{path}' cannot be read: {}", crate::operations::restore::with_causes(&error)));
     };
-    pass(chats, wanted, default_lanes(), stop, |batch| look(hasher, batch), &mut tell, |chat, batches| {
-        let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
-        let folded = fold(chat, foldings, &|_| true);
-        let state = folded.map(|message| {
-            let looked = batches.get(message.current.batch as usize).and_then(Option::as_ref);
-            let says = looked.and_then(|looked| {
-                let at = looked.folding.messages.binary_search_by_key(&message.current.offset, |line| line.offset);
-                looked.says.get(at.ok()?).copied()
+    pass(
+        chats,
+        wanted,
+        default_lanes(),
+        stop,
+        |batch| look(hasher, batch),
+        &mut tell,
+        |chat, batches| {
+            let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
+            let folded = fold(chat, foldings, &|_| true);
+            let state = folded.map(|message| {
+                let looked = batches.get(message.current.batch as usize).and_then(Option::as_ref);
+                let says = looked.and_then(|looked| {
+                    let at = looked.folding.messages.binary_search_by_key(&message.current.offset, |line| line.offset);
+                    looked.says.get(at.ok()?).copied()
+                });
+                (message.id, says.unwrap_or_default(), message.deleted.is_some())
             });
-            (message.id, says.unwrap_or_default(), message.deleted.is_some())
-        });
-        each(chat, state.collect())
-    })
+            each(chat, state.collect())
+        },
+    )
 }
 
 /// Compares the chats of two snapshots, and hands those in which messages differ to `each`, sorted by peer. Gives what could not be

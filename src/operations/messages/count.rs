@@ -16,7 +16,18 @@ use crate::operations::{OperationError, default_lanes};
 
 /// The kinds of messages that are counted apart.
 pub const KINDS: [&str; 13] = [
-    "text", "photo", "video", "video_message", "voice_message", "audio", "sticker", "animation", "file", "poll", "location", "contact",
+    "text",
+    "photo",
+    "video",
+    "video_message",
+    "voice_message",
+    "audio",
+    "sticker",
+    "animation",
+    "file",
+    "poll",
+    "location",
+    "contact",
     "service",
 ];
 
@@ -136,28 +147,36 @@ pub fn count(
         unreadable.push(format!("'{path}' cannot be read: {}", crate::operations::restore::with_causes(&error)));
     };
     let mut unread = 0;
-    pass(chats, wanted, default_lanes(), stop, |batch| look(&paths, batch), &mut tell, |chat, batches| {
-        let mut count = ChatCount { messages: 0, deleted: 0, by_class: BTreeMap::new() };
-        for (path, kind, bytes) in batches.iter().flatten().flat_map(|looked| &looked.media) {
-            if known.insert(*path) {
-                let media = total.media.entry(name(*kind)).or_default();
-                media.files += 1;
-                media.bytes += bytes;
+    pass(
+        chats,
+        wanted,
+        default_lanes(),
+        stop,
+        |batch| look(&paths, batch),
+        &mut tell,
+        |chat, batches| {
+            let mut count = ChatCount { messages: 0, deleted: 0, by_class: BTreeMap::new() };
+            for (path, kind, bytes) in batches.iter().flatten().flat_map(|looked| &looked.media) {
+                if known.insert(*path) {
+                    let media = total.media.entry(name(*kind)).or_default();
+                    media.files += 1;
+                    media.bytes += bytes;
+                }
             }
-        }
-        unread += batches.iter().flatten().map(|looked| looked.folding.bad + looked.unread).sum::<u64>();
-        let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
-        for message in fold(chat, foldings, &|_| true) {
-            count.messages += 1;
-            count.deleted += u64::from(message.deleted.is_some());
-            let Some(Some(looked)) = batches.get(message.current.batch as usize) else { continue };
-            let at = looked.folding.messages.binary_search_by_key(&message.current.offset, |line| line.offset);
-            if let Some((year, kind)) = at.ok().and_then(|at| looked.classes.get(at)) {
-                *count.by_class.entry((*year, name(*kind))).or_default() += 1;
+            unread += batches.iter().flatten().map(|looked| looked.folding.bad + looked.unread).sum::<u64>();
+            let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
+            for message in fold(chat, foldings, &|_| true) {
+                count.messages += 1;
+                count.deleted += u64::from(message.deleted.is_some());
+                let Some(Some(looked)) = batches.get(message.current.batch as usize) else { continue };
+                let at = looked.folding.messages.binary_search_by_key(&message.current.offset, |line| line.offset);
+                if let Some((year, kind)) = at.ok().and_then(|at| looked.classes.get(at)) {
+                    *count.by_class.entry((*year, name(*kind))).or_default() += 1;
+                }
             }
-        }
-        each(chat, count).map_err(OperationError::Output)
-    })?;
+            each(chat, count).map_err(OperationError::Output)
+        },
+    )?;
     if unread > 0 {
         unreadable.push(format!("{unread} lines of the logs cannot be understood"));
     }

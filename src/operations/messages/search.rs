@@ -89,43 +89,51 @@ pub fn search(
         told(&format!("'{path}' cannot be read: {}", crate::operations::restore::with_causes(&error)));
     };
     let mut lines_bad = 0;
-    pass(chats, wanted, default_lanes(), stop, |batch| look(query, batch), &mut tell, |chat, batches| {
-        searched.chats += 1;
-        for looked in batches.iter().flatten() {
-            searched.messages += looked.folding.messages.len() as u64;
-            lines_bad += looked.folding.bad;
-        }
-        let ids: HashSet<i64> = batches.iter().flatten().flat_map(|looked| looked.ids.iter().copied()).collect();
-        if ids.is_empty() {
-            return Ok(());
-        }
-        let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
-        let folded = fold(chat, foldings, &|id| ids.contains(&id));
-        let current: HashMap<(u32, u32), Option<i64>> =
-            folded.map(|message| ((message.current.batch, message.current.offset), message.deleted)).collect();
-        for (number, looked) in (0u32..).zip(batches) {
-            let Some(looked) = looked.filter(|looked| !looked.ids.is_empty()) else { continue };
-            let mut hit = |offset: u32, record: &MessageRecord| -> Result<(), OperationError> {
-                let Some(deleted) = current.get(&(number, offset)) else { return Ok(()) };
-                searched.found += 1;
-                each(&Hit { chat, record, deleted: *deleted }).map_err(OperationError::Output)
-            };
-            if let Some(kept) = looked.kept {
-                for (offset, line) in kept {
-                    if let Ok(Record::Message(record)) = Record::from_line(&line) {
-                        hit(offset, &record)?;
+    pass(
+        chats,
+        wanted,
+        default_lanes(),
+        stop,
+        |batch| look(query, batch),
+        &mut tell,
+        |chat, batches| {
+            searched.chats += 1;
+            for looked in batches.iter().flatten() {
+                searched.messages += looked.folding.messages.len() as u64;
+                lines_bad += looked.folding.bad;
+            }
+            let ids: HashSet<i64> = batches.iter().flatten().flat_map(|looked| looked.ids.iter().copied()).collect();
+            if ids.is_empty() {
+                return Ok(());
+            }
+            let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
+            let folded = fold(chat, foldings, &|id| ids.contains(&id));
+            let current: HashMap<(u32, u32), Option<i64>> =
+                folded.map(|message| ((message.current.batch, message.current.offset), message.deleted)).collect();
+            for (number, looked) in (0u32..).zip(batches) {
+                let Some(looked) = looked.filter(|looked| !looked.ids.is_empty()) else { continue };
+                let mut hit = |offset: u32, record: &MessageRecord| -> Result<(), OperationError> {
+                    let Some(deleted) = current.get(&(number, offset)) else { return Ok(()) };
+                    searched.found += 1;
+                    each(&Hit { chat, record, deleted: *deleted }).map_err(OperationError::Output)
+                };
+                if let Some(kept) = looked.kept {
+                    for (offset, line) in kept {
+                        if let Ok(Record::Message(record)) = Record::from_line(&line) {
+                            hit(offset, &record)?;
+                        }
                     }
+                    continue;
                 }
-                continue;
+                let Some(path) = chat.batches.get(number as usize) else { continue };
+                let again = chats.read(path)?;
+                for found in query.find(&again).flatten() {
+                    hit(u32::try_from(found.0).unwrap_or(u32::MAX), &found.1)?;
+                }
             }
-            let Some(path) = chat.batches.get(number as usize) else { continue };
-            let again = chats.read(path)?;
-            for found in query.find(&again).flatten() {
-                hit(u32::try_from(found.0).unwrap_or(u32::MAX), &found.1)?;
-            }
-        }
-        Ok(())
-    })?;
+            Ok(())
+        },
+    )?;
     if lines_bad > 0 {
         bad(&format!("{lines_bad} lines of the logs cannot be understood"));
     }

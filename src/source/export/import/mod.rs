@@ -142,7 +142,9 @@ impl DesktopExport {
     fn main_file(items: &[Item]) -> Option<&Item> {
         let find = |wanted: &[u8]| items.iter().find(|item| item.kind == Kind::File && item.path.as_bytes() == wanted);
         let is_page = |item: &&Item| item.kind == Kind::File && item.path.as_bytes().ends_with(b"/messages.html");
-        find(b"result.json").or_else(|| find(b"messages.html")).or_else(|| find(b"export_results.html").and_then(|_| items.iter().find(is_page)))
+        find(b"result.json")
+            .or_else(|| find(b"messages.html"))
+            .or_else(|| find(b"export_results.html").and_then(|_| items.iter().find(is_page)))
     }
 
     /// When the export was made, as far as it can be told.

@@ -136,7 +136,8 @@ pub(super) fn look_over(input: impl Read) -> io::Result<Told> {
 /// The sender of a message in a chat of two who is not the other one: that is the account itself.
 fn owner_of(head: &ChatHead, message: &str) -> Option<i64> {
     let kind = head.kind.as_deref().and_then(ChatType::from_key)?;
-    if !matches!(kind, ChatType::PersonalChat | ChatType::BotChat) || json::get(message, "type").and_then(json::spelling) != Some("message") {
+    if !matches!(kind, ChatType::PersonalChat | ChatType::BotChat) || json::get(message, "type").and_then(json::spelling) != Some("message")
+    {
         return None;
     }
     let from = json::get(message, "from_id")?;
@@ -171,7 +172,8 @@ mod tests {
         ] {
             assert!(has_signs("result.json", yes.as_bytes()).unwrap(), "{yes}");
         }
-        for no in ["", "{}", "[]", "\0\0", r#"{"type":"report","id":5}"#, r#"{"results":[1,2]}"#, r#"{"messages":[{"id":"x"}]}"#, "{\"a\":"] {
+        for no in ["", "{}", "[]", "\0\0", r#"{"type":"report","id":5}"#, r#"{"results":[1,2]}"#, r#"{"messages":[{"id":"x"}]}"#, "{\"a\":"]
+        {
             assert!(!has_signs("result.json", no.as_bytes()).unwrap(), "{no}");
         }
         assert!(!has_signs("messages.html", &b"<html>"[..]).unwrap());
