@@ -390,31 +390,32 @@ impl Receiver for Receiving<'_, '_> {
             import.flush_lines()?;
             import.peer = Some(peer);
         }
-        let raw = match &record.raw {
-            Some(Raw::Json { bytes, .. } | Raw::Html { bytes }) => bytes.clone(),
-            _ => Vec::new(),
-        };
-        import.handed.update(&raw);
         import.says.clear();
         content(&record, &mut import.says);
+        let record = Record::Message(record);
+        let raw = match &record {
+            Record::Message(MessageRecord { raw: Some(Raw::Json { bytes, .. } | Raw::Html { bytes }), .. }) => bytes.as_slice(),
+            _ => &[],
+        };
+        import.handed.update(raw);
         let highest = import.highest.entry(peer).or_insert(i64::MIN);
         let is_first = id > *highest;
         *highest = id.max(*highest);
         let known = &import.source.known;
-        match known.look(&import.run, import.observed, peer, id, &import.says, &raw) {
-            Look::SameBytes(earlier) if is_first => import.layout.message(peer, &earlier, id, &raw),
-            Look::SameBytes(_) | Look::Same => import.layout.bytes(&raw),
+        match known.look(&import.run, import.observed, peer, id, &import.says, raw) {
+            Look::SameBytes(earlier) if is_first => import.layout.message(peer, &earlier, id, raw),
+            Look::SameBytes(_) | Look::Same => import.layout.bytes(raw),
             Look::New => {
-                let note = known.note(id, &import.says, is_first.then_some(&raw));
+                let note = known.note(id, &import.says, is_first.then_some(raw));
                 let start = import.lines.len();
-                Record::Message(record).write_line(&mut import.lines).map_err(io::Error::other)?;
+                record.write_line(&mut import.lines).map_err(io::Error::other)?;
                 if start > 0 && import.lines.len() > MAX_BATCH_BYTES {
                     let last = import.lines.split_off(start);
                     import.flush_lines()?;
                     import.lines = last;
                 }
                 import.notes.push(note);
-                if is_first { import.layout.message(peer, &import.run, id, &raw) } else { import.layout.bytes(&raw) }
+                if is_first { import.layout.message(peer, &import.run, id, raw) } else { import.layout.bytes(raw) }
             }
         }
     }
