@@ -52,9 +52,14 @@ fn look(query: &Query, batch: &[u8]) -> Looked {
         if !looked.folding.add(offset, line) || !query.may_match(line) {
             continue;
         }
-        // What only looks like a hit is taken apart; what cannot be is told as a hit, and refused later.
-        if !query.find(line).next().is_some_and(|found| found.is_ok()) {
-            continue;
+        // What looks like a hit is taken apart.
+        match query.find(line).next() {
+            Some(Ok(_)) => {}
+            Some(Err(_)) => {
+                looked.folding.bad += 1;
+                continue;
+            }
+            None => continue,
         }
         looked.ids.extend(looked.folding.messages.last().map(|message| message.id));
         bytes += line.len();

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use self::table::{Note, Table};
+use self::table::{Batches, Note, Table};
 use crate::crypt::digest::Hasher;
 use crate::model::entry::EntryPath;
 use crate::model::paths::{self, RunId};
@@ -234,7 +234,7 @@ impl Remembered {
     /// The items with these marks are stored for good.
     pub fn committed(&self, marks: &[u64]) {
         let mut state = self.state();
-        let mut batches: BTreeMap<Peer, Vec<(RunId, i64, u32, Vec<Note>)>> = BTreeMap::new();
+        let mut batches: BTreeMap<Peer, Batches> = BTreeMap::new();
         for mark in marks {
             match state.pending.remove(mark) {
                 Some(Effect::Batch { peer, run, observed, seq, notes }) => {
