@@ -9,7 +9,7 @@ use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use tgvault::archive::check::check;
 use tgvault::archive::parts::{PartBuffer, PartPool, PartSink};
-use tgvault::archive::reader::{ArchiveReader, Expected};
+use tgvault::archive::reader::{ArchiveReader, Expected, Scratch};
 use tgvault::archive::writer::{ArchiveWriter, NewFile, Sealed};
 use tgvault::crypt::keys::{Identities, Recipients, expose, generate};
 use tgvault::model::digest::Id;
@@ -83,7 +83,7 @@ fn archive(criterion: &mut Criterion) {
         group.bench_with_input(BenchmarkId::new("read", name), &stored, |bencher, stored| {
             bencher.iter(|| {
                 let reader = ArchiveReader::open(stored.clone(), &expected, &identities).unwrap();
-                reader.scan(0..reader.frames(), &mut |_, plain| {
+                reader.scan(0..reader.frames(), &mut Scratch::default(), &mut |_, plain| {
                     black_box(plain);
                     Ok(())
                 })

@@ -68,6 +68,7 @@ def main() -> None:
     parser.add_argument("--json-mb", type=int, default=300)
     parser.add_argument("--files", type=int, default=5000)
     parser.add_argument("--only", nargs="*", help="tools to run beside tgvault")
+    parser.add_argument("--settle", type=float, default=65, help="seconds to wait after the files of a round were deleted")
     parser.add_argument("--tgvault", type=Path, default=Path("target/release/tgvault"))
     arguments = parser.parse_args()
 
@@ -82,14 +83,13 @@ def main() -> None:
     print(f"corpus: {total / 1e6:.0f} MB in {arguments.files} files; one file: {one_file.stat().st_size / 1e6:.1f} MB")
 
     env = {key: value for key, value in os.environ.items() if not key.startswith(("TGVAULT", "RESTIC", "BORG", "RUSTIC", "XDG"))}
-    env |= {"HOME": str(work / "home"), "RESTIC_PASSWORD": "x", "BORG_PASSPHRASE": "x", "RUSTIC_PASSWORD": "x",
+    env |= {"RESTIC_PASSWORD": "x", "BORG_PASSPHRASE": "x", "RUSTIC_PASSWORD": "x",
             "BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK": "yes", "BORG_RELOCATED_REPO_ACCESS_IS_OK": "yes"}
     key = work / "key.txt"
     if not key.exists():
         subprocess.run(["age-keygen", "-o", str(key)], check=True, stderr=subprocess.DEVNULL)
     recipient = subprocess.run(["age-keygen", "-y", str(key)], check=True, capture_output=True, text=True).stdout.strip()
     tgvault = arguments.tgvault.absolute()
-    restored = work / "restored"
     parent, name = source.parent, source.name
     # job: the command; {r} is the tool's repository, {o} the folder to restore into.
     tools = {
@@ -144,20 +144,26 @@ def main() -> None:
 
     jobs = ["first backup", "unchanged backup", "full restore", "one file", "verify"]
     figures = {tool: {job: [] for job in jobs} for tool in tools}
+    rounds = work / "rounds"
     for number in range(arguments.runs + 1):
+        # ext4 looks at every file that was deleted in the last minute before it makes a new one. So nothing is deleted while a
+        # round runs, and the next one waits: otherwise each tool pays for the files of the tool before.
+        shutil.rmtree(rounds, ignore_errors=True)
+        os.sync()
+        time.sleep(arguments.settle)
         for tool, commands in tools.items():
-            repository = work / f"repo-{tool}"
-            shutil.rmtree(repository, ignore_errors=True)
-            shutil.rmtree(work / "home", ignore_errors=True)
-            (work / "home").mkdir()
+            folder = rounds / tool
+            (folder / "home").mkdir(parents=True)
             for job in ["init", *jobs]:
-                shutil.rmtree(restored, ignore_errors=True)
-                figure = run(commands[job].format(r=repository, o=restored, n=number), env)
+                if job == "first backup":
+                    # The corpus lies in memory when any tool begins, whatever the tool before has pushed out.
+                    subprocess.run(["bash", "-c", f"find {source} -type f -print0 | xargs -0 cat > /dev/null"], check=True)
+                figure = run(commands[job].format(r=folder / "repository", o=folder / "restored", n=number),
+                             env | {"HOME": str(folder / "home")})
                 # The first round warms caches up and is not counted.
                 if job in jobs and number > 0:
                     figures[tool][job].append(figure)
-            shutil.rmtree(restored, ignore_errors=True)
-            shutil.rmtree(repository, ignore_errors=True)
+    shutil.rmtree(rounds, ignore_errors=True)
 
     for job in jobs:
         print(f"\n{job}")

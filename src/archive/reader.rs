@@ -1,6 +1,6 @@
 //! Reads one archive at any place: its index, a run of frames, one file.
 
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Read};
 use std::ops::Range;
 
 use bytes::Bytes;
@@ -70,6 +70,15 @@ pub struct OwnMembers {
     pub remove: Vec<EntryPath>,
 }
 
+/// What scanning needs of memory, to be used again and again: fresh memory for each run of frames would be a large part of
+/// the work.
+#[derive(Default)]
+pub struct Scratch {
+    decompressor: Option<DCtx<'static>>,
+    coded: Vec<u8>,
+    plain: Vec<u8>,
+}
+
 /// An archive opened for reading at any place.
 pub struct ArchiveReader<R> {
     object: R,
@@ -123,14 +132,15 @@ impl<R: ReadAt> ArchiveReader<R> {
 
     fn read_layout(&mut self, expected: &Expected) -> Result<(), ArchiveError> {
         let tail_start = self.plain_bytes.saturating_sub(TAIL_BYTES);
-        let mut tail = self.read_plain(tail_start..self.plain_bytes)?;
+        let mut tail = Vec::new();
+        self.read_plain(tail_start..self.plain_bytes, &mut tail)?;
         let footer = tail.len().checked_sub(seek::FOOTER_BYTES).and_then(|from| tail.get(from..)).unwrap_or_default();
         let length = seek::length_from_footer(footer)?;
         if length > self.plain_bytes {
             return Err(damaged("its seek table is longer than the archive"));
         }
         if length > tail.len() as u64 {
-            tail = self.read_plain(self.plain_bytes - length..self.plain_bytes)?;
+            self.read_plain(self.plain_bytes - length..self.plain_bytes, &mut tail)?;
         }
         let end = tail.get(tail.len() - length as usize..).unwrap_or_default();
         self.layout = seek::read(end, self.plain_bytes)?;
@@ -147,8 +157,8 @@ impl<R: ReadAt> ArchiveReader<R> {
         Ok(())
     }
 
-    /// Reads and opens a range of the plain payload (coded frames, that is): no more chunks than it touches.
-    fn read_plain(&self, range: Range<u64>) -> Result<Vec<u8>, ArchiveError> {
+    /// Reads and opens a range of the plain payload (coded frames, that is) into `plain`: no more chunks than it touches.
+    fn read_plain(&self, range: Range<u64>, plain: &mut Vec<u8>) -> Result<(), ArchiveError> {
         if range.start >= range.end || range.end > self.plain_bytes {
             return Err(damaged("a range outside of the archive was asked for"));
         }
@@ -157,13 +167,12 @@ impl<R: ReadAt> ArchiveReader<R> {
         let sealed_bytes = self.plain_bytes + self.plain_bytes.div_ceil(CHUNK_BYTES as u64).max(1) * payload::TAG_BYTES as u64;
         let sealed_end = ((last + 1) * SEALED_CHUNK_BYTES as u64).min(sealed_bytes);
         let stored = self.header_bytes + first * SEALED_CHUNK_BYTES as u64..self.header_bytes + sealed_end;
-        let mut sealed = Vec::from(self.object.read_at(stored)?);
-        let mut plain = Vec::with_capacity(sealed.len());
-        payload::open_chunks(&self.key, first, sealed_end == sealed_bytes, &mut sealed, &mut plain)?;
+        let sealed = self.object.read_at(stored)?;
+        payload::open_chunks(&self.key, first, sealed_end == sealed_bytes, &sealed, plain)?;
         let skip = (range.start - first * CHUNK_BYTES as u64) as usize;
         plain.drain(..skip.min(plain.len()));
         plain.truncate((range.end - range.start) as usize);
-        Ok(plain)
+        Ok(())
     }
 
     /// Number of frames.
@@ -211,9 +220,12 @@ impl<R: ReadAt> ArchiveReader<R> {
     ///
     /// # Errors
     /// When a frame is damaged or cannot be read, or `each` fails.
-    pub fn scan(&self, range: Range<u32>, each: &mut FrameVisitor<'_>) -> Result<(), ArchiveError> {
-        let mut decompressor = DCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?;
-        let mut plain = Vec::new();
+    pub fn scan(&self, range: Range<u32>, scratch: &mut Scratch, each: &mut FrameVisitor<'_>) -> Result<(), ArchiveError> {
+        let Scratch { decompressor, coded, plain } = scratch;
+        let decompressor = match decompressor {
+            Some(decompressor) => decompressor,
+            None => decompressor.insert(DCtx::try_create().ok_or_else(|| io::Error::from(io::ErrorKind::OutOfMemory))?),
+        };
         let mut next = range.start;
         while next < range.end {
             let mut end = next + 1;
@@ -222,13 +234,13 @@ impl<R: ReadAt> ArchiveReader<R> {
             }
             let place = |frame: u32| self.starts.get(frame as usize).copied().ok_or_else(|| damaged(format!("it has no frame {frame}")));
             let (from, to) = (place(next)?.0, place(end)?.0);
-            let coded = self.read_plain(from..to)?;
+            self.read_plain(from..to, coded)?;
             for number in next..end {
                 let (coded_start, plain_start) = place(number)?;
                 let (coded_end, plain_end) = place(number + 1)?;
                 let bytes = coded.get((coded_start - from) as usize..(coded_end - from) as usize).unwrap_or_default();
-                frame::decode(&mut decompressor, bytes, plain_end - plain_start, &mut plain)?;
-                each(plain_start, &plain)?;
+                frame::decode(decompressor, bytes, plain_end - plain_start, plain)?;
+                each(plain_start, plain)?;
             }
             next = end;
         }
@@ -246,7 +258,7 @@ impl<R: ReadAt> ArchiveReader<R> {
         let end = located.offset.checked_add(located.length).filter(|&end| end <= self.tar_bytes());
         let end = end.ok_or_else(|| damaged("its index points behind its end"))?;
         let frames = self.frame_at(located.offset)?..self.frame_at(end - 1)? + 1;
-        self.scan(frames, &mut |place, plain| {
+        self.scan(frames, &mut Scratch::default(), &mut |place, plain| {
             let from = located.offset.saturating_sub(place).min(plain.len() as u64) as usize;
             let to = end.saturating_sub(place).min(plain.len() as u64) as usize;
             each(plain.get(from..to).unwrap_or_default())
@@ -259,7 +271,7 @@ impl<R: ReadAt> ArchiveReader<R> {
     /// When they are damaged, or `each` fails.
     pub fn own_members(&self, each: &mut dyn FnMut(IndexEntry) -> Result<(), ArchiveError>) -> Result<OwnMembers, ArchiveError> {
         let mut own = OwnMembers::default();
-        let frames = FrameStream { reader: self, next: self.layout.own_frame, plain: Cursor::new(Vec::new()) };
+        let frames = FrameStream::new(self, self.layout.own_frame);
         let mut archive = tar::Archive::new(frames);
         let id = self.layout.id;
         for member in archive.entries()? {
@@ -287,7 +299,7 @@ impl<R: ReadAt> ArchiveReader<R> {
 
     /// The whole tar stream, frame after frame.
     pub fn tar_stream(&self) -> impl Read + '_ {
-        FrameStream { reader: self, next: 0, plain: Cursor::new(Vec::new()) }
+        FrameStream::new(self, 0)
     }
 }
 
@@ -302,29 +314,35 @@ fn check_header(head: &[u8], expected: &Expected) -> Result<(), ArchiveError> {
 struct FrameStream<'a, R> {
     reader: &'a ArchiveReader<R>,
     next: u32,
-    plain: Cursor<Vec<u8>>,
+    /// Its `plain` is the frame in hand; `at` is what of it has been read.
+    scratch: Scratch,
+    at: usize,
+}
+
+impl<'a, R: ReadAt> FrameStream<'a, R> {
+    fn new(reader: &'a ArchiveReader<R>, first: u32) -> Self {
+        Self { reader, next: first, scratch: Scratch::default(), at: 0 }
+    }
 }
 
 impl<R: ReadAt> Read for FrameStream<'_, R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         loop {
-            let got = self.plain.read(buffer)?;
+            let got = self.scratch.plain.get(self.at..).unwrap_or_default().read(buffer)?;
+            self.at += got;
             if got > 0 || self.next >= self.reader.frames() || buffer.is_empty() {
                 return Ok(got);
             }
-            let plain = self.plain.get_mut();
-            plain.clear();
-            let scanned = self.reader.scan(self.next..self.next + 1, &mut |_, bytes| {
-                plain.extend_from_slice(bytes);
-                Ok(())
-            });
+            // Nothing of a frame is read that could not be decoded whole.
+            self.at = usize::MAX;
+            let scanned = self.reader.scan(self.next..self.next + 1, &mut self.scratch, &mut |_, _| Ok(()));
             scanned.map_err(|error| match error {
                 ArchiveError::Io(error) => error,
                 // The kind survives the tar reader above, and says whose fault it is.
                 other if other.is_integrity() => io::Error::new(io::ErrorKind::InvalidData, other),
                 other => io::Error::other(other),
             })?;
-            self.plain.set_position(0);
+            self.at = 0;
             self.next += 1;
         }
     }

@@ -16,7 +16,7 @@ use super::progress::Reporter;
 use super::span::SpanArgs;
 use super::units;
 use crate::model::peer::Peer;
-use crate::operations::cat::{Trouble, cat, conversation};
+use crate::operations::cat::{ReadOptions, Trouble, cat, conversation};
 use crate::operations::chats::Chat;
 use crate::operations::chats::conversation::Message;
 use crate::render::terminal::Conversation;
@@ -117,8 +117,9 @@ async fn messages(chat: &str, args: &Args, context: &Context) -> Result<Exit, Co
         }
         Ok(())
     };
+    let options = ReadOptions { chat: chat.to_owned(), last: args.last, span: args.span.span() };
     let (choice, stop) = (args.select.choose(&args.snapshot), context.heeded.stop());
-    let read = conversation(&session, &choice, chat, args.last, args.span.span(), reporter.clone(), stop, each).await;
+    let read = conversation(&session, &choice, options, reporter.clone(), stop, each).await;
     reporter.finish();
     let Trouble { problems, damaged } = read?;
     if damaged > 0 {

@@ -16,9 +16,8 @@ use super::progress::{Reporter, seconds};
 use super::span::SpanArgs;
 use super::units;
 use crate::model::filter::PathFilter;
-use crate::operations::default_lanes;
 use crate::operations::render::{Form, Made, RenderOptions, render, restore_fitting};
-use crate::operations::restore::{RestoreOptions, RestoreSummary, restore};
+use crate::operations::restore::{RestoreOptions, RestoreSummary, restore, restore_lanes};
 use crate::source::telegram::MediaType;
 use crate::target::Overwrite;
 
@@ -249,7 +248,7 @@ impl Args {
             paths: self.paths.iter().map(|path| entry_path(path)).collect::<Result<_, _>>()?,
             overwrite: self.overwrite.into(),
             dry_run: self.dry_run,
-            lanes: default_lanes(),
+            lanes: restore_lanes(),
         })
     }
 
@@ -268,7 +267,7 @@ impl Args {
             media: (!self.media.is_empty()).then(|| self.media.iter().filter_map(|media| media.kind()).collect()),
             zone: TimeZone::system(),
             overwrite: self.overwrite.into(),
-            lanes: default_lanes(),
+            lanes: restore_lanes(),
         }
     }
 }

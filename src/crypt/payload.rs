@@ -50,6 +50,15 @@ impl PayloadKey {
     pub fn open<'a>(&self, chunk: u64, last: bool, sealed: &'a mut [u8]) -> Result<&'a mut [u8], CryptError> {
         self.0.open_in_place(Self::nonce(chunk, last), Aad::empty(), sealed).map_err(|_| CryptError::Chunk { chunk })
     }
+
+    /// Opens chunk number `chunk` into `plain`, which is as long as its plain bytes.
+    fn open_into(&self, chunk: u64, last: bool, sealed: &[u8], plain: &mut [u8]) -> Result<(), CryptError> {
+        let wrong = CryptError::Chunk { chunk };
+        let Some((text, tag)) = sealed.split_last_chunk::<TAG_BYTES>().filter(|(text, _)| text.len() == plain.len()) else {
+            return Err(wrong);
+        };
+        self.0.open_separate_gather(Self::nonce(chunk, last), Aad::empty(), text, tag, plain).map_err(|_| wrong)
+    }
 }
 
 /// The plain length of a payload of `sealed_bytes`.
@@ -66,16 +75,18 @@ pub fn plain_length(sealed_bytes: u64) -> Result<u64, CryptError> {
     Ok(sealed_bytes - chunks * TAG_BYTES as u64)
 }
 
-/// Opens `sealed`, which starts at chunk `first` and holds whole chunks, and appends the plain bytes to `plain`.
-/// `ends` says whether the payload ends with it.
+/// Opens `sealed`, which starts at chunk `first` and holds whole chunks; `plain` holds the plain bytes afterwards, and nothing
+/// else. `ends` says whether the payload ends with it.
 ///
 /// # Errors
 /// When a chunk does not authenticate.
-pub fn open_chunks(key: &PayloadKey, first: u64, ends: bool, sealed: &mut [u8], plain: &mut Vec<u8>) -> Result<(), CryptError> {
+pub fn open_chunks(key: &PayloadKey, first: u64, ends: bool, sealed: &[u8], plain: &mut Vec<u8>) -> Result<(), CryptError> {
     let count = sealed.len().div_ceil(SEALED_CHUNK_BYTES);
-    for (number, chunk) in sealed.chunks_mut(SEALED_CHUNK_BYTES).enumerate() {
-        let opened = key.open(first + number as u64, ends && number + 1 == count, chunk)?;
-        plain.extend_from_slice(opened);
+    // Memory that is used again is not cleared first: every byte of it is written below.
+    plain.resize(sealed.len().saturating_sub(count * TAG_BYTES), 0);
+    let mut plain = plain.chunks_mut(CHUNK_BYTES);
+    for (number, sealed) in sealed.chunks(SEALED_CHUNK_BYTES).enumerate() {
+        key.open_into(first + number as u64, ends && number + 1 == count, sealed, plain.next().unwrap_or_default())?;
     }
     Ok(())
 }

@@ -77,6 +77,17 @@ pub async fn cat<W: Write + Send + 'static>(
     .await?
 }
 
+/// Which messages to read.
+#[derive(Clone, Debug)]
+pub struct ReadOptions {
+    /// The chat, by its name, `@username` or id.
+    pub chat: String,
+    /// Only so many messages at the end.
+    pub last: Option<usize>,
+    /// Which of its messages.
+    pub span: Span,
+}
+
 /// What went wrong while a conversation was read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Trouble {
@@ -86,16 +97,14 @@ pub struct Trouble {
     pub damaged: u64,
 }
 
-/// Hands the messages of one chat to `each`, in the order in which they are shown; of `last` only so many at the end.
+/// Hands the messages of one chat to `each`, in the order in which they are shown.
 ///
 /// # Errors
 /// When there is no such chat or several go by that name, the store fails, or `each` fails. What cannot be read is reported.
 pub async fn conversation(
     session: &Session,
     choice: &SnapshotChoice,
-    chat: &str,
-    last: Option<usize>,
-    span: Span,
+    options: ReadOptions,
     events: Arc<dyn Events>,
     stop: Stop,
     mut each: impl FnMut(&Chat, &Message) -> io::Result<()> + Send + 'static,
@@ -105,10 +114,11 @@ pub async fn conversation(
     for what in chats.lost() {
         report.lost(what);
     }
-    let wanted = chat.to_owned();
+    let ReadOptions { chat: wanted, last, span } = options;
     tokio::task::spawn_blocking(move || {
-        let all = chats.chats(&mut |path, error| report.problem(path, &with_causes(error)))?;
-        let chosen = choose(&chats, all, std::slice::from_ref(&wanted))?;
+        let wanted_one = std::slice::from_ref(&wanted);
+        let all = chats.chats_for(wanted_one, &mut |path, error| report.problem(path, &with_causes(error)))?;
+        let chosen = choose(&chats, all, wanted_one)?;
         let [Chosen { chat, before }] = chosen.as_slice() else {
             let peers = chosen.iter().map(|chosen| chosen.chat.peer.to_string()).collect();
             return Err(OperationError::SeveralChats { chat: crate::render::terminal::harmless(&wanted), peers });

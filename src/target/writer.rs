@@ -121,23 +121,21 @@ impl FileWriter {
         Ok(())
     }
 
-    /// Writes what the buffer holds.
+    /// Writes what the buffer holds. Only at the end of the file is that no whole number of blocks: then the last one is filled
+    /// up with zeros, which are cut off again.
     fn write_buffered(&mut self) -> io::Result<()> {
         let Some(mut buffer) = self.direct.take() else { return Ok(()) };
-        let (whole, rest) = buffer.filled();
-        let start = self.written - (whole.len() + rest.len()) as u64;
-        match self.write_at(whole, start) {
+        let length = buffer.length();
+        let start = self.written - length as u64;
+        let blocks = buffer.blocks();
+        match self.write_at(blocks, start) {
+            Ok(()) if blocks.len() > length => ftruncate(&self.file, self.written).map_err(|error| self.failed(error.into()))?,
             // A file system that took the flag but not the write, or wants a larger alignment.
             Err(error) if error.kind() == io::ErrorKind::InvalidInput => {
                 set_direct(&self.file, false).map_err(|error| self.failed(error.into()))?;
-                self.write_at(whole, start)?;
+                self.write_at(blocks.get(..length).unwrap_or_default(), start)?;
             }
             other => other?,
-        }
-        if !rest.is_empty() {
-            // The end of the file, which is no whole block.
-            set_direct(&self.file, false).map_err(|error| self.failed(error.into()))?;
-            self.write_at(rest, start + whole.len() as u64)?;
         }
         buffer.clear();
         self.direct = Some(buffer);

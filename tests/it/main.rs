@@ -1,5 +1,6 @@
 //! Whole operations through the library: one linked binary.
 
+mod browser;
 mod changing;
 mod chats;
 mod desktop_export;

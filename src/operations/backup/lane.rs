@@ -174,7 +174,9 @@ impl<'a> Lane<'a> {
         if let Err(error) = read {
             self.shared.unreadable(&item.path, &error);
         } else {
-            let known = self.shared.contents.find(sha256(&small), small.len() as u64);
+            let length = small.len() as u64;
+            // What is stored is hashed on its way: most contents are told apart by their length, and are hashed only there.
+            let known = self.shared.contents.has_length(length).then(|| self.shared.contents.find(sha256(&small), length)).flatten();
             let known = known.filter(|located| item.size > 0 && small.len() as u64 == item.size && self.may_share(located));
             match known {
                 Some(located) => self.refer(item, located, unchanged),

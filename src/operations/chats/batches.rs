@@ -9,8 +9,8 @@ use super::OpenChats;
 use crate::model::entry::EntryPath;
 use crate::render::log::Batches;
 
-/// How many batches are fetched ahead while a reader goes from one to the next.
-const AHEAD: usize = 2;
+/// How many batches are fetched ahead while a reader goes from one to the next: each takes 4 MiB, and as much while it is fetched.
+const AHEAD: usize = 1;
 
 type Loading = JoinHandle<io::Result<Arc<[u8]>>>;
 

@@ -142,7 +142,7 @@ impl OpenChats {
             // One of them is damaged, and the others may be had.
             Err(error) if files.len() == 1 => {
                 for (_, path) in files {
-                    taken(path, Err(RepositoryError::damaged(&path.to_string(), &with_causes(&error)).into()));
+                    taken(path, Err(RepositoryError::damaged(&path.to_string(), with_causes(&error)).into()));
                 }
                 return Ok(());
             }

@@ -124,6 +124,23 @@ impl OpenChats {
     /// # Errors
     /// When the store fails.
     pub fn chats(&self, bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
+        self.described(&|_| true, bad)
+    }
+
+    /// As [`OpenChats::chats`], but where all of `wanted` are typed peers (`user123`) only those are described: it saves reading
+    /// the descriptions of all others.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn chats_for(&self, wanted: &[String], bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
+        let peers: Option<Vec<Peer>> = wanted.iter().map(|wanted| wanted.trim().parse().ok()).collect();
+        match peers.filter(|peers| !peers.is_empty()) {
+            Some(peers) => self.described(&|peer| peers.contains(&peer), bad),
+            None => self.chats(bad),
+        }
+    }
+
+    fn described(&self, describes: &dyn Fn(Peer) -> bool, bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
         #[derive(Default)]
         struct Parts {
             batches: Vec<(RunId, u32, EntryPath)>,
@@ -141,7 +158,9 @@ impl OpenChats {
                 }
                 Some(Place::ChatInfo(peer)) => {
                     found.entry(peer).or_default();
-                    described.push(path);
+                    if describes(peer) {
+                        described.push(path);
+                    }
                 }
                 _ => {}
             }

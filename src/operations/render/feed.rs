@@ -21,16 +21,16 @@ use crate::target::{TargetFolder, TargetOptions};
 
 /// Messages that are handed over together, at most; and bytes of their lines, about.
 const CHUNK_MESSAGES: usize = 500;
-const CHUNK_BYTES: u64 = 1024 * 1024;
+const CHUNK_BYTES: u64 = 512 * 1024;
 
 /// How many steps wait for each thread that writes.
-const WAITING: usize = 4;
+const WAITING: usize = 2;
 
 /// Writes Telegram Desktop's layout.
 pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, report: &Arc<Report>) -> Result<Counts, OperationError> {
     let Form::TelegramDesktop { json, html } = options.form else { return Ok(Counts::default()) };
     let bad = &mut |path: &EntryPath, error: &OperationError| report.problem(path, &with_causes(error));
-    let chosen = choose(chats, chats.chats(bad)?, &options.chats)?;
+    let chosen = choose(chats, chats.chats_for(&options.chats, bad)?, &options.chats)?;
     let sections = if options.chats.is_empty() { chats.sections(bad)? } else { Vec::new() };
     if chosen.is_empty() && sections.is_empty() && !chats.is_telegram() {
         return Err(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() });
@@ -171,10 +171,9 @@ impl Feed<'_> {
             }
             bytes += found.line_bytes();
             messages.push(message);
-            if messages.len() >= CHUNK_MESSAGES || bytes >= CHUNK_BYTES {
-                if self.messages(&mut messages, &mut places, &mut bytes).is_err() {
-                    return Ok(Err(Gone));
-                }
+            let enough = messages.len() >= CHUNK_MESSAGES || bytes >= CHUNK_BYTES;
+            if enough && self.messages(&mut messages, &mut places, &mut bytes).is_err() {
+                return Ok(Err(Gone));
             }
         }
         let ended = self.messages(&mut messages, &mut places, &mut bytes).and_then(|()| self.send(&Step::EndChat));

@@ -22,7 +22,7 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
         return Err(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() });
     }
     let bad = &mut |path: &EntryPath, error: &OperationError| report.problem(path, &with_causes(error));
-    let chosen = choose(chats, chats.chats(bad)?, &options.chats)?;
+    let chosen = choose(chats, chats.chats_for(&options.chats, bad)?, &options.chats)?;
     let mut counts = Counts { chats: chosen.len() as u64, messages: 0 };
     let everything = options.chats.is_empty();
     let peers: BTreeSet<Peer> = both(&chosen).map(|chat| chat.peer).collect();

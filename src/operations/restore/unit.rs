@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use super::plan::{PlannedFile, Unit};
 use super::{Report, with_causes};
 use crate::archive::ArchiveError;
-use crate::archive::reader::ArchiveReader;
+use crate::archive::reader::{ArchiveReader, Scratch};
 use crate::crypt::digest::Hasher;
 use crate::crypt::keys::Identities;
 use crate::model::digest::Digest;
@@ -80,11 +80,12 @@ pub(super) struct UnitWorker<'a> {
     archives: &'a Archives,
     target: &'a TargetFolder,
     report: &'a Report,
+    scratch: Scratch,
 }
 
 impl<'a> UnitWorker<'a> {
     pub fn new(archives: &'a Archives, target: &'a TargetFolder, report: &'a Report) -> Self {
-        Self { archives, target, report }
+        Self { archives, target, report, scratch: Scratch::default() }
     }
 
     /// Restores one unit; what fails file by file is reported.
@@ -133,17 +134,18 @@ impl<'a> UnitWorker<'a> {
         }
     }
 
-    fn restore_run(&self, files: &[(PlannedFile<'_>, Place)]) -> Result<(), OperationError> {
+    fn restore_run(&mut self, files: &[(PlannedFile<'_>, Place)]) -> Result<(), OperationError> {
         let (Some((_, first)), Some((_, last))) = (files.first(), files.last()) else { return Ok(()) };
         let mut queue = files.iter();
         let mut open: Option<OpenFile<'_, '_>> = None;
         let mut fatal = None;
+        let mut scratch = std::mem::take(&mut self.scratch);
         let read = (|| -> Result<(), RepositoryError> {
             let reader = self.archives.get(first.archive)?;
             let failed = |error| self.archives.failed(first.archive, error);
             let end = last.offset + last.length;
             let frames = reader.frame_at(first.offset).map_err(failed)?..reader.frame_at(end - 1).map_err(failed)? + 1;
-            let scanned = reader.scan(frames, &mut |start, plain| {
+            let scanned = reader.scan(frames, &mut scratch, &mut |start, plain| {
                 let frame_end = start + plain.len() as u64;
                 loop {
                     if open.is_none() {
@@ -191,6 +193,7 @@ impl<'a> UnitWorker<'a> {
             });
             scanned.map_err(failed)
         })();
+        self.scratch = scratch;
         if let Some(error) = fatal {
             return Err(error);
         }

@@ -2,11 +2,13 @@
 //!
 //! - `file`: one object on its way to the disk: hidden until it is whole and synced, then made visible without overwriting.
 //! - `folder`: folders that are made, synced and walked.
+//! - `pieces`: memory for what is read.
 //!
 //! Objects are files of mode 0600 below folders of mode 0700, under their own names.
 
 mod file;
 mod folder;
+mod pieces;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
@@ -26,9 +28,11 @@ use super::traffic::Meter;
 use super::upload::PART_BYTES;
 use file::{Features, Partial};
 use folder::Folders;
+use pieces::Pieces;
 
-/// How much of a file is read in one go: large enough that the hop to a blocking thread costs nothing.
-const READ_BYTES: u64 = 2 * 1024 * 1024;
+/// How much of a file is read in one go: large enough that the hop to a blocking thread costs nothing, and that what a restore
+/// reads at a time (4 MiB of frames, sealed) is one piece.
+const READ_BYTES: u64 = (4 * 1024 + 256) * 1024;
 
 /// A folder as a store.
 #[derive(Debug)]
@@ -43,6 +47,7 @@ struct Disk {
     root: PathBuf,
     features: Features,
     folders: Folders,
+    pieces: Pieces,
 }
 
 impl LocalBackend {
@@ -53,7 +58,7 @@ impl LocalBackend {
     /// `features` says what may be tried of the file system; tests take some away.
     fn with_features(root: PathBuf, meter: Arc<Meter>, features: Features) -> Self {
         let folders = Folders::new(root.clone());
-        Self { disk: Arc::new(Disk { root, features, folders }), meter }
+        Self { disk: Arc::new(Disk { root, features, folders, pieces: Pieces::default() }), meter }
     }
 
     async fn blocking<T: Send + 'static>(
@@ -228,10 +233,9 @@ impl FileStream {
             return Ok(None);
         }
         let mut file = self.file;
-        let (file, piece) = blocking(Arc::clone(&self.disk), "read", &self.name, move |_, _| {
-            let mut piece = Vec::with_capacity(usize::try_from(want).unwrap_or(0));
-            file.by_ref().take(want).read_to_end(&mut piece)?;
-            Ok((file, Bytes::from(piece)))
+        let (file, piece) = blocking(Arc::clone(&self.disk), "read", &self.name, move |disk, _| {
+            let piece = disk.pieces.read(file.by_ref().take(want), want)?;
+            Ok((file, piece))
         })
         .await?;
         if piece.is_empty() {
