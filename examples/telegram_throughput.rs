@@ -112,8 +112,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = TelegramServer::start(options)?;
     let folder = tempfile::tempdir()?;
     let accounts = Accounts::new(folder.path().join("accounts"), Arc::new(Plain));
+    let at = CustomServer { address: server.address(), dc: server.home_dc(), key_pem: server.key().public_pem() };
     let connect = ConnectOptions {
         api_id: 1,
+        server: Some(at),
         device: Device::default(),
         pace: Pace::Fast,
         limits: TimeLimits::default(),
@@ -121,15 +123,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         observer: Arc::new(Unobserved),
     };
     let application = Application { api_id: 1, api_hash: "0".into() };
-    let at = CustomServer { address: server.address(), dc: server.home_dc(), key_pem: server.key().public_pem() };
     let way = LoginWay::Phone(Some(server.options().phone.clone()));
     let mut code = Code(server.options().code.clone());
-    drop(accounts.login("main", way, &application, Some(at), &connect, &mut code)?);
+    drop(accounts.login("main", way, &application, &connect, &mut code)?);
     let mut out = io::stdout();
     for run in ["first", "second"] {
         server.forget_requests();
         let export = ExportOptions { recheck_budget: 0, takeout: TakeoutUse::Never, ..ExportOptions::default() };
-        let source = TelegramSource::new(accounts.open("main", &connect)?, export)?;
+        let source = TelegramSource::new(accounts.open("main", &connect)?, export, "throughput")?;
         let mut counting = Counting::default();
         let begin = Instant::now();
         source.list(&mut counting)?;

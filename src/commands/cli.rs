@@ -12,7 +12,10 @@ use clap::builder::{FalseyValueParser, NonEmptyStringValueParser};
 use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use super::exit::MEANINGS;
-use super::{backup, cat, completions, config, demo, diff, find, init, ls, man, restore, search, snapshots, stats, units, verify};
+use super::{
+    accounts, backup, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, search,
+    snapshots, stats, units, verify,
+};
 use crate::model::entry::{EntryPath, PathError};
 use crate::operations::choice::{Selection, SnapshotChoice};
 
@@ -26,6 +29,8 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault demo                                      try it on sample data, in a new folder
   tgvault --repo /mnt/disk/vault init               make a vault
+  tgvault login                                     log in to Telegram, then:
+  tgvault --repo /mnt/disk/vault backup telegram    save the account
   tgvault --repo /mnt/disk/vault backup ~/export    save a folder, a Telegram export say
   tgvault --repo /mnt/disk/vault restore latest --to ~/restored
   tgvault --repo s3://bucket/vault snapshots        or gs://…, az://… as the store";
@@ -117,7 +122,15 @@ pub struct Global {
 pub enum Command {
     /// Make a new vault and print its recovery sheet
     Init(init::Args),
-    /// Back up a folder
+    /// Log this machine in to a Telegram account
+    Login(login::Args),
+    /// End a login, at Telegram too
+    Logout(logout::Args),
+    /// List the Telegram accounts of this machine
+    Accounts(accounts::Args),
+    /// List the chats of a Telegram account
+    Chats(chats::Args),
+    /// Back up a Telegram account or a folder
     Backup(backup::Args),
     /// Restore a snapshot, or a part of it, into a folder
     Restore(restore::Args),
@@ -135,6 +148,8 @@ pub enum Command {
     Search(search::Args),
     /// Say what differs between two snapshots
     Diff(diff::Args),
+    /// Say how complete the chats of a snapshot are
+    Coverage(coverage::Args),
     /// Count what is stored
     Stats(stats::Args),
     /// Show the settings that hold, and where each comes from
@@ -277,8 +292,8 @@ mod tests {
             assert_eq!(args.common.tags, ["t"], "{line}");
             let folder = match args.kind {
                 Some(backup::Kind::Folder(folder)) => folder,
+                Some(other) => panic!("{line}: {other:?}"),
                 None => args.folder,
-                Some(other) => panic!("{line} names another kind: {other:?}"),
             };
             assert_eq!((folder.path, folder.exclude), (Some("x".into()), vec!["a".to_owned()]), "{line}");
         }

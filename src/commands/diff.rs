@@ -44,7 +44,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct ChatLine<'a> {
     message_type: &'static str,
-    peer: String,
+    chat: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     came: u64,
@@ -175,8 +175,8 @@ async fn chats(
             let ChatChange { came, changed, went } = change;
             total = Messages { came: total.came + came, changed: total.changed + changed, went: total.went + went };
             if lines.is_json() {
-                let (peer, name) = (chat.peer.to_string(), chat.info.name.as_deref());
-                return lines.json(&ChatLine { message_type: "chat_change", peer, name, came, changed, went });
+                let (chat, name) = (chat.peer.to_string(), chat.info.name.as_deref());
+                return lines.json(&ChatLine { message_type: "chat_change", chat, name, came, changed, went });
             }
             let [came, changed, went] = [came, changed, went].map(units::count);
             lines.line(&format!("{}: {came} came, {changed} changed, {went} went", super::chat_title(chat)))

@@ -18,6 +18,7 @@ use crate::model::filter::PatternError;
 use crate::operations::OperationError;
 use crate::repository::RepositoryError;
 use crate::source::SourceError;
+use crate::source::telegram::TelegramError;
 use crate::state::StateError;
 use crate::storage::StorageError;
 
@@ -68,6 +69,9 @@ pub enum CommandError {
     /// The source cannot be read.
     #[error(transparent)]
     Source(#[from] SourceError),
+    /// Telegram, or an account on this machine.
+    #[error(transparent)]
+    Telegram(#[from] TelegramError),
     /// A local file that the command line names cannot be read or written.
     #[error("cannot {doing} {path}")]
     File {
@@ -126,6 +130,7 @@ impl CommandError {
             Self::State(error) => of_state(error),
             Self::Operation(error) => of_operation(error),
             Self::Storage(error) => of_storage(error),
+            Self::Telegram(error) => of_telegram(error),
             Self::Source(error) => of_source(error),
             Self::File { .. } | Self::System { .. } => Exit::Failed,
             // Who closed the pipe has seen enough.
@@ -148,6 +153,7 @@ impl CommandError {
             Self::Repository(error) => repository_hint(error).map(Cow::Borrowed),
             Self::State(error) => state_hint(error).map(Cow::Borrowed),
             Self::Operation(error) => operation_hint(error).map(Cow::Borrowed),
+            Self::Telegram(error) => telegram_hint(error).map(Cow::Borrowed),
             Self::Source(error) => source_hint(error).map(Cow::Borrowed),
             _ => None,
         }
@@ -240,20 +246,58 @@ fn of_operation(error: &OperationError) -> Exit {
     }
 }
 
-fn of_source(error: &SourceError) -> Exit {
-    match error {
-        SourceError::Stopped(_) => Exit::Interrupted,
-        SourceError::NoExport { .. } | SourceError::OtherAccount { .. } => Exit::Usage,
-        SourceError::Unreadable { .. } => Exit::Failed,
-    }
-}
-
 fn of_storage(error: &StorageError) -> Exit {
     match error {
         StorageError::Address { .. } | StorageError::NoBucket { .. } | StorageError::Settings { .. } => Exit::Usage,
         StorageError::NoContainer { .. } => Exit::NoRepository,
         StorageError::Unavailable { .. } => Exit::TryLater,
         _ => Exit::Failed,
+    }
+}
+
+fn of_source(error: &SourceError) -> Exit {
+    match error {
+        SourceError::Stopped(_) => Exit::Interrupted,
+        SourceError::NoExport { .. } | SourceError::OtherAccount { .. } => Exit::Usage,
+        error => telegram_of(error).map_or(Exit::Failed, of_telegram),
+    }
+}
+
+/// Telegram's word inside the failure of a source.
+fn telegram_of(error: &SourceError) -> Option<&TelegramError> {
+    match error {
+        SourceError::Unreadable { source, .. } => source.get_ref()?.downcast_ref(),
+        _ => None,
+    }
+}
+
+fn of_telegram(error: &TelegramError) -> Exit {
+    match error {
+        TelegramError::LoginNeeded { .. } => Exit::LoginNeeded,
+        TelegramError::TryLater { .. } => Exit::TryLater,
+        TelegramError::Call { source, .. } if source.is_unreachable() => Exit::TryLater,
+        TelegramError::Invalid(_) => Exit::Usage,
+        TelegramError::Stopped => Exit::Interrupted,
+        TelegramError::Local { source, .. } if is_wrong_key(source) => Exit::WrongKey,
+        TelegramError::Login(_) | TelegramError::Call { .. } | TelegramError::Local { .. } => Exit::Failed,
+    }
+}
+
+fn is_wrong_key(error: &io::Error) -> bool {
+    matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(CryptError::WrongKey))
+}
+
+fn telegram_hint(error: &TelegramError) -> Option<&'static str> {
+    match error {
+        TelegramError::LoginNeeded { .. } => Some("log in with `tgvault login`; what is stored stays, and the next backup goes on from it"),
+        TelegramError::TryLater { .. } => Some("run the same command again then; it goes on where it was"),
+        TelegramError::Call { source, .. } if source.is_unreachable() => {
+            Some("check the network, and run the same command again; it goes on where it was")
+        }
+        TelegramError::Local { source, .. } if is_wrong_key(source) => {
+            Some("the key that the logins are sealed with was exchanged; log in again with `tgvault login`")
+        }
+        _ => None,
     }
 }
 
@@ -290,7 +334,7 @@ fn source_hint(error: &SourceError) -> Option<&'static str> {
             "name the folder that holds result.json, messages.html or export_results.html, or save it with `tgvault backup folder PATH`",
         ),
         SourceError::OtherAccount { .. } => Some("give --account NAME, so that the chats of two people are not taken for one"),
-        SourceError::Unreadable { .. } | SourceError::Stopped(_) => None,
+        SourceError::Unreadable { .. } | SourceError::Stopped(_) => telegram_of(error).and_then(telegram_hint),
     }
 }
 

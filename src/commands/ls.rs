@@ -51,13 +51,13 @@ pub struct Args {
 #[derive(Serialize)]
 struct ChatLine<'a> {
     message_type: &'static str,
-    peer: String,
+    chat: String,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    kind: Option<&'static str>,
     left: bool,
     batches: usize,
     log_bytes: u64,
@@ -133,7 +133,7 @@ fn print_chats(chats: &OpenChats, lines: &mut Lines, bad: &mut dyn FnMut(&str)) 
         let printed = if lines.is_json() {
             lines.json(&ChatLine {
                 message_type: "chat",
-                peer: chat.peer.to_string(),
+                chat: chat.peer.to_string(),
                 name: chat.info.name.as_deref(),
                 username: chat.info.username.as_deref(),
                 kind,

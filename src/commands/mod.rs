@@ -2,6 +2,7 @@
 //!
 //! - [`cli`]: what can be typed; [`config`]: what holds, out of command line, environment and profile.
 //! - [`secrets`], [`keyring`], [`passphrase`]: how keys come in; [`sheet`]: the recovery sheet.
+//! - [`telegram`]: what all commands share that act for a Telegram account.
 //! - [`output`], [`progress`], [`logging`], [`units`]: how a run speaks; [`error`], [`exit`], [`interrupt`]: how it ends.
 //! - one file a command: its options, the operation it calls, what it prints.
 
@@ -19,15 +20,21 @@ pub mod progress;
 pub mod secrets;
 pub mod sheet;
 pub mod span;
+pub mod telegram;
 pub mod units;
 
+pub mod accounts;
 pub mod backup;
 pub mod cat;
+pub mod chats;
 pub mod completions;
+pub mod coverage;
 pub mod demo;
 pub mod diff;
 pub mod find;
 pub mod init;
+pub mod login;
+pub mod logout;
 pub mod ls;
 pub mod man;
 pub mod restore;
@@ -35,6 +42,8 @@ pub mod search;
 pub mod snapshots;
 pub mod stats;
 pub mod verify;
+
+use std::sync::Arc;
 
 use clap::ArgMatches;
 
@@ -64,10 +73,15 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
     let settings = Settings::resolve(&cli.global, matches, &Places::of_process())?;
     // Where a file's content goes to standard output, nothing else may.
     let output = if matches!(cli.command, Command::Cat(_)) { output.data_only() } else { output.clone() };
-    let context = Context { settings, output, heeded, timings: cli.global.timings };
+    let context = Arc::new(Context { settings, output, heeded, timings: cli.global.timings });
     match &cli.command {
         Command::Init(args) => init::run(args, &context).await,
         Command::Backup(args) => backup::run(args, &context).await,
+        Command::Login(args) => login::run(args, &context).await,
+        Command::Logout(args) => logout::run(args, &context).await,
+        Command::Accounts(args) => accounts::run(args, &context).await,
+        Command::Chats(args) => chats::run(args, &context).await,
+        Command::Coverage(args) => coverage::run(args, &context).await,
         Command::Restore(args) => restore::run(args, &context).await,
         Command::Cat(args) => cat::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,

@@ -100,9 +100,9 @@ impl From<Media> for MediaFilter {
 #[derive(Serialize)]
 struct Found<'a> {
     message_type: &'static str,
-    peer: String,
+    chat: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    chat: Option<&'a str>,
+    name: Option<&'a str>,
     id: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
     date: Option<String>,
@@ -229,8 +229,8 @@ fn found<'a>(hit: &Hit<'a>) -> Found<'a> {
     let (media, file) = media_of(message);
     Found {
         message_type: "found",
-        peer: hit.chat.peer.to_string(),
-        chat: hit.chat.info.name.as_deref(),
+        chat: hit.chat.peer.to_string(),
+        name: hit.chat.info.name.as_deref(),
         id: hit.record.id,
         date: hit.record.date.and_then(moment),
         from: sender(message),

@@ -62,17 +62,21 @@ pub enum SecretError {
         /// What is wrong with it.
         source: CryptError,
     },
-    /// There is no passphrase in the first line, or it is no text or too long.
-    #[error("{from} gives no passphrase: its first line is {what}")]
+    /// There is no secret in the first line, or it is no text or too long.
+    #[error("{from} gives no {secret}: its first line is {what}")]
     Line {
+        /// `passphrase`, `code`, `password`, `token`.
+        secret: &'static str,
         /// Where it was looked for.
         from: String,
         /// `empty`, `too long`, `not UTF-8`.
         what: &'static str,
     },
-    /// The passphrase command failed.
-    #[error("the passphrase command failed with {status}")]
+    /// The command for a secret failed.
+    #[error("the {secret} command failed with {status}")]
     Command {
+        /// `passphrase`, `code`, `password`, `token`.
+        secret: &'static str,
         /// How it ended.
         status: ExitStatus,
     },
@@ -165,7 +169,23 @@ pub fn identity_file(path: &Path, warn: &mut dyn FnMut(String)) -> Result<Secret
 /// # Errors
 /// When it cannot be read or the line is empty, too long or no text.
 pub fn passphrase_file(path: &Path, warn: &mut dyn FnMut(String)) -> Result<SecretString, SecretError> {
-    first_line(&mut open("passphrase", path, warn)?, &shown(path))
+    file_line("passphrase", path, warn)
+}
+
+/// Reads any other secret in the first line of a file, as [`passphrase_file`] does.
+///
+/// # Errors
+/// As there.
+pub fn file_line(secret: &'static str, path: &Path, warn: &mut dyn FnMut(String)) -> Result<SecretString, SecretError> {
+    first_line(&mut open(secret, path, warn)?, secret, &shown(path))
+}
+
+/// Reads a secret in the next line of standard input.
+///
+/// # Errors
+/// As [`file_line`].
+pub fn input_line(secret: &'static str) -> Result<SecretString, SecretError> {
+    first_line(&mut io::stdin().lock(), secret, "standard input")
 }
 
 /// Reads the passphrase from an open descriptor, up to the end of its first line.
@@ -180,7 +200,7 @@ pub fn passphrase_fd(number: u32) -> Result<SecretString, SecretError> {
         from: from.clone(),
         source,
     })?;
-    first_line(&mut file, &from)
+    first_line(&mut file, "passphrase", &from)
 }
 
 /// Runs a command through `sh -c` and takes the first line that it prints; its errors go to the terminal.
@@ -188,20 +208,28 @@ pub fn passphrase_fd(number: u32) -> Result<SecretString, SecretError> {
 /// # Errors
 /// When it cannot be run, fails, or prints no passphrase.
 pub fn passphrase_command(command: &OsStr) -> Result<SecretString, SecretError> {
-    let from = "the passphrase command";
-    let unreadable = |source| SecretError::Unreadable { what: "passphrase", from: from.to_owned(), source };
+    command_line("passphrase", command)
+}
+
+/// Gets any other secret from a command, as [`passphrase_command`] does.
+///
+/// # Errors
+/// As there.
+pub fn command_line(secret: &'static str, command: &OsStr) -> Result<SecretString, SecretError> {
+    let from = format!("the {secret} command");
+    let unreadable = |source| SecretError::Unreadable { what: secret, from: from.clone(), source };
     let mut child = Command::new("sh").arg("-c").arg(command).stdout(Stdio::piped()).spawn().map_err(unreadable)?;
     let line = child.stdout.take().map(|mut output| {
-        let line = first_line(&mut output, from);
+        let line = first_line(&mut output, secret, &from);
         // What else it prints is read and dropped, so that it does not fail on a closed pipe.
         let drained = io::copy(&mut output, &mut io::sink());
         drained.map_err(unreadable).and(line)
     });
     let status = child.wait().map_err(unreadable)?;
     if !status.success() {
-        return Err(SecretError::Command { status });
+        return Err(SecretError::Command { secret, status });
     }
-    line.unwrap_or_else(|| Err(SecretError::Line { from: from.to_owned(), what: "empty" }))
+    line.unwrap_or_else(|| Err(SecretError::Line { secret, from: from.clone(), what: "empty" }))
 }
 
 /// The passphrase that systemd hands to a service, if there is one.
@@ -228,7 +256,7 @@ pub fn can_ask() -> bool {
 /// # Errors
 /// When there is no terminal, the user interrupts, or nothing is entered.
 pub fn ask(prompt: &str) -> Result<SecretString, SecretError> {
-    ask_or_nothing(prompt)?.ok_or_else(|| SecretError::Line { from: "the prompt".to_owned(), what: "empty" })
+    ask_or_nothing(prompt)?.ok_or_else(|| SecretError::Line { secret: "passphrase", from: "the prompt".to_owned(), what: "empty" })
 }
 
 /// Asks for a passphrase without echo; `None` when only Enter was typed.
@@ -273,8 +301,8 @@ fn open(what: &'static str, path: &Path, warn: &mut dyn FnMut(String)) -> Result
 }
 
 /// Reads up to the first line break, one byte at a time: a pipe may stay open behind the line.
-fn first_line(input: &mut dyn Read, from: &str) -> Result<SecretString, SecretError> {
-    let failed = |what| SecretError::Line { from: from.to_owned(), what };
+fn first_line(input: &mut dyn Read, secret: &'static str, from: &str) -> Result<SecretString, SecretError> {
+    let failed = |what| SecretError::Line { secret, from: from.to_owned(), what };
     let mut line = Zeroizing::new(Vec::with_capacity(MAX_PASSPHRASE_BYTES));
     let mut byte = Zeroizing::new([0_u8; 1]);
     loop {
@@ -284,7 +312,7 @@ fn first_line(input: &mut dyn Read, from: &str) -> Result<SecretString, SecretEr
             Ok(_) if line.len() == MAX_PASSPHRASE_BYTES => return Err(failed("too long")),
             Ok(_) => line.push(byte[0]),
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(source) => return Err(SecretError::Unreadable { what: "passphrase", from: from.to_owned(), source }),
+            Err(source) => return Err(SecretError::Unreadable { what: secret, from: from.to_owned(), source }),
         }
     }
     let text = std::str::from_utf8(&line).map_err(|_| failed("not UTF-8"))?;

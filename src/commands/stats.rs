@@ -36,7 +36,7 @@ pub struct Args {
 #[derive(Serialize)]
 struct ChatLine<'a> {
     message_type: &'static str,
-    peer: String,
+    chat: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     messages: u64,
@@ -200,7 +200,7 @@ async fn count_messages(session: &Session, choice: &SnapshotChoice, context: &Co
             }
             let mut line = ChatLine {
                 message_type: "chat_stats",
-                peer: chat.peer.to_string(),
+                chat: chat.peer.to_string(),
                 name: chat.info.name.as_deref(),
                 messages: count.messages,
                 deleted: count.deleted,

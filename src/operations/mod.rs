@@ -5,12 +5,15 @@
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
 //! - [`imports`]: what this machine remembers of exports that were taken in.
+//! - [`accounts`]: the Telegram accounts of this machine; [`coverage`]: what snapshots say about their completeness.
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
+pub mod accounts;
 pub mod backup;
 pub mod cat;
 pub mod chats;
 pub mod choice;
+pub mod coverage;
 mod error;
 pub mod events;
 pub mod imports;

@@ -110,6 +110,11 @@ pub trait Sink {
     fn read_before(&self, _path: &EntryPath) -> io::Result<Option<Vec<u8>>> {
         Ok(None)
     }
+
+    /// Whether the run is ending, for a source that has nothing to hand over just now and would wait for it.
+    fn is_stopped(&self) -> bool {
+        false
+    }
 }
 
 /// The receiver takes no more items.
@@ -157,12 +162,18 @@ pub trait Source: Send + Sync {
     /// Whether [`Source::list`] names everything there is, so that what it does not name has been deleted.
     fn lists_everything(&self) -> bool;
 
+    /// Tells, before a listing, the name of what this machine remembers of its backups of this source. A source that remembers what was
+    /// [`Source::committed`] keeps the name with it, and starts anew under another name, or when `anew` is wanted: then something is
+    /// not in the vault any more that once was, or it is another vault.
+    fn continues(&self, _memory: &str, _anew: bool) {}
+
     /// Hands every item to `sink`, a folder before what is in it; the order is the same in each run.
     ///
     /// # Errors
     /// When the source as a whole cannot be read, or `sink` stopped.
     fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError>;
 
-    /// Tells that the items with these marks are stored for good.
+    /// Tells that the items with these marks are stored for good: in a snapshot, or in archives that the next snapshot will name, for as
+    /// long as [`Source::continues`] gives the same name.
     fn committed(&self, _marks: &[u64]) {}
 }

@@ -3,13 +3,23 @@
 use std::fs;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use secrecy::{ExposeSecret, SecretString};
+
+use zeroize::Zeroizing;
 
 use super::StateError;
 use super::sealed::{self, SealedFolder};
 use crate::crypt::keys::{Identities, Recipients, generate, recipient_of};
+use crate::crypt::{CryptError, blob};
 use crate::model::digest::Id;
+
+/// The longest thing that [`MachineKey::open`] opens, so that a damaged file cannot exhaust the memory.
+const MAX_SEALED_BYTES: u64 = 1 << 30;
+
+/// The file of a [`ProtectedKey`].
+const PROTECTED_KEY: &str = "key.age";
 
 /// The key that this machine seals its state with.
 pub struct MachineKey {
@@ -22,10 +32,26 @@ impl MachineKey {
     ///
     /// # Errors
     /// When it is none.
-    pub fn parse(secret: &SecretString) -> Result<Self, crate::crypt::CryptError> {
+    pub fn parse(secret: &SecretString) -> Result<Self, CryptError> {
         let identities = Identities::parse(secret.expose_secret())?;
         let recipients = Recipients::parse([recipient_of(secret.expose_secret())?.as_str()])?;
         Ok(Self { identities, recipients })
+    }
+
+    /// Encrypts something small for this key alone.
+    ///
+    /// # Errors
+    /// When the system has no randomness.
+    pub fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, CryptError> {
+        blob::seal(plain, &self.recipients)
+    }
+
+    /// Decrypts what [`Self::seal`] gave.
+    ///
+    /// # Errors
+    /// When it was sealed with another key, or changed.
+    pub fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptError> {
+        blob::open(sealed, &self.identities, MAX_SEALED_BYTES)
     }
 
     /// A fresh secret for [`Self::parse`].
@@ -37,7 +63,7 @@ impl MachineKey {
 /// Everything that this machine keeps.
 pub struct StateFolder {
     root: PathBuf,
-    key: std::sync::Arc<MachineKey>,
+    key: Arc<MachineKey>,
 }
 
 /// Makes a folder and those above it, private to the user.
@@ -57,7 +83,7 @@ impl StateFolder {
             Some(key) => key,
             None => Self::key_from_file(&root.join("machine.key"))?,
         };
-        Ok(Self { root, key: std::sync::Arc::new(key) })
+        Ok(Self { root, key: Arc::new(key) })
     }
 
     fn key_from_file(path: &Path) -> Result<MachineKey, StateError> {
@@ -65,7 +91,7 @@ impl StateFolder {
             Ok(text) => SecretString::from(text),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
                 let secret = MachineKey::generate();
-                let line = zeroize::Zeroizing::new(format!("{}\n", secret.expose_secret()));
+                let line = Zeroizing::new(format!("{}\n", secret.expose_secret()));
                 // Another process may be first: what is in the file then counts.
                 if sealed::write_new(path, line.as_bytes())? { secret } else { return Self::key_from_file(path) }
             }
@@ -77,6 +103,16 @@ impl StateFolder {
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.root
+    }
+
+    /// The key that everything here is sealed with.
+    pub fn key(&self) -> Arc<MachineKey> {
+        Arc::clone(&self.key)
+    }
+
+    /// A key of its own for what lies in the folder `name` below this one, which only a passphrase opens.
+    pub fn protected_key(&self, name: &str) -> ProtectedKey {
+        ProtectedKey { path: self.root.join(name).join(PROTECTED_KEY) }
     }
 
     /// What is kept of one repository.
@@ -92,6 +128,52 @@ impl StateFolder {
     /// # Errors
     /// When it cannot be made.
     pub fn sealed(&self, name: &str) -> Result<SealedFolder, StateError> {
-        SealedFolder::open(self.root.join(name), std::sync::Arc::clone(&self.key))
+        SealedFolder::open(self.root.join(name), Arc::clone(&self.key))
+    }
+}
+
+/// A key that lies on the disk behind a passphrase.
+pub struct ProtectedKey {
+    path: PathBuf,
+}
+
+impl ProtectedKey {
+    /// Whether there is one.
+    ///
+    /// # Errors
+    /// When the folder cannot be looked at.
+    pub fn exists(&self) -> Result<bool, StateError> {
+        self.path.try_exists().map_err(StateError::file("look for", &self.path))
+    }
+
+    /// Makes the key.
+    ///
+    /// # Errors
+    /// When there is one already, or it cannot be written.
+    pub fn create(&self, passphrase: &SecretString) -> Result<MachineKey, StateError> {
+        let secret = MachineKey::generate();
+        let sealed = |source| StateError::Sealed { path: self.path.clone(), source };
+        let stored = blob::seal_with_passphrase(secret.expose_secret().as_bytes(), passphrase).map_err(sealed)?;
+        if let Some(folder) = self.path.parent() {
+            make_private(folder)?;
+        }
+        if !sealed::write_new(&self.path, &stored)? {
+            return Err(StateError::Damaged { path: self.path.clone(), why: "there is a key already".into() });
+        }
+        MachineKey::parse(&secret).map_err(sealed)
+    }
+
+    /// Opens the key.
+    ///
+    /// # Errors
+    /// [`StateError::Sealed`] when the passphrase is another.
+    pub fn open(&self, passphrase: &SecretString) -> Result<MachineKey, StateError> {
+        /// More than any key has.
+        const MAX_BYTES: u64 = 4096;
+        let sealed = |source| StateError::Sealed { path: self.path.clone(), source };
+        let stored = fs::read(&self.path).map_err(StateError::file("read", &self.path))?;
+        let text = blob::open(&stored, &Identities::passphrase(passphrase), MAX_BYTES).map_err(sealed)?;
+        let text = std::str::from_utf8(&text).map_err(|_| StateError::Damaged { path: self.path.clone(), why: "no text".into() })?;
+        MachineKey::parse(&SecretString::from(text)).map_err(sealed)
     }
 }

@@ -12,7 +12,7 @@ pub mod sealed;
 
 use std::path::{Path, PathBuf};
 
-pub use folder::{MachineKey, StateFolder};
+pub use folder::{MachineKey, ProtectedKey, StateFolder};
 pub use lock::Lock;
 pub use pins::Pins;
 pub use sealed::SealedFolder;

@@ -59,7 +59,7 @@ fn read(world: &World, kind: &str, arguments: &[&str]) -> Vec<Value> {
 fn found(world: &World, arguments: &[&str]) -> Vec<(String, i64, String)> {
     let hits = read(world, "found", &[&["search"], arguments].concat());
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-    hits.iter().map(|hit| (text(&hit["peer"]), hit["id"].as_i64().unwrap(), text(&hit["text"]))).collect()
+    hits.iter().map(|hit| (text(&hit["chat"]), hit["id"].as_i64().unwrap(), text(&hit["text"]))).collect()
 }
 
 /// Restores the last import as it was, and compares.
@@ -151,7 +151,7 @@ async fn a_grown_export_costs_what_is_new() {
     let changes = read(&world, "chat_change", &["diff", ids[0], ids[2]]);
     assert_eq!((changes.len(), &changes[0]["came"], &changes[0]["changed"], &changes[0]["went"]), (1, &2.into(), &0.into(), &0.into()));
     let chats = read(&world, "chat", &["ls", "latest"]);
-    assert_eq!((chats.len(), &chats[0]["peer"], &chats[0]["name"]), (1, &"user5".into(), &"Bo".into()));
+    assert_eq!((chats.len(), &chats[0]["chat"], &chats[0]["name"]), (1, &"user5".into(), &"Bo".into()));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -290,7 +290,7 @@ async fn imports_and_live_backups_are_one_history() {
     sorted.sort_unstable();
     assert_eq!(sorted, [(1, "kept"), (2, "after"), (3, "gone later"), (4, "live only"), (6, "of 2023")], "each message once");
     let hit = &read(&world, "found", &["search", "gone later"])[0];
-    assert!(hit["deleted"].is_string() && hit["chat"] == "Bo", "{hit}");
+    assert!(hit["deleted"].is_string() && hit["name"] == "Bo", "{hit}");
     assert_eq!(found(&world, &["before"]), [], "an earlier version is history, and not found");
     let chats = read(&world, "chat", &["ls", "latest"]);
     assert_eq!((chats.len(), &chats[0]["username"]), (1, &"bo".into()), "the better description stays");
@@ -323,7 +323,7 @@ async fn chats_may_say_late_what_they_are() {
     );
     let folder = export(&world, "sorted", &json);
     import(&world, &folder, &[]);
-    let peers: Vec<String> = read(&world, "chat", &["ls", "latest"]).iter().map(|chat| chat["peer"].as_str().unwrap().to_owned()).collect();
+    let peers: Vec<String> = read(&world, "chat", &["ls", "latest"]).iter().map(|chat| chat["chat"].as_str().unwrap().to_owned()).collect();
     assert_eq!(peers, ["chat7", "channel9"]);
     assert_eq!(found(&world, &["two", "--chat", "crew"]), [("channel9".into(), 2, "two".into())]);
     comes_back(&world, &folder, "out");

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use tgvault::model::account::Section;
 use tgvault::model::paths::{self, Place, place};
-use tgvault::source::telegram::{ChatClass, ExportOptions, MediaType, TakeoutUse};
+use tgvault::source::telegram::{ChatClass, ExportOptions, ListingDetail, MediaType, TakeoutUse};
 use tgvault_test_support::telegram::{Kind, Options};
 
 use crate::export::readable;
@@ -146,9 +146,9 @@ fn topics_have_their_names_and_messages_their_topic() {
 fn chats_are_listed_with_their_sizes() {
     let setup = Setup::new(Options { gallery: false, ..Options::default() });
     let account = setup.account();
-    let plainly = account.chats(false).unwrap();
+    let plainly = account.chats(ListingDetail::Names).unwrap();
     assert!(plainly.iter().all(|chat| chat.size.is_none()));
-    let listed = account.chats(true).unwrap();
+    let listed = account.chats(ListingDetail::Estimate).unwrap();
     for chat in readable(&setup.server) {
         let summary = listed.iter().find(|summary| summary.peer == peer(chat.peer)).unwrap();
         assert_eq!(summary.size.unwrap().messages, chat.messages as u64);

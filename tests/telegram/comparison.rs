@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use grammers_tl_types::enums::{self, Message, MessageMedia};
 use serde_json::Value;
-use tgvault_test_support::telegram::Options;
+use tgvault_test_support::telegram::{Options, TelegramServer};
 
 use crate::export::readable;
 use crate::harness::{Setup, Vault, peer, plain};
@@ -30,13 +30,18 @@ fn every_kind_of_message_says_what_the_server_has() {
     let setup = Setup::new(Options::default());
     let mut vault = Vault::default();
     setup.run(&mut vault, plain());
+    assert_same_fields(&setup.server, &vault);
+}
+
+/// Every field of every message is the server's; the account has messages of all kinds.
+pub fn assert_same_fields(server: &TelegramServer, vault: &Vault) {
     let (mut kinds, mut actions) = (BTreeSet::new(), BTreeSet::new());
-    for chat in readable(&setup.server) {
+    for chat in readable(server) {
         for (id, record) in vault.messages(peer(chat.peer)) {
             let json: Value = serde_json::from_str(record.message.get()).unwrap();
             let extra: Value = record.extra.as_ref().map_or(Value::Null, |extra| serde_json::from_str(extra.get()).unwrap());
             assert_eq!(json["id"], id);
-            match setup.server.message(chat.peer, id as i32).unwrap() {
+            match server.message(chat.peer, id as i32).unwrap() {
                 Message::Message(truth) => {
                     if matches!(truth.media, Some(MessageMedia::Unsupported)) {
                         assert_eq!(json["type"], "unsupported");

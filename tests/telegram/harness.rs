@@ -152,6 +152,7 @@ impl Setup {
     pub fn connect_options(&self) -> ConnectOptions {
         ConnectOptions {
             api_id: API_ID,
+            server: Some(self.custom_server()),
             device: Device::default(),
             pace: self.pace,
             limits: self.limits,
@@ -166,7 +167,7 @@ impl Setup {
 
     pub fn log_in_with(&self, name: &str, way: LoginWay, answers: &mut Answers) -> Result<Account, TelegramError> {
         let application = Application { api_id: API_ID, api_hash: "0123456789abcdef".into() };
-        self.accounts().login(name, way, &application, Some(self.custom_server()), &self.connect_options(), answers)
+        self.accounts().login(name, way, &application, &self.connect_options(), answers)
     }
 
     /// Logs in once; later calls use the session that is there.
@@ -178,7 +179,7 @@ impl Setup {
     }
 
     pub fn source(&self, options: ExportOptions) -> TelegramSource {
-        TelegramSource::new(self.account(), options).unwrap()
+        TelegramSource::new(self.account(), options, "vault").unwrap()
     }
 
     /// One run whose items are all stored for good.

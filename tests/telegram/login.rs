@@ -85,8 +85,9 @@ fn a_server_with_another_key_is_not_trusted() {
     let other = tgvault_test_support::telegram::ServerKey::generate();
     let server = tgvault::source::telegram::CustomServer { key_pem: other.public_pem(), ..setup.custom_server() };
     let application = tgvault::source::telegram::Application { api_id: 1, api_hash: "x".into() };
+    let options = tgvault::source::telegram::ConnectOptions { server: Some(server), ..setup.connect_options() };
     let mut answers = Answers::new(setup.server.options());
-    let result = setup.accounts().login("main", LoginWay::Phone(None), &application, Some(server), &setup.connect_options(), &mut answers);
+    let result = setup.accounts().login("main", LoginWay::Phone(None), &application, &options, &mut answers);
     let Err(TelegramError::Call { source, .. }) = result else { panic!("trusted") };
     assert!(format!("{:?}", source).contains("UnknownKey"), "{source:?}");
 }

@@ -8,3 +8,5 @@ mod harness;
 mod incremental;
 mod login;
 mod pace;
+mod program;
+mod program_runs;

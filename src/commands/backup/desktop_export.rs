@@ -33,9 +33,10 @@ pub struct Args {
     #[arg(value_name = "PATH")]
     pub path: PathBuf,
 
-    /// The account whose chats these are: with its live backups and other exports they make one history
-    #[arg(long, value_name = "NAME", default_value = DEFAULT_ACCOUNT, value_parser = parse_account)]
-    pub account: String,
+    /// The account whose chats these are: with its live backups and other exports they make one history; `main` where
+    /// nothing names one
+    #[arg(long, value_name = "NAME", env = "TGVAULT_ACCOUNT", value_parser = parse_account)]
+    pub account: Option<String>,
 
     /// The day or moment at which the export was made, instead of what its folder and files say
     #[arg(long, value_name = "DATE", value_parser = parse_made)]
@@ -83,7 +84,7 @@ fn parse_peer(text: &str) -> Result<Peer, String> {
 impl Args {
     /// An export that was named without any options of its own.
     pub(super) fn plain(path: &Path) -> Self {
-        Self { path: path.to_owned(), account: DEFAULT_ACCOUNT.into(), made: None, time_zone: None, chat: None }
+        Self { path: path.to_owned(), account: None, made: None, time_zone: None, chat: None }
     }
 
     /// The options that decide what the snapshot holds, for its record.
@@ -144,10 +145,12 @@ pub(super) async fn take_in(
     session: Session,
     never: Vec<(u64, u64)>,
 ) -> Result<Exit, CommandError> {
-    let known = imports::remembered(&session, &args.account).await?;
+    let typed = args.account.as_ref().or(context.settings.telegram.account.as_ref());
+    let account = typed.map_or(DEFAULT_ACCOUNT, String::as_str);
+    let known = imports::remembered(&session, account).await?;
     let folder = FolderOptions { never, ..FolderOptions::default() };
     let source = DesktopExport::open_with(&args.path, folder, args.import_options()?, Arc::clone(&known))?;
-    let source = source.of_account(&args.account).of_chat(args.chat);
+    let source = source.of_account(account).of_chat(args.chat);
     let options = common.options(context, args.given())?;
     let summary = back_up(context, session, Arc::new(source), options).await?;
     if let Some(error) = known.failure() {

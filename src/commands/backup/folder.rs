@@ -15,8 +15,7 @@ use crate::source::Source;
 use crate::source::folder::{FolderOptions, FolderSource};
 use crate::storage::Storage;
 
-/// What can be typed, for the help.
-pub(super) const EXAMPLES: &str = "\
+const EXAMPLES: &str = "\
 Examples:
   tgvault backup ~/Downloads/Telegram\\ Desktop          with TGVAULT_REPO set
   tgvault --repo /mnt/disk/vault backup folder ~/export --tag monthly

@@ -1,10 +1,11 @@
-//! `tgvault backup`: save what a source has: a [`folder`], or a [`desktop_export`].
+//! `tgvault backup`: save what a source has: a [`folder`], a [`telegram`] account, or a [`desktop_export`].
 //!
 //! Every kind of source is a command of its own below `backup`, in a file of its own here; `backup PATH` is short for
 //! `backup folder PATH`. What they share stands in this file: the options, the run, and what is told at its end.
 
 pub mod desktop_export;
 pub mod folder;
+pub mod telegram;
 
 use std::sync::Arc;
 
@@ -21,10 +22,16 @@ use crate::operations::{OperationError, Session, default_lanes};
 use crate::repository::RepositoryError;
 use crate::source::Source;
 
+const EXAMPLES: &str = "\
+Examples:
+  tgvault backup telegram                               with TGVAULT_REPO set, after `tgvault login`
+  tgvault --repo /mnt/disk/vault backup folder ~/export --tag monthly
+  tgvault backup ~/export --exclude '*.tmp' --exclude /cache --dry-run";
+
 /// Options of `backup`.
 #[derive(Debug, clap::Args)]
 #[command(
-    after_help = folder::EXAMPLES,
+    after_help = EXAMPLES,
     override_usage = "tgvault backup [OPTIONS] <PATH>\n       tgvault backup <COMMAND> [OPTIONS]",
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
@@ -49,6 +56,8 @@ pub enum Kind {
     Folder(folder::Args),
     /// Take an export of Telegram Desktop in: its chats join those of an account
     DesktopExport(desktop_export::Args),
+    /// Back up a Telegram account
+    Telegram(Box<telegram::Args>),
 }
 
 /// Options of `backup` whatever the source; they may stand before and after its kind.
@@ -100,7 +109,7 @@ impl Common {
 ///
 /// # Errors
 /// When vault, source, state or store cannot be used, or the run is interrupted.
-pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandError> {
     let common = &args.common;
     match &args.kind {
         None => folder::run(&args.folder, common, context).await,
@@ -109,6 +118,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             match kind {
                 Kind::Folder(args) => folder::run(args, common, context).await,
                 Kind::DesktopExport(args) => desktop_export::run(args, common, context).await,
+                Kind::Telegram(args) => telegram::run(args, common, context).await,
             }
         }
     }

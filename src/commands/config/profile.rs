@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
+use zeroize::Zeroize;
 
 use super::ConfigError;
 use crate::commands::units;
+use crate::source::telegram::{ChatClass, MediaType, Pace, TakeoutUse};
 
 /// The profile that is read, if it is there, when none is named.
 pub const DEFAULT: &str = "default";
@@ -41,6 +43,9 @@ pub struct Profile {
     /// What `backup` does unless told otherwise.
     #[serde(default)]
     pub backup: BackupProfile,
+    /// Accounts and what is exported of them.
+    #[serde(default)]
+    pub telegram: TelegramProfile,
 }
 
 /// The `[backup]` table.
@@ -61,6 +66,67 @@ pub struct BackupProfile {
     pub exclude_larger_than: Option<Size>,
     /// Stays on the file system of the folder.
     pub one_file_system: Option<bool>,
+}
+
+/// The `[telegram]` table.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TelegramProfile {
+    /// The account that is meant where none is named.
+    pub account: Option<String>,
+    /// The application's number from my.telegram.org.
+    pub api_id: Option<i32>,
+    /// The application's secret.
+    pub api_hash: Option<Hidden>,
+    /// The file whose first line is the application's secret.
+    pub api_hash_file: Option<PathBuf>,
+    /// A server of one's own, `HOST:PORT`.
+    pub server: Option<String>,
+    /// The PEM file with that server's public RSA key.
+    pub server_key: Option<PathBuf>,
+    /// The number of its data centre.
+    pub server_dc: Option<i32>,
+    /// How hard Telegram's servers may be worked: `gentle`, `normal`, `fast`.
+    pub pace: Option<Pace>,
+    /// The file whose first line is the passphrase of the logins.
+    pub session_passphrase_file: Option<PathBuf>,
+    /// The shell command whose first line of output is that passphrase.
+    pub session_passphrase_command: Option<String>,
+    /// Types of chats, as `--chats` has them.
+    pub chats: Option<Vec<ChatClass>>,
+    /// Chats that are left out.
+    pub exclude_chat: Option<Vec<String>>,
+    /// Folders of Telegram whose chats are taken.
+    pub folder: Option<Vec<String>>,
+    /// Takes only the account's own messages from groups and channels.
+    pub only_my_messages: Option<bool>,
+    /// Kinds of media, as `--media` has them.
+    pub media: Option<Vec<MediaType>>,
+    /// Leaves out larger files, as in `"100M"`.
+    pub max_file_size: Option<Size>,
+    /// When to use a takeout: `always`, `auto`, `never`.
+    pub takeout: Option<TakeoutUse>,
+    /// How far back edits and deletions are looked for, as in `"30d"`.
+    pub recheck: Option<String>,
+    /// Requests per run for old messages.
+    pub recheck_budget: Option<u32>,
+}
+
+/// A value that is never shown.
+#[derive(Clone, PartialEq, Eq, Deserialize)]
+#[serde(transparent)]
+pub struct Hidden(pub String);
+
+impl std::fmt::Debug for Hidden {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("[REDACTED]")
+    }
+}
+
+impl Drop for Hidden {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
 }
 
 /// What this machine's state is sealed with.
@@ -175,6 +241,10 @@ fn parse(path: &Path, text: &str, places: &Places) -> Result<Profile, ConfigErro
         };
     };
     for value in [&mut profile.identity, &mut profile.passphrase_file, &mut profile.state_dir].into_iter().flatten() {
+        settle(value);
+    }
+    let telegram = &mut profile.telegram;
+    for value in [&mut telegram.api_hash_file, &mut telegram.server_key, &mut telegram.session_passphrase_file].into_iter().flatten() {
         settle(value);
     }
     profile.backup.exclude_file.iter_mut().flatten().for_each(settle);

@@ -7,7 +7,7 @@ use clap::ArgMatches;
 use clap::parser::ValueSource;
 
 use super::ConfigError;
-use super::profile::{self, BackupProfile, MachineKey, Places, Size};
+use super::profile::{self, BackupProfile, MachineKey, Places, Size, TelegramProfile};
 use crate::commands::cli::Global;
 use crate::commands::secrets::{SecretError, SecretSource};
 use crate::crypt::signature::VerifyingKey;
@@ -74,6 +74,8 @@ pub struct Settings {
     pub limit_download: Option<Setting<u64>>,
     /// What the profile says about backups; the options of `backup` go before.
     pub backup: BackupProfile,
+    /// What the profile says about Telegram accounts; options and variables go before.
+    pub telegram: TelegramProfile,
 }
 
 /// Takes the value from where it ranks highest.
@@ -139,6 +141,7 @@ impl Settings {
             limit_upload: rate("limit-upload", "limit_upload", global.limit_upload, profile.limit_upload)?,
             limit_download: rate("limit-download", "limit_download", global.limit_download, profile.limit_download)?,
             backup: profile.backup,
+            telegram: profile.telegram,
             profile: path,
         })
     }

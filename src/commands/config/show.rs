@@ -1,7 +1,10 @@
 //! `tgvault config show`: the settings that hold, each with where it comes from.
 
+use std::path::PathBuf;
+
 use serde::Serialize;
 
+use super::profile::TelegramProfile;
 use super::settings::{Origin, Setting, Settings};
 use crate::commands::error::CommandError;
 use crate::commands::exit::Exit;
@@ -97,5 +100,41 @@ fn lines(settings: &Settings) -> Vec<Line> {
     if let Some(size) = backup.exclude_larger_than {
         add("backup.exclude-larger-than", units::bytes(size.0), &origin);
     }
+    add_telegram(&settings.telegram, &mut |name, value| add(name, value, &origin));
     lines
+}
+
+fn add_telegram(telegram: &TelegramProfile, add: &mut dyn FnMut(&'static str, String)) {
+    let words = |value: Option<serde_json::Value>| match value? {
+        serde_json::Value::Array(words) => Some(words.iter().filter_map(|word| word.as_str()).collect::<Vec<_>>().join(", ")),
+        word => word.as_str().map(str::to_owned),
+    };
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let set = || "(set)".to_owned();
+    let all = [
+        ("telegram.account", telegram.account.clone()),
+        ("telegram.api-id", telegram.api_id.map(|id| id.to_string())),
+        ("telegram.api-hash", telegram.api_hash.as_ref().map(|_| set())),
+        ("telegram.api-hash-file", path(&telegram.api_hash_file)),
+        ("telegram.server", telegram.server.clone()),
+        ("telegram.server-key", path(&telegram.server_key)),
+        ("telegram.server-dc", telegram.server_dc.map(|dc| dc.to_string())),
+        ("telegram.pace", words(serde_json::to_value(telegram.pace).ok())),
+        ("telegram.session-passphrase-file", path(&telegram.session_passphrase_file)),
+        ("telegram.session-passphrase-command", telegram.session_passphrase_command.as_ref().map(|_| set())),
+        ("telegram.chats", words(serde_json::to_value(&telegram.chats).ok())),
+        ("telegram.exclude-chat", telegram.exclude_chat.as_ref().map(|chats| chats.join(", "))),
+        ("telegram.folder", telegram.folder.as_ref().map(|folders| folders.join(", "))),
+        ("telegram.only-my-messages", telegram.only_my_messages.map(|only| only.to_string())),
+        ("telegram.media", words(serde_json::to_value(&telegram.media).ok())),
+        ("telegram.max-file-size", telegram.max_file_size.map(|size| units::bytes(size.0))),
+        ("telegram.takeout", words(serde_json::to_value(telegram.takeout).ok())),
+        ("telegram.recheck", telegram.recheck.clone()),
+        ("telegram.recheck-budget", telegram.recheck_budget.map(|budget| budget.to_string())),
+    ];
+    for (name, value) in all {
+        if let Some(value) = value {
+            add(name, value);
+        }
+    }
 }

@@ -45,6 +45,9 @@ struct Head {
     /// Archives of the last snapshot are gone: the next one must begin with a merged index.
     #[serde(default)]
     healing: bool,
+    /// A new name whenever something that the journal held is forgotten: what others concluded from it holds no longer.
+    #[serde(default)]
+    incarnation: Option<Id>,
 }
 
 /// Where a new archive stands among those that no snapshot names yet.
@@ -107,7 +110,16 @@ impl Journal {
         parent: Option<(String, Snapshot)>,
         tree: &Tree,
     ) -> Result<Self, OperationError> {
-        let head = Head { chain, snapshot: parent, sequence, base: None, layers: Vec::new(), removals: Vec::new(), healing: false };
+        let head = Head {
+            chain,
+            snapshot: parent,
+            sequence,
+            base: None,
+            layers: Vec::new(),
+            removals: Vec::new(),
+            healing: false,
+            incarnation: Some(random_id()?),
+        };
         let mut this = Self { folder: folder.clone(), head };
         if tree.is_empty() {
             this.write_head()?;
@@ -120,6 +132,14 @@ impl Journal {
     /// The chain.
     pub fn chain(&self) -> Id {
         self.head.chain
+    }
+
+    /// What this memory is called: with this name, everything is still held that was ever noted under it.
+    pub fn memory(&self) -> String {
+        match self.head.incarnation {
+            Some(incarnation) => format!("{}-{incarnation}", self.head.chain),
+            None => self.head.chain.to_string(),
+        }
     }
 
     /// The last committed snapshot and its stem.
@@ -262,6 +282,7 @@ impl Journal {
             snapshot.lists.clear();
         }
         self.head.healing = true;
+        self.head.incarnation = Some(random_id()?);
         self.head.removals.clear();
         let empty = "layer-empty.age";
         self.folder.write(empty, b"\n")?;

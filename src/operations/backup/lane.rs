@@ -161,10 +161,18 @@ impl<'a> Lane<'a> {
     }
 
     fn append_whole(&mut self, item: &Item, body: &mut dyn Body) -> Result<(), OperationError> {
-        if let Some(what) = self.append(item, body, item.size, None)? {
-            self.shared.problem(&item.path, &what);
+        match self.append(item, body, item.size, None)? {
+            None => self.mark(item),
+            Some(what) => self.shared.problem(&item.path, &what),
         }
         Ok(())
+    }
+
+    /// Takes note that the item is stored as it should be, to tell the source when the archive is committed.
+    fn mark(&mut self, item: &Item) {
+        if let Some(open) = &mut self.open {
+            open.marks.push(item.mark);
+        }
     }
 
     fn store_small(&mut self, item: &Item, body: &mut dyn Body, unchanged: Option<Digest>) -> Result<(), OperationError> {
@@ -240,7 +248,12 @@ impl<'a> Lane<'a> {
                 },
             };
             match self.append(item, body.as_mut(), length, Some(Part { n, of, file }))? {
-                None => at = Some(body),
+                None => {
+                    at = Some(body);
+                    if n == of && !told {
+                        self.mark(item);
+                    }
+                }
                 // Where the body stands now is not known; the other parts are tried from their own beginnings.
                 Some(what) => {
                     if !std::mem::replace(&mut told, true) {
@@ -274,9 +287,6 @@ impl<'a> Lane<'a> {
             entry.size = stored.located.length;
         }
         open.entries.push(entry);
-        if is_last {
-            open.marks.push(item.mark);
-        }
         shared.note_new(u64::from(is_last), stored.located.length);
         Ok(if let Some(error) = &stored.failure {
             Some(format!("it could be read in part only, which is stored: {error}"))

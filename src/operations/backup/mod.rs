@@ -134,6 +134,7 @@ pub async fn backup(
     let writer = opened.writer().await?;
     let name = source.name();
     let parent = parent::find(&opened, writer.id, &name, &options, events.as_ref()).await?;
+    source.continues(&parent.journal.memory(), options.force_rehash && !options.dry_run);
     if options.dry_run {
         return dry_run(source, parent.tree, &options, events, stop, began).await;
     }
@@ -337,8 +338,10 @@ impl Run {
             Report::Unchanged(mark) => marks.push(mark),
             Report::Archive(finished) => {
                 self.timings += finished.timings;
-                self.finished_marks.extend(finished.marks.iter().filter(|&&mark| mark != 0));
                 self.note_archive(finished.record, &finished.entries, &[], Order::Last)?;
+                // The journal has it: whatever happens now, the next snapshot names this archive.
+                let marks: Vec<u64> = finished.marks.into_iter().filter(|&mark| mark != 0).collect();
+                self.source.committed(&marks);
                 if self.finished.len() >= CHECKPOINT_ARCHIVES {
                     self.keep().await?;
                 }
@@ -588,7 +591,12 @@ fn list_and_fill<'a>(
         // Only lanes may keep the queue open: when they have all failed, the listing must find it closed.
         drop(queue);
         let mut planner = planner(jobs);
-        let listed = source.list(&mut planner).inspect_err(|_| shared.fail());
+        let listed = source.list(&mut planner);
+        // What a source handed over before it failed is stored all the same: a service that stops every run after a while must not
+        // keep the backup from ever getting further.
+        if matches!(listed, Err(SourceError::Stopped(_))) {
+            shared.fail();
+        }
         shared.listed.store(true, Ordering::Relaxed);
         planner.jobs = None;
         let ended: Vec<_> = lanes.into_iter().map(std::thread::ScopedJoinHandle::join).collect();

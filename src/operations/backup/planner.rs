@@ -213,4 +213,8 @@ impl Sink for Planner<'_> {
         let entry = self.tree.get(path).ok_or(io::ErrorKind::NotFound)?;
         reader(entry).map(Some)
     }
+
+    fn is_stopped(&self) -> bool {
+        self.shared.stop_wanted()
+    }
 }

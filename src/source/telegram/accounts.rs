@@ -18,8 +18,10 @@ use super::transport::{Client, ClientOptions, Device, Pace, ServerKey, TimeLimit
 /// How to act for an account.
 #[derive(Clone)]
 pub struct ConnectOptions {
-    /// The application's number.
+    /// The application's number, for logins that do not have theirs with them.
     pub api_id: i32,
+    /// A server of one's own at its address of now; `None` leaves it to the login.
+    pub server: Option<CustomServer>,
     /// How to present ourselves.
     pub device: Device,
     /// How hard to work Telegram's servers.
@@ -44,8 +46,35 @@ pub struct Account {
     pub(super) name: String,
     pub(super) user: LoggedIn,
     pub(super) client: Client,
-    pub(super) state: SealedFile,
+    pub(super) states: States,
     pub(super) threads: Threads,
+}
+
+/// Where the states of an account's backups are: one for each vault, because what one vault has the other may lack.
+#[derive(Clone)]
+pub(super) struct States {
+    folder: PathBuf,
+    name: String,
+    sealer: Arc<dyn Sealer>,
+}
+
+impl States {
+    /// The state of the backups into one vault.
+    pub(super) fn of(&self, vault: &str) -> SealedFile {
+        SealedFile::new(self.folder.join(format!("{}.{vault}.{STATE}", self.name)), self.sealer.clone())
+    }
+
+    fn remove_all(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            // Names of accounts have no dot.
+            if name.split('.').next() == Some(&self.name) && name.ends_with(&format!(".{STATE}")) {
+                std::fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The longest name of an account.
@@ -88,6 +117,12 @@ impl Accounts {
     /// When there is no such account, it is not logged in, or its file cannot be opened.
     pub fn open(&self, name: &str, options: &ConnectOptions) -> Result<Account, TelegramError> {
         let session = self.load(name)?;
+        if let (Some(session), Some(server)) = (&session, &options.server) {
+            session.follow(server).map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidInput => TelegramError::Invalid(error.to_string()),
+                _ => self.local(name, error),
+            })?;
+        }
         let user = session.as_ref().and_then(|session| session.read().user.clone());
         match (session, user) {
             (Some(session), Some(user)) => self.account(name, session, user, options),
@@ -104,19 +139,25 @@ impl Accounts {
         name: &str,
         way: LoginWay,
         application: &Application,
-        server: Option<CustomServer>,
         options: &ConnectOptions,
         prompts: &mut dyn LoginPrompts,
     ) -> Result<Account, TelegramError> {
         check_name(name)?;
         // In memory until it is complete: half a login is worth nothing, and an old one stays usable.
-        let session = SessionStore::new(Session::new(server), None);
+        let session = SessionStore::new(Session::new(options.server.clone()), None);
         let client = client(session.clone(), application.api_id, options)?;
         let threads = Threads::new()?;
         let user = threads.block_on(log_in(&client, application, way, prompts))?;
+        let before = self.load(name).ok().flatten().and_then(|known| known.read().user.clone());
+        if let Some(before) = before.filter(|before| before.user_id != user.user_id) {
+            // Two people's chats in one chain of backups could not be told apart.
+            let _ = threads.block_on(client.call(&functions::auth::LogOut {}));
+            let what = format!("account '{name}' is user {} on this machine, and this is user {}", before.user_id, user.user_id);
+            return Err(TelegramError::Invalid(what));
+        }
         drop(client);
         let complete = SessionStore::new(session.read().clone(), Some(self.file(name, SESSION)));
-        complete.change(|_| ()).map_err(|source| self.local(name, source))?;
+        complete.change(|session| session.api_id = Some(application.api_id)).map_err(|source| self.local(name, source))?;
         drop(threads);
         self.account(name, complete, user, options)
     }
@@ -133,7 +174,7 @@ impl Accounts {
             Err(error) if ends_session(&error) => {}
             Err(source) => return Err(TelegramError::Call { what: "the session could not be ended at Telegram".into(), source }),
         }
-        account.client.session().erase().and_then(|()| account.state.remove()).map_err(|source| self.local(name, source))
+        account.client.session().erase().and_then(|()| account.states.remove_all()).map_err(|source| self.local(name, source))
     }
 
     fn load(&self, name: &str) -> Result<Option<Arc<SessionStore>>, TelegramError> {
@@ -150,8 +191,10 @@ impl Accounts {
     }
 
     fn account(&self, name: &str, session: Arc<SessionStore>, user: LoggedIn, options: &ConnectOptions) -> Result<Account, TelegramError> {
-        let client = client(session, options.api_id, options)?;
-        Ok(Account { name: name.to_owned(), user, client, state: self.file(name, STATE), threads: Threads::new()? })
+        let api_id = session.read().api_id.unwrap_or(options.api_id);
+        let client = client(session, api_id, options)?;
+        let states = States { folder: self.folder.clone(), name: name.to_owned(), sealer: self.sealer.clone() };
+        Ok(Account { name: name.to_owned(), user, client, states, threads: Threads::new()? })
     }
 }
 

@@ -5,11 +5,12 @@
 //! Everything found is a further record, never an overwrite.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
 
 use grammers_tl_types::{enums, functions, types};
 
-use super::chat::{Chat, Trouble};
+use super::chat::{CLOSED, Chat, Trouble};
 use super::dialogs::Dialog;
 use super::error::TelegramError;
 use super::events::Event;
@@ -139,6 +140,9 @@ impl Run {
                 match messages_by_id(&self.api, &self.peers, peer, page).await {
                     Ok(messages) => now.extend(messages.into_iter().map(|message| (message.id(), message))),
                     Err(error) => {
+                        if peer.kind != PeerKind::Channel {
+                            self.hold_counters(&error);
+                        }
                         let reason = self.api.or_reason("asking for changed messages", error)?;
                         tracing::warn!(%peer, reason, "changed messages cannot be read");
                     }
@@ -167,6 +171,14 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Keeps the account's counters where they are, because a change is known and not read; not for a chat that is closed to us, where
+    /// it never will be.
+    pub(super) fn hold_counters(&self, error: &CallError) {
+        if !error.is_any(&CLOSED) {
+            self.private_incomplete.store(true, Ordering::Relaxed);
+        }
     }
 
     fn alarm(&self, peer: Peer, deletions: usize) {
@@ -358,7 +370,9 @@ impl Chat {
                 .filter(|message| held.get(&message.id()).is_none_or(|&print| print != self.run.prints.of(message)))
                 .collect();
             self.run.add_messages(&self.log, &mut batch, &changed).await?;
-            let gone: Vec<i32> = held.range(from..=end).map(|(&id, _)| id).filter(|id| !here.contains(id)).collect();
+            // What cannot be read is not gone.
+            let unread = |id: i32| page.unreadable.is_some_and(|gap| (gap.first..=gap.last).contains(&i64::from(id)));
+            let gone: Vec<i32> = held.range(from..=end).map(|(&id, _)| id).filter(|&id| !here.contains(&id) && !unread(id)).collect();
             self.run.alarm(self.peer(), gone.len());
             let range = IdRange { first: from.into(), last: end.into() };
             for id in gone {

@@ -31,6 +31,10 @@ pub struct Outcome {
     pub chats: u64,
     /// Of these, chats where something new was looked for.
     pub chats_read: u64,
+    /// Chats of which something could not be read this time.
+    pub chats_failed: u64,
+    /// Files that could not be fetched this time.
+    pub files_failed: u64,
 }
 
 /// Whether the run has its takeout.
@@ -124,6 +128,7 @@ impl Run {
                         Ok(()) => {}
                         Err(Trouble::Run(error)) => return Err(error),
                         Err(Trouble::Call(error)) => {
+                            run.hold_counters(&error);
                             let reason = run.api.or_reason("reading recent messages again", error)?;
                             chat.note_missing(format!("its recent messages cannot be read again ({reason})"));
                         }
@@ -146,9 +151,11 @@ impl Run {
         }
         drop(chats);
         self.read_migrated().await?;
+        outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
         self.rotate(&dialogs).await?;
         self.flush_peers(true).await?;
         self.finish(counting);
+        outcome.files_failed = self.fetcher.failed();
         Ok(())
     }
 

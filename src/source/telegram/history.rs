@@ -28,6 +28,8 @@ pub(super) struct Page {
     pub(super) count: Option<u64>,
     /// A channel's update counter.
     pub(super) pts: Option<i32>,
+    /// Ids before the first message where something lies that this version cannot read.
+    pub(super) unreadable: Option<IdRange>,
 }
 
 /// Reads pages of one chat.
@@ -92,17 +94,19 @@ impl Reader<'_> {
         let (mut page, users, chats) = match answer {
             Messages::Messages(m) => {
                 // Without a slice this is everything that the question was about, not everything in the chat.
-                (Page { messages: m.messages, count: None, pts: None }, m.users, m.chats)
+                (Page { messages: m.messages, count: None, pts: None, unreadable: None }, m.users, m.chats)
             }
             Messages::Slice(m) => {
                 let count = u64::try_from(m.count).ok().filter(|_| !m.inexact);
-                (Page { messages: m.messages, count, pts: None }, m.users, m.chats)
+                (Page { messages: m.messages, count, pts: None, unreadable: None }, m.users, m.chats)
             }
             Messages::ChannelMessages(m) => {
                 let count = u64::try_from(m.count).ok().filter(|_| !m.inexact);
-                (Page { messages: m.messages, count, pts: Some(m.pts) }, m.users, m.chats)
+                (Page { messages: m.messages, count, pts: Some(m.pts), unreadable: None }, m.users, m.chats)
             }
-            Messages::NotModified(m) => (Page { messages: vec![], count: u64::try_from(m.count).ok(), pts: None }, vec![], vec![]),
+            Messages::NotModified(m) => {
+                (Page { messages: vec![], count: u64::try_from(m.count).ok(), pts: None, unreadable: None }, vec![], vec![])
+            }
         };
         self.run.learn(&users, &chats);
         page.messages.retain(|message| !matches!(message, enums::Message::Empty(_)));
@@ -116,10 +120,48 @@ impl Reader<'_> {
     /// # Errors
     /// When Telegram refuses.
     pub(super) async fn upwards(&self, from: i32, last: i32) -> Result<Page, CallError> {
-        let mut page = self.ask(Place { offset_id: from, offset_date: 0, add_offset: -PAGE, limit: PAGE }).await?;
+        match self.window(from, last, 0, PAGE).await {
+            Err(CallError::Unreadable(_)) => self.around(from, last).await,
+            page => page,
+        }
+    }
+
+    /// Up to `limit` messages from id `from` on, without the first `skip` of them.
+    async fn window(&self, from: i32, last: i32, skip: i32, limit: i32) -> Result<Page, CallError> {
+        let mut page = self.ask(Place { offset_id: from, offset_date: 0, add_offset: -(skip + limit), limit }).await?;
         // Near the newest message servers fill the page with older ones.
         page.messages.retain(|message| (from..=last).contains(&message.id()));
         Ok(page)
+    }
+
+    /// Reads what can be read of a page that cannot be read as a whole: the messages before the one at fault, or the next after it.
+    async fn around(&self, from: i32, last: i32) -> Result<Page, CallError> {
+        /// Messages in a row that are stepped over before the rest of the stretch is given up.
+        const MOST: i32 = 20;
+        let mut limit = PAGE / 2;
+        while limit > 0 {
+            match self.window(from, last, 0, limit).await {
+                Err(CallError::Unreadable(_)) => limit /= 2,
+                page => return page,
+            }
+        }
+        let mut failure = None;
+        for skip in 1..=MOST {
+            match self.window(from, last, skip, 1).await {
+                Err(CallError::Unreadable(what)) => failure = Some(CallError::Unreadable(what)),
+                Err(error) => return Err(error),
+                Ok(mut page) => {
+                    let end = page.messages.first().map_or(i64::from(last), |message| i64::from(message.id()) - 1);
+                    page.unreadable = Some(IdRange { first: from.into(), last: end });
+                    return Ok(page);
+                }
+            }
+        }
+        // Nothing more that can be read: what there is at the end is left for a later version.
+        match failure {
+            Some(error) => Err(error),
+            None => Ok(Page { messages: vec![], count: None, pts: None, unreadable: None }),
+        }
     }
 
     /// The newest message, with the chat's count.

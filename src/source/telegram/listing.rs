@@ -8,12 +8,14 @@ use grammers_tl_types::{enums, functions};
 
 use super::accounts::Account;
 use super::api::Api;
+use super::convert::wants;
 use super::dialogs::{Dialog, DialogReader};
 use super::error::TelegramError;
 use super::options::ExportOptions;
 use super::peers::PeerBook;
 use super::source::run_id;
 use super::state::StateStore;
+use super::transport::CallError;
 use crate::model::chat::ChatType;
 use crate::model::peer::Peer;
 
@@ -47,32 +49,55 @@ pub struct ChatSize {
     pub audio: u64,
     /// With another file.
     pub files: u64,
+    /// Bytes of all their files, extrapolated from the newest hundred of each kind; `None` where it was not asked for or not told.
+    pub bytes: Option<u64>,
+}
+
+impl ChatSize {
+    /// Messages with any file.
+    pub fn with_files(&self) -> u64 {
+        self.photos + self.videos + self.audio + self.files
+    }
+}
+
+/// How much is asked about each chat.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ListingDetail {
+    /// What the list itself says.
+    Names,
+    /// How many messages there are.
+    Messages,
+    /// How many messages, how many of them with files, and about how many bytes.
+    Estimate,
 }
 
 impl Account {
     /// Lists the account's chats in Telegram's order.
     ///
     /// # Cost
-    /// A request per 100 chats; with `sizes` two more per chat.
+    /// A request per 100 chats; one more per chat with [`ListingDetail::Messages`], up to nine with [`ListingDetail::Estimate`].
     ///
     /// # Errors
     /// When the list cannot be read; a size that cannot be had is left out.
-    pub fn chats(&self, sizes: bool) -> Result<Vec<ChatSummary>, TelegramError> {
-        let local = |source| TelegramError::Local { path: self.state.path().display().to_string(), source };
-        let state = Arc::new(StateStore::open(self.state.clone(), self.user.user_id).map_err(local)?);
+    pub fn chats(&self, detail: ListingDetail) -> Result<Vec<ChatSummary>, TelegramError> {
+        // Nothing is remembered of a list: no vault has this name.
+        let file = self.states.of("listing");
+        let path = file.path().display().to_string();
+        let state = StateStore::open(file, self.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
+        let state = Arc::new(state);
         let api = Api::new(self.client.clone(), &self.name, state, &ExportOptions::default());
         let peers = PeerBook::new(self.user.user_id);
-        self.threads.runtime().block_on(list(&api, &peers, sizes))
+        self.threads.runtime().block_on(list(&api, &peers, detail))
     }
 }
 
-async fn list(api: &Api, peers: &PeerBook, sizes: bool) -> Result<Vec<ChatSummary>, TelegramError> {
+async fn list(api: &Api, peers: &PeerBook, detail: ListingDetail) -> Result<Vec<ChatSummary>, TelegramError> {
     let run = run_id(jiff::Timestamp::now())?;
     let reader = DialogReader { api, peers, run: &run };
     let dialogs = reader.all(&[]).await;
     let dialogs = dialogs.map_err(|error| TelegramError::from_call(&api.account, "the list of chats cannot be read", error))?;
     let summaries = stream::iter(dialogs).map(|dialog| async move {
-        let size = if sizes { size_of(api, peers, &dialog).await? } else { None };
+        let size = if detail == ListingDetail::Names { None } else { size_of(api, peers, &dialog, detail).await? };
         Ok::<_, TelegramError>(ChatSummary {
             peer: dialog.peer,
             kind: peers.chat_type(dialog.peer),
@@ -90,7 +115,7 @@ async fn list(api: &Api, peers: &PeerBook, sizes: bool) -> Result<Vec<ChatSummar
     Ok(listed)
 }
 
-async fn size_of(api: &Api, peers: &PeerBook, dialog: &Dialog) -> Result<Option<ChatSize>, TelegramError> {
+async fn size_of(api: &Api, peers: &PeerBook, dialog: &Dialog, detail: ListingDetail) -> Result<Option<ChatSize>, TelegramError> {
     let Some(peer) = peers.input(dialog.peer) else { return Ok(None) };
     let newest = functions::messages::GetHistory {
         peer: peer.clone(),
@@ -113,6 +138,10 @@ async fn size_of(api: &Api, peers: &PeerBook, dialog: &Dialog) -> Result<Option<
         }
     };
     let mut size = ChatSize { messages, ..ChatSize::default() };
+    if detail == ListingDetail::Messages {
+        return Ok(Some(size));
+    }
+    let mut counted = Vec::new();
     type Filter = enums::MessagesFilter;
     let filters = vec![
         Filter::InputMessagesFilterPhotos,
@@ -123,11 +152,12 @@ async fn size_of(api: &Api, peers: &PeerBook, dialog: &Dialog) -> Result<Option<
         Filter::InputMessagesFilterMusic,
         Filter::InputMessagesFilterDocument,
     ];
-    let request = functions::messages::GetSearchCounters { peer, saved_peer_id: None, top_msg_id: None, filters };
+    let request = functions::messages::GetSearchCounters { peer: peer.clone(), saved_peer_id: None, top_msg_id: None, filters };
     match api.ask_plainly(&request).await {
         Ok(counters) => {
             for enums::messages::SearchCounter::Counter(counter) in counters {
                 let count = u64::try_from(counter.count).unwrap_or_default();
+                counted.push((counter.filter.clone(), count));
                 match counter.filter {
                     Filter::InputMessagesFilterPhotos => size.photos += count,
                     Filter::InputMessagesFilterVideo | Filter::InputMessagesFilterRoundVideo | Filter::InputMessagesFilterGif => {
@@ -143,5 +173,50 @@ async fn size_of(api: &Api, peers: &PeerBook, dialog: &Dialog) -> Result<Option<
             api.or_reason("counting media", error)?;
         }
     }
+    let mut bytes = 0_u64;
+    for (filter, count) in counted.into_iter().filter(|(_, count)| *count > 0) {
+        match sample(api, &peer, filter).await {
+            Ok((0, _)) => {}
+            Ok((messages, sampled)) => {
+                let all = u128::from(sampled) * u128::from(count.max(messages)) / u128::from(messages);
+                bytes = bytes.saturating_add(u64::try_from(all).unwrap_or(u64::MAX));
+            }
+            Err(error) => {
+                api.or_reason("measuring media", error)?;
+                return Ok(Some(size));
+            }
+        }
+    }
+    size.bytes = Some(bytes);
     Ok(Some(size))
+}
+
+/// The newest messages with media of a kind: how many, and the bytes of their files.
+async fn sample(api: &Api, peer: &enums::InputPeer, filter: enums::MessagesFilter) -> Result<(u64, u64), CallError> {
+    const SAMPLE: i32 = 100;
+    let request = functions::messages::Search {
+        peer: peer.clone(),
+        q: String::new(),
+        from_id: None,
+        saved_peer_id: None,
+        saved_reaction: None,
+        top_msg_id: None,
+        filter,
+        min_date: 0,
+        max_date: 0,
+        offset_id: 0,
+        add_offset: 0,
+        limit: SAMPLE,
+        max_id: 0,
+        min_id: 0,
+        hash: 0,
+    };
+    let messages = match api.ask_plainly(&request).await? {
+        enums::messages::Messages::Messages(page) => page.messages,
+        enums::messages::Messages::Slice(page) => page.messages,
+        enums::messages::Messages::ChannelMessages(page) => page.messages,
+        enums::messages::Messages::NotModified(_) => vec![],
+    };
+    let bytes = messages.iter().flat_map(wants).map(|want| want.size).fold(0, u64::saturating_add);
+    Ok((messages.len() as u64, bytes))
 }

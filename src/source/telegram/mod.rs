@@ -39,12 +39,13 @@ pub use accounts::{Account, Accounts, ConnectOptions};
 pub use error::TelegramError;
 pub use events::{Event, Observer, Observing, Unobserved};
 pub use export::Outcome;
-pub use listing::{ChatSize, ChatSummary};
+pub use listing::{ChatSize, ChatSummary, ListingDetail};
 pub use login::{Application, LoginPrompts, LoginWay};
 pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, ExportOptions, LARGEST_FILE_BYTES, MediaType, TakeoutUse};
 pub use sealing::Sealer;
 pub use session::{CustomServer, LoggedIn, Session};
 pub use source::TelegramSource;
+pub use state::CoverageCounts;
 pub use transport::{
     CallError, CallOptions, Caps, Client, ClientOptions, Device, ExchangeError, Pace, RpcError, ServerKey, ServerKeyError, TimeLimits,
 };

@@ -1,7 +1,7 @@
 //! What all parts of one run share, and how messages become batches of a chat's log.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::StreamExt;
@@ -64,6 +64,8 @@ pub(super) struct Run {
     /// Custom emoji that were resolved; `None` for those that Telegram does not know.
     pub(super) emoji: tokio::sync::Mutex<HashMap<i64, Option<Want>>>,
     pub(super) peers_batches: AtomicU32,
+    /// Chats of which something could not be read.
+    pub(super) chats_failed: AtomicU64,
     /// The logs of this run, one a chat, whoever adds to it.
     pub(super) logs: Mutex<HashMap<Peer, Arc<ChatLog>>>,
 }

@@ -110,6 +110,9 @@ pub struct Session {
     /// `None` until the login is complete.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub user: Option<LoggedIn>,
+    /// The application's number that the login was made with: Telegram knows the session by it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_id: Option<i32>,
 }
 
 impl Session {
@@ -128,7 +131,27 @@ impl Session {
                 (TELEGRAM_FIRST_DC, dcs.collect())
             }
         };
-        Self { version: VERSION, home_dc, dcs, server, user: None }
+        Self { version: VERSION, home_dc, dcs, server, user: None, api_id: None }
+    }
+
+    /// Follows a server of one's own to where it answers now; its data centre stays the same.
+    ///
+    /// # Errors
+    /// In words, when the login is with another server.
+    fn follow(&mut self, server: &CustomServer) -> Result<bool, &'static str> {
+        match &self.server {
+            None => Err("this account is logged in at Telegram itself, not at the server that is named"),
+            Some(known) if known == server => Ok(false),
+            Some(known) if known.dc != server.dc => Err("this account is logged in at a server with another data centre's number"),
+            Some(_) => {
+                if let Some(dc) = self.dcs.get_mut(&server.dc) {
+                    dc.addresses = vec![server.address];
+                    dc.pinned = true;
+                }
+                self.server = Some(server.clone());
+                Ok(true)
+            }
+        }
     }
 
     /// Takes over what the server says about its data centres.
@@ -207,6 +230,12 @@ impl SessionStore {
         let Some(file) = &self.file else { return Ok(()) };
         let bytes = Zeroizing::new(serde_json::to_vec(session).map_err(io::Error::other)?);
         file.save(&bytes)
+    }
+
+    pub(super) fn follow(&self, server: &CustomServer) -> io::Result<()> {
+        let mut session = self.read();
+        let changed = session.follow(server).map_err(|what| io::Error::new(io::ErrorKind::InvalidInput, what))?;
+        if changed { self.save(&session) } else { Ok(()) }
     }
 
     /// Forgets the login for good.

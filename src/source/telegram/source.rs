@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
@@ -14,12 +15,15 @@ use super::error::TelegramError;
 use super::export::Outcome;
 use super::media::Fetcher;
 use super::options::ExportOptions;
-use super::outbox::{Out, outbox};
+use super::outbox::{Next, Out, outbox};
 use super::peers::PeerBook;
 use super::run::Run;
-use super::state::StateStore;
+use super::state::{CoverageCounts, StateStore};
 use crate::model::paths::RunId;
 use crate::source::{Sink, Source, SourceError, SourceName};
+
+/// How long to wait for an item before looking whether the run is to end.
+const LOOK_UP: Duration = Duration::from_millis(200);
 
 /// Backs up a Telegram account.
 pub struct TelegramSource {
@@ -32,12 +36,13 @@ pub struct TelegramSource {
 }
 
 impl TelegramSource {
-    /// Makes a source of an account.
+    /// Makes a source of an account, for backups into the vault that is called `vault` here: what was stored for good is remembered
+    /// for each vault.
     ///
     /// # Errors
     /// When the state of its earlier runs cannot be opened.
-    pub fn new(account: Account, options: ExportOptions) -> Result<Self, TelegramError> {
-        let file = account.state.clone();
+    pub fn new(account: Account, options: ExportOptions, vault: &str) -> Result<Self, TelegramError> {
+        let file = account.states.of(vault);
         let path = file.path().display().to_string();
         let state = StateStore::open(file, account.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
         Ok(Self { account, options: Arc::new(options), state: Arc::new(state), outcome: Mutex::default(), state_error: Mutex::default() })
@@ -46,6 +51,11 @@ impl TelegramSource {
     /// What the last listing left for later.
     pub fn outcome(&self) -> Outcome {
         self.outcome.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// What can be said about the chats that are stored, by the coverage that each of them has in the vault.
+    pub fn coverage(&self) -> CoverageCounts {
+        self.state.read().coverage()
     }
 
     /// Why the state could not be saved, if that happened: the next run will do some of the work again.
@@ -99,6 +109,11 @@ impl Source for TelegramSource {
         false
     }
 
+    fn continues(&self, memory: &str, anew: bool) {
+        let kept = self.state.continues(memory, anew);
+        self.keep_error(kept);
+    }
+
     fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError> {
         let observed = now();
         let id = run_id(jiff::Timestamp::now()).map_err(|error| self.unreadable(error))?;
@@ -117,7 +132,6 @@ impl Source for TelegramSource {
             self.state.clone(),
             self.options.clone(),
             runtime.clone(),
-            observed,
         );
         let stretches = api.client.caps().message_requests + 2;
         let run = Run {
@@ -138,13 +152,21 @@ impl Source for TelegramSource {
             migrated: Mutex::default(),
             emoji: tokio::sync::Mutex::new(HashMap::new()),
             peers_batches: AtomicU32::new(0),
+            chats_failed: AtomicU64::new(0),
             logs: Mutex::default(),
         };
         let (done, result) = crossbeam_channel::bounded(1);
         let _task = AbortOnDrop(runtime.spawn(async move {
             let _ = done.send(run.export().await);
         }));
-        while let Some(out) = inbox.next() {
+        loop {
+            let out = match inbox.next(LOOK_UP) {
+                Next::Out(out) => out,
+                // Nothing comes while Telegram lets us wait; the user's wish to end must not wait with it.
+                Next::Nothing if sink.is_stopped() => return Err(crate::source::Stopped.into()),
+                Next::Nothing => continue,
+                Next::End => break,
+            };
             match out {
                 Out::Item(item) => sink.item(item)?,
                 Out::Problem(problem) => sink.problem(problem),

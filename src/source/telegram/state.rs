@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::ranges::Ranges;
 use super::sealing::SealedFile;
 use crate::model::account::Section;
-use crate::model::coverage::ReasonCount;
+use crate::model::coverage::{ReasonCount, Verdict};
 use crate::model::peer::Peer;
 
 /// The version of the stored form.
@@ -84,6 +84,9 @@ pub(super) struct ChatState {
     /// Digest of the last `coverage.json`, likewise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) coverage: Option<u64>,
+    /// What that coverage says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) verdict: Option<VerdictKind>,
     /// The server's count of messages at the last look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) server_count: Option<u64>,
@@ -118,6 +121,40 @@ impl ChatState {
             };
         }
     }
+}
+
+/// A [`Verdict`] without its reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum VerdictKind {
+    Complete,
+    Incomplete,
+    Unknown,
+}
+
+impl From<&Verdict> for VerdictKind {
+    fn from(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Complete => Self::Complete,
+            Verdict::Incomplete(_) => Self::Incomplete,
+            Verdict::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// How many chats have which verdict, and what is wanted and not stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoverageCounts {
+    /// Chats of which everything is held that Telegram served.
+    pub complete: u64,
+    /// Chats of which something is missing, and what is known.
+    pub incomplete: u64,
+    /// Chats of which nothing can be said.
+    pub unknown: u64,
+    /// Messages held.
+    pub messages: u64,
+    /// Files that are wanted and could not be had.
+    pub files_missing: u64,
 }
 
 /// Media of a chat, counted over all runs.
@@ -200,6 +237,9 @@ pub(super) struct State {
     pub(super) sections: BTreeMap<Section, u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) counters: Option<Counters>,
+    /// What the backups call the memory that all this is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory: Option<String>,
     /// A takeout that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) takeout: Option<i64>,
@@ -222,6 +262,7 @@ impl State {
             peers: Digests::default(),
             sections: BTreeMap::new(),
             counters: None,
+            memory: None,
             takeout: None,
             takeout_not_before: None,
         })
@@ -242,7 +283,7 @@ pub(super) enum Effect {
     /// A chat's description.
     Info { peer: Peer, digest: u64, migrated_from: Option<Peer>, only_my: bool },
     /// A chat's coverage.
-    Coverage { peer: Peer, digest: u64 },
+    Coverage { peer: Peer, digest: u64, verdict: VerdictKind },
     /// All of a chat as of this update counter.
     Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String> },
     /// A chat looked at again up to this id, or to its end at this time.
@@ -252,6 +293,20 @@ pub(super) enum Effect {
 }
 
 impl State {
+    pub(super) fn coverage(&self) -> CoverageCounts {
+        let mut counts = CoverageCounts::default();
+        for chat in self.chats.values() {
+            match chat.verdict {
+                Some(VerdictKind::Complete) => counts.complete += 1,
+                Some(VerdictKind::Incomplete) => counts.incomplete += 1,
+                Some(VerdictKind::Unknown) | None => counts.unknown += 1,
+            }
+            counts.messages += chat.messages.0.len() as u64;
+        }
+        counts.files_missing = self.missing.values().filter(|missing| missing.reason.is_some()).count() as u64;
+        counts
+    }
+
     /// Takes note that a file is on its way to the store.
     pub(super) fn expect(&mut self, digest: u64, seen: Seen) {
         self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0 });
@@ -287,7 +342,10 @@ impl State {
                 chat.only_my = only_my;
                 chat.migrated_from = migrated_from.or(chat.migrated_from);
             }
-            Effect::Coverage { peer, digest } => self.chats.entry(peer).or_default().coverage = Some(digest),
+            Effect::Coverage { peer, digest, verdict } => {
+                let chat = self.chats.entry(peer).or_default();
+                (chat.coverage, chat.verdict) = (Some(digest), Some(verdict));
+            }
             Effect::Looked { peer, pts, server_count, gone } => {
                 let chat = self.chats.entry(peer).or_default();
                 chat.pts = pts.or(chat.pts);
@@ -361,6 +419,23 @@ impl StateStore {
     pub(super) fn begin(&self) {
         let mut pending = self.pending();
         *pending = Pending { last_mark: pending.last_mark, last_group: pending.last_group, ..Pending::default() };
+    }
+
+    /// Takes note of the memory that the run goes on from. What was stored under another name counts as not stored: it is fetched again.
+    pub(super) fn continues(&self, memory: &str, anew: bool) -> io::Result<()> {
+        let mut state = self.read();
+        if !anew && state.memory.as_deref() == Some(memory) {
+            return Ok(());
+        }
+        let fresh = State::new(state.user_id)?;
+        *state = State {
+            key: state.key,
+            takeout: state.takeout,
+            takeout_not_before: state.takeout_not_before,
+            memory: Some(memory.to_owned()),
+            ..fresh
+        };
+        self.save(&state)
     }
 
     /// Changes what does not depend on items, and saves.

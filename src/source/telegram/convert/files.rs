@@ -50,6 +50,8 @@ pub(crate) struct Want {
     /// The size that the user's limit is compared with: the main file's, also for its thumbnail.
     pub(crate) judged_size: u64,
     pub(crate) origin: Origin,
+    /// When Telegram got the file, Unix seconds; 0 where it does not say.
+    pub(crate) date: i64,
 }
 
 /// A picture's size that can be fetched or is here already.
@@ -109,6 +111,7 @@ pub(crate) fn photo_want(photo: &types::Photo, role: MediaRole) -> Option<Want> 
         class: Some(MediaType::Photos),
         judged_size: size.bytes,
         origin,
+        date: photo.date.into(),
     })
 }
 
@@ -224,6 +227,7 @@ pub(crate) fn document_want(document: &types::Document, role: MediaRole) -> Opti
         class: (role != MediaRole::CustomEmoji).then(|| traits.class()),
         judged_size: size,
         origin: Origin::Remote(document_location(document, "")),
+        date: document.date.into(),
     })
 }
 
@@ -244,6 +248,7 @@ pub(super) fn thumbnail_want(document: &types::Document) -> Option<Want> {
         class: Some(Traits::of(document).class()),
         judged_size: u64::try_from(document.size).unwrap_or_default(),
         origin,
+        date: document.date.into(),
     })
 }
 
@@ -279,6 +284,7 @@ fn vcard_want(contact: &types::MessageMediaContact) -> Option<Want> {
         class: None,
         judged_size: 0,
         origin: Origin::Inline(bytes),
+        date: 0,
     })
 }
 

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
@@ -9,7 +10,7 @@ use tokio::sync::{Semaphore, watch};
 
 use super::content::{Part, RemoteContent, Shared};
 use super::download::{Download, FileError, PART_BYTES};
-use crate::model::entry::Kind;
+use crate::model::entry::{Kind, Stamp, Timestamp};
 use crate::model::media::{MediaStatus, SkipReason};
 use crate::source::Item;
 use crate::source::telegram::api::Api;
@@ -17,7 +18,7 @@ use crate::source::telegram::convert::{FileKey, Fingerprints, Origin, Want};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
 use crate::source::telegram::options::ExportOptions;
-use crate::source::telegram::outbox::{InMemory, Out, Outbox, metadata};
+use crate::source::telegram::outbox::{Out, Outbox, metadata};
 use crate::source::telegram::peers::PeerBook;
 use crate::source::telegram::state::{Effect, Seen, StateStore};
 
@@ -34,9 +35,9 @@ pub(crate) struct Fetcher {
     outbox: Outbox,
     shared: Arc<Shared>,
     options: Arc<ExportOptions>,
-    observed: i64,
     /// Files of this run.
     files: Mutex<HashMap<u64, Outcome>>,
+    failed: AtomicU64,
 }
 
 impl Fetcher {
@@ -49,7 +50,6 @@ impl Fetcher {
         state: Arc<StateStore>,
         options: Arc<ExportOptions>,
         runtime: Handle,
-        observed: i64,
     ) -> Self {
         let parts = options.prefetch_bytes / usize::try_from(PART_BYTES).unwrap_or(usize::MAX);
         let shared = Shared {
@@ -59,11 +59,16 @@ impl Fetcher {
             observer: api.client.observer().clone(),
             state,
         };
-        Self { api, peers, prints, outbox, shared: Arc::new(shared), options, observed, files: Mutex::default() }
+        Self { api, peers, prints, outbox, shared: Arc::new(shared), options, files: Mutex::default(), failed: AtomicU64::new(0) }
     }
 
     fn files(&self) -> MutexGuard<'_, HashMap<u64, Outcome>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Files that could not be had so far.
+    pub(crate) fn failed(&self) -> u64 {
+        self.failed.load(Ordering::Relaxed)
     }
 
     fn digest(&self, key: &FileKey) -> u64 {
@@ -107,6 +112,7 @@ impl Fetcher {
         let outcome = self.obtain(want, &seen, digest).await?;
         if let MediaStatus::Failed(reason) = &outcome {
             self.shared.state.read().fail(digest, Some(seen), reason.clone());
+            self.failed.fetch_add(1, Ordering::Relaxed);
         }
         let _ = sender.send(Some(outcome.clone()));
         Ok(outcome)
@@ -128,7 +134,7 @@ impl Fetcher {
             Origin::Inline(bytes) => {
                 self.shared.state.read().expect(digest, seen.clone());
                 let mark = self.shared.state.mark(Effect::Media(digest));
-                let content: Arc<dyn crate::source::Content> = Arc::new(InMemory(bytes.clone().into()));
+                let content: Arc<dyn crate::source::Content> = Arc::new(self.outbox.in_memory(bytes.clone()).await?);
                 self.offer(want, bytes.len() as u64, content, mark).await?;
                 return Ok(MediaStatus::Stored);
             }
@@ -173,10 +179,11 @@ impl Fetcher {
         let item = Item {
             path: want.path.clone(),
             kind: Kind::File,
-            meta: metadata(self.observed),
+            meta: metadata(want.date),
             size,
             sparse: false,
-            stamp: None,
+            // A file of Telegram's never changes: a part of it that is stored stays good.
+            stamp: Some(Stamp { ctime: Timestamp { seconds: want.date, nanos: 0 }, inode: want.key.id.cast_unsigned() }),
             content: Some(content),
             mark,
         };

@@ -204,7 +204,7 @@ impl Client {
     /// When the server refuses, or cannot be reached after all retries.
     pub async fn call_with<R: RemoteCall>(&self, request: &R, options: CallOptions) -> Result<(R::Return, i32), CallError> {
         let (answer, dc) = self.raw(request.to_bytes(), options).await?;
-        let answer = R::Return::from_bytes(&answer).map_err(|error| CallError::Unusable(format!("the answer cannot be read: {error}")))?;
+        let answer = R::Return::from_bytes(&answer).map_err(|error| CallError::Unreadable(error.to_string()))?;
         Ok((answer, dc))
     }
 

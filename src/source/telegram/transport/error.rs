@@ -68,6 +68,9 @@ pub enum CallError {
     /// An answer that cannot be understood, or a request that cannot be sent.
     #[error("{0}")]
     Unusable(String),
+    /// An answer came whole and has something in it that this version does not know.
+    #[error("the answer cannot be read: {0}")]
+    Unreadable(String),
     /// No authorization key could be made.
     #[error("no key could be agreed on")]
     Exchange(#[source] super::ExchangeError),
@@ -105,6 +108,7 @@ impl CallError {
             // The stream is out of step, not this request's answer: it may be asked again on a new connection.
             Self::Unusable(what) => Self::Io(io::Error::new(io::ErrorKind::InvalidData, what.clone())),
             Self::UnknownDc(dc) => Self::UnknownDc(*dc),
+            Self::Unreadable(what) => Self::Unreadable(what.clone()),
             Self::Closed | Self::Exchange(_) => Self::Closed,
         }
     }

@@ -239,6 +239,19 @@ impl Drop for Permit {
 mod tests {
     use super::*;
 
+    #[test]
+    fn the_guide_has_the_same_table() {
+        let guide = include_str!("../../../../docs/guide/telegram.md");
+        for (name, pace) in [("gentle", Pace::Gentle), ("normal", Pace::Normal), ("fast", Pace::Fast)] {
+            let Caps { message_connections, message_requests, file_connections, file_requests, interval } = pace.caps();
+            let row = format!(
+                "| {name} | {message_connections} | {message_requests} | {file_connections} | {file_requests} | {} ms |\n",
+                interval.as_millis()
+            );
+            assert!(guide.contains(&row), "{row}");
+        }
+    }
+
     fn entered(lane: &mut Lane, now: Instant) -> usize {
         let mut count = 0;
         while lane.try_enter(now) == Entry::Now {

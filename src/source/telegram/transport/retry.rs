@@ -84,7 +84,7 @@ pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
         CallError::Status(429) if attempt.failures < MAX_FAILURES => Decision::Reconnect(backoff(attempt).saturating_mul(4)),
         CallError::Status(_) | CallError::Io(_) | CallError::TimedOut(_) | CallError::Closed => again(Decision::Reconnect),
         CallError::Exchange(super::ExchangeError::Io(_)) => again(Decision::Reconnect),
-        CallError::Exchange(_) | CallError::Unusable(_) | CallError::UnknownDc(_) => Decision::Fail,
+        CallError::Exchange(_) | CallError::Unusable(_) | CallError::Unreadable(_) | CallError::UnknownDc(_) => Decision::Fail,
     }
 }
 

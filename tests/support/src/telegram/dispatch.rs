@@ -110,6 +110,7 @@ impl<'c> Call<'c> {
         let mut delay = Duration::ZERO;
         let mut cut_after = None;
         let mut refusal = None;
+        let mut garbled: Vec<Vec<u8>> = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Cut => return (Reply::Cut, delay),
@@ -120,6 +121,7 @@ impl<'c> Call<'c> {
                 Effect::Rpc { code, message } => refusal = Some(Refusal { code, message }),
                 Effect::PartLength(_) | Effect::CdnRedirect => call.part = Some(effect),
                 Effect::LogOut => call.log_out(),
+                Effect::Garble(bytes) => garbled.push(bytes),
                 Effect::EndTakeout => shared.login().takeout = None,
                 Effect::ExpireReferences => shared.world().files.expire_references(),
                 Effect::NewSalt => call.new_salt(),
@@ -134,6 +136,14 @@ impl<'c> Call<'c> {
             Some(refusal) => Err(refusal),
             None => call.check(id, wrappers.takeout).and_then(|()| methods::call(&mut call, id, arguments)),
         };
+        let result = result.map(|mut answer| {
+            for bytes in garbled.iter().filter(|bytes| bytes.len() > 4) {
+                while let Some(at) = answer.windows(bytes.len()).position(|window| window == bytes.as_slice()) {
+                    answer.iter_mut().skip(at).take(4).for_each(|byte| *byte = 0xEE);
+                }
+            }
+            answer
+        });
         if wrappers.updates && call.access != Access::None {
             client.listen(key);
         }

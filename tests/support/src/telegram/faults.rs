@@ -83,6 +83,8 @@ pub enum Effect {
     ExpireReferences,
     /// All salts given so far are void; the client is told the new one.
     NewSalt,
+    /// Wherever these bytes of a TL object stand in the answer, they begin with a constructor that nobody knows.
+    Garble(Vec<u8>),
     /// Something happens in the account just before the answer.
     Mutate(Mutation),
 }

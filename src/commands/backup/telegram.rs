@@ -1,0 +1,279 @@
+//! `tgvault backup telegram`: save a Telegram account.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Serialize;
+
+use super::{Common, back_up, conclude};
+use crate::commands::context::{Context, Keys};
+use crate::commands::coverage;
+use crate::commands::error::CommandError;
+use crate::commands::exit::Exit;
+use crate::commands::telegram::apart;
+use crate::commands::telegram::connection::Connection;
+use crate::commands::telegram::observer::Teller;
+use crate::commands::telegram::words::{self, Moment};
+use crate::commands::units;
+use crate::repository;
+use crate::source::telegram::{
+    ChatClass, CoverageCounts, ExportOptions, LARGEST_FILE_BYTES, MediaType, Outcome, TakeoutUse, TelegramSource,
+};
+
+const EXAMPLES: &str = "\
+Examples:
+  tgvault backup telegram                         everything that is the account's own
+  tgvault backup telegram --chats personal,private-groups --max-file-size 100M
+  tgvault backup telegram --chat @durov --chat 'Family' --media photos,voice-messages
+  tgvault backup telegram --from 2025-01-01 --till 2025-12-31 --takeout never";
+
+/// Options of `backup telegram`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+#[group(skip)]
+pub struct Args {
+    /// Types of chats: personal, bots, private-groups, public-groups, private-channels, public-channels; all unless given
+    #[arg(long, value_name = "TYPES", value_delimiter = ',', value_parser = words::chat_class)]
+    pub chats: Vec<ChatClass>,
+
+    /// Only this chat, by name, @username, id or link; may be given several times
+    #[arg(long, value_name = "CHAT")]
+    pub chat: Vec<String>,
+
+    /// Leave out this chat, in the same forms; may be given several times
+    #[arg(long, value_name = "CHAT")]
+    pub exclude_chat: Vec<String>,
+
+    /// Only the chats in this folder (chat list) of Telegram; may be given several times
+    #[arg(long, value_name = "FOLDER")]
+    pub folder: Vec<String>,
+
+    /// From groups and channels, only the account's own messages
+    #[arg(long)]
+    pub only_my_messages: bool,
+
+    /// Kinds of media: photos, videos, voice-messages, video-messages, stickers, gifs, files, or none; all unless given
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = words::media_type)]
+    pub media: Vec<Option<MediaType>>,
+
+    /// Leave out files larger than this, as in 100M
+    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    pub max_file_size: Option<u64>,
+
+    /// Only messages from this day or time on, as in 2025-01-31
+    #[arg(long, value_name = "TIME", value_parser = words::moment)]
+    pub from: Option<Moment>,
+
+    /// Only messages up to this day (the whole of it) or time
+    #[arg(long, value_name = "TIME", value_parser = words::moment)]
+    pub till: Option<Moment>,
+
+    /// Only chats: no contacts, sessions, stories and other data of the account itself
+    #[arg(long)]
+    pub no_account_data: bool,
+
+    /// Do not look for channels and groups that the account has left
+    #[arg(long)]
+    pub no_left_chats: bool,
+
+    /// When to use a takeout, Telegram's way for large exports, of which your devices are told: always, auto or never
+    #[arg(long, value_name = "WHEN", value_parser = words::takeout)]
+    pub takeout: Option<TakeoutUse>,
+
+    /// Wait until Telegram allows the takeout, up to a day, instead of ending with code 14
+    #[arg(long)]
+    pub wait: bool,
+
+    /// Look for edits and deletions this far back, as in 30d; 0 for not at all
+    #[arg(long, value_name = "SPAN", value_parser = words::span)]
+    pub recheck: Option<Duration>,
+
+    /// Requests that a run may spend on reading old messages again in rotation, for their reactions above all
+    #[arg(long, value_name = "NUMBER")]
+    pub recheck_budget: Option<u32>,
+
+    /// Which account.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Serialize)]
+struct CoverageLine {
+    message_type: &'static str,
+    complete: u64,
+    incomplete: u64,
+    unknown: u64,
+    messages: u64,
+    files_missing: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chats_waiting: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    takeout_at: Option<Timestamp>,
+    requests: u64,
+}
+
+/// Backs up an account.
+///
+/// # Errors
+/// When vault, account, state or store cannot be used, Telegram wants a login or a long wait, or the run is interrupted.
+pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result<Exit, CommandError> {
+    let session = context.session(Keys::IfGiven).await?;
+    let vault = repository::find(&session.storage).await?;
+    let export = export_options(args, common, context)?;
+    let options = common.options(context, given(args, &export))?;
+    let teller = Arc::new(Teller::new(&context.output));
+    let (connection, shared, told) = (args.connection.clone(), context.clone(), teller.clone());
+    let source = apart(move || {
+        let account = connection.open(&shared, told)?;
+        Ok::<_, CommandError>(Arc::new(TelegramSource::new(account, export, &vault.to_string())?))
+    })
+    .await?;
+    let ended = back_up(context, session, source.clone(), options).await;
+    teller.finish();
+    let summary = ended?;
+    if context.output.is_json() {
+        tell_json(&source, context)?;
+    }
+    let exit = conclude(&summary, common.dry_run, context)?;
+    if let Some(error) = source.state_error() {
+        context.output.warn(&format!("what this machine remembers could not be saved; the next run does some of the work again ({error})"));
+    }
+    tell(&source, exit, common.dry_run, context)
+}
+
+fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandError> {
+    let outcome = source.outcome();
+    let CoverageCounts { complete, incomplete, unknown, messages, files_missing } = source.coverage();
+    context.output.json(&CoverageLine {
+        message_type: "coverage",
+        complete,
+        incomplete,
+        unknown,
+        messages,
+        files_missing,
+        chats_waiting: outcome.takeout_delayed.map(|(chats, _)| chats),
+        takeout_at: outcome.takeout_delayed.map(|(_, seconds)| later(seconds)),
+        requests: source.requests(),
+    })
+}
+
+/// The line that every backup of an account ends with, and what has to wait.
+fn tell(source: &TelegramSource, exit: Exit, dry_run: bool, context: &Context) -> Result<Exit, CommandError> {
+    let (outcome, counts, output) = (source.outcome(), source.coverage(), &context.output);
+    if !output.is_json() && !dry_run {
+        output.line(&coverage_line(&counts))?;
+    }
+    if let Some((chats, seconds)) = outcome.takeout_delayed {
+        let at = later(seconds);
+        output.warn(&format!(
+            "{} wait for a takeout, which Telegram grants on {}; run the same command again then, or confirm it in Telegram on another \
+             device and run it now (--takeout never does without)",
+            units::counted(chats, "new chat"),
+            units::time(at)
+        ));
+        return Ok(Exit::TryLater);
+    }
+    let Outcome { chats_failed, files_failed, .. } = outcome;
+    if chats_failed + files_failed > 0 && exit == Exit::Done {
+        output.warn(&format!(
+            "{} and {} could not be read this time; `tgvault coverage` says why, and the next run tries again",
+            units::counted(chats_failed, "chat"),
+            units::counted(files_failed, "file")
+        ));
+        return Ok(Exit::Incomplete);
+    }
+    Ok(exit)
+}
+
+fn coverage_line(counts: &CoverageCounts) -> String {
+    let mut line = format!(
+        "coverage: {}; {}",
+        coverage::sentence(counts.complete, counts.incomplete, counts.unknown),
+        units::counted(counts.messages, "message")
+    );
+    if counts.files_missing > 0 {
+        line += &format!("; {} missing", units::counted(counts.files_missing, "file"));
+    }
+    line
+}
+
+/// Now and so many seconds.
+fn later(seconds: u64) -> Timestamp {
+    let now = Timestamp::now();
+    now.checked_add(Duration::from_secs(seconds)).unwrap_or(now)
+}
+
+/// What is exported: the options, and what the profile says where there are none.
+fn export_options(args: &Args, common: &Common, context: &Context) -> Result<ExportOptions, CommandError> {
+    let profile = &context.settings.telegram;
+    let usual = ExportOptions::default();
+    let list = |typed: &[String], profile: &Option<Vec<String>>| {
+        if typed.is_empty() { profile.clone().unwrap_or_default() } else { typed.to_vec() }
+    };
+    let recheck = match (args.recheck, &profile.recheck) {
+        (Some(span), _) => span,
+        (None, Some(text)) => {
+            words::span(text).map_err(|what| CommandError::usage(format!("recheck in the profile: {what}"), "write 30d"))?
+        }
+        (None, None) => usual.recheck,
+    };
+    if let (Some(from), Some(till)) = (args.from, args.till)
+        && from.first >= till.after
+    {
+        return Err(CommandError::usage("--till lies before --from", "exchange them"));
+    }
+    Ok(ExportOptions {
+        classes: if args.chats.is_empty() { profile.chats.clone().unwrap_or(usual.classes) } else { args.chats.clone() },
+        chats: args.chat.clone(),
+        exclude_chats: list(&args.exclude_chat, &profile.exclude_chat),
+        // Single chats are meant as they are named, whatever folder the profile has.
+        folders: if args.chat.is_empty() { list(&args.folder, &profile.folder) } else { args.folder.clone() },
+        only_my_messages: args.only_my_messages || profile.only_my_messages.unwrap_or(false),
+        media: if args.media.is_empty() {
+            profile.media.clone().unwrap_or(usual.media)
+        } else {
+            args.media.iter().copied().flatten().collect()
+        },
+        max_file_size: args.max_file_size.or(profile.max_file_size.map(|size| size.0)).unwrap_or(LARGEST_FILE_BYTES),
+        from: args.from.map(|from| from.first),
+        till: args.till.map(|till| till.after),
+        left: !args.no_left_chats,
+        account: !args.no_account_data,
+        // A dry run must not alarm the account's devices.
+        takeout: if common.dry_run { TakeoutUse::Never } else { args.takeout.or(profile.takeout).unwrap_or_default() },
+        wait_for_takeout: args.wait,
+        recheck,
+        recheck_budget: args.recheck_budget.or(profile.recheck_budget).unwrap_or(usual.recheck_budget),
+        prefetch_bytes: usual.prefetch_bytes,
+    })
+}
+
+/// The options that decide what the snapshot holds, for its record.
+fn given(args: &Args, export: &ExportOptions) -> Vec<String> {
+    let words = |value: serde_json::Result<serde_json::Value>| -> String {
+        let list = value.ok().and_then(|value| value.as_array().cloned()).unwrap_or_default();
+        list.iter().filter_map(|word| word.as_str()).collect::<Vec<_>>().join(",")
+    };
+    let mut given = Vec::new();
+    if export.classes != ChatClass::ALL {
+        given.push(format!("--chats={}", words(serde_json::to_value(&export.classes))));
+    }
+    given.extend(export.chats.iter().map(|chat| format!("--chat={chat}")));
+    given.extend(export.exclude_chats.iter().map(|chat| format!("--exclude-chat={chat}")));
+    given.extend(export.folders.iter().map(|folder| format!("--folder={folder}")));
+    if export.media != MediaType::ALL {
+        let kinds = words(serde_json::to_value(&export.media));
+        given.push(format!("--media={}", if kinds.is_empty() { "none" } else { &kinds }));
+    }
+    if export.max_file_size < LARGEST_FILE_BYTES {
+        given.push(format!("--max-file-size={}", export.max_file_size));
+    }
+    let time = |seconds: i64| Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string());
+    given.extend(args.from.map(|from| format!("--from={}", time(from.first))));
+    given.extend(args.till.map(|till| format!("--till={}", time(till.after))));
+    let flags =
+        [("--only-my-messages", export.only_my_messages), ("--no-account-data", !export.account), ("--no-left-chats", !export.left)];
+    given.extend(flags.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| (*name).to_owned()));
+    given
+}

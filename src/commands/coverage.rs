@@ -1,0 +1,132 @@
+//! `tgvault coverage`: how complete the chats of a snapshot are, as far as that can be said.
+
+use serde::Serialize;
+
+use super::cli::{self, Select};
+use super::context::{Context, Keys};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::units;
+use crate::model::coverage::{Coverage, Verdict};
+use crate::operations::coverage::{ChatCoverage, coverage};
+
+const EXAMPLES: &str = "\
+Examples:
+  tgvault coverage                                the last snapshot
+  tgvault coverage 3f9a1b2c --incomplete
+  tgvault coverage latest --source work --json";
+
+/// Options of `coverage`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The snapshot: `latest`, or the first digits of its id
+    #[arg(default_value = "latest", value_parser = cli::parse_snapshot)]
+    pub snapshot: String,
+
+    /// Only chats of which something is missing or unknown
+    #[arg(long)]
+    pub incomplete: bool,
+
+    /// Which snapshots are meant.
+    #[command(flatten)]
+    pub select: Select,
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    message_type: &'static str,
+    chat: String,
+    name: Option<&'a str>,
+    verdict: &'static str,
+    because: &'a [String],
+    messages: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    details: Option<&'a Coverage>,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    message_type: &'static str,
+    command: &'static str,
+    snapshot: String,
+    complete: u64,
+    incomplete: u64,
+    unknown: u64,
+}
+
+/// Shows the coverage.
+///
+/// # Errors
+/// When no key fits, or the snapshot cannot be read.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let session = context.session(Keys::Needed).await?;
+    let (snapshot, chats) = coverage(&session, &args.select.choose(&args.snapshot)).await?;
+    let output = &context.output;
+    let counted = |wanted: &str| chats.iter().filter(|chat| word(&chat.verdict()) == wanted).count() as u64;
+    let (complete, incomplete, unknown) = (counted("complete"), counted("incomplete"), counted("unknown"));
+    let shown: Vec<&ChatCoverage> = chats.iter().filter(|chat| !args.incomplete || chat.verdict() != Verdict::Complete).collect();
+    let id = snapshot.id.to_string();
+    if output.is_json() {
+        for chat in shown {
+            print(chat, output)?;
+        }
+        output.json(&Summary { message_type: "summary", command: "coverage", snapshot: id, complete, incomplete, unknown })?;
+        return Ok(Exit::Done);
+    }
+    let mut rows = vec![["ID", "MESSAGES", "NAME", "COVERAGE"].map(str::to_owned)];
+    rows.extend(shown.iter().map(|chat| {
+        let mut verdict = chat.verdict().to_string();
+        if let Some(read) = chat.coverage.as_ref().and_then(|coverage| coverage.reactions_read)
+            && let Ok(time) = jiff::Timestamp::from_second(read)
+        {
+            verdict += &format!(" (reactions as of {})", units::time(time));
+        }
+        [chat.peer.to_string(), units::count(chat.messages()), units::printable(name(chat).unwrap_or_default()), units::printable(&verdict)]
+    }));
+    if rows.len() > 1 {
+        output.text(&units::columns(&rows, &[1]))?;
+    }
+    output.line(&format!("snapshot {}: {}", super::short_id(&id), sentence(complete, incomplete, unknown)))?;
+    Ok(Exit::Done)
+}
+
+/// The verdicts of many chats in one line.
+pub fn sentence(complete: u64, incomplete: u64, unknown: u64) -> String {
+    format!(
+        "{} complete as served, {} incomplete, {} unknown",
+        units::counted(complete, "chat"),
+        units::count(incomplete),
+        units::count(unknown)
+    )
+}
+
+fn name(chat: &ChatCoverage) -> Option<&str> {
+    let info = chat.info.as_ref()?;
+    info.full_name.as_deref().or(info.name.as_deref())
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Complete => "complete",
+        Verdict::Incomplete(_) => "incomplete",
+        Verdict::Unknown => "unknown",
+    }
+}
+
+fn print(chat: &ChatCoverage, output: &super::output::Output) -> Result<(), CommandError> {
+    let verdict = chat.verdict();
+    let because = match &verdict {
+        Verdict::Incomplete(because) => because.as_slice(),
+        _ => &[],
+    };
+    output.json(&Line {
+        message_type: "chat_coverage",
+        chat: chat.peer.to_string(),
+        name: name(chat),
+        verdict: word(&verdict),
+        because,
+        messages: chat.messages(),
+        details: chat.coverage.as_ref(),
+    })
+}

@@ -1,0 +1,156 @@
+//! `tgvault login`: let this machine act for a Telegram account.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use serde::Serialize;
+
+use super::config::profile::MachineKey;
+use super::context::Context;
+use super::error::CommandError;
+use super::exit::Exit;
+use super::secrets;
+use super::telegram::apart;
+use super::telegram::connection::{Connection, FIRST_ACCOUNT};
+use super::telegram::observer::Teller;
+use super::telegram::prompts::{Answers, Prompts};
+use crate::operations::accounts::login_key;
+use crate::source::telegram::LoginWay;
+
+const EXAMPLES: &str = "\
+Examples:
+  tgvault login                                   asks for the number, the code and the second password
+  tgvault login --qr --account work               shows a QR code for a phone that is logged in
+  echo 12345 | tgvault login --phone +441234567890 --password-command 'pass telegram'
+  tgvault login --bot --account robot --token-file ~/token";
+
+/// Options of `login`.
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Log in with this phone number, in international form; without it, the terminal is asked
+    #[arg(long, value_name = "NUMBER")]
+    pub phone: Option<String>,
+
+    /// Log in by a QR code that a phone scans
+    #[arg(long, conflicts_with_all = ["phone", "bot"])]
+    pub qr: bool,
+
+    /// Log in as a bot; its token is the first line of standard input unless a file or command gives it
+    #[arg(long, conflicts_with = "phone")]
+    pub bot: bool,
+
+    /// Take the login code from the first line that this shell command prints
+    #[arg(long, value_name = "COMMAND")]
+    pub code_command: Option<OsString>,
+
+    /// Take the second password (two-step verification) from the first line that this shell command prints
+    #[arg(long, value_name = "COMMAND", conflicts_with = "password_file")]
+    pub password_command: Option<OsString>,
+
+    /// Take the second password from the first line of this file
+    #[arg(long, value_name = "FILE")]
+    pub password_file: Option<PathBuf>,
+
+    /// Take the bot's token from the first line that this shell command prints
+    #[arg(long, value_name = "COMMAND", requires = "bot", conflicts_with = "token_file")]
+    pub token_command: Option<OsString>,
+
+    /// Take the bot's token from the first line of this file
+    #[arg(long, value_name = "FILE", requires = "bot")]
+    pub token_file: Option<PathBuf>,
+
+    /// Protect the logins of this machine with a passphrase, which every backup then needs
+    #[arg(long)]
+    pub session_passphrase: bool,
+
+    /// Which account, application and server.
+    #[command(flatten)]
+    pub connection: Connection,
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    message_type: &'static str,
+    command: &'static str,
+    account: &'a str,
+    user_id: i64,
+    bot: bool,
+}
+
+/// Logs in.
+///
+/// # Errors
+/// When something is not given, or Telegram refuses.
+pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandError> {
+    let (args, shared) = (args.clone(), context.clone());
+    let account = apart(move || log_in(&args, &shared)).await?;
+    let (output, user) = (&context.output, account.user());
+    let name = account.name();
+    if output.is_json() {
+        output.json(&Summary { message_type: "summary", command: "login", account: name, user_id: user.user_id, bot: user.bot })?;
+    } else {
+        let kind = if user.bot { "bot" } else { "user" };
+        output.line(&format!("logged in: account '{name}' is {kind} {}", user.user_id))?;
+    }
+    output.say(&what_a_thief_gets(context)?);
+    Ok(Exit::Done)
+}
+
+fn log_in(args: &Args, context: &Context) -> Result<crate::source::telegram::Account, CommandError> {
+    let connection = &args.connection;
+    // What is missing is told before anybody types anything.
+    let application = connection.application(context)?;
+    let options = connection.options(context, Arc::new(Teller::new(&context.output)))?;
+    let accounts = if args.session_passphrase { connection.protect(context)? } else { connection.accounts(context)? };
+    let name = connection.account.clone().or_else(|| context.settings.telegram.account.clone());
+    let name = name.unwrap_or_else(|| FIRST_ACCOUNT.to_owned());
+    let way = if args.bot {
+        LoginWay::Bot(token(args, context)?)
+    } else if args.qr {
+        LoginWay::Qr
+    } else {
+        if args.phone.is_none() && !secrets::can_ask() {
+            return Err(CommandError::usage(
+                "no phone number is given, and there is no terminal to ask on",
+                "give --phone NUMBER, and the code and the password as lines on standard input or by commands; or --qr, or --bot",
+            ));
+        }
+        LoginWay::Phone(args.phone.clone())
+    };
+    let answers = Answers {
+        code_command: args.code_command.clone(),
+        password_command: args.password_command.clone(),
+        password_file: args.password_file.clone(),
+    };
+    Ok(accounts.login(&name, way, &application, &options, &mut Prompts::new(&context.output, answers))?)
+}
+
+fn token(args: &Args, context: &Context) -> Result<SecretString, CommandError> {
+    Ok(match (&args.token_command, &args.token_file) {
+        (Some(command), _) => secrets::command_line("token", command)?,
+        (None, Some(file)) => secrets::file_line("token", file, &mut |text| context.output.warn(&text))?,
+        (None, None) if secrets::can_ask() => secrets::ask("Token of the bot: ")?,
+        (None, None) => secrets::input_line("token")?,
+    })
+}
+
+/// What the login means for this machine.
+fn what_a_thief_gets(context: &Context) -> Result<String, CommandError> {
+    let state = context.state()?;
+    let by = if login_key(&state).exists()? {
+        "a passphrase: without it, a thief of this machine gets nothing of the account".to_owned()
+    } else {
+        let key = match context.settings.machine_key.value {
+            MachineKey::File => "a key file beside it",
+            MachineKey::Keyring => "a key in the system's keyring",
+        };
+        format!(
+            "{key}: whoever takes this machine and can use that key can act as the account and read what Telegram still serves, \
+             until the session is ended (`tgvault logout`, or in Telegram: Settings > Devices)"
+        )
+    };
+    Ok(format!("the login lies in {}, sealed with {by}", state.path().join("telegram").display()))
+}

@@ -1,0 +1,189 @@
+//! What an account's work looks like while it runs: chats, messages, media, and what it waits for.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+
+use crate::commands::output::Output;
+use crate::commands::units;
+use crate::source::telegram::{Event, Observer};
+
+/// How often a plain line says how far the run is.
+const LINE_EVERY: Duration = Duration::from_secs(5);
+
+/// How often a JSON line does.
+const JSON_EVERY: Duration = Duration::from_secs(1);
+
+/// Tells what an account's work does.
+pub struct Teller {
+    output: Output,
+    bar: Option<ProgressBar>,
+    figures: Mutex<Figures>,
+}
+
+struct Figures {
+    section: &'static str,
+    chats: Option<u64>,
+    chats_done: u64,
+    messages: u64,
+    files: u64,
+    media_bytes: u64,
+    media_found: u64,
+    waiting: Option<(Instant, &'static str)>,
+    last: Instant,
+}
+
+#[derive(Serialize)]
+struct Status {
+    message_type: &'static str,
+    section: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chats_total: Option<u64>,
+    chats_done: u64,
+    messages: u64,
+    files: u64,
+    media_bytes: u64,
+    media_bytes_found: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    waiting: Option<Waiting>,
+}
+
+#[derive(Serialize)]
+struct Waiting {
+    method: &'static str,
+    seconds: u64,
+}
+
+impl Teller {
+    /// Begins to tell.
+    pub fn new(output: &Output) -> Self {
+        let bar = output.draws().then(|| {
+            let bar = output.bars().add(ProgressBar::no_length());
+            // The template is constant.
+            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.enable_steady_tick(Duration::from_millis(200));
+            bar
+        });
+        let figures = Figures {
+            section: "",
+            chats: None,
+            chats_done: 0,
+            messages: 0,
+            files: 0,
+            media_bytes: 0,
+            media_found: 0,
+            waiting: None,
+            last: Instant::now(),
+        };
+        Self { output: output.clone(), bar, figures: Mutex::new(figures) }
+    }
+
+    fn figures(&self) -> MutexGuard<'_, Figures> {
+        self.figures.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the bar away, for what comes after.
+    pub fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+
+    fn show(&self, figures: &mut Figures, at_once: bool) {
+        if let Some(bar) = &self.bar {
+            bar.set_message(figures.text());
+            return;
+        }
+        let every = if self.output.is_json() { JSON_EVERY } else { LINE_EVERY };
+        if !at_once && figures.last.elapsed() < every {
+            return;
+        }
+        figures.last = Instant::now();
+        if self.output.is_json() {
+            // A run must not fail because nobody reads its messages any more.
+            let _ = self.output.json(&figures.status());
+        } else {
+            self.output.say(&figures.text());
+        }
+    }
+}
+
+impl Drop for Teller {
+    fn drop(&mut self) {
+        self.finish();
+    }
+}
+
+impl Figures {
+    fn wait(&self) -> Option<(u64, &'static str)> {
+        let (until, method) = self.waiting?;
+        let left = until.saturating_duration_since(Instant::now());
+        (!left.is_zero()).then(|| (left.as_secs() + 1, method))
+    }
+
+    fn text(&self) -> String {
+        let chats = match self.chats {
+            Some(total) => format!("{} of {}", units::count(self.chats_done), units::counted(total, "chat")),
+            None => format!("reading {}", self.section),
+        };
+        let mut text = format!("Telegram: {chats}, {}", units::counted(self.messages, "message"));
+        if self.files > 0 {
+            text += &format!(
+                ", {} with {} of {}",
+                units::counted(self.files, "file"),
+                units::bytes(self.media_bytes),
+                units::bytes(self.media_found.max(self.media_bytes))
+            );
+        }
+        if let Some((seconds, method)) = self.wait() {
+            text += &format!("; waiting {} because Telegram says so ({method})", units::duration(Duration::from_secs(seconds)));
+        }
+        text
+    }
+
+    fn status(&self) -> Status {
+        Status {
+            message_type: "telegram_status",
+            section: self.section,
+            chats_total: self.chats,
+            chats_done: self.chats_done,
+            messages: self.messages,
+            files: self.files,
+            media_bytes: self.media_bytes,
+            media_bytes_found: self.media_found,
+            waiting: self.wait().map(|(seconds, method)| Waiting { method, seconds }),
+        }
+    }
+}
+
+impl Observer for Teller {
+    fn event(&self, event: Event) {
+        /// Shorter waits are not worth a line.
+        const WORTH_A_LINE: u64 = 3;
+        let mut figures = self.figures();
+        let mut at_once = false;
+        match event {
+            Event::Section(section) => figures.section = section,
+            Event::Chats { total } => figures.chats = Some(total),
+            Event::ChatDone => figures.chats_done += 1,
+            Event::Messages { count } => figures.messages += count,
+            Event::MediaFound { bytes } => {
+                figures.files += 1;
+                figures.media_found += bytes;
+            }
+            Event::MediaBytes { count } => figures.media_bytes += count,
+            Event::Waiting { method, seconds } => {
+                figures.waiting = Some((Instant::now() + Duration::from_secs(seconds), method));
+                at_once = seconds >= WORTH_A_LINE;
+            }
+            Event::Note(text) => {
+                drop(figures);
+                self.output.say(&text);
+                return;
+            }
+        }
+        self.show(&mut figures, at_once);
+    }
+}
