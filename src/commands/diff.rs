@@ -9,11 +9,12 @@ use super::exit::Exit;
 use super::output::Output;
 use super::units;
 use crate::model::entry::EntryPath;
+use crate::operations::OperationError;
 use crate::operations::chats::OpenChats;
 use crate::operations::choice::SnapshotChoice;
 use crate::operations::look::{self, Change, DiffSummary};
 use crate::operations::messages::compare::{ChatChange, compare};
-use crate::operations::{OperationError, Session};
+use crate::operations::session::Opened;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -86,10 +87,10 @@ struct Messages {
 /// # Errors
 /// When no key fits, or a snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
-    let session = context.session(Keys::Needed).await?;
+    let opened = context.session(Keys::Needed).await?.open().await?;
     let output = &context.output;
     let (from, to) = (args.select.choose(&args.from), args.select.choose(&args.to));
-    let (messages, is_whole) = chats(&session, &from, &to, context).await?;
+    let (messages, is_whole) = chats(&opened, &from, &to, context).await?;
     let exit = if is_whole { Exit::Done } else { Exit::Incomplete };
     if args.chats {
         return match messages {
@@ -98,7 +99,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         };
     }
     let mut lines = output.lines();
-    let compared = look::diff(&session, &from, &to, |change, path| {
+    let compared = look::diff_in(&opened, &from, &to, |change, path| {
         let (word, sign) = match change {
             Change::Added => ("added", '+'),
             Change::Removed => ("removed", '-'),
@@ -151,12 +152,12 @@ fn conclude(summary: DiffSummary, messages: Option<Messages>, chats_only: bool, 
 
 /// Prints what changed in each chat, where both snapshots have chats; and says whether all of them could be read.
 async fn chats(
-    session: &Session,
+    opened: &Opened,
     from: &SnapshotChoice,
     to: &SnapshotChoice,
     context: &Context,
 ) -> Result<(Option<Messages>, bool), CommandError> {
-    let (earlier, later) = (OpenChats::open(session, from).await?, OpenChats::open(session, to).await?);
+    let (earlier, later) = (OpenChats::open_in(opened, from).await?, OpenChats::open_in(opened, to).await?);
     let (output, stop) = (context.output.clone(), context.heeded.stop());
     let compared = tokio::task::spawn_blocking(move || {
         if !earlier.is_telegram() || !later.is_telegram() {

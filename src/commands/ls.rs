@@ -94,11 +94,11 @@ pub(super) struct Target<'a>(#[serde(serialize_with = "bytes_as_text::serialize"
 /// When no key fits, or a path is not in the snapshot.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let paths: Vec<EntryPath> = args.paths.iter().map(|path| entry_path(path)).collect::<Result<_, _>>()?;
-    let session = context.session(Keys::Needed).await?;
+    let opened = context.session(Keys::Needed).await?.open().await?;
     let mut lines = context.output.lines();
     let choice = args.select.choose(&args.snapshot);
     if paths.is_empty() {
-        let chats = OpenChats::open(&session, &choice).await?;
+        let chats = OpenChats::open_in(&opened, &choice).await?;
         let (output, id) = (context.output.clone(), chats.snapshot().id.to_string());
         let (returned, told) = tokio::task::spawn_blocking(move || {
             let told = print_chats(&chats, &mut lines, &mut |text| output.warn(text));
@@ -115,7 +115,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         }
     }
     let everything = PathFilter::everything();
-    let shown = look::ls(&session, &choice, &paths, &everything, |path, entry| print(&mut lines, None, path, entry, args.long)).await;
+    let shown = look::ls_in(&opened, &choice, &paths, &everything, |path, entry| print(&mut lines, None, path, entry, args.long)).await;
     // What was printed before an error is printed all the same.
     lines.finish()?;
     shown?;

@@ -12,7 +12,8 @@ use super::units;
 use crate::operations::chats::{Chat, OpenChats};
 use crate::operations::choice::SnapshotChoice;
 use crate::operations::messages::count::{ChatCount, MediaCount, count};
-use crate::operations::{OperationError, Session, look};
+use crate::operations::session::Opened;
+use crate::operations::{OperationError, look};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -91,10 +92,10 @@ struct Summary {
 /// # Errors
 /// When no key fits, or the snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
-    let session = context.session(Keys::Needed).await?;
+    let opened = context.session(Keys::Needed).await?.open().await?;
     let choice = args.select.choose(&args.snapshot);
-    let stats = look::stats(&session, &choice).await?;
-    let messages = count_messages(&session, &choice, context).await?;
+    let stats = look::stats_in(&opened, &choice).await?;
+    let messages = count_messages(&opened, &choice, context).await?;
     let output = &context.output;
     let id = stats.snapshot.to_string();
     let is_whole = messages.as_ref().is_none_or(|messages| messages.is_whole);
@@ -177,8 +178,8 @@ fn year_name(year: i16) -> String {
 }
 
 /// Counts the messages of a snapshot that has chats; JSON lines are printed at once.
-async fn count_messages(session: &Session, choice: &SnapshotChoice, context: &Context) -> Result<Option<Messages>, CommandError> {
-    let chats = OpenChats::open(session, choice).await?;
+async fn count_messages(opened: &Opened, choice: &SnapshotChoice, context: &Context) -> Result<Option<Messages>, CommandError> {
+    let chats = OpenChats::open_in(opened, choice).await?;
     let (output, stop) = (context.output.clone(), context.heeded.stop());
     let counted = tokio::task::spawn_blocking(move || {
         if !chats.is_telegram() {
