@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use self::table::{Batches, Note, Table};
+use self::table::{Batches, Fresh, Note, Table};
 use crate::crypt::digest::Hasher;
 use crate::model::entry::EntryPath;
 use crate::model::paths::{self, RunId};
@@ -59,7 +59,7 @@ pub enum Found {
 /// What becomes true when an item is stored.
 enum Effect {
     /// A batch of a log.
-    Batch { peer: Peer, run: RunId, observed: i64, seq: u32, notes: Vec<Note> },
+    Batch { peer: Peer, run: RunId, observed: i64, seq: u32, notes: Vec<Fresh> },
     /// The description of a chat or a section of the account.
     Described { path: u64, observed: i64, content: u64 },
     /// The list of the import's files, which comes last: the import is whole.
@@ -189,14 +189,14 @@ impl Remembered {
 
     /// The hashes of a message that goes into an item; `raw` is `None` where the record is not the first of its run with its id, so
     /// that nobody can refer to it.
-    pub fn note(&self, id: i64, content: &[u8], raw: Option<&[u8]>) -> Note {
+    pub fn note(&self, id: i64, content: &[u8], raw: Option<&[u8]>) -> Fresh {
         let state = self.state();
         let key = &state.table.key;
-        Note { id, content: hash(key, content), raw: raw.map_or(0, |raw| hash(key, raw)), run: 0 }
+        Fresh { id, content: hash(key, content), raw: raw.map_or(0, |raw| hash(key, raw)) }
     }
 
     /// Takes note that the item with this mark is a batch of a log with these messages. It counts from [`Self::committed`] on.
-    pub fn expect_batch(&self, mark: u64, peer: Peer, run: &RunId, observed: i64, seq: u32, notes: Vec<Note>) {
+    pub fn expect_batch(&self, mark: u64, peer: Peer, run: &RunId, observed: i64, seq: u32, notes: Vec<Fresh>) {
         self.state().pending.insert(mark, Effect::Batch { peer, run: run.clone(), observed, seq, notes });
     }
 
@@ -220,7 +220,7 @@ impl Remembered {
     }
 
     /// Takes note of a batch that is stored: for making this anew out of a snapshot.
-    pub fn rebuild_batch(&self, peer: Peer, run: &RunId, observed: i64, seq: u32, notes: Vec<Note>) {
+    pub fn rebuild_batch(&self, peer: Peer, run: &RunId, observed: i64, seq: u32, notes: Vec<Fresh>) {
         self.state().table.add(BTreeMap::from([(peer, vec![(run.clone(), observed, seq, notes)])]));
     }
 

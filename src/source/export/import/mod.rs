@@ -10,10 +10,11 @@
 //! ```
 //!
 //! - [`told`] says whether a folder holds an export, and what it tells of itself before it is read.
-//! - `run` is one import; `found` finds the files that messages name.
+//! - `run` is one import; `found` finds the files that messages name, `memory` bounds what waits to be stored.
 //! - `rebuild` learns from the vault what earlier imports stored, where the machine does not know it.
 
 mod found;
+mod memory;
 mod rebuild;
 mod run;
 pub mod told;

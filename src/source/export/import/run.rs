@@ -2,12 +2,13 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::io::{self, BufReader, Cursor, Read};
+use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
 use serde::Serialize;
 
 use super::found::{Found, SharedFiles};
+use super::memory::Budget;
 use super::{DesktopExport, IMPORTS, ImportedFile};
 use crate::crypt::digest::{HashReader, Hasher};
 use crate::model::account::AccountSection;
@@ -20,34 +21,13 @@ use crate::model::record::{MessageRecord, Raw, Record};
 use crate::source::export::content::content;
 use crate::source::export::html::{ChatPages, MAX_PAGE_BYTES, is_chat_page};
 use crate::source::export::known::Look;
-use crate::source::export::known::table::Note;
+use crate::source::export::known::table::Fresh;
 use crate::source::export::layout::LayoutWriter;
 use crate::source::export::read::{ChatHead, Circumstances, Receiver, read_json_with};
-use crate::source::{Body, Content, Item, Problem, Sink};
+use crate::source::{Content, Item, Problem, Sink};
 
 /// A piece of the list of files is about as long as this.
 const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
-
-/// Content that was made here.
-struct Memory(Arc<[u8]>);
-
-impl Content for Memory {
-    fn open(&self, from: u64) -> io::Result<Box<dyn Body>> {
-        let mut cursor = Cursor::new(Arc::clone(&self.0));
-        cursor.set_position(from);
-        Ok(Box::new(MemoryBody(cursor)))
-    }
-}
-
-struct MemoryBody(Cursor<Arc<[u8]>>);
-
-impl Read for MemoryBody {
-    fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
-    }
-}
-
-impl Body for MemoryBody {}
 
 /// See the module's page.
 pub(super) struct Import<'a> {
@@ -63,13 +43,14 @@ pub(super) struct Import<'a> {
     /// The chat whose lines these are, and what is to be remembered of them.
     peer: Option<Peer>,
     lines: Vec<u8>,
-    notes: Vec<Note>,
+    notes: Vec<Fresh>,
     /// What a message says, for comparing.
     says: Vec<u8>,
     seqs: HashMap<Peer, u32>,
     /// For each chat, the highest id of a record of this run.
     highest: HashMap<Peer, i64>,
     last_mark: u64,
+    budget: Arc<Budget>,
     layout: LayoutWriter<Vec<u8>>,
     layouts: Vec<EntryPath>,
     layout_number: u32,
@@ -99,6 +80,7 @@ impl<'a> Import<'a> {
             seqs: HashMap::new(),
             highest: HashMap::new(),
             last_mark: 0,
+            budget: Arc::default(),
             layout: LayoutWriter::new(Vec::new()),
             layouts: Vec::new(),
             layout_number: 0,
@@ -231,7 +213,7 @@ impl<'a> Import<'a> {
     fn put(&mut self, path: EntryPath, bytes: Vec<u8>, mark: u64) -> io::Result<()> {
         let meta = Metadata { mode: 0o600, mtime: Timestamp { seconds: self.observed, nanos: 0 }, ..Metadata::default() };
         let size = bytes.len() as u64;
-        let content: Option<Arc<dyn Content>> = Some(Arc::new(Memory(bytes.into())));
+        let content: Option<Arc<dyn Content>> = Some(Arc::new(self.budget.content(bytes)));
         self.item(Item { path, kind: Kind::File, meta, size, sparse: false, stamp: None, content, mark })
     }
 
@@ -250,7 +232,9 @@ impl<'a> Import<'a> {
         *seq += 1;
         let seq = *seq;
         let path = paths::log_batch(peer, &self.run, seq).map_err(io::Error::other)?;
-        let (lines, notes, mark) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.notes), self.mark());
+        let (lines, mut notes, mark) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.notes), self.mark());
+        // They wait until all is committed.
+        notes.shrink_to_fit();
         self.source.known.expect_batch(mark, peer, &self.run, self.observed, seq, notes);
         self.put(path, lines, mark)
     }

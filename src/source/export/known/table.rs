@@ -38,8 +38,19 @@ pub struct Note {
     pub run: u32,
 }
 
+/// A message as it will be remembered, when its run has a number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Fresh {
+    /// Its id.
+    pub id: i64,
+    /// A hash of what it says.
+    pub content: u64,
+    /// A hash of its bytes; 0 where they cannot be referred to.
+    pub raw: u64,
+}
+
 /// Batches of one chat as they are added: run, when its export was made, number of the batch, messages.
-pub type Batches = Vec<(RunId, i64, u32, Vec<Note>)>;
+pub type Batches = Vec<(RunId, i64, u32, Vec<Fresh>)>;
 
 #[derive(Default)]
 struct Chat {
@@ -87,18 +98,19 @@ impl Chat {
         self.run.reserve_exact(count);
     }
 
-    /// Takes more notes in, which are sorted by id.
-    fn merge(&mut self, mut more: Vec<Note>) {
+    /// Takes the messages of one batch in.
+    fn merge(&mut self, run: u32, mut more: Vec<Fresh>) {
+        more.sort_by_key(|fresh| fresh.id);
         more.dedup();
-        let is_behind = self.ids.last().is_none_or(|last| more.first().is_none_or(|first| last <= &first.id));
+        let note = |fresh: Fresh| Note { id: fresh.id, content: fresh.content, raw: fresh.raw, run };
+        let is_behind = self.ids.last().is_none_or(|last| more.first().is_none_or(|first| *last < first.id));
         if is_behind {
-            self.reserve(more.len());
-            more.into_iter().for_each(|note| self.push(note));
+            more.into_iter().for_each(|fresh| self.push(note(fresh)));
             return;
         }
         let mut merged = Self { batches: std::mem::take(&mut self.batches), ..Self::default() };
         merged.reserve(self.ids.len() + more.len());
-        let mut more = more.into_iter().peekable();
+        let mut more = more.into_iter().map(note).peekable();
         for at in 0..self.ids.len() {
             let Some(note) = self.note(at) else { break };
             while let Some(next) = more.next_if(|next| next.id < note.id) {
@@ -176,23 +188,19 @@ impl Table {
 
     /// Takes batches in.
     pub fn add(&mut self, batches: BTreeMap<Peer, Batches>) {
-        for (peer, batches) in batches {
-            let mut all = Vec::new();
+        for (peer, mut batches) in batches {
+            // In their order most of them only have to be put behind the others.
+            batches.sort_by_key(|(_, observed, seq, _)| (*observed, *seq));
+            let count = batches.iter().map(|(_, _, _, notes)| notes.len()).sum();
+            self.chats.entry(peer).or_default().reserve(count);
             for (run, observed, seq, notes) in batches {
                 let run = self.number(&run, observed);
                 let chat = self.chats.entry(peer).or_default();
                 if !chat.batches.contains(&(run, seq)) {
                     chat.batches.push((run, seq));
                 }
-                if all.is_empty() {
-                    all = notes;
-                    all.iter_mut().for_each(|note| note.run = run);
-                } else {
-                    all.extend(notes.into_iter().map(|note| Note { run, ..note }));
-                }
+                chat.merge(run, notes);
             }
-            all.sort_by_key(|note| note.id);
-            self.chats.entry(peer).or_default().merge(all);
         }
     }
 
