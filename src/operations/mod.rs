@@ -2,8 +2,10 @@
 //!
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`choice`]: picking a snapshot.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`render`], [`verify`], [`look`]: one module an operation.
-//! - [`chats`]: the chats of a snapshot, opened for reading; [`coverage`]: what snapshots say about their completeness.
-//! - [`accounts`]: the Telegram accounts of this machine.
+//! - [`chats`]: the chats of a snapshot, opened for reading.
+//! - [`messages`]: searching, counting and comparing messages.
+//! - [`imports`]: what this machine remembers of exports that were taken in.
+//! - [`accounts`]: the Telegram accounts of this machine; [`coverage`]: what snapshots say about their completeness.
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
 pub mod accounts;
@@ -14,8 +16,10 @@ pub mod choice;
 pub mod coverage;
 mod error;
 pub mod events;
+pub mod imports;
 pub mod init;
 pub mod look;
+pub mod messages;
 pub mod render;
 pub mod restore;
 pub mod session;

@@ -23,7 +23,7 @@ use self::frames::Frames;
 use super::OperationError;
 use super::choice::SnapshotChoice;
 use super::restore::{Archives, with_causes};
-use super::session::Session;
+use super::session::{Opened, Session};
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::ChatInfo;
 use crate::model::coverage::Coverage;
@@ -84,10 +84,17 @@ impl OpenChats {
     /// # Errors
     /// When no key fits, or there is no such snapshot.
     pub async fn open(session: &Session, choice: &SnapshotChoice) -> Result<Self, OperationError> {
-        let opened = session.open().await?;
+        Self::open_in(&session.open().await?, choice).await
+    }
+
+    /// The same with a repository that is open already: unlocking one takes its time.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
         let identity = opened.identity()?;
         let mut broken = Vec::new();
-        let (_, snapshot) = choice.find_past(&opened, &mut broken).await?;
+        let (_, snapshot) = choice.find_past(opened, &mut broken).await?;
         let mut lost: Vec<String> =
             broken.iter().map(|error| format!("a later snapshot was passed over: {}", with_causes(error))).collect();
         let mut broken = Vec::new();

@@ -99,12 +99,22 @@ fn files(chats: &OpenChats, wanted: Option<&str>) -> Result<Vec<ImportedFile>, O
     };
     let snapshot = || chats.snapshot().id.to_string();
     let chosen = chosen.ok_or_else(|| OperationError::NoImport { snapshot: snapshot(), known: known.iter().cloned().collect() })?;
-    let path = format!("imports/{chosen}/files.jsonl");
-    let list = EntryPath::new(path.as_str()).map_err(|error| OperationError::Internal(error.to_string()))?;
-    let bytes = chats.read(&list)?;
-    let lines = bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty());
-    let form = |error: serde_json::Error| OperationError::Form { path: path.clone(), why: error.to_string() };
-    lines.map(|line| serde_json::from_slice(line).map_err(form)).collect()
+    let mut files = Vec::new();
+    // A long list goes on in further files.
+    for number in 1u32.. {
+        let name = if number == 1 { "files.jsonl".to_owned() } else { format!("files-{number:04}.jsonl") };
+        let path = format!("imports/{chosen}/{name}");
+        let list = EntryPath::new(path.as_str()).map_err(|error| OperationError::Internal(error.to_string()))?;
+        if number > 1 && chats.tree().get(&list).is_none() {
+            break;
+        }
+        let bytes = chats.read(&list)?;
+        for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+            let form = |error: serde_json::Error| OperationError::Form { path: path.clone(), why: error.to_string() };
+            files.push(serde_json::from_slice(line).map_err(form)?);
+        }
+    }
+    Ok(files)
 }
 
 /// Writes one file from the records that it was taken apart into.
