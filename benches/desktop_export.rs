@@ -77,7 +77,7 @@ fn json(messages: &[MessageRecord], out: impl Write) {
     let names = MediaNamer::new(zone());
     let mut json = DesktopJson::single_chat(out, head(), Options::new(zone()));
     for record in messages {
-        json.message(Shown::plain(record), &names).unwrap();
+        json.message(Shown::plain(record), names.places()).unwrap();
     }
     json.finish().unwrap();
 }
@@ -145,7 +145,7 @@ fn desktop_export(c: &mut Criterion) {
             let mut json = DesktopJson::single_chat(io::sink(), head(), Options::new(zone()));
             for line in lines.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
                 if let Record::Message(record) = Record::from_line(line).unwrap() {
-                    json.message(Shown::plain(&record), &names).unwrap();
+                    json.message(Shown::plain(&record), names.places()).unwrap();
                 }
             }
             json.finish().unwrap();
@@ -157,7 +157,7 @@ fn desktop_export(c: &mut Criterion) {
             let mut sink = NoPages;
             let mut pages = ChatPages::new("Bench", "chats/chat_1/", zone(), &mut sink);
             for record in &messages {
-                pages.message(Shown::plain(record), &names).unwrap();
+                pages.message(Shown::plain(record), names.places()).unwrap();
             }
             pages.finish().unwrap();
         });

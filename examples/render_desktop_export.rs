@@ -15,7 +15,7 @@ use tgvault::model::account::{AccountSection, Section};
 use tgvault::model::chat::ChatInfo;
 use tgvault::model::entry::EntryPath;
 use tgvault::model::json;
-use tgvault::model::media::{MediaKind, media_path};
+use tgvault::model::media::{Media, MediaKind, media_path};
 use tgvault::model::record::MessageRecord;
 use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options, Shown};
 use tgvault::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
@@ -113,16 +113,17 @@ fn main() -> Result<(), Box<dyn Error>> {
     let mut target = Target(to);
     let mut names = MediaNamer::new(zone.clone());
     let mut placed: Vec<(PathBuf, String)> = Vec::new();
-    let mut place = |stored: &EntryPath, place: &str| {
+    let mut place = |_: &Media, stored: &EntryPath, place: &str| {
         placed.extend(files.found.get(stored).map(|file| (file.clone(), place.to_owned())));
+        Ok(())
     };
     let mut out = DesktopJson::account(BufWriter::new(File::create(target.path("result.json")?)?), Options::new(zone.clone()));
     assets(&mut target)?;
     let mut sections = Vec::new();
     for section in &account.sections {
         names.section(section, &mut place);
-        out.section(section, &names)?;
-        sections.extend(section_page(section, &names, &mut target)?);
+        out.section(section, names.places())?;
+        sections.extend(section_page(section, names.places(), &mut target)?);
     }
     let mut listed = Vec::new();
     for (index, (chat, messages)) in account.chats.iter().enumerate() {
@@ -133,8 +134,8 @@ fn main() -> Result<(), Box<dyn Error>> {
         let mut pages = ChatPages::new(&name, &folder, zone.clone(), &mut target);
         for record in messages {
             names.message(record, &mut place);
-            out.message(Shown::plain(record), &names)?;
-            pages.message(Shown::plain(record), &names)?;
+            out.message(Shown::plain(record), names.places())?;
+            pages.message(Shown::plain(record), names.places())?;
         }
         let messages = pages.finish()?;
         listed.push(ListedChat { name, chat: chat.clone(), messages, folder });
@@ -144,7 +145,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let of = |kind: Section| account.sections.iter().find(|section| section.section == kind);
     let picture = of(Section::ProfilePictures)
         .and_then(|section| json::elements(section.value.get()).find_map(|p| json::text(json::get(p, "photo")?)))
-        .and_then(|stored| names.placed(&stored).map(str::to_owned));
+        .and_then(|stored| names.places().placed(&stored).map(str::to_owned));
     summary(of(Section::PersonalInformation), picture.as_deref(), listed.len(), &sections, &mut target)?;
     for (file, place) in placed {
         fs::copy(file, target.path(&place)?)?;

@@ -1,5 +1,7 @@
 //! What several targets need: one key pair for a whole run, and sealing.
 
+pub mod import;
+
 use std::sync::LazyLock;
 
 use tgvault::archive::reader::Expected;

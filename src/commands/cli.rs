@@ -13,8 +13,8 @@ use clap::{ArgAction, ArgMatches, Args, CommandFactory, FromArgMatches, Parser, 
 
 use super::exit::MEANINGS;
 use super::{
-    accounts, backup, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, snapshots, stats,
-    units, verify,
+    accounts, backup, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, search,
+    snapshots, stats, units, verify,
 };
 use crate::model::entry::{EntryPath, PathError};
 use crate::operations::choice::{Selection, SnapshotChoice};
@@ -134,7 +134,7 @@ pub enum Command {
     Backup(backup::Args),
     /// Restore a snapshot, or a part of it, into a folder
     Restore(restore::Args),
-    /// Write one file of a snapshot to standard output
+    /// Write one file of a snapshot, or the messages of a chat, to standard output
     Cat(cat::Args),
     /// Check that everything stored is there and unchanged
     Verify(verify::Args),
@@ -144,6 +144,8 @@ pub enum Command {
     Ls(ls::Args),
     /// Find files in snapshots by name
     Find(find::Args),
+    /// Find messages by words
+    Search(search::Args),
     /// Say what differs between two snapshots
     Diff(diff::Args),
     /// Say how complete the chats of a snapshot are

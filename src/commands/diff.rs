@@ -6,13 +6,20 @@ use super::cli::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::output::Output;
 use super::units;
 use crate::model::entry::EntryPath;
-use crate::operations::look::{self, Change};
+use crate::operations::OperationError;
+use crate::operations::chats::OpenChats;
+use crate::operations::choice::SnapshotChoice;
+use crate::operations::look::{self, Change, DiffSummary};
+use crate::operations::messages::compare::{ChatChange, compare};
+use crate::operations::session::Opened;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault diff 3f9a latest                        + new, - gone, M other content, U metadata only";
+  tgvault diff 3f9a latest                        + new, - gone, M other content, U metadata only
+  tgvault diff 3f9a latest --chats                what came, changed and went in each chat";
 
 /// Options of `diff`.
 #[derive(Debug, clap::Args)]
@@ -26,9 +33,24 @@ pub struct Args {
     #[arg(value_parser = parse_snapshot)]
     pub to: String,
 
+    /// Only the chats of a Telegram account, and not the paths below them
+    #[arg(long)]
+    pub chats: bool,
+
     /// Which snapshots are meant.
     #[command(flatten)]
     pub select: Select,
+}
+
+#[derive(Serialize)]
+struct ChatLine<'a> {
+    message_type: &'static str,
+    chat: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    came: u64,
+    changed: u64,
+    went: u64,
 }
 
 #[derive(Serialize)]
@@ -48,6 +70,16 @@ struct Summary {
     metadata: u64,
     added_bytes: u64,
     removed_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<Messages>,
+}
+
+/// Messages of all chats.
+#[derive(Clone, Copy, Default, Serialize)]
+struct Messages {
+    came: u64,
+    changed: u64,
+    went: u64,
 }
 
 /// Compares the two.
@@ -55,11 +87,19 @@ struct Summary {
 /// # Errors
 /// When no key fits, or a snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
-    let session = context.session(Keys::Needed).await?;
+    let opened = context.session(Keys::Needed).await?.open().await?;
     let output = &context.output;
-    let mut lines = output.lines();
     let (from, to) = (args.select.choose(&args.from), args.select.choose(&args.to));
-    let compared = look::diff(&session, &from, &to, |change, path| {
+    let (messages, is_whole) = chats(&opened, &from, &to, context).await?;
+    let exit = if is_whole { Exit::Done } else { Exit::Incomplete };
+    if args.chats {
+        return match messages {
+            Some(messages) => conclude(DiffSummary::default(), Some(messages), true, output).map(|()| exit),
+            None => Err(OperationError::NoChats { snapshot: args.to.clone() }.into()),
+        };
+    }
+    let mut lines = output.lines();
+    let compared = look::diff_in(&opened, &from, &to, |change, path| {
         let (word, sign) = match change {
             Change::Added => ("added", '+'),
             Change::Removed => ("removed", '-'),
@@ -74,9 +114,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     });
     let compared = compared.await;
     lines.finish()?;
-    let summary = compared?;
+    conclude(compared?, messages, false, output)?;
+    Ok(exit)
+}
+
+fn conclude(summary: DiffSummary, messages: Option<Messages>, chats_only: bool, output: &Output) -> Result<(), CommandError> {
     if output.is_json() {
-        output.json(&Summary {
+        return output.json(&Summary {
             message_type: "summary",
             command: "diff",
             added: summary.added,
@@ -85,8 +129,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             metadata: summary.metadata,
             added_bytes: summary.added_bytes,
             removed_bytes: summary.removed_bytes,
-        })?;
-    } else {
+            messages,
+        });
+    }
+    if let Some(Messages { came, changed, went }) = messages {
+        let [came, changed, went] = [came, changed, went].map(units::count);
+        output.say(&format!("messages: {came} came, {changed} changed, {went} went"));
+    }
+    if !chats_only {
         output.say(&format!(
             "added {} ({}), removed {} ({}), modified {}, metadata of {}",
             units::count(summary.added),
@@ -97,5 +147,44 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             units::count(summary.metadata)
         ));
     }
-    Ok(Exit::Done)
+    Ok(())
+}
+
+/// Prints what changed in each chat, where both snapshots have chats; and says whether all of them could be read.
+async fn chats(
+    opened: &Opened,
+    from: &SnapshotChoice,
+    to: &SnapshotChoice,
+    context: &Context,
+) -> Result<(Option<Messages>, bool), CommandError> {
+    let (earlier, later) = (OpenChats::open_in(opened, from).await?, OpenChats::open_in(opened, to).await?);
+    let (output, stop) = (context.output.clone(), context.heeded.stop());
+    let compared = tokio::task::spawn_blocking(move || {
+        if !earlier.is_telegram() || !later.is_telegram() {
+            return Ok((None, true));
+        }
+        let mut is_whole = true;
+        let mut bad = |text: &str| {
+            is_whole = false;
+            output.warn(text);
+        };
+        earlier.lost().iter().chain(later.lost()).for_each(|lost| bad(lost));
+        let (earlier_chats, later_chats) = (super::chosen(&earlier, &[], &mut bad)?, super::chosen(&later, &[], &mut bad)?);
+        let mut lines = output.lines();
+        let mut total = Messages::default();
+        let unreadable = compare((&earlier, earlier_chats), (&later, later_chats), &stop, |chat, change| {
+            let ChatChange { came, changed, went } = change;
+            total = Messages { came: total.came + came, changed: total.changed + changed, went: total.went + went };
+            if lines.is_json() {
+                let (chat, name) = (chat.peer.to_string(), chat.info.name.as_deref());
+                return lines.json(&ChatLine { message_type: "chat_change", chat, name, came, changed, went });
+            }
+            let [came, changed, went] = [came, changed, went].map(units::count);
+            lines.line(&format!("{}: {came} came, {changed} changed, {went} went", super::chat_title(chat)))
+        });
+        lines.finish()?;
+        unreadable?.iter().for_each(|text| bad(text));
+        Ok::<_, CommandError>((Some(total), is_whole))
+    });
+    compared.await.map_err(OperationError::from)?
 }

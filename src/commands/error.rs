@@ -154,7 +154,7 @@ impl CommandError {
             Self::State(error) => state_hint(error).map(Cow::Borrowed),
             Self::Operation(error) => operation_hint(error).map(Cow::Borrowed),
             Self::Telegram(error) => telegram_hint(error).map(Cow::Borrowed),
-            Self::Source(error) => telegram_of(error).and_then(telegram_hint).map(Cow::Borrowed),
+            Self::Source(error) => source_hint(error).map(Cow::Borrowed),
             _ => None,
         }
     }
@@ -258,6 +258,7 @@ fn of_storage(error: &StorageError) -> Exit {
 fn of_source(error: &SourceError) -> Exit {
     match error {
         SourceError::Stopped(_) => Exit::Interrupted,
+        SourceError::NoExport { .. } | SourceError::OtherAccount { .. } => Exit::Usage,
         error => telegram_of(error).map_or(Exit::Failed, of_telegram),
     }
 }
@@ -266,7 +267,7 @@ fn of_source(error: &SourceError) -> Exit {
 fn telegram_of(error: &SourceError) -> Option<&TelegramError> {
     match error {
         SourceError::Unreadable { source, .. } => source.get_ref()?.downcast_ref(),
-        SourceError::Stopped(_) => None,
+        _ => None,
     }
 }
 
@@ -315,11 +316,25 @@ fn operation_hint(error: &OperationError) -> Option<&'static str> {
     match error {
         OperationError::Repository(error) => repository_hint(error),
         OperationError::State(error) => state_hint(error),
+        OperationError::Source(error) => source_hint(error),
         OperationError::KeyNeeded => SecretError::NobodyToAsk.hint(),
-        OperationError::Source(error) => telegram_of(error).and_then(telegram_hint),
         OperationError::NoSuchPath { .. } => Some("see what there is with `tgvault ls` or `tgvault find`"),
+        OperationError::NoSuchChat { .. } => Some("see what there is with `tgvault ls`; a chat goes by its name, @username or id"),
+        OperationError::SeveralChats { .. } => Some("say which one by its id, as in user123 or channel456"),
+        OperationError::NoChats { .. } => Some("restore its files with --as files"),
+        OperationError::NoImport { .. } => Some("name one with --import, or restore in another form with --as telegram-desktop"),
         OperationError::Content { .. } => Some("see what else is affected with `tgvault verify`"),
         _ => None,
+    }
+}
+
+fn source_hint(error: &SourceError) -> Option<&'static str> {
+    match error {
+        SourceError::NoExport { .. } => Some(
+            "name the folder that holds result.json, messages.html or export_results.html, or save it with `tgvault backup folder PATH`",
+        ),
+        SourceError::OtherAccount { .. } => Some("give --account NAME, so that the chats of two people are not taken for one"),
+        SourceError::Unreadable { .. } | SourceError::Stopped(_) => telegram_of(error).and_then(telegram_hint),
     }
 }
 

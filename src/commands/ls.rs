@@ -8,15 +8,18 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::output::Lines;
 use super::units;
+use crate::model::chat::ChatType;
 use crate::model::entry::{EntryPath, Kind, bytes_as_text};
 use crate::model::filter::PathFilter;
-use crate::operations::look;
+use crate::operations::chats::OpenChats;
+use crate::operations::{OperationError, look};
 use crate::repository::tree::TreeEntry;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault ls latest
-  tgvault ls -l latest chats/chat_1";
+  tgvault ls latest                               the chats of an account and its paths, or the paths of a folder
+  tgvault ls --chats latest
+  tgvault ls -l latest media/photo";
 
 /// Options of `ls`.
 #[derive(Debug, clap::Args)]
@@ -29,6 +32,25 @@ pub struct Args {
     /// Print mode, owner, size and time too
     #[arg(short = 'l', long)]
     pub long: bool,
+
+    /// Only the chats of a Telegram account
+    #[arg(long, conflicts_with = "paths")]
+    pub chats: bool,
+}
+
+#[derive(Serialize)]
+struct ChatLine<'a> {
+    message_type: &'static str,
+    chat: String,
+    #[serde(rename = "type", skip_serializing_if = "Option::is_none")]
+    kind: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    username: Option<&'a str>,
+    left: bool,
+    batches: usize,
+    log_bytes: u64,
 }
 
 /// One entry, as `ls` and `find` print it.
@@ -62,15 +84,61 @@ pub(super) struct Target<'a>(#[serde(serialize_with = "bytes_as_text::serialize"
 /// When no key fits, or a path is not in the snapshot.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let paths = args.part.paths()?;
-    let session = context.session(Keys::Needed).await?;
+    let opened = context.session(Keys::Needed).await?.open().await?;
     let mut lines = context.output.lines();
     let choice = args.part.choice();
+    if paths.is_empty() {
+        let chats = OpenChats::open_in(&opened, &choice).await?;
+        let (output, id) = (context.output.clone(), chats.snapshot().id.to_string());
+        let (returned, told) = tokio::task::spawn_blocking(move || {
+            let told = print_chats(&chats, &mut lines, &mut |text| output.warn(text));
+            (lines, told)
+        })
+        .await
+        .map_err(OperationError::from)?;
+        lines = returned;
+        let is_told =
+            told.and_then(|count| if args.chats && count == 0 { Err(OperationError::NoChats { snapshot: id }.into()) } else { Ok(()) });
+        if args.chats || is_told.is_err() {
+            lines.finish()?;
+            return is_told.map(|()| Exit::Done);
+        }
+    }
     let everything = PathFilter::everything();
-    let shown = look::ls(&session, &choice, &paths, &everything, |path, entry| print(&mut lines, None, path, entry, args.long)).await;
+    let shown = look::ls_in(&opened, &choice, &paths, &everything, |path, entry| print(&mut lines, None, path, entry, args.long)).await;
     // What was printed before an error is printed all the same.
     lines.finish()?;
     shown?;
     Ok(Exit::Done)
+}
+
+/// Prints the chats of a snapshot, if it has any, and says how many there are.
+fn print_chats(chats: &OpenChats, lines: &mut Lines, bad: &mut dyn FnMut(&str)) -> Result<usize, CommandError> {
+    if !chats.is_telegram() {
+        return Ok(0);
+    }
+    let all = super::chosen(chats, &[], bad)?;
+    for chat in &all {
+        let kind = chat.info.kind.map(ChatType::key);
+        let printed = if lines.is_json() {
+            lines.json(&ChatLine {
+                message_type: "chat",
+                chat: chat.peer.to_string(),
+                name: chat.info.name.as_deref(),
+                username: chat.info.username.as_deref(),
+                kind,
+                left: chat.info.left,
+                batches: chat.batches.len(),
+                log_bytes: chat.log_bytes,
+            })
+        } else {
+            let kind = kind.map(|kind| format!("{}, ", kind.replace('_', " "))).unwrap_or_default();
+            let left = if chat.info.left { "left, " } else { "" };
+            lines.line(&format!("{}: {kind}{left}{} of log", super::chat_title(chat), units::bytes(chat.log_bytes)))
+        };
+        printed.map_err(CommandError::Output)?;
+    }
+    Ok(all.len())
 }
 
 /// Prints one entry.

@@ -19,6 +19,7 @@ pub mod passphrase;
 pub mod progress;
 pub mod secrets;
 pub mod sheet;
+pub mod span;
 pub mod telegram;
 pub mod units;
 
@@ -37,6 +38,7 @@ pub mod logout;
 pub mod ls;
 pub mod man;
 pub mod restore;
+pub mod search;
 pub mod snapshots;
 pub mod stats;
 pub mod verify;
@@ -53,6 +55,9 @@ use error::CommandError;
 use exit::Exit;
 use interrupt::Heeded;
 use output::Output;
+
+use crate::operations::OperationError;
+use crate::operations::chats::{Chat, OpenChats};
 
 /// Runs what was typed.
 ///
@@ -83,6 +88,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Snapshots(args) => snapshots::run(args, &context).await,
         Command::Ls(args) => ls::run(args, &context).await,
         Command::Find(args) => find::run(args, &context).await,
+        Command::Search(args) => search::run(args, &context).await,
         Command::Diff(args) => diff::run(args, &context).await,
         Command::Stats(args) => stats::run(args, &context).await,
         Command::Demo(args) => demo::run(args, &context).await,
@@ -94,4 +100,29 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
 /// The digits of an id that are shown, and that select it.
 fn short_id(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
+}
+
+/// The chats of a snapshot that are called so, or all of them; `bad` is told what cannot be read.
+///
+/// # Errors
+/// When a name fits no chat, there are none, or the store fails. It blocks.
+fn chosen(chats: &OpenChats, names: &[String], bad: &mut dyn FnMut(&str)) -> Result<Vec<Chat>, OperationError> {
+    let snapshot = || chats.snapshot().id.to_string();
+    if !chats.is_telegram() {
+        return Err(OperationError::NoChats { snapshot: snapshot() });
+    }
+    let all = chats.chats(&mut |path, error| bad(&format!("'{path}' cannot be read: {error}")))?;
+    if let Some(name) = names.iter().find(|name| !all.iter().any(|chat| chat.is_called(name))) {
+        return Err(OperationError::NoSuchChat { chat: units::printable(name), snapshot: snapshot() });
+    }
+    let is_wanted = |chat: &Chat| names.is_empty() || names.iter().any(|name| chat.is_called(name));
+    Ok(all.into_iter().filter(is_wanted).collect())
+}
+
+/// A chat for people: its name, and who it is unmistakably.
+fn chat_title(chat: &Chat) -> String {
+    match chat.info.full_name.as_ref().or(chat.info.name.as_ref()) {
+        Some(name) => format!("{} ({})", units::printable(name), chat.peer),
+        None => chat.peer.to_string(),
+    }
 }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use clap::ValueEnum;
+use jiff::tz::TimeZone;
 use serde::Serialize;
 
 use super::cli::Part;
@@ -11,21 +12,36 @@ use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::progress::{Reporter, seconds};
+use super::span::SpanArgs;
 use super::units;
 use crate::model::filter::PathFilter;
-use crate::operations::restore::{RestoreOptions, RestoreSummary, restore, restore_lanes};
+use crate::operations::reading_lanes;
+use crate::operations::render::{Form, Made, RenderOptions, render, restore_fitting};
+use crate::operations::restore::{RestoreOptions, RestoreSummary, restore};
+use crate::source::telegram::MediaType;
 use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\
 Examples:
   tgvault restore latest --to restored
   tgvault restore latest --to restored chats/chat_1/photos result.json
-  tgvault restore 3f9a --to / --overwrite if-changed --include '*.jpg' --dry-run";
+  tgvault restore 3f9a --to / --overwrite if-changed --include '*.jpg' --dry-run
+
+Of a Telegram account or export:
+  tgvault restore latest --to readable                     result.json, HTML pages and media
+  tgvault restore latest --to mara --chat Mara --format html --media photos,videos
+  tgvault restore latest --to may --chat @hikers --from 2024-05-01 --till 2024-05-31
+  tgvault restore latest --to then --at 2026-03-01
+  tgvault restore latest --to old-export --as original";
 
 /// Options of `restore`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
+    /// Read this many pieces of the vault at a time instead of two per core (at most 6)
+    #[arg(long, value_name = "NUMBER", hide = true, env = "TGVAULT_LANES")]
+    pub lanes: Option<usize>,
+
     /// Which snapshot, and what of it.
     #[command(flatten)]
     pub part: Part,
@@ -33,6 +49,30 @@ pub struct Args {
     /// The folder to restore into; made if it is missing
     #[arg(long, value_name = "DIR")]
     pub to: PathBuf,
+
+    /// In which form; by default what a Telegram account or export gives is written as Telegram Desktop would, anything else as files
+    #[arg(long = "as", value_name = "FORM", value_enum)]
+    pub form: Option<As>,
+
+    /// What to write of a Telegram Desktop export
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<Format>,
+
+    /// Only this chat, by its name, @username or id; several times for several chats
+    #[arg(long = "chat", value_name = "NAME")]
+    pub chats: Vec<String>,
+
+    /// Only these kinds of media, the others get a placeholder; `none` for no media at all
+    #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',')]
+    pub media: Vec<Media>,
+
+    /// Which messages.
+    #[command(flatten)]
+    pub span: SpanArgs,
+
+    /// With --as original: which import, where there are several; the last one otherwise
+    #[arg(long, value_name = "NAME")]
+    pub import: Option<String>,
 
     /// Restore only what matches, in the patterns of `backup --exclude`
     #[arg(long, value_name = "PATTERN")]
@@ -49,6 +89,66 @@ pub struct Args {
     /// List what would be restored, and restore nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
+}
+
+/// In which form things come back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum As {
+    /// A Telegram Desktop export: result.json, HTML pages, media
+    TelegramDesktop,
+    /// Logs, account and media as they are stored
+    Raw,
+    /// The folder that an import was made from, byte for byte
+    Original,
+    /// Every file of the snapshot as it is stored
+    Files,
+}
+
+/// What an export consists of, beside media.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// Only result.json
+    Json,
+    /// Only HTML pages
+    Html,
+    /// Both
+    Both,
+}
+
+/// Kinds of media, as Telegram Desktop's export has them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Media {
+    /// Photos, profile pictures and stories with a photo
+    Photos,
+    /// Videos
+    Videos,
+    /// Voice messages
+    VoiceMessages,
+    /// Round videos
+    VideoMessages,
+    /// Stickers and custom emoji
+    Stickers,
+    /// Animations
+    Gifs,
+    /// Everything else, music included
+    Files,
+    /// None at all
+    None,
+}
+
+impl Media {
+    fn kind(self) -> Option<MediaType> {
+        Some(match self {
+            Self::Photos => MediaType::Photos,
+            Self::Videos => MediaType::Videos,
+            Self::VoiceMessages => MediaType::VoiceMessages,
+            Self::VideoMessages => MediaType::VideoMessages,
+            Self::Stickers => MediaType::Stickers,
+            Self::Gifs => MediaType::Gifs,
+            Self::Files => MediaType::Files,
+            Self::None => return None,
+        })
+    }
 }
 
 /// When existing files are replaced.
@@ -83,10 +183,89 @@ struct Summary {
     sequence: u64,
     entries: u64,
     bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chats: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<u64>,
     kept: u64,
     problems: u64,
     damaged: u64,
     seconds: f64,
+}
+
+impl Args {
+    /// Whether options speak of chats.
+    fn speaks_of_chats(&self) -> bool {
+        !self.chats.is_empty() || !self.media.is_empty() || self.span.narrows() || self.format.is_some()
+    }
+
+    /// Whether options speak of stored files.
+    fn speaks_of_files(&self) -> bool {
+        !self.part.paths.is_empty() || !self.include.is_empty() || !self.exclude.is_empty() || self.dry_run
+    }
+
+    /// The form that the options ask for; `None` where the snapshot decides.
+    fn form(&self) -> Result<Option<As>, CommandError> {
+        let form = match self.form {
+            Some(form) => Some(form),
+            None if self.speaks_of_chats() && self.speaks_of_files() => {
+                return Err(CommandError::usage(
+                    "some options choose chats, others stored files, and a restore does one of both",
+                    "say which with --as telegram-desktop or --as files, and leave the other options out",
+                ));
+            }
+            None if self.speaks_of_chats() => Some(As::TelegramDesktop),
+            None if self.speaks_of_files() => Some(As::Files),
+            None => None,
+        };
+        let refuse = |what: &str, hint: &str| Err(CommandError::usage(what, hint));
+        match form {
+            Some(As::Files) if self.speaks_of_chats() => {
+                refuse("--as files takes no options that choose chats, messages or media", "use PATH, --include and --exclude with it")
+            }
+            Some(As::Original) if self.speaks_of_chats() => {
+                refuse("--as original gives an import back whole", "leave out --chat, --media, --format and the options about time")
+            }
+            Some(As::Raw) if self.span.narrows() || self.format.is_some() => {
+                refuse("--as raw gives logs whole", "leave out --format, --from, --till, --at and --history")
+            }
+            Some(form) if form != As::Files && self.speaks_of_files() => {
+                refuse("PATH, --include, --exclude and --dry-run choose stored files", "use them with --as files")
+            }
+            Some(form) if form != As::Original && self.import.is_some() => refuse("--import names an import", "use it with --as original"),
+            form => Ok(form),
+        }
+    }
+
+    fn files(&self) -> Result<RestoreOptions, CommandError> {
+        Ok(RestoreOptions {
+            to: self.to.clone(),
+            filter: PathFilter::new(&self.include, &self.exclude)?,
+            paths: self.part.paths()?,
+            overwrite: self.overwrite.into(),
+            dry_run: self.dry_run,
+            lanes: self.lanes.unwrap_or_else(reading_lanes),
+        })
+    }
+
+    fn rendered(&self, form: As) -> RenderOptions {
+        let format = self.format.unwrap_or(Format::Both);
+        let form = match form {
+            As::Raw => Form::Raw,
+            As::Original => Form::Original { import: self.import.clone() },
+            As::TelegramDesktop | As::Files => Form::TelegramDesktop { json: format != Format::Html, html: format != Format::Json },
+        };
+        RenderOptions {
+            to: self.to.clone(),
+            form,
+            chats: self.chats.clone(),
+            span: self.span.span(),
+            media: (!self.media.is_empty()).then(|| self.media.iter().filter_map(|media| media.kind()).collect()),
+            zone: TimeZone::system(),
+            overwrite: self.overwrite.into(),
+            lanes: self.lanes.unwrap_or_else(reading_lanes),
+        }
+    }
 }
 
 /// Runs the restore.
@@ -94,23 +273,25 @@ struct Summary {
 /// # Errors
 /// When no key fits, the snapshot or the target cannot be used, or the run is interrupted.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
-    let options = RestoreOptions {
-        to: args.to.clone(),
-        filter: PathFilter::new(&args.include, &args.exclude)?,
-        paths: args.part.paths()?,
-        overwrite: args.overwrite.into(),
-        dry_run: args.dry_run,
-        lanes: restore_lanes(),
-    };
+    let form = args.form()?;
+    let files = args.files()?;
     let session = context.session(Keys::Needed).await?;
     let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
     let choice = args.part.choice();
-    let ended = restore(&session, &choice, options, reporter.clone(), context.heeded.stop()).await;
+    let (events, stop) = (reporter.clone(), context.heeded.stop());
+    let made = match form {
+        Some(As::Files) => restore(&session, &choice, files, events, stop).await.map(Made::Files),
+        Some(form) => render(&session, &choice, args.rendered(form), events, stop).await.map(Made::Rendered),
+        None => restore_fitting(&session, &choice, files, args.rendered(As::TelegramDesktop), events, stop).await,
+    };
     reporter.finish();
-    conclude(&ended?, args, context)
+    match made? {
+        Made::Files(summary) => conclude(&summary, None, args, context),
+        Made::Rendered(made) => conclude(&made.restored, Some((made.chats, made.messages)), args, context),
+    }
 }
 
-fn conclude(summary: &RestoreSummary, args: &Args, context: &Context) -> Result<Exit, CommandError> {
+fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let output = &context.output;
     let id = summary.snapshot.to_string();
     if output.is_json() {
@@ -124,14 +305,22 @@ fn conclude(summary: &RestoreSummary, args: &Args, context: &Context) -> Result<
             sequence: summary.sequence,
             entries: summary.entries,
             bytes: summary.bytes,
+            chats: chats.map(|(chats, _)| chats),
+            messages: chats.map(|(_, messages)| messages),
             kept: summary.kept,
             problems: summary.problems,
             damaged: summary.damaged,
             seconds: seconds(summary.elapsed),
         })?;
     } else {
+        let messages = match chats {
+            Some((chats, messages)) if chats > 0 => {
+                format!("{} with {}, ", units::counted(chats, "chat"), units::counted(messages, "message"))
+            }
+            _ => String::new(),
+        };
         output.line(&format!(
-            "{} snapshot {} of {}: {}, {} in {}",
+            "{} snapshot {} of {}: {messages}{}, {} in {}",
             if args.dry_run { "would restore" } else { "restored" },
             super::short_id(&id),
             units::time(summary.time),

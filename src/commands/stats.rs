@@ -1,5 +1,7 @@
 //! `tgvault stats`: how much a snapshot holds, and what it takes in the store.
 
+use std::collections::BTreeMap;
+
 use serde::Serialize;
 
 use super::cli::{Select, parse_snapshot};
@@ -7,11 +9,15 @@ use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::units;
-use crate::operations::look;
+use crate::operations::chats::{Chat, OpenChats};
+use crate::operations::choice::SnapshotChoice;
+use crate::operations::messages::count::{ChatCount, MediaCount, count};
+use crate::operations::session::Opened;
+use crate::operations::{OperationError, look};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault stats
+  tgvault stats                                   of an account also messages per chat, year and kind
   tgvault stats 3f9a --json";
 
 /// Options of `stats`.
@@ -27,6 +33,40 @@ pub struct Args {
     pub select: Select,
 }
 
+/// What of a chat is counted.
+#[derive(Serialize)]
+struct ChatLine<'a> {
+    message_type: &'static str,
+    chat: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    messages: u64,
+    deleted: u64,
+    by_year: BTreeMap<i16, u64>,
+    by_kind: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Serialize)]
+struct MediaLine {
+    message_type: &'static str,
+    kind: &'static str,
+    files: u64,
+    bytes: u64,
+}
+
+/// What all chats hold.
+#[derive(Default)]
+struct Messages {
+    chats: u64,
+    messages: u64,
+    deleted: u64,
+    by_chat: Vec<(u64, String)>,
+    by_year: BTreeMap<i16, u64>,
+    by_kind: BTreeMap<&'static str, u64>,
+    media: BTreeMap<&'static str, MediaCount>,
+    is_whole: bool,
+}
+
 #[derive(Serialize)]
 struct Summary {
     message_type: &'static str,
@@ -39,6 +79,12 @@ struct Summary {
     bytes: u64,
     archives: u64,
     stored_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chats: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    messages: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    deleted: Option<u64>,
 }
 
 /// Counts.
@@ -46,10 +92,13 @@ struct Summary {
 /// # Errors
 /// When no key fits, or the snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
-    let session = context.session(Keys::Needed).await?;
-    let stats = look::stats(&session, &args.select.choose(&args.snapshot)).await?;
+    let opened = context.session(Keys::Needed).await?.open().await?;
+    let choice = args.select.choose(&args.snapshot);
+    let stats = look::stats_in(&opened, &choice).await?;
+    let messages = count_messages(&opened, &choice, context).await?;
     let output = &context.output;
     let id = stats.snapshot.to_string();
+    let is_whole = messages.as_ref().is_none_or(|messages| messages.is_whole);
     if output.is_json() {
         output.json(&Summary {
             message_type: "summary",
@@ -62,6 +111,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             bytes: stats.bytes,
             archives: stats.archives,
             stored_bytes: stats.stored_bytes,
+            chats: messages.as_ref().map(|messages| messages.chats),
+            messages: messages.as_ref().map(|messages| messages.messages),
+            deleted: messages.as_ref().map(|messages| messages.deleted),
         })?;
     } else {
         let rows = [
@@ -75,6 +127,104 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             ["stored".to_owned(), units::bytes(stats.stored_bytes)],
         ];
         output.text(&units::columns(&rows, &[1]))?;
+        if let Some(messages) = messages {
+            output.text(&messages.text())?;
+        }
     }
-    Ok(Exit::Done)
+    Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
+}
+
+impl Messages {
+    fn add(&mut self, chat: &Chat, count: &ChatCount) {
+        self.chats += 1;
+        self.messages += count.messages;
+        self.deleted += count.deleted;
+        self.by_chat.push((count.messages, super::chat_title(chat)));
+        for ((year, kind), number) in &count.by_class {
+            *self.by_year.entry(*year).or_default() += number;
+            *self.by_kind.entry(kind).or_default() += number;
+        }
+    }
+
+    fn text(mut self) -> String {
+        self.by_chat.sort_by(|a, b| b.cmp(a));
+        let mut text = format!("\n{} in {}", units::counted(self.messages, "message"), units::counted(self.chats, "chat"));
+        if self.deleted > 0 {
+            text.push_str(&format!(", {} of them deleted since", units::count(self.deleted)));
+        }
+        text.push('\n');
+        let chats: Vec<[String; 2]> = self.by_chat.into_iter().map(|(count, title)| [units::count(count), title]).collect();
+        let years: Vec<[String; 2]> = self.by_year.into_iter().map(|(year, count)| [units::count(count), year_name(year)]).collect();
+        let kind = |(kind, count): (&'static str, u64)| {
+            let media = self.media.get(kind).copied().unwrap_or_default();
+            let files = if media.files > 0 {
+                format!("{}, {}", units::counted(media.files, "file"), units::bytes(media.bytes))
+            } else {
+                String::new()
+            };
+            [units::count(count), kind.replace('_', " "), files]
+        };
+        let kinds: Vec<[String; 3]> = self.by_kind.into_iter().map(kind).collect();
+        for part in [units::columns(&chats, &[0]), units::columns(&years, &[0]), units::columns(&kinds, &[0])] {
+            text.push('\n');
+            text.push_str(&part);
+        }
+        text
+    }
+}
+
+fn year_name(year: i16) -> String {
+    if year == 0 { "(no date)".to_owned() } else { year.to_string() }
+}
+
+/// Counts the messages of a snapshot that has chats; JSON lines are printed at once.
+async fn count_messages(opened: &Opened, choice: &SnapshotChoice, context: &Context) -> Result<Option<Messages>, CommandError> {
+    let chats = OpenChats::open_in(opened, choice).await?;
+    let (output, stop) = (context.output.clone(), context.heeded.stop());
+    let counted = tokio::task::spawn_blocking(move || {
+        if !chats.is_telegram() {
+            return Ok(None);
+        }
+        let mut messages = Messages { is_whole: true, ..Messages::default() };
+        let mut is_whole = true;
+        let mut bad = |text: &str| {
+            is_whole = false;
+            output.warn(text);
+        };
+        chats.lost().iter().for_each(|lost| bad(lost));
+        let wanted = super::chosen(&chats, &[], &mut bad)?;
+        let mut lines = output.lines();
+        let total = count(&chats, &wanted, &stop, |chat, count| {
+            messages.add(chat, &count);
+            if !lines.is_json() {
+                return Ok(());
+            }
+            let mut line = ChatLine {
+                message_type: "chat_stats",
+                chat: chat.peer.to_string(),
+                name: chat.info.name.as_deref(),
+                messages: count.messages,
+                deleted: count.deleted,
+                by_year: BTreeMap::new(),
+                by_kind: BTreeMap::new(),
+            };
+            for ((year, kind), number) in &count.by_class {
+                *line.by_year.entry(*year).or_default() += number;
+                *line.by_kind.entry(kind).or_default() += number;
+            }
+            lines.json(&line)
+        });
+        if let Ok(total) = &total
+            && lines.is_json()
+        {
+            for (kind, MediaCount { files, bytes }) in &total.media {
+                lines.json(&MediaLine { message_type: "media_stats", kind, files: *files, bytes: *bytes }).map_err(CommandError::Output)?;
+            }
+        }
+        lines.finish()?;
+        let total = total?;
+        total.unreadable.iter().for_each(|text| bad(text));
+        Ok::<_, CommandError>(Some(Messages { media: total.media, is_whole, ..messages }))
+    });
+    counted.await.map_err(OperationError::from)?
 }

@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::progress::{Reporter, seconds};
 use super::units;
 use crate::model::entry::EntryPath;
-use crate::operations::default_lanes;
+use crate::operations::reading_lanes;
 use crate::operations::verify::{VerifyOptions, VerifyReport, verify};
 
 const EXAMPLES: &str = "\
@@ -40,6 +40,10 @@ pub struct Args {
     /// Also decrypt and decompress, read every archive to its end, and check every file
     #[arg(long)]
     pub deep: bool,
+
+    /// Read this many pieces of the vault at a time instead of two per core (at most 6)
+    #[arg(long, value_name = "NUMBER", hide = true, env = "TGVAULT_LANES")]
+    pub lanes: Option<usize>,
 
     /// Which snapshots are meant; needs the key.
     #[command(flatten)]
@@ -96,7 +100,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         deep: args.deep,
         snapshots: args.snapshots.clone(),
         among: args.select.selection(),
-        lanes: default_lanes(),
+        lanes: args.lanes.unwrap_or_else(reading_lanes),
     };
     let reporter = Arc::new(Reporter::new(&context.output, "checked", "object"));
     let ended = verify(&session, options, reporter.clone(), context.heeded.stop()).await;

@@ -7,6 +7,9 @@ use super::media::Media;
 use super::paths::RunId;
 use super::record::Raw;
 
+/// The name of an account where the user gives none.
+pub const DEFAULT_ACCOUNT: &str = "main";
+
 /// A section of an account export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -43,6 +43,8 @@ pub struct Folded {
     pub current: Location,
     /// The other versions, earliest first.
     pub earlier: Vec<Location>,
+    /// When it was sent, Unix seconds; `None` where the source does not tell.
+    pub date: Option<i64>,
     /// When its deletion was observed, if it counts, Unix seconds.
     pub deleted: Option<i64>,
 }
@@ -157,6 +159,7 @@ impl Iterator for FoldedMessages {
             AsOf::At(time) => versions.iter().take_while(|version| version.edited <= time).count().max(1),
         };
         let (current, earlier) = versions.get(..known)?.split_last()?;
+        let date = Some(current.date).filter(|&date| date > i64::MIN);
         let until = match self.as_of {
             AsOf::Now => i64::MAX,
             AsOf::At(time) => time,
@@ -167,7 +170,7 @@ impl Iterator for FoldedMessages {
             .chain(self.deletions.get(&id).copied())
             .filter(|&observed| observed <= until && observed > last_seen.unwrap_or(i64::MIN))
             .max();
-        Some(Folded { id, current: current.at, earlier: earlier.iter().map(|version| version.at).collect(), deleted })
+        Some(Folded { id, current: current.at, earlier: earlier.iter().map(|version| version.at).collect(), date, deleted })
     }
 
     fn size_hint(&self) -> (usize, Option<usize>) {

@@ -39,6 +39,11 @@ impl RunId {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// The id in descriptions of what no run has described.
+    pub fn unknown() -> Self {
+        Self("unknown".to_owned())
+    }
 }
 
 impl FromStr for RunId {

@@ -275,6 +275,32 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
+    /// Reads the head of a message's line as this program writes it, up to the message itself; `None` for any other line. Unlike
+    /// [`Self::from_line`] it does not see whether the rest is JSON, and is many times faster.
+    pub fn quick(line: &'a [u8]) -> Option<Self> {
+        let rest = line.strip_prefix(b"{\"v\":1,\"record\":\"message\",\"peer\":\"")?;
+        if line.last() != Some(&b'}') {
+            return None;
+        }
+        let (peer, rest) = until_quote(rest)?;
+        let (id, rest) = number(rest.strip_prefix(b",\"id\":")?)?;
+        let (observed, rest) = number(rest.strip_prefix(b",\"observed\":")?)?;
+        let (run, rest) = until_quote(rest.strip_prefix(b",\"run\":\"")?)?;
+        let (date, rest) = match rest.strip_prefix(b",\"date\":") {
+            Some(rest) => number(rest).map(|(date, rest)| (Some(date), rest))?,
+            None => (None, rest),
+        };
+        let (edited, rest) = match rest.strip_prefix(b",\"edited\":") {
+            Some(rest) => number(rest).map(|(edited, rest)| (Some(edited), rest))?,
+            None => (None, rest),
+        };
+        if !rest.starts_with(b",\"message\":") {
+            return None;
+        }
+        let (record, peer, run) = (RecordType::Message, peer.parse().ok()?, Cow::Borrowed(run));
+        Some(Self { v: 1, record, peer, id: Some(id), observed, run, date, edited, event: None })
+    }
+
     /// Reads the head of one line.
     ///
     /// # Errors
@@ -287,6 +313,20 @@ impl<'a> Head<'a> {
         }
         Ok(head)
     }
+}
+
+/// The text up to the next quote, if there is no escape in it, and what follows the quote.
+fn until_quote(bytes: &[u8]) -> Option<(&str, &[u8])> {
+    let at = bytes.iter().take(128).position(|&byte| byte == b'"')?;
+    let text = std::str::from_utf8(bytes.get(..at)?).ok().filter(|text| !text.contains('\\'))?;
+    Some((text, bytes.get(at + 1..)?))
+}
+
+/// The integer at the beginning, and what follows it.
+fn number(bytes: &[u8]) -> Option<(i64, &[u8])> {
+    let at = bytes.iter().take(24).position(|byte| !byte.is_ascii_digit() && *byte != b'-')?;
+    let digits = std::str::from_utf8(bytes.get(..at)?).ok()?;
+    Some((digits.parse().ok()?, bytes.get(at..)?))
 }
 
 #[derive(Deserialize)]
@@ -462,6 +502,28 @@ mod tests {
         round(r#"{"v":1,"record":"deletion","peer":"user1","id":5,"observed":9,"run":"r","evidence":{"by":"update"}}"#);
         round(r#"{"v":1,"record":"event","peer":"user1","observed":9,"run":"r","event":{"name":"cleared","up_to":55}}"#);
         round(r#"{"v":1,"record":"event","peer":"user1","observed":9,"run":"r","event":{"name":"left"}}"#);
+    }
+
+    #[test]
+    fn quick_heads_are_those_of_whole_lines() {
+        let lines = [
+            r#"{"v":1,"record":"message","peer":"channel12","id":-55,"observed":1764000000,"run":"r1","date":1763999000,"edited":1763999500,"message":{"id":55}}"#,
+            r#"{"v":1,"record":"message","peer":"user1","id":5,"observed":1,"run":"r","message":{}}"#,
+            r#"{"v":1,"record":"message","peer":"user1","id":5,"observed":1,"run":"r","date":7,"message":{},"raw":{"html":"x"}}"#,
+        ];
+        for line in lines {
+            let (quick, whole) = (Head::quick(line.as_bytes()).unwrap(), Head::from_line(line.as_bytes()).unwrap());
+            assert_eq!(format!("{quick:?}"), format!("{whole:?}"));
+        }
+        for other in [
+            r#"{"v":1,"record":"deletion","peer":"user1","id":5,"observed":9,"run":"r","evidence":{"by":"update"}}"#,
+            r#"{"v":1,"record":"message","peer":"user1","id":5,"observed":1,"run":"r\"","message":{}}"#,
+            r#"{"v":1,"record":"message","peer":"user1","id":5,"observed":1,"run":"r","message":{},"x":[1"#,
+            r#"{"v":1,"record":"message","peer":"user1","id":5.5,"observed":1,"run":"r","message":{}}"#,
+            r#"{"v":2,"record":"message","peer":"user1","id":5,"observed":1,"run":"r","message":{}}"#,
+        ] {
+            assert!(Head::quick(other.as_bytes()).is_none(), "{other}");
+        }
     }
 
     #[test]

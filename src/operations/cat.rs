@@ -1,14 +1,21 @@
-//! Streaming one file of a snapshot.
+//! Streaming one file of a snapshot, or the messages of a chat.
 
-use std::io::{Read, Write};
+use std::collections::VecDeque;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use tokio::runtime::Handle;
 
 use super::OperationError;
+use super::chats::conversation::{Conversation, Found, Message, Span};
+use super::chats::{Chat, OpenChats};
 use super::choice::SnapshotChoice;
-use super::restore::{Archives, read_place};
+use super::events::Events;
+use super::render::{Chosen, choose};
+use super::restore::{Archives, Report, read_place, with_causes};
 use super::session::Session;
+use super::stop::Stop;
 use crate::archive::ArchiveError;
 use crate::crypt::digest::Hasher;
 use crate::model::entry::{EntryPath, Kind};
@@ -46,7 +53,7 @@ pub async fn cat<W: Write + Send + 'static>(
         let mut written = 0;
         for (at, place) in &entry.pieces().ok_or_else(incomplete)? {
             let gap = at.saturating_sub(written);
-            std::io::copy(&mut std::io::repeat(0).take(gap), &mut out).map_err(OperationError::Output)?;
+            io::copy(&mut io::repeat(0).take(gap), &mut out).map_err(OperationError::Output)?;
             written = at + place.length;
             let mut hasher = Hasher::new();
             let mut failed = None;
@@ -54,7 +61,7 @@ pub async fn cat<W: Write + Send + 'static>(
                 hasher.update(piece);
                 out.write_all(piece).map_err(|error| {
                     failed = Some(error);
-                    ArchiveError::Io(std::io::ErrorKind::Interrupted.into())
+                    ArchiveError::Io(io::ErrorKind::Interrupted.into())
                 })
             });
             if let Some(error) = failed {
@@ -66,6 +73,81 @@ pub async fn cat<W: Write + Send + 'static>(
             }
         }
         out.flush().map_err(OperationError::Output)
+    })
+    .await?
+}
+
+/// Which messages to read.
+#[derive(Clone, Debug)]
+pub struct ReadOptions {
+    /// The chat, by its name, `@username` or id.
+    pub chat: String,
+    /// Only so many messages at the end.
+    pub last: Option<usize>,
+    /// Which of its messages.
+    pub span: Span,
+}
+
+/// What went wrong while a conversation was read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Trouble {
+    /// Things that could not be read.
+    pub problems: u64,
+    /// Things that are damaged in the vault; they count as problems, too.
+    pub damaged: u64,
+}
+
+/// Hands the messages of one chat to `each`, in the order in which they are shown.
+///
+/// # Errors
+/// When there is no such chat or several go by that name, the store fails, or `each` fails. What cannot be read is reported.
+pub async fn conversation(
+    session: &Session,
+    choice: &SnapshotChoice,
+    options: ReadOptions,
+    events: Arc<dyn Events>,
+    stop: Stop,
+    mut each: impl FnMut(&Chat, &Message) -> io::Result<()> + Send + 'static,
+) -> Result<Trouble, OperationError> {
+    let chats = OpenChats::open(session, choice).await?;
+    let report = Arc::new(Report::new(events, stop));
+    for what in chats.lost() {
+        report.lost(what);
+    }
+    let ReadOptions { chat: wanted, last, span } = options;
+    tokio::task::spawn_blocking(move || {
+        let wanted_one = std::slice::from_ref(&wanted);
+        let all = chats.chats_for(wanted_one, &mut |path, error| report.problem(path, &with_causes(error)))?;
+        let chosen = choose(&chats, all, wanted_one)?;
+        let [Chosen { chat, before }] = chosen.as_slice() else {
+            let peers = chosen.iter().map(|chosen| chosen.chat.peer.to_string()).collect();
+            return Err(OperationError::SeveralChats { chat: crate::render::terminal::harmless(&wanted), peers });
+        };
+        let mut conversation = Conversation::open(&chats, chat, before.as_ref(), span, Arc::clone(&report))?;
+        let mut queue: VecDeque<Found> = VecDeque::new();
+        let mut read = |conversation: &mut Conversation, found: &Found| match conversation.read(found)? {
+            Some(message) => each(chat, &message).map_err(OperationError::Output),
+            None => Ok(()),
+        };
+        while let Some(found) = conversation.find() {
+            if report.stop.is_wanted() {
+                return Err(OperationError::Interrupted);
+            }
+            match last {
+                None => read(&mut conversation, &found)?,
+                Some(last) => {
+                    queue.push_back(found);
+                    if queue.len() > last {
+                        queue.pop_front();
+                    }
+                }
+            }
+        }
+        for found in &queue {
+            read(&mut conversation, found)?;
+        }
+        let (problems, damaged) = (report.problems.load(Ordering::Relaxed), report.damaged.load(Ordering::Relaxed));
+        Ok(Trouble { problems, damaged })
     })
     .await?
 }

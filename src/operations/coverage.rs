@@ -81,7 +81,7 @@ fn parse<T: serde::de::DeserializeOwned>(path: &EntryPath, content: &[u8]) -> Re
 }
 
 /// The content of a small file, checked.
-fn content(archives: &Archives<'_>, path: &EntryPath, entry: &TreeEntry) -> Result<Vec<u8>, OperationError> {
+fn content(archives: &Archives, path: &EntryPath, entry: &TreeEntry) -> Result<Vec<u8>, OperationError> {
     if entry.size > MAX_BYTES {
         return Err(RepositoryError::damaged(&path.to_string(), "it is longer than any description is").into());
     }

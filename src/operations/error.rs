@@ -2,6 +2,7 @@
 
 use crate::archive::ArchiveError;
 use crate::crypt::CryptError;
+use crate::render::log::LogError;
 use crate::repository::RepositoryError;
 use crate::source::SourceError;
 use crate::state::StateError;
@@ -49,6 +50,44 @@ pub enum OperationError {
         /// The path.
         path: String,
     },
+    /// A chat is not in the snapshot.
+    #[error("snapshot {snapshot} has no chat called '{chat}'")]
+    NoSuchChat {
+        /// What the user called it.
+        chat: String,
+        /// The snapshot.
+        snapshot: String,
+    },
+    /// Several chats go by one name.
+    #[error("several chats are called '{chat}': {}", peers.join(", "))]
+    SeveralChats {
+        /// What the user called them.
+        chat: String,
+        /// What they are called unmistakably.
+        peers: Vec<String>,
+    },
+    /// The snapshot is one of files.
+    #[error("snapshot {snapshot} has no chats: it was not made from a Telegram account or export")]
+    NoChats {
+        /// The snapshot.
+        snapshot: String,
+    },
+    /// The snapshot has no import, or not the one that was asked for.
+    #[error("snapshot {snapshot} has no such import; it has {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
+    NoImport {
+        /// The snapshot.
+        snapshot: String,
+        /// The imports it has.
+        known: Vec<String>,
+    },
+    /// Something in the snapshot has a form that this program does not understand.
+    #[error("'{path}' cannot be understood: {why}")]
+    Form {
+        /// Its path in the snapshot.
+        path: String,
+        /// What is wrong with it.
+        why: String,
+    },
     /// The user ended the run.
     #[error("the run was ended; what is stored stays stored, and the same command goes on from there")]
     Interrupted,
@@ -58,6 +97,21 @@ pub enum OperationError {
     /// A thread of ours ended without its result.
     #[error("an internal task ended unexpectedly: {0}")]
     Internal(String),
+}
+
+impl OperationError {
+    /// Whether the way to the vault failed, rather than one thing in it: there is no use in trying the next.
+    pub(super) fn is_of_the_store(&self) -> bool {
+        matches!(self, Self::Repository(error) if !error.is_integrity())
+    }
+
+    /// What a log could not be read for.
+    pub(super) fn of_log(error: LogError) -> Self {
+        match error {
+            LogError::Batch { source, .. } => source.downcast().unwrap_or_else(|error| Self::Internal(error.to_string())),
+            other => Self::Form { path: "a chat's log".into(), why: super::restore::with_causes(&other) },
+        }
+    }
 }
 
 impl From<StorageError> for OperationError {

@@ -47,12 +47,26 @@ pub async fn ls(
     choice: &SnapshotChoice,
     paths: &[EntryPath],
     filter: &PathFilter,
+    each: impl FnMut(&EntryPath, &TreeEntry) -> std::io::Result<()>,
+) -> Result<Snapshot, OperationError> {
+    ls_in(&session.open().await?, choice, paths, filter, each).await
+}
+
+/// As [`ls`], with a repository that is open already.
+///
+/// # Errors
+/// As [`ls`].
+pub async fn ls_in(
+    opened: &Opened,
+    choice: &SnapshotChoice,
+    paths: &[EntryPath],
+    filter: &PathFilter,
     mut each: impl FnMut(&EntryPath, &TreeEntry) -> std::io::Result<()>,
 ) -> Result<Snapshot, OperationError> {
-    let opened = session.open().await?;
-    let (snapshot, tree) = open_tree(&opened, choice).await?;
+    let (snapshot, tree) = open_tree(opened, choice).await?;
     for path in paths {
-        if tree.get(path).is_none() {
+        // The folders of an account are no entries of their own.
+        if tree.get(path).is_none() && tree.below(path).next().is_none() {
             return Err(OperationError::NoSuchPath { path: path.to_string(), snapshot: snapshot.id.to_string() });
         }
     }
@@ -128,11 +142,23 @@ pub async fn diff(
     session: &Session,
     earlier: &SnapshotChoice,
     later: &SnapshotChoice,
+    each: impl FnMut(Change, &EntryPath) -> std::io::Result<()>,
+) -> Result<DiffSummary, OperationError> {
+    diff_in(&session.open().await?, earlier, later, each).await
+}
+
+/// As [`diff`], with a repository that is open already.
+///
+/// # Errors
+/// As [`diff`].
+pub async fn diff_in(
+    opened: &Opened,
+    earlier: &SnapshotChoice,
+    later: &SnapshotChoice,
     mut each: impl FnMut(Change, &EntryPath) -> std::io::Result<()>,
 ) -> Result<DiffSummary, OperationError> {
-    let opened = session.open().await?;
-    let (_, old) = open_tree(&opened, earlier).await?;
-    let (_, new) = open_tree(&opened, later).await?;
+    let (_, old) = open_tree(opened, earlier).await?;
+    let (_, new) = open_tree(opened, later).await?;
     let mut summary = DiffSummary::default();
     let mut paths: BTreeMap<&EntryPath, (Option<&TreeEntry>, Option<&TreeEntry>)> = BTreeMap::new();
     for (path, entry) in old.iter() {
@@ -205,8 +231,15 @@ pub struct Stats {
 /// # Errors
 /// When it cannot be read.
 pub async fn stats(session: &Session, choice: &SnapshotChoice) -> Result<Stats, OperationError> {
-    let opened = session.open().await?;
-    let (snapshot, tree) = open_tree(&opened, choice).await?;
+    stats_in(&session.open().await?, choice).await
+}
+
+/// As [`stats`], with a repository that is open already.
+///
+/// # Errors
+/// As [`stats`].
+pub async fn stats_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Stats, OperationError> {
+    let (snapshot, tree) = open_tree(opened, choice).await?;
     let count = |wanted: fn(&Kind) -> bool| tree.iter().filter(|(_, entry)| wanted(&entry.kind)).count() as u64;
     Ok(Stats {
         snapshot: snapshot.id,

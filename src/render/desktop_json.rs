@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
 use super::json_text::{self, Hand};
-use super::media_names::MediaNamer;
+use super::media_names::Places;
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType};
 use crate::model::json;
@@ -163,7 +163,7 @@ impl<W: Write> DesktopJson<W> {
     ///
     /// # Errors
     /// Those of the output; [`io::ErrorKind::InvalidInput`] after the first chat.
-    pub fn section(&mut self, section: &AccountSection, names: &MediaNamer) -> io::Result<()> {
+    pub fn section(&mut self, section: &AccountSection, names: &Places) -> io::Result<()> {
         if !matches!(self.place, Place::Root) {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "sections of the account come before the chats"));
         }
@@ -172,7 +172,7 @@ impl<W: Write> DesktopJson<W> {
             return Ok(());
         }
         self.key(section.section.key(), 0);
-        let place = |stored: &str| names.placed(stored);
+        let place = |stored: &str| names.shown(stored);
         Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, section.value.get(), 1);
         self.flush_if_long()
     }
@@ -255,7 +255,7 @@ impl<W: Write> DesktopJson<W> {
     ///
     /// # Errors
     /// Those of the output; [`io::ErrorKind::InvalidInput`] outside of a chat.
-    pub fn message(&mut self, shown: Shown<'_>, names: &MediaNamer) -> io::Result<()> {
+    pub fn message(&mut self, shown: Shown<'_>, names: &Places) -> io::Result<()> {
         let level = match self.place {
             Place::Messages { left: None, .. } => 1,
             Place::Messages { left: Some(_), .. } => CHAT_LEVEL + 1,
@@ -266,7 +266,7 @@ impl<W: Write> DesktopJson<W> {
             extra_keys(&mut self.more, shown);
         }
         json_text::begin_element(&mut self.buffer, &mut self.first, level);
-        let place = |stored: &str| names.placed(stored);
+        let place = |stored: &str| names.shown(stored);
         let hand = Hand { zone: &self.options.zone, place: &place };
         hand.message(&mut self.buffer, shown.record.message.get(), &self.more, level + 1, shown.id_shift);
         self.flush_if_long()
@@ -391,7 +391,7 @@ mod tests {
     fn written(shown: Shown<'_>, extra_keys: bool) -> serde_json::Value {
         let options = Options { extra_keys, ..Options::new(TimeZone::UTC) };
         let mut json = DesktopJson::single_chat(Vec::new(), head(false), options);
-        json.message(shown, &MediaNamer::new(TimeZone::UTC)).unwrap();
+        json.message(shown, &Places::default()).unwrap();
         serde_json::from_slice(&json.finish().unwrap()).unwrap()
     }
 
@@ -425,7 +425,7 @@ mod tests {
 
     #[test]
     fn calls_out_of_order_are_refused() {
-        let names = MediaNamer::new(TimeZone::UTC);
+        let names = Places::default();
         let one = record(5, "{}", None);
         let mut json = DesktopJson::account(Vec::new(), Options::new(TimeZone::UTC));
         assert!(json.message(Shown::plain(&one), &names).is_err());

@@ -11,7 +11,7 @@ use crate::model::fold::{AsOf, Fold, Folded, FoldedMessages, Location};
 use crate::model::record::{Head, MessageRecord, Record, RecordError};
 
 /// How many batches, of at most 4 MiB each, are in memory.
-pub const BATCHES_KEPT: usize = 6;
+pub const BATCHES_KEPT: usize = 3;
 
 /// Gives the batches of one chat's log.
 pub trait Batches {
@@ -68,6 +68,16 @@ impl<B: Batches> ChatLog<B> {
     /// When a batch cannot be had.
     pub fn fold(&mut self, as_of: AsOf, bad: &mut dyn FnMut(LogError)) -> Result<FoldedMessages, LogError> {
         let mut fold = Fold::new();
+        self.heads(bad, &mut |head, at| fold.add(head, at))?;
+        Ok(fold.finish(as_of))
+    }
+
+    /// Passes over the whole log and hands the head of each line to `each`, with its place. Lines that cannot be understood are
+    /// handed to `bad`.
+    ///
+    /// # Errors
+    /// When a batch cannot be had.
+    pub fn heads(&mut self, bad: &mut dyn FnMut(LogError), each: &mut dyn FnMut(&Head<'_>, Location)) -> Result<(), LogError> {
         for batch in 0..self.batches.count() {
             let bytes = self.batch(batch)?;
             let mut offset = 0usize;
@@ -85,12 +95,12 @@ impl<B: Batches> ChatLog<B> {
                 };
                 let at = Location { batch, offset: start, len };
                 match Head::from_line(line) {
-                    Ok(head) => fold.add(&head, at),
+                    Ok(head) => each(&head, at),
                     Err(source) => bad(LogError::Line { at, source }),
                 }
             }
         }
-        Ok(fold.finish(as_of))
+        Ok(())
     }
 
     /// The message at a place.

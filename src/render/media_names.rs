@@ -4,6 +4,7 @@
 //! chats. Counters run per chat and kind and count files that were left out, too.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
@@ -31,19 +32,78 @@ struct Counters {
     contacts: u64,
 }
 
+/// Where stored media files lie in an export, or which placeholder stands for them.
+#[derive(Clone, Debug, Default)]
+pub struct Places(HashMap<EntryPath, Arc<str>>);
+
+impl Places {
+    /// What an export says of a stored file: its place relative to the export's root, or a placeholder; `None` for a file that no
+    /// message has shown yet.
+    pub fn shown(&self, stored: &str) -> Option<&str> {
+        // Every stored file lies below `media/`: most texts are told apart without building a path.
+        let path = stored.starts_with("media/").then(|| EntryPath::new(stored).ok())??;
+        self.0.get(&path).map(|place| &**place)
+    }
+
+    /// Where a stored file lies in the export; `None` where it does not.
+    pub fn placed(&self, stored: &str) -> Option<&str> {
+        self.shown(stored).filter(|place| !is_placeholder(place))
+    }
+
+    /// Takes over what `other` says of the files of a message.
+    pub fn copy(&mut self, record: &MessageRecord, other: &Self) {
+        for path in record.media.iter().filter_map(|media| media.path.as_ref()) {
+            if let Some(place) = other.0.get(path) {
+                self.0.insert(path.clone(), Arc::clone(place));
+            }
+        }
+    }
+}
+
+/// Whether a text stands in the place of a path: every place begins with the name of a folder.
+pub fn is_placeholder(place: &str) -> bool {
+    place.is_empty() || place.starts_with('(')
+}
+
+/// Why a stored file is not part of an export.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeftOut {
+    /// Its kind was not chosen.
+    NotChosen,
+    /// It cannot be had.
+    Unavailable,
+}
+
+impl LeftOut {
+    /// Telegram Desktop's words in `result.json`.
+    fn placeholder(self, role: MediaRole) -> &'static str {
+        match (self, role) {
+            (Self::NotChosen, MediaRole::CustomEmoji) => "",
+            (Self::Unavailable, MediaRole::CustomEmoji) => "(unavailable)",
+            (Self::NotChosen, MediaRole::Userpic | MediaRole::Story) => "(Photo not included. Change data exporting settings to download.)",
+            (Self::Unavailable, MediaRole::Userpic | MediaRole::Story) => "(Photo unavailable, please try again later)",
+            (Self::NotChosen, _) => "(File not included. Change data exporting settings to download.)",
+            (Self::Unavailable, _) => "(File unavailable, please try again later)",
+        }
+    }
+}
+
+/// Takes the files that get a place: `Ok` when the file may lie there.
+pub type Placing<'a> = dyn FnMut(&Media, &EntryPath, &str) -> Result<(), LeftOut> + 'a;
+
 /// Gives every stored media file its place in an export.
 pub struct MediaNamer {
     zone: TimeZone,
     folder: String,
     counters: Counters,
-    assigned: HashMap<EntryPath, Box<str>>,
+    places: Places,
     taken: HashSet<Box<str>>,
 }
 
 impl MediaNamer {
     /// A namer whose file names carry local times of `zone`.
     pub fn new(zone: TimeZone) -> Self {
-        Self { zone, folder: String::new(), counters: Counters::default(), assigned: HashMap::new(), taken: HashSet::new() }
+        Self { zone, folder: String::new(), counters: Counters::default(), places: Places::default(), taken: HashSet::new() }
     }
 
     /// Begins the chat in `folder`: `chats/chat_01/`, or empty in a single-chat export.
@@ -53,8 +113,8 @@ impl MediaNamer {
     }
 
     /// Gives places to the files of a message, which comes after all earlier messages of its chat; hands each newly placed file
-    /// to `placed` with its place relative to the export's root.
-    pub fn message(&mut self, record: &MessageRecord, placed: &mut dyn FnMut(&EntryPath, &str)) {
+    /// to `placed` with its place relative to the export's root. What that leaves out gets a placeholder.
+    pub fn message(&mut self, record: &MessageRecord, placed: &mut Placing<'_>) {
         if record.media.is_empty() {
             return;
         }
@@ -79,7 +139,7 @@ impl MediaNamer {
     }
 
     /// Gives places to the files of a section of the account (profile pictures, stories).
-    pub fn section(&mut self, section: &AccountSection, placed: &mut dyn FnMut(&EntryPath, &str)) {
+    pub fn section(&mut self, section: &AccountSection, placed: &mut Placing<'_>) {
         for (index, element) in json::elements(section.value.get()).enumerate() {
             let Some(path) = json::get(element, "photo").or_else(|| json::get(element, "media")).and_then(json::text) else {
                 continue;
@@ -100,21 +160,25 @@ impl MediaNamer {
         }
     }
 
-    /// Where a stored file lies in the export; `None` for a file that no message has shown yet.
-    pub fn placed(&self, stored: &str) -> Option<&str> {
-        // Every stored file lies below `media/`: most texts are told apart without building a path.
-        let path = stored.starts_with("media/").then(|| EntryPath::new(stored).ok())??;
-        self.assigned.get(&path).map(|place| &**place)
+    /// Where the files lie.
+    pub fn places(&self) -> &Places {
+        &self.places
     }
 
-    fn place(&mut self, media: &Media, wish: String, placed: &mut dyn FnMut(&EntryPath, &str)) {
+    fn place(&mut self, media: &Media, wish: String, placed: &mut Placing<'_>) {
         let (MediaStatus::Stored, Some(path)) = (&media.status, &media.path) else { return };
-        if self.assigned.contains_key(path) {
+        if self.places.0.contains_key(path) {
             return;
         }
         let place = self.free(wish);
-        placed(path, &place);
-        self.assigned.insert(path.clone(), place.into());
+        let shown = match placed(media, path, &place) {
+            Ok(()) => place.into(),
+            Err(left_out) => {
+                self.taken.remove(place.to_lowercase().as_str());
+                left_out.placeholder(media.role).into()
+            }
+        };
+        self.places.0.insert(path.clone(), shown);
     }
 
     /// The wished path, or the next one with a counter before the first dot of its name. Case is ignored, for the export may be
@@ -322,7 +386,10 @@ mod tests {
                 media,
                 raw: None,
             };
-            namer.message(&record, &mut |_, place| places.push(place.trim_start_matches("chats/chat_1/").to_owned()));
+            namer.message(&record, &mut |_, _, place| {
+                places.push(place.trim_start_matches("chats/chat_1/").to_owned());
+                Ok(())
+            });
         }
         places
     }

@@ -11,7 +11,8 @@ pub mod telegram;
 use std::io::{self, Read};
 use std::sync::Arc;
 
-use crate::model::entry::{EntryPath, Kind, Metadata, Stamp};
+use crate::model::digest::Digest;
+use crate::model::entry::{EntryPath, Kind, Metadata, Stamp, Timestamp};
 pub use crate::model::source::SourceName;
 
 /// One entry as a source lists it.
@@ -63,7 +64,18 @@ pub struct Problem {
     pub what: String,
 }
 
-/// Takes what a source lists.
+/// A file as the snapshot before has it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Before {
+    /// Length in bytes.
+    pub size: u64,
+    /// When its content last changed, as it was listed then.
+    pub mtime: Timestamp,
+    /// SHA-256 of its content; `None` where it is stored in parts.
+    pub sha256: Option<Digest>,
+}
+
+/// Takes what a source lists, and says what the snapshot before has.
 pub trait Sink {
     /// Takes one item.
     ///
@@ -77,6 +89,27 @@ pub trait Sink {
     /// Takes note of something that backups leave out by their nature (a socket, a named pipe, a device, oversized
     /// attributes); no failure.
     fn skipped(&mut self, _path: &EntryPath, _why: &str) {}
+
+    /// Tells the user something.
+    fn note(&mut self, _text: &str) {}
+
+    /// The file that the snapshot before has at `path`, if it is there to its end.
+    fn before(&self, _path: &EntryPath) -> Option<Before> {
+        None
+    }
+
+    /// The paths of the files that the snapshot before has below `folder`, sorted.
+    fn files_before(&self, _folder: &EntryPath) -> Vec<EntryPath> {
+        Vec::new()
+    }
+
+    /// The content of a file of the snapshot before; `None` where no key is at hand. For small files.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not what was stored.
+    fn read_before(&self, _path: &EntryPath) -> io::Result<Option<Vec<u8>>> {
+        Ok(None)
+    }
 
     /// Whether the run is ending, for a source that has nothing to hand over just now and would wait for it.
     fn is_stopped(&self) -> bool {
@@ -102,6 +135,22 @@ pub enum SourceError {
         what: String,
         /// The system's word.
         source: io::Error,
+    },
+    /// There is no export in a folder.
+    #[error("'{folder}' holds no Telegram Desktop export")]
+    NoExport {
+        /// The folder.
+        folder: String,
+    },
+    /// An export is of somebody else than what is stored under the name of its account.
+    #[error("the export is of user {told}, and what the vault holds as account '{account}' is of user {known}")]
+    OtherAccount {
+        /// The name that was given to the account.
+        account: String,
+        /// Whose the account is.
+        known: i64,
+        /// Whose the export is.
+        told: i64,
     },
 }
 

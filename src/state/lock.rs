@@ -12,7 +12,7 @@ use super::StateError;
 /// A lock that is held until it is dropped.
 #[derive(Debug)]
 pub struct Lock {
-    _file: File,
+    file: File,
 }
 
 impl Lock {
@@ -24,9 +24,16 @@ impl Lock {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = file.map_err(StateError::file("open", path))?;
         match flock(&file, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { _file: file }),
+            Ok(()) => Ok(Self { file }),
             Err(Errno::WOULDBLOCK) => Err(StateError::Locked { path: path.to_owned() }),
             Err(error) => Err(StateError::file("lock", path)(error.into())),
         }
+    }
+}
+
+impl Drop for Lock {
+    /// Closing the file alone would leave the lock with a process that is just being started and has not closed its copy yet.
+    fn drop(&mut self) {
+        let _ = flock(&self.file, FlockOperation::Unlock);
     }
 }

@@ -230,7 +230,16 @@ impl TargetFolder {
     /// when the file cannot be created.
     pub fn file(&self, path: &EntryPath, meta: &Metadata, size: u64, sparse: bool) -> Result<FileWriter, TargetError> {
         let parent = self.make_room(path)?;
-        FileWriter::create(&self.shared, parent, path, meta, size, sparse)
+        FileWriter::create(&self.shared, parent, path, meta, Some(size), sparse)
+    }
+
+    /// As [`TargetFolder::file`], for a content whose length nobody knows before its end.
+    ///
+    /// # Errors
+    /// As [`TargetFolder::file`].
+    pub fn open_ended(&self, path: &EntryPath, meta: &Metadata) -> Result<FileWriter, TargetError> {
+        let parent = self.make_room(path)?;
+        FileWriter::create(&self.shared, parent, path, meta, None, false)
     }
 
     /// Makes the symbolic link at `path`; what it leads to is never looked at.

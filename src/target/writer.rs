@@ -25,7 +25,8 @@ pub struct FileWriter {
     parent: Arc<OpenFolder>,
     path: EntryPath,
     meta: Metadata,
-    size: u64,
+    /// `None` where the end is not known before.
+    size: Option<u64>,
     written: u64,
     sparse: bool,
     /// `Some` for a file that is written past the page cache.
@@ -39,14 +40,15 @@ impl FileWriter {
         parent: Arc<OpenFolder>,
         path: &EntryPath,
         meta: &Metadata,
-        size: u64,
+        size: Option<u64>,
         sparse: bool,
     ) -> Result<Self, TargetError> {
         let (folder, name) = shared.staging.place(&parent);
         let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let file =
             openat(&folder.fd, &*name, flags, Mode::RUSR | Mode::WUSR).map_err(|error| TargetError::system(path, "create", error))?;
-        let direct = (size >= DIRECT_FROM && !sparse && set_direct(&file, true).is_ok()).then(|| shared.buffers.take());
+        let direct =
+            (size.is_some_and(|size| size >= DIRECT_FROM) && !sparse && set_direct(&file, true).is_ok()).then(|| shared.buffers.take());
         let temporary = Temporary::new((folder, name));
         let (path, meta) = (path.clone(), meta.clone());
         Ok(Self { temporary, file, parent, path, meta, size, written: 0, sparse, direct, shared: Arc::clone(shared) })
@@ -55,6 +57,11 @@ impl FileWriter {
     /// The path that the file will have.
     pub fn path(&self) -> &EntryPath {
         &self.path
+    }
+
+    /// How many bytes have been written so far.
+    pub fn written(&self) -> u64 {
+        self.written
     }
 
     /// Ends the file: sets its attributes and queues it for the disk and its final name.
@@ -68,19 +75,19 @@ impl FileWriter {
         self.write_buffered().map_err(|error| TargetError::from_write(&self.path, error))?;
         // In this order, so that the temporary goes first when this returns early.
         let Self { shared, parent, path, meta, size, written, sparse, direct, file, temporary } = self;
-        if written != size {
-            return Err(TargetError::Size { path, expected: size, found: written });
+        if let Some(expected) = size.filter(|&size| size != written) {
+            return Err(TargetError::Size { path, expected, found: written });
         }
         if let Some(buffer) = direct {
             shared.buffers.put(buffer);
         }
         if sparse {
             // A hole at the end is made by the length alone.
-            ftruncate(&file, size).map_err(|error| TargetError::system(&path, "write", error))?;
+            ftruncate(&file, written).map_err(|error| TargetError::system(&path, "write", error))?;
         }
         shared.attributes.apply(&file, &meta, true, false).map_err(|error| TargetError::system(&path, "set the attributes of", error))?;
         shared.touched(&path);
-        let finished = Finished { temporary, file: Some(file), parent, path: path.clone(), bytes: size };
+        let finished = Finished { temporary, file: Some(file), parent, path: path.clone(), bytes: written };
         if shared.committer.add(finished) {
             Ok(())
         } else {
@@ -168,8 +175,8 @@ impl FileWriter {
 impl Write for FileWriter {
     fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
         let total = self.written.saturating_add(bytes.len() as u64);
-        if total > self.size {
-            let error = TargetError::Size { path: self.path.clone(), expected: self.size, found: total };
+        if let Some(expected) = self.size.filter(|&size| total > size) {
+            let error = TargetError::Size { path: self.path.clone(), expected, found: total };
             return Err(io::Error::new(io::ErrorKind::InvalidData, error));
         }
         if self.direct.is_some() {

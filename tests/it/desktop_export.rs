@@ -10,6 +10,7 @@ use tgvault::model::account::AccountSection;
 use tgvault::model::chat::ChatInfo;
 use tgvault::model::entry::EntryPath;
 use tgvault::model::json;
+use tgvault::model::media::Media;
 use tgvault::model::media::{MediaKind, MediaStatus, SkipReason, media_path};
 use tgvault::model::peer::Peer;
 use tgvault::model::record::{MessageRecord, Raw, Record};
@@ -92,29 +93,30 @@ fn render(collected: &Collected, about: About, single: bool) -> Vec<u8> {
     let options = Options { about, ..Options::new(zone()) };
     let mut names = MediaNamer::new(zone());
     let mut placed = HashMap::new();
-    let mut note = |stored: &EntryPath, place: &str| {
+    let mut note = |_: &Media, stored: &EntryPath, place: &str| {
         assert_eq!(placed.insert(place.to_owned(), stored.clone()), None, "two files in one place");
+        Ok(())
     };
     if single {
         let (chat, messages) = &collected.chats[0];
         let mut json = DesktopJson::single_chat(Vec::new(), ChatHead::of(chat), options);
         for record in messages {
             names.message(record, &mut note);
-            json.message(Shown::plain(record), &names).unwrap();
+            json.message(Shown::plain(record), names.places()).unwrap();
         }
         return json.finish().unwrap();
     }
     let mut json = DesktopJson::account(Vec::new(), options);
     for section in &collected.sections {
         names.section(section, &mut note);
-        json.section(section, &names).unwrap();
+        json.section(section, names.places()).unwrap();
     }
     for (index, (chat, messages)) in collected.chats.iter().enumerate() {
         names.begin_chat(&chat_folder(index + 1, collected.chats.len()));
         json.begin_chat(ChatHead::of(chat)).unwrap();
         for record in messages {
             names.message(record, &mut note);
-            json.message(Shown::plain(record), &names).unwrap();
+            json.message(Shown::plain(record), names.places()).unwrap();
         }
     }
     json.finish().unwrap()
@@ -410,7 +412,7 @@ proptest::proptest! {
         let mut out = DesktopJson::single_chat(Vec::new(), head, Options::new(zone()));
         let records: Vec<_> = records.collect();
         for record in &records {
-            out.message(Shown::plain(record), &names).unwrap();
+            out.message(Shown::plain(record), names.places()).unwrap();
         }
         let (read, summary) = read(&out.finish().unwrap());
         proptest::prop_assert!(summary.whole && read.problems.is_empty(), "{:?}", read.problems);

@@ -31,8 +31,11 @@ fn render(collected: &Collected) -> (Folder, HashSet<String>) {
     assets(&mut pages).unwrap();
     let mut sections = Vec::new();
     for section in &collected.sections {
-        names.section(section, &mut |_, place| assert!(files.insert(place.to_owned())));
-        sections.extend(section_page(section, &names, &mut pages).unwrap());
+        names.section(section, &mut |_, _, place| {
+            assert!(files.insert(place.to_owned()));
+            Ok(())
+        });
+        sections.extend(section_page(section, names.places(), &mut pages).unwrap());
     }
     let mut listed = Vec::new();
     for (index, (chat, messages)) in collected.chats.iter().enumerate() {
@@ -40,8 +43,11 @@ fn render(collected: &Collected) -> (Folder, HashSet<String>) {
         names.begin_chat(&folder);
         let mut out = ChatPages::new(&shown_name(chat), &folder, zone(), &mut pages);
         for record in messages {
-            names.message(record, &mut |_, place| assert!(files.insert(place.to_owned())));
-            out.message(Shown::plain(record), &names).unwrap();
+            names.message(record, &mut |_, _, place| {
+                assert!(files.insert(place.to_owned()));
+                Ok(())
+            });
+            out.message(Shown::plain(record), names.places()).unwrap();
         }
         let messages = out.finish().unwrap();
         listed.push(ListedChat { name: shown_name(chat), chat: chat.clone(), messages, folder });
@@ -121,6 +127,14 @@ fn check_links(pages: &Folder, files: &HashSet<String>) -> usize {
     checked
 }
 
+/// Checks the pages among the files of an export: tags, links, media. Gives how many links there are.
+pub fn check_written(written: &BTreeMap<String, Vec<u8>>) -> usize {
+    let is_page = |path: &str| path.ends_with(".html") && !path.contains("/files/");
+    let pages = written.iter().filter(|(path, _)| is_page(path));
+    let pages = Folder(pages.map(|(path, bytes)| (path.clone(), String::from_utf8(bytes.clone()).unwrap())).collect());
+    check_links(&pages, &written.keys().cloned().collect())
+}
+
 #[test]
 fn links_and_media_of_an_account_resolve() {
     for (name, at_least) in [("desktop-export/account-7.json", 60), ("sample-export/result.json", 40)] {
@@ -192,7 +206,7 @@ fn pages_of(name: &str, messages: &[Shown<'_>]) -> Folder {
     assets(&mut pages).unwrap();
     let mut out = ChatPages::new(name, "", zone(), &mut pages);
     for message in messages {
-        out.message(*message, &names).unwrap();
+        out.message(*message, names.places()).unwrap();
     }
     assert_eq!(out.finish().unwrap(), messages.len() as u64);
     pages

@@ -154,8 +154,8 @@ fn pages_of_ours_read_back_what_they_show() {
         let mut kept = Kept(Vec::new());
         let mut out = Render::new("A chat", "chats/chat_1/", zone(), &mut kept);
         for record in messages {
-            names.message(record, &mut |_, _| {});
-            out.message(Shown::plain(record), &names).unwrap();
+            names.message(record, &mut |_, _, _| Ok(()));
+            out.message(Shown::plain(record), names.places()).unwrap();
         }
         out.finish().unwrap();
         let pages: Vec<&[u8]> = kept.0.iter().map(Vec::as_slice).collect();

@@ -7,14 +7,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tgvault::crypt::digest::sha256;
-use tgvault::model::entry::{EntryPath, Kind};
+use tgvault::model::entry::{EntryPath, Kind, Timestamp};
 use tgvault::model::paths::{Place, RunId, place};
 use tgvault::model::peer::Peer;
 use tgvault::model::record::{Raw, Record};
 use tgvault::source::export::import::{DesktopExport, ImportOptions, ImportedFile};
-use tgvault::source::export::known::{Known, Remembered};
+use tgvault::source::export::known::Remembered;
 use tgvault::source::export::layout::rebuild;
-use tgvault::source::{Item, Problem, Sink, Source, Stopped};
+use tgvault::source::{Before, Item, Problem, Sink, Source, Stopped};
 
 use super::desktop_export::zone;
 
@@ -22,6 +22,7 @@ use super::desktop_export::zone;
 #[derive(Default)]
 struct Stored {
     entries: BTreeMap<EntryPath, Vec<u8>>,
+    times: BTreeMap<EntryPath, Timestamp>,
     /// Paths that the last run listed.
     listed: Vec<EntryPath>,
     marks: Vec<u64>,
@@ -42,12 +43,18 @@ impl Sink for Stored {
         }
         self.marks.extend(Some(item.mark).filter(|&mark| mark > 0));
         self.listed.push(item.path.clone());
+        self.times.insert(item.path.clone(), item.meta.mtime);
         self.entries.insert(item.path, bytes);
         Ok(())
     }
 
     fn problem(&mut self, problem: Problem) {
         self.problems.push(problem);
+    }
+
+    fn before(&self, path: &EntryPath) -> Option<Before> {
+        let bytes = self.entries.get(path)?;
+        Some(Before { size: bytes.len() as u64, mtime: self.times[path], sha256: Some(sha256(bytes)) })
     }
 }
 
@@ -128,8 +135,7 @@ fn import(folder: &Path, run: &str, known: &Arc<Remembered>, stored: &mut Stored
     stored.listed.clear();
     stored.marks.clear();
     let options = ImportOptions { zone: zone(), run: run.parse().unwrap(), made: Some(1_750_000_000) };
-    let known: Arc<dyn Known> = Arc::clone(known) as _;
-    let source = DesktopExport::open(folder, options, known).unwrap();
+    let source = DesktopExport::open(folder, options, Arc::clone(known)).unwrap();
     assert!(!source.lists_everything());
     source.list(stored).unwrap();
     source.committed(&stored.marks);
@@ -209,10 +215,131 @@ fn a_stopped_import_remembers_nothing() {
     let mut stored = Stored { stop_after: Some(6), ..Stored::default() };
     let known = Arc::new(Remembered::new([1; 32]));
     let options = ImportOptions { zone: zone(), run: "r1".parse().unwrap(), made: None };
-    let source = DesktopExport::open(&sample(), options, Arc::clone(&known) as Arc<dyn Known>).unwrap();
+    let source = DesktopExport::open(&sample(), options, Arc::clone(&known)).unwrap();
     assert!(matches!(source.list(&mut stored), Err(tgvault::source::SourceError::Stopped(Stopped))));
     let mut again = Stored::default();
     import(&sample(), "r2", &known, &mut again);
     assert_eq!(again.records().len(), 35);
     assert!(again.original("r2") == files_of(&sample()));
+}
+
+mod any_bytes {
+    //! The same promises as the fuzz targets keep, on damaged copies of the golden files.
+
+    use std::io;
+
+    use proptest::prelude::*;
+    use tgvault::model::account::AccountSection;
+    use tgvault::model::chat::ChatInfo;
+    use tgvault::model::record::{MessageRecord, Raw, Record};
+    use tgvault::source::export::convert::Files;
+    use tgvault::source::export::html::ChatPages;
+    use tgvault::source::export::known::table::Table;
+    use tgvault::source::export::read::{Circumstances, Receiver, read_json};
+
+    use super::{EntryPath, rebuild};
+    use crate::desktop_export::{data, zone};
+
+    struct NoFiles;
+
+    impl Files for NoFiles {
+        fn find(&mut self, _: &str) -> Option<(EntryPath, u64)> {
+            None
+        }
+    }
+
+    #[derive(Default)]
+    struct Everything {
+        file: Vec<u8>,
+        messages: Vec<MessageRecord>,
+    }
+
+    impl Receiver for Everything {
+        fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
+            self.file.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn message(&mut self, record: MessageRecord) -> io::Result<()> {
+            if let Some(Raw::Json { bytes, .. } | Raw::Html { bytes }) = &record.raw {
+                self.file.extend_from_slice(bytes);
+            }
+            self.messages.push(record);
+            Ok(())
+        }
+
+        fn chat(&mut self, _: ChatInfo) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn section(&mut self, _: AccountSection) -> io::Result<()> {
+            Ok(())
+        }
+
+        fn problem(&mut self, _: u64, _: &str) {}
+    }
+
+    impl Everything {
+        fn check(self, file: &[u8]) {
+            assert!(self.file == file, "the pieces are the file");
+            for message in self.messages {
+                let raw = message.raw.clone();
+                let mut line = Vec::new();
+                Record::Message(message).write_line(&mut line).unwrap();
+                let Record::Message(read) = Record::from_line(&line).unwrap() else { panic!("a message was written") };
+                assert_eq!(read.raw, raw);
+            }
+        }
+    }
+
+    fn circumstances() -> Circumstances {
+        Circumstances { zone: zone(), observed: 0, run: "r".parse().unwrap() }
+    }
+
+    /// A golden file with some bytes exchanged, taken out or put in.
+    fn damaged(name: &str, edits: &[(usize, u8, u8)]) -> Vec<u8> {
+        let mut bytes = data(&format!("desktop-export/{name}"));
+        for &(at, what, byte) in edits {
+            let at = at % bytes.len().max(1);
+            match what % 4 {
+                0 => bytes[at] = byte,
+                1 => bytes.insert(at, byte),
+                2 => drop(bytes.remove(at)),
+                _ => bytes.truncate(at.max(bytes.len() / 2)),
+            }
+        }
+        bytes
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(200))]
+
+        #[test]
+        fn a_damaged_export_is_kept_whole(
+            file in 0usize..6,
+            edits in proptest::collection::vec((any::<usize>(), any::<u8>(), prop_oneof![any::<u8>(), Just(b'"'), Just(b'{'), Just(b'\\')]), 0..8),
+        ) {
+            let name = ["account-7.json", "age-1.3.json", "age-2.4.json", "age-4.1.json", "age-4.15.json", "age-6.1.json"][file];
+            let bytes = damaged(name, &edits);
+            let mut all = Everything::default();
+            read_json(&bytes[..], circumstances(), &mut NoFiles, &mut all).unwrap();
+            all.check(&bytes);
+        }
+
+        #[test]
+        fn a_damaged_page_is_kept_whole(edits in proptest::collection::vec((any::<usize>(), any::<u8>(), any::<u8>()), 0..8)) {
+            let bytes = damaged("messages.html", &edits);
+            let mut all = Everything::default();
+            ChatPages::new(circumstances(), "", None, None).page(&bytes, &mut NoFiles, &mut all).unwrap();
+            all.check(&bytes);
+        }
+
+        #[test]
+        fn any_layout_and_any_table_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+            let _ = rebuild(&bytes[..], |_, _, _| None, &mut Vec::new());
+            let _ = Table::read(&mut &bytes[..]);
+            let begun = [b"tgvi\x01\0\0\0".as_slice(), &[7; 32], &bytes].concat();
+            let _ = Table::read(&mut &begun[..]);
+        }
+    }
 }

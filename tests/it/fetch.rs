@@ -1,6 +1,15 @@
 //! What a restore fetches: no more than it needs.
 
+use std::path::Path;
 use std::sync::Arc;
+
+use jiff::tz::TimeZone;
+use tgvault::operations::Stop;
+use tgvault::operations::chats::conversation::Span;
+use tgvault::operations::choice::SnapshotChoice;
+use tgvault::operations::render::{Form, RenderOptions, render};
+use tgvault::source::telegram::MediaType;
+use tgvault::target::Overwrite;
 
 use crate::support::{Log, World, noise, tempdir};
 
@@ -28,4 +37,97 @@ async fn one_small_file_costs_its_frames_and_not_its_archive() {
     let bound = archives * 140_000 + 140_000 + 2_400_000 + 60_000;
     assert!(fetched < bound, "{fetched} bytes were fetched, {bound} would do");
     assert!(after.requests - before.requests < 30 + 5 * archives, "{} requests", after.requests - before.requests);
+}
+
+fn options(to: &Path, media: Option<Vec<MediaType>>, chats: &[&str]) -> RenderOptions {
+    RenderOptions {
+        to: to.to_owned(),
+        form: Form::TelegramDesktop { json: true, html: true },
+        chats: chats.iter().map(|chat| (*chat).to_owned()).collect(),
+        span: Span::default(),
+        media,
+        zone: TimeZone::UTC,
+        overwrite: Overwrite::Always,
+        lanes: 2,
+    }
+}
+
+/// A chat whose log has two batches and whose messages have a photo and a video each.
+fn write_chat(world: &World, id: u64) {
+    let chat = format!(r#"{{"v":1,"peer":"user{id}","name":"Chat {id}","type":"personal_chat","observed":1,"run":"r1"}}"#);
+    world.write(&format!("chats/user{id}/chat.json"), chat.as_bytes());
+    for batch in 0..2 {
+        let mut lines = String::new();
+        for message in 0..20 {
+            let number = batch * 20 + message;
+            let (role, key, more) =
+                if number % 2 == 0 { ("photo", "photo", "") } else { ("file", "file", r#""media_type":"video_file","#) };
+            let stored = format!("media/{role}/{id}-{number}.bin");
+            // Text that does not compress, so that a log costs what it weighs.
+            let text: String = noise(id * 1000 + number, 30_000).iter().map(|byte| char::from(b'!' + byte % 90)).collect();
+            let text = text.replace(['"', '\\'], "x");
+            lines += &format!(
+                r#"{{"v":1,"record":"message","peer":"user{id}","id":{number},"observed":1,"run":"r1","date":{number},"message":{{"id":{number},{more}"{key}":"{stored}","text":"{text}"}},"media":[{{"role":"{role}","path":"{stored}","status":"stored"}}]}}"#
+            );
+            lines.push('\n');
+            world.write(&stored, &noise(1_000_000 + id * 1000 + number, 100_000));
+        }
+        world.write(&format!("chats/user{id}/r1-{:06}.jsonl", batch + 1), lines.as_bytes());
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_chat_costs_its_log_and_the_media_that_are_wanted() {
+    let world = World::in_memory().await;
+    for id in 1..=12 {
+        write_chat(&world, id);
+    }
+    world.backup().await;
+    let objects = world.objects().await;
+    let stored: u64 = objects.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum();
+    assert!(stored > 55_000_000, "{stored}");
+    let session = world.session(&world.storage, Some(world.unlock()));
+    let fetched = async |media: Option<Vec<MediaType>>, chats: &[&str]| {
+        let to = tempdir();
+        let options = options(to.path(), media, chats);
+        let before = world.storage.traffic().downloaded_bytes;
+        let summary = render(&session, &SnapshotChoice::latest(), options, Arc::new(Log::default()), Stop::new()).await.unwrap();
+        assert_eq!((summary.restored.problems, summary.messages), (0, if chats.is_empty() { 480 } else { 40 }));
+        world.storage.traffic().downloaded_bytes - before
+    };
+    // A log of 1.2 MB costs the frames that it shares with others, and the indexes. By its name, the descriptions of all chats
+    // are looked through, which costs a frame each.
+    let log_alone = fetched(Some(vec![]), &["user7"]).await;
+    let by_name = fetched(Some(vec![]), &["Chat 7"]).await;
+    assert!(by_name < stored / 2, "{by_name} bytes for one log by the name of its chat, of {stored}");
+    assert!(log_alone < 8_000_000, "{log_alone} bytes for one log, of {stored}");
+    let photos = fetched(Some(vec![MediaType::Photos]), &["user7"]).await;
+    assert!(photos > log_alone + 2_000_000 && photos < log_alone + 8_000_000, "{photos} bytes with photos, {log_alone} without");
+    let all = fetched(None, &[]).await;
+    assert!(all > stored, "{all} of {stored}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_chats_share_what_is_fetched() {
+    let world = World::in_memory().await;
+    for id in 1..=300 {
+        let text: String = noise(id, 8_000).iter().map(|byte| char::from(b'a' + byte % 26)).collect();
+        let line = format!(
+            r#"{{"v":1,"record":"message","peer":"user{id}","id":1,"observed":1,"run":"r1","date":1,"message":{{"id":1,"text":"{text}"}}}}"#
+        );
+        let chat = format!(r#"{{"v":1,"peer":"user{id}","name":"Chat {id}","type":"personal_chat","observed":1,"run":"r1"}}"#);
+        world.write(&format!("chats/user{id}/chat.json"), chat.as_bytes());
+        world.write(&format!("chats/user{id}/r1-000001.jsonl"), line.as_bytes());
+    }
+    world.backup().await;
+    let stored: u64 = world.objects().await.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum();
+    let session = world.session(&world.storage, Some(world.unlock()));
+    let (before, to) = (world.storage.traffic(), tempdir());
+    let summary =
+        render(&session, &SnapshotChoice::latest(), options(to.path(), None, &[]), Arc::new(Log::default()), Stop::new()).await.unwrap();
+    assert_eq!((summary.chats, summary.messages, summary.restored.problems), (300, 300, 0));
+    let after = world.storage.traffic();
+    let (fetched, requests) = (after.downloaded_bytes - before.downloaded_bytes, after.requests - before.requests);
+    // Once for the descriptions, once for the logs.
+    assert!(fetched < stored * 3 && requests < 60, "{requests} requests, {fetched} bytes of {stored}");
 }

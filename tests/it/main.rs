@@ -1,7 +1,9 @@
 //! Whole operations through the library: one linked binary.
 
 mod bad_input;
+mod browser;
 mod changing;
+mod chats;
 mod desktop_export;
 mod desktop_html;
 mod desktop_html_import;
@@ -13,9 +15,12 @@ mod folder_to_folder;
 mod forge;
 mod golden;
 mod hostile;
+mod imports;
 mod kill;
 mod long_files;
 mod many;
+mod restore_as;
+mod restore_records;
 mod round_trip;
 mod support;
 mod trees;

@@ -4,12 +4,14 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{Common, back_up, conclude};
+use super::{Common, back_up, conclude, desktop_export};
 use crate::commands::context::{Context, Keys};
 use crate::commands::error::CommandError;
 use crate::commands::exit::Exit;
 use crate::commands::units;
 use crate::model::filter::{PathFilter, pattern_lines};
+use crate::operations::backup::has_earlier;
+use crate::source::Source;
 use crate::source::folder::{FolderOptions, FolderSource};
 use crate::storage::Storage;
 
@@ -17,7 +19,8 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault backup ~/Downloads/Telegram\\ Desktop          with TGVAULT_REPO set
   tgvault --repo /mnt/disk/vault backup folder ~/export --tag monthly
-  tgvault backup ~/export --exclude '*.tmp' --exclude /cache --dry-run";
+  tgvault backup ~/export --exclude '*.tmp' --exclude /cache --dry-run
+  tgvault backup desktop-export ~/DataExport_2021-05-04  takes the chats of an export in";
 
 /// Options of `backup folder`, and of `backup` without a kind.
 #[derive(Debug, clap::Args)]
@@ -47,9 +50,28 @@ pub struct Args {
     /// Stay on the file system of the folder
     #[arg(long, short = 'x')]
     pub one_file_system: bool,
+
+    /// Keep an export of Telegram Desktop as the folder that it is, instead of taking its chats in
+    #[arg(long)]
+    pub plain: bool,
 }
 
 impl Args {
+    /// Whether anything of the folder might be left out.
+    fn selects(&self, context: &Context) -> bool {
+        let profile = &context.settings.backup;
+        let is_some = |list: &Option<Vec<String>>| list.as_ref().is_some_and(|list| !list.is_empty());
+        let typed = !self.exclude.is_empty() || !self.exclude_files.is_empty() || self.exclude_larger_than.is_some();
+        typed
+            || self.exclude_caches
+            || self.one_file_system
+            || is_some(&profile.exclude)
+            || profile.exclude_file.as_ref().is_some_and(|files| !files.is_empty())
+            || profile.exclude_larger_than.is_some()
+            || profile.exclude_caches == Some(true)
+            || profile.one_file_system == Some(true)
+    }
+
     /// Refuses options of a folder before the name of a kind of source, where nobody would heed them.
     ///
     /// # Errors
@@ -66,7 +88,8 @@ impl Args {
             || !self.exclude_files.is_empty()
             || self.exclude_caches
             || self.exclude_larger_than.is_some()
-            || self.one_file_system;
+            || self.one_file_system
+            || self.plain;
         if is_given {
             return Err(CommandError::usage(
                 "an option of `backup folder` stands before the kind of source",
@@ -86,7 +109,28 @@ pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit
         return Err(CommandError::usage("no folder is named", "write `tgvault backup folder PATH`"));
     };
     let session = context.session(Keys::IfGiven).await?;
-    let source = Arc::new(FolderSource::open(path, folder_options(args, context, &session.storage)?)?);
+    let folder = folder_options(args, context, &session.storage)?;
+    let source = Arc::new(FolderSource::open(path, folder)?);
+    if !args.plain && desktop_export::is_export(path) {
+        let named = units::printable(&path.to_string_lossy());
+        if has_earlier(&session, &source.name()).await? {
+            context.output.say(&format!(
+                "'{named}' holds an export of Telegram Desktop, and stays the plain folder that it was in earlier backups; \
+                 `tgvault backup desktop-export` takes its chats in"
+            ));
+        } else if args.selects(context) {
+            context.output.say(&format!(
+                "'{named}' holds an export of Telegram Desktop, and is kept as a plain folder, because a part of it is left out"
+            ));
+        } else {
+            context.output.say(&format!(
+                "'{named}' holds an export of Telegram Desktop: its chats are taken in, as `backup desktop-export` does \
+                 (--plain keeps it as a folder)"
+            ));
+            let never = own_folders(context, &session.storage)?;
+            return desktop_export::take_in(&desktop_export::Args::plain(path), common, context, session, never).await;
+        }
+    }
     let options = common.options(context, given(args, context))?;
     let summary = back_up(context, session, source, options).await?;
     conclude(&summary, common.dry_run, context)
@@ -105,15 +149,23 @@ fn folder_options(args: &Args, context: &Context, storage: &Storage) -> Result<F
         let text = std::fs::read_to_string(file).map_err(|source| CommandError::file("read", file, source))?;
         patterns.extend(pattern_lines(&text).map(str::to_owned));
     }
-    let own = [Path::new(storage.address()), &context.settings.require_state_dir()?].map(std::fs::metadata);
     Ok(FolderOptions {
         filter: PathFilter::new(&[] as &[String], &patterns)?,
         exclude_caches: args.exclude_caches || profile.exclude_caches.unwrap_or(false),
         exclude_larger_than: args.exclude_larger_than.or(profile.exclude_larger_than.map(|size| size.0)),
         one_file_system: args.one_file_system || profile.one_file_system.unwrap_or(false),
-        // A vault on another machine has no folder here, and so nothing to leave out.
-        never: own.into_iter().flatten().map(|meta| (meta.dev(), meta.ino())).collect(),
+        never: own_folders(context, storage)?,
     })
+}
+
+/// The folders of tgvault itself, which are in no backup.
+///
+/// # Errors
+/// When there is no place for the state.
+pub(super) fn own_folders(context: &Context, storage: &Storage) -> Result<Vec<(u64, u64)>, CommandError> {
+    // A vault on another machine has no folder here, and so nothing to leave out.
+    let own = [Path::new(storage.address()), &context.settings.require_state_dir()?].map(std::fs::metadata);
+    Ok(own.into_iter().flatten().map(|meta| (meta.dev(), meta.ino())).collect())
 }
 
 /// The options that decide what the snapshot holds, for its record.

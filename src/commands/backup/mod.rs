@@ -1,8 +1,9 @@
-//! `tgvault backup`: save what a source has, a [`folder`] or a [`telegram`] account.
+//! `tgvault backup`: save what a source has: a [`folder`], a [`telegram`] account, or a [`desktop_export`].
 //!
 //! Every kind of source is a command of its own below `backup`, in a file of its own here; `backup PATH` is short for
 //! `backup folder PATH`. What they share stands in this file: the options, the run, and what is told at its end.
 
+pub mod desktop_export;
 pub mod folder;
 pub mod telegram;
 
@@ -53,6 +54,8 @@ pub struct Args {
 pub enum Kind {
     /// Back up a folder; `backup PATH` is the same
     Folder(folder::Args),
+    /// Take an export of Telegram Desktop in: its chats join those of an account
+    DesktopExport(desktop_export::Args),
     /// Back up a Telegram account
     Telegram(Box<telegram::Args>),
 }
@@ -114,6 +117,7 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
             args.folder.refuse()?;
             match kind {
                 Kind::Folder(args) => folder::run(args, common, context).await,
+                Kind::DesktopExport(args) => desktop_export::run(args, common, context).await,
                 Kind::Telegram(args) => telegram::run(args, common, context).await,
             }
         }

@@ -19,7 +19,7 @@ use crate::source::telegram::{
 use crate::state::MachineKey;
 
 /// The account that a first login makes.
-pub const FIRST_ACCOUNT: &str = "main";
+pub const FIRST_ACCOUNT: &str = crate::model::account::DEFAULT_ACCOUNT;
 
 /// The variable with the application's secret: not a key to any account, and still nothing for a command line.
 const API_HASH: &str = "TGVAULT_API_HASH";

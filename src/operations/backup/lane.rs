@@ -48,6 +48,8 @@ pub(super) enum Report {
     Archive(Box<Finished>),
     /// A known content has a new name or new metadata; noted when the run ends.
     Reference(Box<IndexEntry>, u64),
+    /// The item with this mark is stored already, just as it is.
+    Unchanged(u64),
 }
 
 /// What every lane needs.
@@ -140,6 +142,7 @@ impl<'a> Lane<'a> {
 
     fn store_file(&mut self, item: &Item, content: &dyn Content, unchanged: Option<&[Digest]>) -> Result<(), OperationError> {
         if item.size == 0 && unchanged.is_some() {
+            self.unchanged(item);
             return Ok(());
         }
         let Some(mut body) = self.open_content(item, content, 0) else { return Ok(()) };
@@ -358,7 +361,7 @@ impl<'a> Lane<'a> {
     /// Notes where the pieces of a known content are; nothing where they are the very ones that the parent has there.
     fn refer(&self, item: &Item, pieces: Vec<Located>, unchanged: Option<&[Digest]>) {
         if unchanged.is_some_and(|old| old.iter().eq(pieces.iter().map(|piece| &piece.sha256))) {
-            return;
+            return self.unchanged(item);
         }
         self.shared.note_new(1, 0);
         let last = pieces.len();
@@ -366,6 +369,12 @@ impl<'a> Lane<'a> {
             let mark = if n == last { item.mark } else { 0 };
             let entry = index_entry(item, Some(piece));
             let _ = self.setup.reports.send(Ok(Report::Reference(Box::new(entry), mark)));
+        }
+    }
+
+    fn unchanged(&self, item: &Item) {
+        if item.mark != 0 {
+            let _ = self.setup.reports.send(Ok(Report::Unchanged(item.mark)));
         }
     }
 

@@ -28,23 +28,25 @@ use tokio::sync::mpsc;
 pub use crate::archive::writer::Timings;
 
 use super::events::{Event, Events};
+use super::restore::{Archives, read_place};
 use super::session::{Opened, Session};
 use super::stop::Stop;
 use super::{OperationError, default_lanes};
 use crate::archive::index::{IndexEntry, part_name};
 use crate::archive::parts::PartPool;
+use crate::crypt::digest::sha256;
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
 use crate::repository::commit::Writer;
 use crate::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
 use crate::repository::format::version::CURRENT;
 use crate::repository::random_id;
-use crate::repository::tree::Tree;
-use crate::source::{Source, SourceError};
+use crate::repository::tree::{Tree, TreeEntry};
+use crate::source::{Source, SourceError, SourceName};
 use contents::Contents;
 use journal::{Journal, Order};
 use lane::{Lane, LaneSetup, OwnArchive, Report, append_removals, write_own};
-use planner::{Job, Planner, Removals};
+use planner::{Job, Planner, ReadBefore, Removals};
 use shared::Shared;
 
 /// Finished archives after which a partial snapshot is made, so that other machines can go on from it too.
@@ -104,6 +106,15 @@ pub struct BackupSummary {
     pub timings: Timings,
     /// How long it took.
     pub elapsed: Duration,
+}
+
+/// Whether this machine has backed this source up before.
+///
+/// # Errors
+/// When there is no repository, or the state cannot be read.
+pub async fn has_earlier(session: &Session, source: &SourceName) -> Result<bool, OperationError> {
+    let opened = session.open_locked().await?;
+    parent::has_journal(&opened, source)
 }
 
 /// Backs `source` up.
@@ -277,8 +288,14 @@ impl Run {
         let (closed, _) = mpsc::unbounded_channel();
         let setup = std::mem::replace(&mut self.setup.reports, closed);
         let setup = LaneSetup { reports: setup, ..self.setup.clone() };
+        let archives = self
+            .opened
+            .identity
+            .as_ref()
+            .map(|identity| Archives::new(&self.opened.repository, &tree, &identity.identities, &Handle::current()));
         let filling = move || {
-            let planner = |jobs| Planner::new(&shared, tree, removals, force_rehash, Some(jobs));
+            let reader = archives.as_ref().map(|archives| -> ReadBefore<'_> { Box::new(|entry| read_whole(archives, entry)) });
+            let planner = |jobs| Planner::new(&shared, tree, removals, force_rehash, Some(jobs)).reading_with(reader);
             list_and_fill(source.as_ref(), &shared, &setup, lanes, planner)
         };
         let mut filling = tokio::task::spawn_blocking(filling);
@@ -320,6 +337,7 @@ impl Run {
                 references.push(*entry);
                 marks.push(mark);
             }
+            Report::Unchanged(mark) => marks.push(mark),
             Report::Archive(finished) => {
                 self.timings += finished.timings;
                 self.note_archive(finished.record, Order::Last)?;
@@ -533,6 +551,27 @@ fn part_members(tree: &Tree, deleted: &[EntryPath]) -> Vec<EntryPath> {
     let stored = |path| tree.get(path).and_then(|entry| entry.stored_parts()).map(|(_, parts)| parts.keys());
     let of = |path| stored(path).into_iter().flatten().filter_map(move |&n| EntryPath::new(part_name(path, n)).ok());
     deleted.iter().flat_map(of).collect()
+}
+
+/// The content of a small file of the parent's, checked.
+fn read_whole(archives: &Archives, entry: &TreeEntry) -> std::io::Result<Vec<u8>> {
+    /// A batch of a log has 4 MiB, unless one message alone has more.
+    const MAX_BYTES: u64 = 128 * 1024 * 1024;
+    let failed = |why: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, why.to_owned());
+    let pieces = entry.pieces().filter(|_| entry.size <= MAX_BYTES).ok_or_else(|| failed("it is not stored to its end, or too long"))?;
+    let mut bytes = Vec::new();
+    for (_, place) in &pieces {
+        let from = bytes.len();
+        let read = read_place(archives, place, &mut |piece| {
+            bytes.extend_from_slice(piece);
+            Ok(())
+        });
+        read.map_err(std::io::Error::other)?;
+        if sha256(bytes.get(from..).unwrap_or_default()) != place.sha256 {
+            return Err(failed("its SHA-256 does not match"));
+        }
+    }
+    Ok(bytes)
 }
 
 /// Lists the source and fills archives, until both have ended.

@@ -39,6 +39,14 @@ fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
     stored.get(&record.object) != Some(&record.length)
 }
 
+/// Whether this machine remembers a snapshot of this source.
+///
+/// # Errors
+/// When the state cannot be read.
+pub(super) fn has_journal(opened: &Opened, source: &SourceName) -> Result<bool, OperationError> {
+    Ok(Journal::open(&journal_folder(opened, source)?)?.is_some_and(|journal| journal.snapshot().is_some()))
+}
+
 /// Finds where to go on, under the lock of this source.
 ///
 /// # Errors

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
+use std::io;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,7 +14,7 @@ use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::events::Event;
 use crate::repository::tree::{Tree, TreeEntry};
-use crate::source::{Item, Problem, Sink, Stopped};
+use crate::source::{Before, Item, Problem, Sink, Stopped};
 
 /// An entry on its way to a lane.
 pub(super) struct Job {
@@ -54,6 +55,9 @@ impl Removals {
     }
 }
 
+/// Reads a small file of the parent's state.
+pub(super) type ReadBefore<'a> = Box<dyn Fn(&TreeEntry) -> io::Result<Vec<u8>> + Send + 'a>;
+
 /// Compares what the source lists with the parent's state.
 pub(super) struct Planner<'a> {
     pub shared: &'a Shared,
@@ -66,6 +70,8 @@ pub(super) struct Planner<'a> {
     pub links: Vec<IndexEntry>,
     /// Marks of items that are stored already.
     pub marks: Vec<u64>,
+    /// Reads what the parent holds, where a key is at hand.
+    reader: Option<ReadBefore<'a>>,
     /// Hashes of the paths that are stored anew: links to them have to be noted again.
     dispatched: HashSet<u64>,
     hasher: RandomState,
@@ -74,7 +80,13 @@ pub(super) struct Planner<'a> {
 impl<'a> Planner<'a> {
     pub fn new(shared: &'a Shared, tree: Tree, removals: Removals, force_rehash: bool, jobs: Option<Sender<Job>>) -> Self {
         let (links, marks, dispatched, hasher) = (Vec::new(), Vec::new(), HashSet::new(), RandomState::new());
-        Self { shared, tree, removals, force_rehash, jobs, links, marks, dispatched, hasher }
+        Self { shared, tree, removals, force_rehash, jobs, links, marks, reader: None, dispatched, hasher }
+    }
+
+    /// With a reader of what the parent holds, where a key is at hand.
+    pub fn reading_with(mut self, reader: Option<ReadBefore<'a>>) -> Self {
+        self.reader = reader;
+        self
     }
 
     /// What the listing did not name: deleted paths, without those below a deleted folder.
@@ -189,6 +201,26 @@ impl Sink for Planner<'_> {
 
     fn skipped(&mut self, path: &EntryPath, why: &str) {
         self.shared.events.event(&Event::Skipped { path, why });
+    }
+
+    fn note(&mut self, text: &str) {
+        self.shared.events.event(&Event::Note(text));
+    }
+
+    fn before(&self, path: &EntryPath) -> Option<Before> {
+        let entry = self.tree.get(path).filter(|entry| entry.kind == Kind::File && !entry.short)?;
+        entry.pieces()?;
+        Some(Before { size: entry.size, mtime: entry.mtime(), sha256: entry.sha256() })
+    }
+
+    fn files_before(&self, folder: &EntryPath) -> Vec<EntryPath> {
+        self.tree.below(folder).filter(|(_, entry)| entry.kind == Kind::File).map(|(path, _)| path.clone()).collect()
+    }
+
+    fn read_before(&self, path: &EntryPath) -> io::Result<Option<Vec<u8>>> {
+        let Some(reader) = &self.reader else { return Ok(None) };
+        let entry = self.tree.get(path).ok_or(io::ErrorKind::NotFound)?;
+        reader(entry).map(Some)
     }
 
     fn is_stopped(&self) -> bool {

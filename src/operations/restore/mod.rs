@@ -4,43 +4,34 @@
 //! and writes the files in it (`unit`). Every content is checked against its SHA-256 before it gets its name.
 
 mod plan;
+mod report;
 mod unit;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use tokio::runtime::Handle;
-
-use super::OperationError;
+use super::chats::OpenChats;
 use super::choice::SnapshotChoice;
-use super::events::{Event, Events, Progress};
+use super::events::{Event, Events};
 use super::session::Session;
 use super::stop::Stop;
-use crate::crypt::keys::Identities;
+use super::{OperationError, reading_lanes};
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
-use crate::repository::Repository;
 use crate::repository::format::snapshot::Snapshot;
 use crate::repository::tree::Tree;
 use crate::target::{Overwrite, TargetError, TargetFolder, TargetOptions};
-use plan::Plan;
+pub(super) use plan::Plan;
+pub(super) use report::{Report, with_causes};
 use unit::UnitWorker;
 pub(super) use unit::{Archives, read_place};
 
 /// How often progress is reported.
-const TICK: Duration = Duration::from_millis(200);
-
-/// How many units are worked on side by side: more than there are cores, because each waits for its disk or its store half of
-/// the time.
-pub fn restore_lanes() -> usize {
-    /// Each holds about 12 MiB.
-    const MAX_LANES: usize = 6;
-    std::thread::available_parallelism().map_or(1, usize::from).saturating_mul(2).min(MAX_LANES)
-}
+pub(super) const TICK: Duration = Duration::from_millis(200);
 
 /// How to restore.
 #[derive(Clone, Debug)]
@@ -63,7 +54,7 @@ impl RestoreOptions {
     /// Everything, into the folder `to`, over whatever is there.
     pub fn into(to: PathBuf) -> Self {
         let (filter, overwrite) = (PathFilter::everything(), Overwrite::Always);
-        Self { to, filter, paths: Vec::new(), overwrite, dry_run: false, lanes: restore_lanes() }
+        Self { to, filter, paths: Vec::new(), overwrite, dry_run: false, lanes: reading_lanes() }
     }
 }
 
@@ -92,88 +83,6 @@ pub struct RestoreSummary {
     pub elapsed: Duration,
 }
 
-/// Counts and reports for all threads of a restore.
-struct Report {
-    events: Arc<dyn Events>,
-    stop: Stop,
-    total_entries: AtomicU64,
-    total_bytes: AtomicU64,
-    entries: AtomicU64,
-    bytes: AtomicU64,
-    kept: AtomicU64,
-    problems: AtomicU64,
-    damaged: AtomicU64,
-    ended: AtomicBool,
-}
-
-impl Report {
-    fn new(events: Arc<dyn Events>, stop: Stop) -> Self {
-        let zero = || AtomicU64::new(0);
-        Self {
-            events,
-            stop,
-            total_entries: zero(),
-            total_bytes: zero(),
-            entries: zero(),
-            bytes: zero(),
-            kept: zero(),
-            problems: zero(),
-            damaged: zero(),
-            ended: AtomicBool::new(false),
-        }
-    }
-
-    fn restored(&self, bytes: u64) {
-        self.entries.fetch_add(1, Ordering::Relaxed);
-        self.bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn problem(&self, path: &EntryPath, what: &str) {
-        self.problems.fetch_add(1, Ordering::Relaxed);
-        self.events.event(&Event::Problem { path, what });
-    }
-
-    fn damaged(&self, path: &EntryPath, what: &str) {
-        self.damaged.fetch_add(1, Ordering::Relaxed);
-        self.problem(path, what);
-    }
-
-    /// Reports an entry that the target refused; gives the error back when there is no use in going on.
-    fn refused(&self, path: &EntryPath, error: TargetError) -> Result<(), OperationError> {
-        if error.ends_the_run() {
-            return Err(error.into());
-        }
-        self.problem(path, &with_causes(&error));
-        Ok(())
-    }
-
-    fn progress(&self, stored_bytes: u64) {
-        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
-        self.events.event(&Event::Progress(Progress {
-            entries_done: get(&self.entries) + get(&self.kept),
-            entries_total: Some(get(&self.total_entries)),
-            bytes_done: get(&self.bytes),
-            bytes_total: Some(get(&self.total_bytes)),
-            stored_bytes,
-        }));
-    }
-}
-
-/// An error and what caused it, in one line.
-pub(super) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // A transparent error repeats its source.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
-}
-
 /// Restores a snapshot or a part of it.
 ///
 /// # Errors
@@ -186,31 +95,28 @@ pub async fn restore(
     events: Arc<dyn Events>,
     stop: Stop,
 ) -> Result<RestoreSummary, OperationError> {
+    restore_opened(session, OpenChats::open(session, choice).await?, options, events, stop).await
+}
+
+/// As [`restore`], of a snapshot that is open already.
+///
+/// # Errors
+/// As [`restore`].
+pub(super) async fn restore_opened(
+    session: &Session,
+    opened: OpenChats,
+    options: RestoreOptions,
+    events: Arc<dyn Events>,
+    stop: Stop,
+) -> Result<RestoreSummary, OperationError> {
     let began = Instant::now();
-    let opened = session.open().await?;
-    let identity = opened.identity()?;
-    let mut passed_over = Vec::new();
-    let (_, snapshot) = choice.find_past(&opened, &mut passed_over).await?;
-    let mut broken = Vec::new();
-    let tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
     let report = Arc::new(Report::new(events, stop));
     // An older state is no damage to what is restored, but it may not be the state that was meant.
-    for error in &passed_over {
-        report.damaged.fetch_add(1, Ordering::Relaxed);
-        report.events.event(&Event::Note(&format!("a later snapshot was passed over: {}", with_causes(error))));
+    for what in opened.lost() {
+        report.lost(what);
     }
-    for error in &broken {
-        report.damaged.fetch_add(1, Ordering::Relaxed);
-        report.events.event(&Event::Note(&format!("what an archive held is lost: {}", with_causes(error))));
-    }
-    let job = Job {
-        repository: opened.repository.clone(),
-        identities: Arc::clone(&identity.identities),
-        tree,
-        options,
-        report: Arc::clone(&report),
-        runtime: Handle::current(),
-    };
+    let downloaded = || session.storage.traffic().downloaded_bytes;
+    let job = Job { opened: opened.clone(), options, report: Arc::clone(&report) };
     let mut working = tokio::task::spawn_blocking(move || job.run());
     let mut tick = tokio::time::interval(TICK);
     loop {
@@ -219,17 +125,17 @@ pub async fn restore(
                 done??;
                 break;
             }
-            _ = tick.tick() => report.progress(opened.repository.storage.traffic().downloaded_bytes),
+            _ = tick.tick() => report.progress(downloaded()),
         }
     }
-    report.progress(opened.repository.storage.traffic().downloaded_bytes);
+    report.progress(downloaded());
     if report.stop.is_wanted() {
         return Err(OperationError::Interrupted);
     }
-    Ok(summary(&snapshot, &report, began))
+    Ok(summary(opened.snapshot(), &report, began))
 }
 
-fn summary(snapshot: &Snapshot, report: &Report, began: Instant) -> RestoreSummary {
+pub(super) fn summary(snapshot: &Snapshot, report: &Report, began: Instant) -> RestoreSummary {
     let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
     RestoreSummary {
         snapshot: snapshot.id,
@@ -250,12 +156,9 @@ type Link<'a> = (&'a EntryPath, &'a EntryPath);
 
 /// One restore, on ordinary threads.
 struct Job {
-    repository: Repository,
-    identities: Arc<Identities>,
-    tree: Tree,
+    opened: OpenChats,
     options: RestoreOptions,
     report: Arc<Report>,
-    runtime: Handle,
 }
 
 impl Job {
@@ -267,7 +170,7 @@ impl Job {
 
     fn run(&self) -> Result<(), OperationError> {
         for path in &self.options.paths {
-            if self.tree.get(path).is_none() {
+            if self.opened.tree().get(path).is_none() {
                 self.report.problem(path, "it is not in the snapshot");
             }
         }
@@ -276,28 +179,18 @@ impl Job {
         }
         let target = TargetFolder::open(&self.options.to, self.options.overwrite, TargetOptions::default())?;
         let (plan, links) = self.prepare(&target)?;
-        self.work(&target, &plan)?;
+        work(self.opened.archives(), self.opened.tree(), &target, &plan, self.options.lanes, &self.report)?;
         if self.report.stop.is_wanted() {
             return Ok(());
         }
         for (path, first) in links {
             self.link(&target, path, first)?;
         }
-        let restored = target.finish()?;
-        for error in restored.failures {
-            self.report.problems.fetch_add(1, Ordering::Relaxed);
-            self.report.events.event(&Event::Note(&with_causes(&error)));
-        }
-        for (count, what) in [(restored.owners_refused, "owners"), (restored.xattrs_refused, "extended attributes")] {
-            if count > 0 {
-                self.report.events.event(&Event::Note(&format!("{count} {what} could not be set")));
-            }
-        }
-        Ok(())
+        finish(target, &self.report)
     }
 
     fn plan_only(&self) -> Result<(), OperationError> {
-        for (path, entry) in self.tree.iter().filter(|(path, _)| self.is_wanted(path)) {
+        for (path, entry) in self.opened.tree().iter().filter(|(path, _)| self.is_wanted(path)) {
             self.report.restored(entry.size);
             self.report.events.event(&Event::Planned { path, bytes: entry.size });
         }
@@ -311,7 +204,7 @@ impl Job {
         // A file of which only a further name is wanted is restored under that name.
         let mut stand_ins: HashMap<&EntryPath, &EntryPath> = HashMap::new();
         let mut folders: Vec<&EntryPath> = Vec::new();
-        for (path, entry) in self.tree.iter() {
+        for (path, entry) in self.opened.tree().iter() {
             if self.report.stop.is_wanted() {
                 break;
             }
@@ -339,7 +232,7 @@ impl Job {
                 Kind::Dir => self.made(path, target.dir(path, &entry.meta()))?,
                 Kind::Symlink { target: to } => self.made(path, target.symlink(path, to, &entry.meta()))?,
                 Kind::File => plan.add(path, entry),
-                Kind::Hardlink { target: first } => match self.tree.get(first) {
+                Kind::Hardlink { target: first } => match self.opened.tree().get(first) {
                     Some(_) if self.is_wanted(first) => links.push((path, first)),
                     Some(file) if file.kind == Kind::File => match stand_ins.get(first) {
                         Some(other) => links.push((path, other)),
@@ -365,7 +258,7 @@ impl Job {
         let leads = |folder: &EntryPath| path.as_bytes().strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'));
         folders.retain(|folder| leads(folder));
         for folder in folders.drain(..) {
-            if let Some(entry) = self.tree.get(folder)
+            if let Some(entry) = self.opened.tree().get(folder)
                 && let Err(error) = target.dir(folder, &entry.meta())
             {
                 self.report.refused(folder, error)?;
@@ -387,38 +280,64 @@ impl Job {
     fn link(&self, target: &TargetFolder, path: &EntryPath, first: &EntryPath) -> Result<(), OperationError> {
         self.made(path, target.hardlink(path, first))
     }
+}
 
-    /// Restores the planned contents, several units side by side.
-    fn work(&self, target: &TargetFolder, plan: &Plan<'_>) -> Result<(), OperationError> {
-        let archives = Archives::new(&self.repository, &self.tree, &self.identities, &self.runtime);
-        let units = plan.units(&self.tree);
-        let (send, queue) = crossbeam_channel::unbounded();
-        for unit in units {
-            // The receiver lives to the end of this function.
-            let _ = send.send(unit);
-        }
-        drop(send);
-        std::thread::scope(|scope| {
-            let workers: Vec<_> = (0..self.options.lanes.max(1))
-                .map(|_| {
-                    let (archives, queue) = (&archives, &queue);
-                    scope.spawn(move || {
-                        let mut worker = UnitWorker::new(archives, target, &self.report);
-                        for unit in queue {
-                            if self.report.stop.is_wanted() || self.report.ended.load(Ordering::Relaxed) {
-                                break;
-                            }
-                            worker.restore(&unit).inspect_err(|_| self.report.ended.store(true, Ordering::Relaxed))?;
-                        }
-                        Ok::<(), OperationError>(())
-                    })
-                })
-                .collect();
-            let ended: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-            for worker in ended {
-                worker.map_err(|_| OperationError::Internal("a worker ended unexpectedly".into()))??;
-            }
-            Ok(())
-        })
+/// Restores the planned contents, several units side by side.
+///
+/// # Errors
+/// When the target is of no use any more.
+pub(super) fn work(
+    archives: &Archives,
+    tree: &Tree,
+    target: &TargetFolder,
+    plan: &Plan<'_>,
+    lanes: usize,
+    report: &Report,
+) -> Result<(), OperationError> {
+    let (send, queue) = crossbeam_channel::unbounded();
+    for unit in plan.units(tree) {
+        // The receiver lives to the end of this function.
+        let _ = send.send(unit);
     }
+    drop(send);
+    std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..lanes.max(1))
+            .map(|_| {
+                let queue = &queue;
+                scope.spawn(move || {
+                    let mut worker = UnitWorker::new(archives, target, report);
+                    for unit in queue {
+                        if report.stop.is_wanted() || report.ended.load(Ordering::Relaxed) {
+                            break;
+                        }
+                        worker.restore(&unit).inspect_err(|_| report.ended.store(true, Ordering::Relaxed))?;
+                    }
+                    Ok::<(), OperationError>(())
+                })
+            })
+            .collect();
+        let ended: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
+        for worker in ended {
+            worker.map_err(|_| OperationError::Internal("a worker ended unexpectedly".into()))??;
+        }
+        Ok(())
+    })
+}
+
+/// Gives everything its final name and attributes, and reports what failed on the last stretch.
+///
+/// # Errors
+/// When the target is of no use any more.
+pub(super) fn finish(target: TargetFolder, report: &Report) -> Result<(), OperationError> {
+    let restored = target.finish()?;
+    for error in restored.failures {
+        report.problems.fetch_add(1, Ordering::Relaxed);
+        report.events.event(&Event::Note(&with_causes(&error)));
+    }
+    for (count, what) in [(restored.owners_refused, "owners"), (restored.xattrs_refused, "extended attributes")] {
+        if count > 0 {
+            report.events.event(&Event::Note(&format!("{count} {what} could not be set")));
+        }
+    }
+    Ok(())
 }

@@ -1,6 +1,6 @@
 //! Which contents are read together: files that lie side by side in an archive are read in one sweep.
 
-use crate::model::entry::EntryPath;
+use crate::model::entry::{EntryPath, Metadata};
 use crate::repository::tree::{Place, Tree, TreeEntry};
 
 /// Bytes of content in a unit, about: enough for one large read, small enough to spread over workers.
@@ -11,15 +11,24 @@ const MAX_GAP_BYTES: u64 = crate::archive::FRAME_BYTES as u64 / 2;
 
 /// A file to restore.
 #[derive(Clone, Copy)]
-pub(super) struct PlannedFile<'a> {
+pub(in crate::operations) struct PlannedFile<'a> {
     /// Where it goes.
     pub path: &'a EntryPath,
     /// What it is.
     pub entry: &'a TreeEntry,
+    /// Its attributes, where they are not those of the entry.
+    pub meta: Option<&'a Metadata>,
+}
+
+impl PlannedFile<'_> {
+    /// The attributes that it gets.
+    pub fn meta(&self) -> Metadata {
+        self.meta.cloned().unwrap_or_else(|| self.entry.meta())
+    }
 }
 
 /// What one worker restores in one go.
-pub(super) enum Unit<'a> {
+pub(in crate::operations) enum Unit<'a> {
     /// Files whose contents lie side by side in one archive, in that order.
     Run(Vec<(PlannedFile<'a>, Place)>),
     /// A file in several parts.
@@ -30,14 +39,19 @@ pub(super) enum Unit<'a> {
 
 /// The files to restore.
 #[derive(Default)]
-pub(super) struct Plan<'a> {
+pub(in crate::operations) struct Plan<'a> {
     files: Vec<PlannedFile<'a>>,
 }
 
 impl<'a> Plan<'a> {
     /// Adds a file.
     pub fn add(&mut self, path: &'a EntryPath, entry: &'a TreeEntry) {
-        self.files.push(PlannedFile { path, entry });
+        self.files.push(PlannedFile { path, entry, meta: None });
+    }
+
+    /// Adds a file that gets other attributes than its entry has.
+    pub fn add_with(&mut self, path: &'a EntryPath, entry: &'a TreeEntry, meta: &'a Metadata) {
+        self.files.push(PlannedFile { path, entry, meta: Some(meta) });
     }
 
     /// Sorts the files into units.

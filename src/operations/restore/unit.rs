@@ -15,6 +15,7 @@ use crate::crypt::keys::Identities;
 use crate::model::digest::Digest;
 use crate::operations::OperationError;
 use crate::repository::archives::StoredObject;
+use crate::repository::format::snapshot::ArchiveRecord;
 use crate::repository::tree::{Place, Tree};
 use crate::repository::{Repository, RepositoryError};
 use crate::target::{FileWriter, TargetError, TargetFolder};
@@ -22,17 +23,23 @@ use crate::target::{FileWriter, TargetError, TargetFolder};
 type Reader = Arc<ArchiveReader<StoredObject>>;
 
 /// The archives of a snapshot, each opened once.
-pub(in crate::operations) struct Archives<'a> {
-    repository: &'a Repository,
-    tree: &'a Tree,
-    identities: &'a Identities,
-    runtime: &'a Handle,
+pub(in crate::operations) struct Archives {
+    repository: Repository,
+    records: Vec<ArchiveRecord>,
+    identities: Arc<Identities>,
+    runtime: Handle,
     open: Mutex<HashMap<u32, Reader>>,
 }
 
-impl<'a> Archives<'a> {
-    pub fn new(repository: &'a Repository, tree: &'a Tree, identities: &'a Identities, runtime: &'a Handle) -> Self {
-        Self { repository, tree, identities, runtime, open: Mutex::default() }
+impl Archives {
+    pub fn new(repository: &Repository, tree: &Tree, identities: &Arc<Identities>, runtime: &Handle) -> Self {
+        Self {
+            repository: repository.clone(),
+            records: tree.archives.clone(),
+            identities: Arc::clone(identities),
+            runtime: runtime.clone(),
+            open: Mutex::default(),
+        }
     }
 
     /// The archive with this number.
@@ -43,15 +50,16 @@ impl<'a> Archives<'a> {
         if let Some(reader) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&number) {
             return Ok(Arc::clone(reader));
         }
-        let record = self.tree.archives.get(number as usize);
+        let record = self.records.get(number as usize);
         let record = record.ok_or_else(|| RepositoryError::Missing { name: format!("archive {number} of the snapshot") })?;
-        let reader = Arc::new(self.repository.open_archive(record, self.identities, self.runtime)?);
+        let reader = Arc::new(self.repository.open_archive(record, &self.identities, &self.runtime)?);
         self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&reader));
         Ok(reader)
     }
 
-    fn failed(&self, number: u32, source: ArchiveError) -> RepositoryError {
-        match self.tree.archives.get(number as usize) {
+    /// An error of an archive, with the archive's name.
+    pub fn failed(&self, number: u32, source: ArchiveError) -> RepositoryError {
+        match self.records.get(number as usize) {
             Some(record) => RepositoryError::Archive { id: record.id, source },
             None => RepositoryError::Missing { name: format!("archive {number} of the snapshot") },
         }
@@ -69,14 +77,14 @@ struct OpenFile<'f, 'p> {
 
 /// Restores units, one after the other.
 pub(super) struct UnitWorker<'a> {
-    archives: &'a Archives<'a>,
+    archives: &'a Archives,
     target: &'a TargetFolder,
     report: &'a Report,
     scratch: Scratch,
 }
 
 impl<'a> UnitWorker<'a> {
-    pub fn new(archives: &'a Archives<'a>, target: &'a TargetFolder, report: &'a Report) -> Self {
+    pub fn new(archives: &'a Archives, target: &'a TargetFolder, report: &'a Report) -> Self {
         Self { archives, target, report, scratch: Scratch::default() }
     }
 
@@ -100,7 +108,7 @@ impl<'a> UnitWorker<'a> {
     }
 
     fn begin(&self, file: &PlannedFile<'_>) -> Result<Option<FileWriter>, OperationError> {
-        match self.target.file(file.path, &file.entry.meta(), file.entry.stored_size(), file.entry.sparse) {
+        match self.target.file(file.path, &file.meta(), file.entry.stored_size(), file.entry.sparse) {
             Ok(writer) => Ok(Some(writer)),
             Err(error) => self.report.refused(file.path, error).map(|()| None),
         }
@@ -251,7 +259,7 @@ impl<'a> UnitWorker<'a> {
 /// # Errors
 /// When the archive cannot be read, or `each` fails.
 pub(in crate::operations) fn read_place(
-    archives: &Archives<'_>,
+    archives: &Archives,
     place: &Place,
     each: &mut dyn FnMut(&[u8]) -> Result<(), ArchiveError>,
 ) -> Result<(), RepositoryError> {

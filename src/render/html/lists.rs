@@ -8,7 +8,7 @@ use super::{Pages, escape, frame_begin, frame_end};
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType};
 use crate::model::json;
-use crate::render::media_names::MediaNamer;
+use crate::render::media_names::Places;
 
 /// A chat in the list.
 #[derive(Clone, Debug)]
@@ -95,7 +95,7 @@ pub fn chat_list(chats: &[ListedChat], pages: &mut dyn Pages) -> io::Result<()> 
 /// Those of `pages`.
 pub fn section_page(
     section: &AccountSection,
-    names: &MediaNamer,
+    names: &Places,
     pages: &mut dyn Pages,
 ) -> io::Result<Option<(&'static str, &'static str, usize)>> {
     let (path, label) = match section.section {
@@ -127,7 +127,7 @@ pub fn section_page(
     Ok(Some((path, label, count)))
 }
 
-fn list_entry(out: &mut String, entry: &str, names: &MediaNamer) {
+fn list_entry(out: &mut String, entry: &str, names: &Places) {
     let part = |key: &str| json::get(entry, key).and_then(json::text).unwrap_or_default().into_owned();
     let file = Some(part("photo")).filter(|path| !path.is_empty()).unwrap_or_else(|| part("media"));
     out.push_str("<div class=\"entry clearfix\">");

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::model::json;
+use crate::render::media_names::is_placeholder;
 
 use super::Page;
 use super::escape;
@@ -31,10 +32,11 @@ enum Place<'a> {
 
 fn place<'a>(value: &str, page: &Page<'a>) -> Place<'a> {
     let text = json::text(value).unwrap_or_default();
-    if let Some(placed) = (page.place)(&text) {
+    let shown = (page.place)(&text);
+    if let Some(placed) = shown.filter(|shown| !is_placeholder(shown)) {
         return Place::Here(placed);
     }
-    Place::Not(match &*text {
+    Place::Not(match shown.unwrap_or(&text) {
         text if text.contains("exceeds maximum size") => "Exceeds maximum size, change data exporting settings to download.",
         text if text.contains("not included") => "Not included, change data exporting settings to download.",
         _ => "Unavailable, please try again later.",

@@ -21,7 +21,7 @@ use jiff::tz::TimeZone;
 
 use self::message::Before;
 use super::desktop_json::Shown;
-use super::media_names::MediaNamer;
+use super::media_names::Places;
 
 /// Messages on one page.
 pub const MESSAGES_PER_PAGE: usize = 1000;
@@ -55,7 +55,7 @@ pub struct Page<'a> {
     pub up: &'a str,
     /// The page's folder, empty or ending in `/`.
     pub folder: &'a str,
-    /// Where a stored media file lies, relative to the export's root.
+    /// Where a stored media file lies, relative to the export's root, or its placeholder.
     pub place: &'a dyn Fn(&str) -> Option<&'a str>,
     /// The page file that shows a message of this chat; `None` where none does.
     pub page_of: &'a dyn Fn(i64) -> Option<String>,
@@ -103,7 +103,7 @@ impl<'a> ChatPages<'a> {
     ///
     /// # Errors
     /// Those of the pages.
-    pub fn message(&mut self, shown: Shown<'_>, names: &MediaNamer) -> io::Result<()> {
+    pub fn message(&mut self, shown: Shown<'_>, names: &Places) -> io::Result<()> {
         if self.on_page == MESSAGES_PER_PAGE {
             self.end_page(true)?;
         }
@@ -117,7 +117,7 @@ impl<'a> ChatPages<'a> {
             let page = index / MESSAGES_PER_PAGE + 1;
             Some(if page == number { String::new() } else { page_file(page) })
         };
-        let place = |stored: &str| names.placed(stored);
+        let place = |stored: &str| names.shown(stored);
         let mut page =
             Page { zone: &self.zone, up: self.up, folder: &self.folder, place: &place, page_of: &page_of, day_lines: &mut self.day_lines };
         message::message(&mut self.current, shown, &mut page, &mut self.before);

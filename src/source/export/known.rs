@@ -1,10 +1,22 @@
 //! What earlier imports of an account's exports have stored, so that a grown export costs only what is new in it.
+//!
+//! - [`Remembered`] is asked for each message of an export, and told what was stored.
+//! - [`table`] holds what is known of stored messages, in 28 bytes each.
+//! - [`Keeper`] keeps it on this machine, sealed: keyed hashes, ids and names of runs, nothing that could be read.
+//!
+//! Commit first, then state: an item counts when its mark comes back. What the snapshot before does not hold (any more) is
+//! forgotten when the next import begins, so a state that is wrong costs uploads and never loses a message.
 
-use std::collections::HashMap;
-use std::sync::{Mutex, PoisonError};
+pub mod table;
 
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::io::{self, Read, Write};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use self::table::{Batches, Fresh, Note, Table};
 use crate::crypt::digest::Hasher;
-use crate::model::paths::RunId;
+use crate::model::entry::EntryPath;
+use crate::model::paths::{self, RunId};
 use crate::model::peer::Peer;
 
 /// What is known of a message.
@@ -18,108 +30,337 @@ pub enum Look {
     SameBytes(RunId),
 }
 
-/// Remembers messages across imports.
-pub trait Known: Send + Sync {
-    /// Says what is known of a message. `content` is what it says ([`super::content`]), `raw` its bytes in the export.
-    fn look(&self, peer: Peer, id: i64, content: &[u8], raw: &[u8]) -> Look;
+/// Where a machine keeps what is remembered.
+pub trait Keeper: Send + Sync {
+    /// Opens what was kept last; `None` where there is nothing.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    fn load(&self) -> io::Result<Option<Box<dyn Read>>>;
 
-    /// Takes note that the message goes into the item with this mark, by run `run`. It counts from [`Known::committed`] on.
-    fn note(&self, mark: u64, run: &RunId, peer: Peer, id: i64, content: &[u8], raw: &[u8]);
-
-    /// The items with these marks are stored for good.
-    fn committed(&self, marks: &[u64]);
+    /// Replaces what is kept by what `write` writes, whole or not at all.
+    ///
+    /// # Errors
+    /// When it cannot be written, and those of `write`.
+    fn save(&self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
 }
 
-/// A message as it is remembered: keyed 8-byte hashes, nothing that could be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Note {
-    content: u64,
-    raw: u64,
-    run: u32,
+/// What [`Remembered::load`] found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing: no import has ended on this machine.
+    Nothing,
+    /// What earlier imports stored.
+    Earlier,
+    /// Something that cannot be read, and counts as nothing.
+    Damaged(String),
+}
+
+/// What becomes true when an item is stored.
+enum Effect {
+    /// A batch of a log.
+    Batch { peer: Peer, run: RunId, observed: i64, seq: u32, notes: Vec<Fresh> },
+    /// The description of a chat or a section of the account.
+    Described { path: u64, observed: i64, content: u64 },
+    /// The list of the import's files, which comes last: the import is whole.
+    Whole,
 }
 
 #[derive(Default)]
-struct Table {
-    messages: HashMap<(Peer, i64), Note>,
-    runs: Vec<RunId>,
-    pending: HashMap<u64, Vec<(Peer, i64, Note)>>,
+struct State {
+    table: Table,
+    pending: HashMap<u64, Effect>,
+    failure: Option<io::Error>,
 }
 
-/// [`Known`] in memory: 48 bytes or so for a message.
+/// What earlier imports have stored.
 pub struct Remembered {
-    key: [u8; 32],
-    table: Mutex<Table>,
+    state: Mutex<State>,
+    keeper: Option<Box<dyn Keeper>>,
+}
+
+/// A keyed hash of 8 bytes; never 0.
+fn hash(key: &[u8; 32], bytes: &[u8]) -> u64 {
+    let mut hasher = Hasher::new();
+    hasher.update(key);
+    hasher.update(bytes);
+    let [a, b, c, d, e, f, g, h, ..] = hasher.finish().0;
+    u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
 }
 
 impl Remembered {
-    /// Knows nothing yet. The key is random and the machine's own: it keeps others from making two messages that are taken for
-    /// the same.
+    /// Knows nothing, and keeps nothing. The key is random and the machine's own: it keeps others from making two messages that
+    /// are taken for the same.
     pub fn new(key: [u8; 32]) -> Self {
-        Self { key, table: Mutex::new(Table::default()) }
+        let state = State { table: Table::new(key), ..State::default() };
+        Self { state: Mutex::new(state), keeper: None }
     }
 
-    fn hash(&self, bytes: &[u8]) -> u64 {
-        let mut hasher = Hasher::new();
-        hasher.update(&self.key);
-        hasher.update(bytes);
-        let [a, b, c, d, e, f, g, h, ..] = hasher.finish().0;
-        u64::from_be_bytes([a, b, c, d, e, f, g, h])
+    /// Knows what `keeper` kept, from [`Self::load`] on.
+    ///
+    /// # Errors
+    /// When the system gives no random key.
+    pub fn kept(keeper: Box<dyn Keeper>) -> io::Result<Self> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        Ok(Self { keeper: Some(keeper), ..Self::new(key) })
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Table) -> T) -> T {
-        act(&mut self.table.lock().unwrap_or_else(PoisonError::into_inner))
-    }
-}
-
-impl Known for Remembered {
-    fn look(&self, peer: Peer, id: i64, content: &[u8], raw: &[u8]) -> Look {
-        let content = self.hash(content);
-        self.with(|table| match table.messages.get(&(peer, id)) {
-            Some(note) if note.content == content => match table.runs.get(note.run as usize) {
-                Some(run) if note.raw == self.hash(raw) => Look::SameBytes(run.clone()),
-                _ => Look::Same,
-            },
-            _ => Look::New,
-        })
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn note(&self, mark: u64, run: &RunId, peer: Peer, id: i64, content: &[u8], raw: &[u8]) {
-        let (content, raw) = (self.hash(content), self.hash(raw));
-        self.with(|table| {
-            let index = table.runs.iter().rposition(|known| known == run).unwrap_or_else(|| {
-                table.runs.push(run.clone());
-                table.runs.len() - 1
-            });
-            let run = u32::try_from(index).unwrap_or(u32::MAX);
-            table.pending.entry(mark).or_default().push((peer, id, Note { content, raw, run }));
-        });
-    }
-
-    fn committed(&self, marks: &[u64]) {
-        self.with(|table| {
-            for mark in marks {
-                for (peer, id, note) in table.pending.remove(mark).unwrap_or_default() {
-                    table.messages.insert((peer, id), note);
-                }
+    /// Takes up what was kept; to be called under the lock of the source, before anything else is asked.
+    pub fn load(&self) -> Found {
+        let Some(keeper) = &self.keeper else {
+            return if self.state().table.runs().is_empty() { Found::Nothing } else { Found::Earlier };
+        };
+        let loaded = keeper.load().and_then(|input| input.map(|mut input| Table::read(&mut input)).transpose());
+        match loaded {
+            Ok(None) => Found::Nothing,
+            Ok(Some(table)) => {
+                let found = if table.runs().is_empty() { Found::Nothing } else { Found::Earlier };
+                self.state().table = table;
+                found
             }
-        });
+            Err(error) => Found::Damaged(error.to_string()),
+        }
+    }
+
+    /// Begins an import of what has this fingerprint, and names its run: `proposed`, or the run of an import of the very same
+    /// that did not come to its end. Going on under the same name makes the same items again, which are stored then.
+    pub fn begin(&self, fingerprint: &[u8], proposed: &RunId) -> RunId {
+        let mut state = self.state();
+        state.pending.clear();
+        let print = hash(&state.table.key, fingerprint);
+        let run = match &state.table.unfinished {
+            Some((unfinished, run)) if *unfinished == print => run.clone(),
+            _ => proposed.clone(),
+        };
+        state.table.unfinished = Some((print, run.clone()));
+        self.save(&mut state);
+        run
+    }
+
+    /// The account's own user id, where an export has told it.
+    pub fn owner(&self) -> Option<i64> {
+        self.state().table.owner
+    }
+
+    /// Takes note of the account's own user id; kept with the next item that is stored.
+    pub fn set_owner(&self, owner: i64) {
+        self.state().table.owner = Some(owner);
+    }
+
+    /// Forgets what lies in batches that are not `there`.
+    pub fn keep_only(&self, mut there: impl FnMut(&EntryPath) -> bool) {
+        let mut state = self.state();
+        let mut gone: HashSet<(Peer, u32)> = HashSet::new();
+        for (peer, run, number, seq) in state.table.batches() {
+            let path = paths::log_batch(peer, run, seq);
+            if !path.is_ok_and(|path| there(&path)) {
+                gone.insert((peer, number));
+            }
+        }
+        for (peer, run) in gone {
+            state.table.forget(peer, run);
+        }
+    }
+
+    /// Says what is known of a message. `content` is what it says ([`super::content`]), `raw` its bytes in the export; `run` is the
+    /// import at hand, whose own records do not count, and `observed` when its export was made.
+    pub fn look(&self, run: &RunId, observed: i64, peer: Peer, id: i64, content: &[u8], raw: &[u8]) -> Look {
+        let state = self.state();
+        let notes = state.table.notes(peer, id, run);
+        // A message may say again what it said before: only of an older export does any earlier version tell enough.
+        let Some(latest) = notes.iter().map(|note| state.table.observed(note.run)).max() else { return Look::New };
+        let counts = |note: &&Note| observed < latest || state.table.observed(note.run) == latest;
+        let content = hash(&state.table.key, content);
+        let mut same = notes.iter().filter(counts).filter(|note| note.content == content).peekable();
+        if same.peek().is_none() {
+            return Look::New;
+        }
+        let raw = hash(&state.table.key, raw);
+        match same.find(|note| note.raw == raw).and_then(|note| state.table.run(note.run)) {
+            Some(run) => Look::SameBytes(run.clone()),
+            None => Look::Same,
+        }
+    }
+
+    /// The hashes of a message that goes into an item; `raw` is `None` where the record is not the first of its run with its id, so
+    /// that nobody can refer to it.
+    pub fn note(&self, id: i64, content: &[u8], raw: Option<&[u8]>) -> Fresh {
+        let state = self.state();
+        let key = &state.table.key;
+        Fresh { id, content: hash(key, content), raw: raw.map_or(0, |raw| hash(key, raw)) }
+    }
+
+    /// Takes note that the item with this mark is a batch of a log with these messages. It counts from [`Self::committed`] on.
+    pub fn expect_batch(&self, mark: u64, peer: Peer, run: &RunId, observed: i64, seq: u32, notes: Vec<Fresh>) {
+        self.state().pending.insert(mark, Effect::Batch { peer, run: run.clone(), observed, seq, notes });
+    }
+
+    /// Takes note that the item with this mark describes a chat or the account, as of `observed`, and says `content`.
+    pub fn expect_description(&self, mark: u64, path: &EntryPath, observed: i64, content: &[u8]) {
+        let mut state = self.state();
+        let (path, content) = (hash(&state.table.key, path.as_bytes()), hash(&state.table.key, content));
+        state.pending.insert(mark, Effect::Described { path, observed, content });
+    }
+
+    /// Takes note that the item with this mark is the import's last.
+    pub fn expect_end(&self, mark: u64) {
+        self.state().pending.insert(mark, Effect::Whole);
+    }
+
+    /// When the description at `path` that an import stored was made, and whether it says `content`; `None` where none did.
+    pub fn described(&self, path: &EntryPath, content: &[u8]) -> Option<(i64, bool)> {
+        let state = self.state();
+        let (observed, known) = state.table.described.get(&hash(&state.table.key, path.as_bytes()))?;
+        Some((*observed, *known == hash(&state.table.key, content)))
+    }
+
+    /// Takes note of a batch that is stored: for making this anew out of a snapshot.
+    pub fn rebuild_batch(&self, peer: Peer, run: &RunId, observed: i64, seq: u32, notes: Vec<Fresh>) {
+        self.state().table.add(BTreeMap::from([(peer, vec![(run.clone(), observed, seq, notes)])]));
+    }
+
+    /// Takes note of a description that is stored, as [`Self::rebuild_batch`].
+    pub fn rebuild_description(&self, path: &EntryPath, observed: i64, content: &[u8]) {
+        let mut state = self.state();
+        let (path, content) = (hash(&state.table.key, path.as_bytes()), hash(&state.table.key, content));
+        state.table.described.insert(path, (observed, content));
+    }
+
+    /// The items with these marks are stored for good.
+    pub fn committed(&self, marks: &[u64]) {
+        let mut state = self.state();
+        let mut batches: BTreeMap<Peer, Batches> = BTreeMap::new();
+        for mark in marks {
+            match state.pending.remove(mark) {
+                Some(Effect::Batch { peer, run, observed, seq, notes }) => {
+                    batches.entry(peer).or_default().push((run, observed, seq, notes));
+                }
+                Some(Effect::Described { path, observed, content }) => {
+                    state.table.described.insert(path, (observed, content));
+                }
+                Some(Effect::Whole) => state.table.unfinished = None,
+                None => {}
+            }
+        }
+        state.table.add(batches);
+        self.save(&mut state);
+    }
+
+    fn save(&self, state: &mut State) {
+        let Some(keeper) = &self.keeper else { return };
+        if let Err(error) = keeper.save(&mut |out| state.table.write(out)) {
+            tracing::warn!(%error, "what imports have stored could not be noted");
+            state.failure = Some(error);
+        }
+    }
+
+    /// Why what was stored could not be noted, if that happened: the next import stores some of it again.
+    pub fn failure(&self) -> Option<io::Error> {
+        self.state().failure.take()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
+
+    const PEER: Peer = Peer { kind: crate::model::peer::PeerKind::User, id: 1 };
+
+    fn run(name: &str) -> RunId {
+        name.parse().unwrap()
+    }
+
+    fn store(known: &Remembered, name: &str, observed: i64, messages: &[(i64, &str)]) {
+        let notes = messages.iter().map(|(id, says)| known.note(*id, says.as_bytes(), Some(says.as_bytes()))).collect();
+        known.expect_batch(3, PEER, &run(name), observed, 1, notes);
+        known.committed(&[3, 4]);
+    }
+
+    fn look(known: &Remembered, observed: i64, id: i64, content: &str, raw: &str) -> Look {
+        known.look(&run("now"), observed, PEER, id, content.as_bytes(), raw.as_bytes())
+    }
 
     #[test]
     fn messages_are_known_once_they_are_stored() {
         let known = Remembered::new([7; 32]);
-        let (peer, run): (Peer, RunId) = (Peer::user(1), "r1".parse().unwrap());
-        known.note(3, &run, peer, 5, b"says", b"{raw}");
-        assert_eq!(known.look(peer, 5, b"says", b"{raw}"), Look::New);
+        known.expect_batch(3, PEER, &run("r1"), 10, 1, vec![known.note(5, b"says", Some(b"{raw}"))]);
+        assert_eq!(look(&known, 20, 5, "says", "{raw}"), Look::New);
         known.committed(&[3, 4]);
-        assert_eq!(known.look(peer, 5, b"says", b"{raw}"), Look::SameBytes(run));
-        assert_eq!(known.look(peer, 5, b"says", b"{ raw}"), Look::Same);
-        assert_eq!(known.look(peer, 5, b"says more", b"{raw}"), Look::New);
-        assert_eq!(known.look(peer, 6, b"says", b"{raw}"), Look::New);
+        assert_eq!(look(&known, 20, 5, "says", "{raw}"), Look::SameBytes(run("r1")));
+        assert_eq!(look(&known, 20, 5, "says", "{ raw}"), Look::Same);
+        assert_eq!(look(&known, 20, 5, "says more", "{raw}"), Look::New);
+        assert_eq!(look(&known, 20, 6, "says", "{raw}"), Look::New);
+        assert_eq!(known.look(&run("r1"), 20, PEER, 5, b"says", b"{raw}"), Look::New, "a run goes on as it began");
+    }
+
+    #[test]
+    fn what_a_message_says_again_is_new_and_what_older_exports_repeat_is_not() {
+        let known = Remembered::new([7; 32]);
+        store(&known, "r1", 10, &[(5, "a")]);
+        store(&known, "r2", 20, &[(5, "b")]);
+        assert_eq!(look(&known, 30, 5, "a", "a"), Look::New);
+        assert_eq!(look(&known, 30, 5, "b", "b"), Look::SameBytes(run("r2")));
+        assert_eq!(look(&known, 15, 5, "a", "a"), Look::SameBytes(run("r1")));
+        assert_eq!(look(&known, 15, 5, "c", "c"), Look::New);
+    }
+
+    #[test]
+    fn what_the_vault_has_lost_is_forgotten() {
+        let known = Remembered::new([7; 32]);
+        store(&known, "r1", 10, &[(5, "a")]);
+        store(&known, "r2", 20, &[(6, "b")]);
+        known.keep_only(|path| path.to_string().contains("r2"));
+        assert_eq!(look(&known, 30, 5, "a", "a"), Look::New);
+        assert_eq!(look(&known, 30, 6, "b", "b"), Look::SameBytes(run("r2")));
+    }
+
+    /// Keeps in memory, behind a lock that the test shares.
+    #[derive(Clone, Default)]
+    struct Memory(Arc<Mutex<Option<Vec<u8>>>>);
+
+    impl Keeper for Memory {
+        fn load(&self) -> io::Result<Option<Box<dyn Read>>> {
+            Ok(self.0.lock().unwrap().clone().map(|bytes| Box::new(io::Cursor::new(bytes)) as Box<dyn Read>))
+        }
+
+        fn save(&self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+            let mut bytes = Vec::new();
+            write(&mut bytes)?;
+            *self.0.lock().unwrap() = Some(bytes);
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn it_survives_the_process_and_names_an_interrupted_run_again() {
+        let memory = Memory::default();
+        let known = Remembered::kept(Box::new(memory.clone())).unwrap();
+        assert_eq!(known.load(), Found::Nothing);
+        assert_eq!(known.begin(b"export", &run("r1")), run("r1"));
+        known.set_owner(77);
+        store(&known, "r1", 10, &[(5, "a"), (-3, "b"), (900, "c")]);
+
+        let again = Remembered::kept(Box::new(memory.clone())).unwrap();
+        assert_eq!((again.load(), again.owner()), (Found::Earlier, Some(77)));
+        assert_eq!(again.begin(b"export", &run("r2")), run("r1"));
+        for (id, says) in [(5, "a"), (-3, "b"), (900, "c")] {
+            assert_eq!(look(&again, 20, id, says, says), Look::SameBytes(run("r1")));
+        }
+        again.expect_end(9);
+        again.committed(&[9]);
+        assert_eq!(again.begin(b"export", &run("r3")), run("r3"));
+        assert_eq!(again.begin(b"another", &run("r4")), run("r4"));
+
+        memory.0.lock().unwrap().as_mut().unwrap().truncate(40);
+        let broken = Remembered::kept(Box::new(memory)).unwrap();
+        assert!(matches!(broken.load(), Found::Damaged(_)));
+        assert_eq!(look(&broken, 20, 5, "a", "a"), Look::New);
     }
 }

@@ -4,8 +4,12 @@
 //!
 //! ```text
 //! {"bytes":"{\n \"about\": …"}                                       bytes of no message; {"base64":"…"} where not UTF-8
-//! {"peer":"user1","run":"r1","ids":[1,2,5],"glue":",\n   "}          the raw bytes of these records, with `glue` between them
+//! {"peer":"user1","run":"r1","ids":"1 1*3 7","glue":",\n   "}         the raw bytes of these records, with `glue` between them
 //! ```
+//!
+//! `ids` begins with an id; what follows are differences to the id before, `d*n` standing for n times d: 1, 2, 3, 4, 11 here. An array
+//! of ids is read too.
+//!
 //!
 //! A record is found by (peer, run, id). Its run is that of the import, or of an earlier import whose record has the same raw
 //! bytes: a grown export repeats next to nothing.
@@ -20,13 +24,83 @@ use crate::model::paths::RunId;
 use crate::model::peer::Peer;
 
 /// How many records one line names at most.
-const IDS_PER_LINE: usize = 1000;
+const IDS_PER_LINE: usize = 100_000;
+
+/// How many a line of another program's may name.
+const MAX_IDS: usize = 1_000_000;
 
 /// How many bytes one line holds at most, before escapes.
 const BYTES_PER_LINE: usize = 1024 * 1024;
 
 #[derive(Serialize, Deserialize)]
 struct Bytes(#[serde(with = "bytes_as_text")] Vec<u8>);
+
+/// Ids in their short form.
+mod short {
+    use std::fmt;
+
+    use serde::de::{Error, SeqAccess, Visitor};
+    use serde::{Deserializer, Serializer};
+
+    use super::MAX_IDS;
+
+    pub fn serialize<S: Serializer>(ids: &[i64], serializer: S) -> Result<S::Ok, S::Error> {
+        use fmt::Write;
+        let mut text = String::new();
+        let mut last = None;
+        let mut steps = ids.iter().map(|&id| id.wrapping_sub(last.replace(id).unwrap_or(0))).peekable();
+        let mut is_first = true;
+        while let Some(step) = steps.next() {
+            let mut times = 1u64;
+            // The first is an id, and no difference.
+            while !is_first && steps.next_if_eq(&step).is_some() {
+                times += 1;
+            }
+            let space = if is_first { "" } else { " " };
+            // Writing to a string does not fail.
+            let _ = if times > 1 { write!(text, "{space}{step}*{times}") } else { write!(text, "{space}{step}") };
+            is_first = false;
+        }
+        serializer.serialize_str(&text)
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<i64>, D::Error> {
+        struct Ids;
+        impl<'de> Visitor<'de> for Ids {
+            type Value = Vec<i64>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("ids, as an array or by their differences")
+            }
+
+            fn visit_str<E: Error>(self, text: &str) -> Result<Vec<i64>, E> {
+                let (mut ids, mut id) = (Vec::new(), 0i64);
+                for part in text.split_ascii_whitespace() {
+                    let (step, times) = part.split_once('*').unwrap_or((part, "1"));
+                    let step: i64 = step.parse().map_err(E::custom)?;
+                    let times: usize = times.parse().map_err(E::custom)?;
+                    if times > MAX_IDS - ids.len() {
+                        return Err(E::custom("too many ids in one line"));
+                    }
+                    for _ in 0..times {
+                        id = id.wrapping_add(step);
+                        ids.push(id);
+                    }
+                }
+                Ok(ids)
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Vec<i64>, A::Error> {
+                let mut ids = Vec::new();
+                while let Some(id) = seq.next_element()? {
+                    ids.push(id);
+                }
+                Ok(ids)
+            }
+        }
+        deserializer.deserialize_any(Ids)
+    }
+}
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -37,7 +111,7 @@ struct Line {
     peer: Option<Peer>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     run: Option<RunId>,
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[serde(default, skip_serializing_if = "Vec::is_empty", with = "short")]
     ids: Vec<i64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     glue: Option<Bytes>,
@@ -236,11 +310,28 @@ mod tests {
         rebuild(&layout[..], |peer, run, id| records.get(&(peer, run.clone(), id)).cloned(), &mut rebuilt).unwrap();
         assert_eq!(rebuilt, file);
         let text = String::from_utf8(layout.clone()).unwrap();
-        assert!(text.contains(r#"{"peer":"user1","run":"r1","ids":[1,2],"glue":", "}"#), "{text}");
+        assert!(text.contains(r#"{"peer":"user1","run":"r1","ids":"1 1","glue":", "}"#), "{text}");
 
         let missing = rebuild(&layout[..], |_, _, _| None, &mut Vec::new());
         assert!(matches!(missing, Err(LayoutError::Missing { id: 1, .. })));
         assert!(matches!(rebuild(&b"{}\n"[..], |_, _, _| None, &mut Vec::new()), Err(LayoutError::Empty(1))));
         assert!(matches!(rebuild(&b"[\n"[..], |_, _, _| None, &mut Vec::new()), Err(LayoutError::Form { line: 1, .. })));
+    }
+
+    #[test]
+    fn ids_are_told_by_their_differences() {
+        let read = |ids: &str| serde_json::from_str::<Line>(&format!("{{\"ids\":{ids}}}")).map(|line| line.ids);
+        assert_eq!(read("\"1 1*3 7\"").unwrap(), [1, 2, 3, 4, 11]);
+        assert_eq!(read("[1,2,5]").unwrap(), [1, 2, 5]);
+        for bad in ["\"1 1*99999999999\"", "\"1 x\"", "\"1*\"", "{}", "\"99999999999999999999\""] {
+            assert!(read(bad).is_err(), "{bad}");
+        }
+        let (write, some) = (|ids: &[i64]| serde_json::to_string(&Line { ids: ids.to_vec(), ..Line::EMPTY }).unwrap(), i64::MIN);
+        assert_eq!(write(&[5, 10, 15, 20, 21]), r#"{"ids":"5 5*3 1"}"#);
+        proptest::proptest!(|(ids in proptest::collection::vec(proptest::num::i64::ANY, 1..50))| {
+            let line = write(&ids);
+            proptest::prop_assert_eq!(serde_json::from_str::<Line>(&line).unwrap().ids, ids);
+        });
+        assert_eq!(serde_json::from_str::<Line>(&write(&[some, 0, i64::MAX])).unwrap().ids, [some, 0, i64::MAX]);
     }
 }

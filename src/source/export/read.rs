@@ -76,11 +76,33 @@ pub struct Summary {
     pub whole: bool,
 }
 
+/// What a chat is, where that is known before it is read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChatHead {
+    /// Its name.
+    pub name: Option<String>,
+    /// The word for its type.
+    pub kind: Option<String>,
+    /// Its id.
+    pub id: Option<i64>,
+}
+
+impl ChatHead {
+    /// Takes one of the chat's keys; false if it says nothing of this.
+    pub fn take(&mut self, key: &str, value: &str) -> bool {
+        match key {
+            "name" => self.name = json::text(value).map(Into::into),
+            "type" => self.kind = json::text(value).map(Into::into),
+            "id" => self.id = json::integer(value),
+            _ => return false,
+        }
+        true
+    }
+}
+
 #[derive(Default)]
 struct Chat {
-    name: Option<String>,
-    kind: Option<String>,
-    id: Option<i64>,
+    head: ChatHead,
     left: bool,
     unknown: Vec<(String, String)>,
     peer: Option<Peer>,
@@ -98,8 +120,22 @@ pub fn read_json(
     files: &mut dyn Files,
     receiver: &mut dyn Receiver,
 ) -> io::Result<Summary> {
-    let mut reader =
-        Reader { circumstances, files, receiver, summary: Summary::default(), chat: None, made_up: HashMap::new(), unknown: Vec::new() };
+    read_json_with(input, circumstances, Vec::new(), files, receiver)
+}
+
+/// As [`read_json`]; `heads` says what the chats are, in their order, where the file tells it behind their messages.
+///
+/// # Errors
+/// As [`read_json`].
+pub fn read_json_with(
+    input: impl Read,
+    circumstances: Circumstances,
+    heads: Vec<ChatHead>,
+    files: &mut dyn Files,
+    receiver: &mut dyn Receiver,
+) -> io::Result<Summary> {
+    let (summary, made_up, heads) = (Summary::default(), HashMap::new(), heads.into_iter());
+    let mut reader = Reader { circumstances, files, receiver, summary, chat: None, heads, made_up, unknown: Vec::new() };
     let mut scanner = Scanner::new(input);
     while let Some(piece) = scanner.next_piece()? {
         reader.summary.bytes += piece.bytes.len() as u64;
@@ -120,6 +156,7 @@ struct Reader<'a> {
     receiver: &'a mut dyn Receiver,
     summary: Summary,
     chat: Option<Chat>,
+    heads: std::vec::IntoIter<ChatHead>,
     /// How many chats without an id had this type and name.
     made_up: HashMap<(String, String), u32>,
     unknown: Vec<(String, String)>,
@@ -132,7 +169,7 @@ impl Reader<'_> {
             What::Glue | What::Rest | What::ListKey { .. } => {}
             What::ChatBegins { left } => {
                 self.end_chat()?;
-                self.chat = Some(Chat { left, ..Chat::default() });
+                self.chat = Some(Chat { left, head: self.heads.next().unwrap_or_default(), ..Chat::default() });
             }
             What::ChatEnds => self.end_chat()?,
             What::ChatKey(key) => self.chat_key(key, offset, bytes),
@@ -156,12 +193,10 @@ impl Reader<'_> {
 
     fn chat_key(&mut self, key: String, offset: u64, bytes: &[u8]) {
         let Some(text) = self.text(offset, bytes) else { return };
-        let chat = self.chat.get_or_insert_with(Chat::default);
-        match key.as_str() {
-            "name" => chat.name = json::text(&text).map(Into::into),
-            "type" => chat.kind = json::text(&text).map(Into::into),
-            "id" => chat.id = json::integer(&text),
-            _ => chat.unknown.push((key, text)),
+        let heads = &mut self.heads;
+        let chat = self.chat.get_or_insert_with(|| Chat { head: heads.next().unwrap_or_default(), ..Chat::default() });
+        if !chat.head.take(&key, &text) {
+            chat.unknown.push((key, text));
         }
         if chat.peer.is_some() && matches!(key_kind(chat), Some(kind) if Some(kind) != chat.peer.map(|peer| peer.kind)) {
             self.receiver.problem(offset, "the chat's type stands after its messages, which were filed under another");
@@ -170,7 +205,8 @@ impl Reader<'_> {
 
     /// Says what the chat is, before its first message and where more became known.
     fn announce(&mut self) -> io::Result<Peer> {
-        let chat = self.chat.get_or_insert_with(Chat::default);
+        let heads = &mut self.heads;
+        let chat = self.chat.get_or_insert_with(|| Chat { head: heads.next().unwrap_or_default(), ..Chat::default() });
         if let Some(peer) = chat.peer
             && chat.unknown.len() == chat.announced_unknown
         {
@@ -179,10 +215,10 @@ impl Reader<'_> {
         let first_time = chat.peer.is_none();
         let kind = key_kind(chat).unwrap_or(PeerKind::User);
         let made_up = &mut self.made_up;
-        let peer = chat.peer.unwrap_or_else(|| match chat.id.filter(|&id| id > 0) {
+        let peer = chat.peer.unwrap_or_else(|| match chat.head.id.filter(|&id| id > 0) {
             Some(id) => Peer { kind, id },
             None => {
-                let told = (chat.kind.clone().unwrap_or_default(), chat.name.clone().unwrap_or_default());
+                let told = (chat.head.kind.clone().unwrap_or_default(), chat.head.name.clone().unwrap_or_default());
                 let number = made_up.entry(told.clone()).or_default();
                 *number += 1;
                 Peer::made_up(kind, &[told.0.as_bytes(), told.1.as_bytes(), &number.to_be_bytes()])
@@ -196,8 +232,8 @@ impl Reader<'_> {
         let info = ChatInfo {
             v: VERSION,
             peer,
-            name: chat.name.clone(),
-            kind: chat.kind.as_deref().and_then(ChatType::from_key),
+            name: chat.head.name.clone(),
+            kind: chat.head.kind.as_deref().and_then(ChatType::from_key),
             full_name: None,
             username: None,
             left: chat.left,
@@ -207,7 +243,7 @@ impl Reader<'_> {
             topics: Vec::new(),
             observed: self.circumstances.observed,
             run: self.circumstances.run.clone(),
-            dialog: None,
+            dialog: position(self.summary.chats),
             unknown_keys: object(&chat.unknown),
             raw: None,
         };
@@ -283,8 +319,13 @@ impl Reader<'_> {
     }
 }
 
+/// Which chat of the export it is, from 1, so that another export can list the chats in the same order.
+fn position(number: u64) -> Option<Box<RawValue>> {
+    RawValue::from_string(format!("{{\"position\":{number}}}")).ok()
+}
+
 fn key_kind(chat: &Chat) -> Option<PeerKind> {
-    Some(match chat.kind.as_deref().and_then(ChatType::from_key)? {
+    Some(match chat.head.kind.as_deref().and_then(ChatType::from_key)? {
         ChatType::SavedMessages | ChatType::Replies | ChatType::VerificationCodes | ChatType::PersonalChat | ChatType::BotChat => {
             PeerKind::User
         }

@@ -1,11 +1,11 @@
 //! Reading files piece by piece.
 //!
-//! Large reads go past the page cache where the file system allows it: a backup is read once, and to find memory for it in the
-//! cache, which pushes out what other programs keep there, costs more than to decrypt it. For the same reason pieces use their
-//! memory again and again.
+//! What is not in the page cache is read past it where the file system allows it, in large pieces: a backup is read once, and to
+//! find memory for it in the cache, which pushes out what other programs keep there, costs more than to decrypt it. For the same
+//! reason pieces use their memory again and again.
 
 use std::fs::File;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, IoSliceMut};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use rustix::fs::{Mode, OFlags};
+use rustix::io::ReadWriteFlags;
 
 use super::file::{ALIGNMENT, DIRECT_FROM};
 
@@ -85,7 +86,9 @@ impl Pieces {
         }
         let free = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
         let mut memory = free.unwrap_or_else(|| vec![0; READ_BYTES + 3 * ALIGNMENT]);
+        let cached = fill_cached(&file.file, memory.get_mut(..length).unwrap_or_default(), place).map(|got| 0..got);
         let filled = match &file.direct {
+            _ if cached.is_some() => cached,
             Some(direct) if file.takes_direct.load(Ordering::Relaxed) => match read_direct(direct, &mut memory, place, length) {
                 // A file system that took the flag but not the read, or wants a larger alignment.
                 Err(error) if error.kind() == ErrorKind::InvalidInput => {
@@ -102,6 +105,25 @@ impl Pieces {
         };
         Ok(Bytes::from_owner(Piece { memory, filled, free: self.clone() }))
     }
+}
+
+/// Fills `memory` with what the page cache has; `None` where that is not all of it.
+#[cfg(target_os = "linux")]
+fn fill_cached(file: &File, memory: &mut [u8], place: u64) -> Option<usize> {
+    let mut filled = 0;
+    while let Some(room) = memory.get_mut(filled..).filter(|room| !room.is_empty()) {
+        let read = rustix::io::preadv2(file, &mut [IoSliceMut::new(room)], place + filled as u64, ReadWriteFlags::NOWAIT);
+        match read.ok()? {
+            0 => break,
+            got => filled += got,
+        }
+    }
+    Some(filled)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn fill_cached(_: &File, _: &mut [u8], _: u64) -> Option<usize> {
+    None
 }
 
 /// Reads whole blocks around what is wanted into aligned memory; gives where in it the wanted bytes lie.

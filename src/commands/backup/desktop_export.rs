@@ -1,0 +1,186 @@
+//! `tgvault backup desktop-export`: take an export of Telegram Desktop in.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
+
+use super::{Common, back_up, conclude};
+use crate::commands::context::{Context, Keys};
+use crate::commands::error::CommandError;
+use crate::commands::exit::Exit;
+use crate::model::account::DEFAULT_ACCOUNT;
+use crate::model::paths::RunId;
+use crate::model::peer::Peer;
+use crate::operations::{Session, imports};
+use crate::source::export::import::{DesktopExport, ImportOptions, told};
+use crate::source::folder::FolderOptions;
+
+/// What can be typed, for the help.
+const EXAMPLES: &str = "\
+Examples:
+  tgvault backup desktop-export ~/Downloads/DataExport_2021-05-04
+  tgvault backup desktop-export ~/old/ChatExport_2019-03-01 --account work --time-zone Europe/Lisbon
+  tgvault backup desktop-export ~/pages --chat user123456789         an HTML export of one chat, joined with that chat
+  tgvault restore latest --as original --to ~/restored               gives the folder back as it was";
+
+/// Options of `backup desktop-export`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// The folder with the export: the one that holds result.json, messages.html or export_results.html
+    #[arg(value_name = "PATH")]
+    pub path: PathBuf,
+
+    /// The account whose chats these are: with its live backups and other exports they make one history; `main` where
+    /// nothing names one
+    #[arg(long, value_name = "NAME", env = "TGVAULT_ACCOUNT", value_parser = parse_account)]
+    pub account: Option<String>,
+
+    /// The day or moment at which the export was made, instead of what its folder and files say
+    #[arg(long, value_name = "DATE", value_parser = parse_made)]
+    pub made: Option<Made>,
+
+    /// The time zone of the machine that made the export, for exports that tell local times only (before 2021); this
+    /// machine's otherwise
+    #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
+    pub time_zone: Option<TimeZone>,
+
+    /// The chat whose pages these are, as in user123, chat123 or channel123, for an HTML export of a single chat
+    #[arg(long, value_name = "PEER", value_parser = parse_peer)]
+    pub chat: Option<Peer>,
+}
+
+/// When an export was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Made {
+    /// On this day; its end counts.
+    Day(Date),
+    /// At this moment.
+    At(jiff::Timestamp),
+}
+
+fn parse_account(text: &str) -> Result<String, String> {
+    let is_sound = (1..=64).contains(&text.len()) && !text.chars().any(|c| c.is_control() || c == '/');
+    if is_sound { Ok(text.to_owned()) } else { Err("it has 1 to 64 bytes, without slashes and control characters".into()) }
+}
+
+fn parse_made(text: &str) -> Result<Made, String> {
+    if let Ok(at) = text.parse() {
+        return Ok(Made::At(at));
+    }
+    text.parse().map(Made::Day).map_err(|_| "write it as in 2021-05-04 or 2021-05-04T12:30:00Z".into())
+}
+
+fn parse_zone(text: &str) -> Result<TimeZone, String> {
+    TimeZone::get(text).map_err(|error| format!("{error}; write it as in Europe/Lisbon or UTC"))
+}
+
+fn parse_peer(text: &str) -> Result<Peer, String> {
+    text.parse().map_err(|error: crate::model::peer::PeerError| error.to_string())
+}
+
+impl Args {
+    /// An export that was named without any options of its own.
+    pub(super) fn plain(path: &Path) -> Self {
+        Self { path: path.to_owned(), account: None, made: None, time_zone: None, chat: None }
+    }
+
+    /// The options that decide what the snapshot holds, for its record.
+    fn given(&self) -> Vec<String> {
+        let zone = self.time_zone.as_ref().and_then(TimeZone::iana_name);
+        let made = self.made.map(|made| match made {
+            Made::Day(day) => day.to_string(),
+            Made::At(at) => at.to_string(),
+        });
+        let options = [("made", made), ("time-zone", zone.map(str::to_owned)), ("chat", self.chat.map(|chat| chat.to_string()))];
+        options.into_iter().filter_map(|(name, value)| Some(format!("--{name}={}", value?))).collect()
+    }
+
+    fn import_options(&self) -> Result<ImportOptions, CommandError> {
+        let zone = self.time_zone.clone().unwrap_or_else(TimeZone::system);
+        let made = match self.made {
+            None => None,
+            Some(Made::At(at)) => Some(at.as_second()),
+            Some(Made::Day(day)) => {
+                let end = day.at(23, 59, 59, 0).to_zoned(zone.clone());
+                Some(
+                    end.map_err(|_| CommandError::usage("--made is no day in that time zone", "write it as in 2021-05-04"))?
+                        .timestamp()
+                        .as_second(),
+                )
+            }
+        };
+        Ok(ImportOptions { zone, run: run_id()?, made })
+    }
+}
+
+/// Names a run so that later ones sort after earlier ones, those of the same second too.
+fn run_id() -> Result<RunId, CommandError> {
+    let mut random = [0; 4];
+    let failed = |source| CommandError::System { what: "the system gives no random number", source };
+    getrandom::fill(&mut random).map_err(|error| failed(std::io::Error::other(error)))?;
+    let time = jiff::Timestamp::now();
+    let id = format!("{}{:06}Z-{:08x}", time.strftime("%Y%m%dT%H%M%S"), time.subsec_microsecond(), u32::from_le_bytes(random));
+    id.parse().map_err(|error| failed(std::io::Error::other(error)))
+}
+
+/// Takes an export in.
+///
+/// # Errors
+/// When there is no export in the folder, it is of another account, or vault, state or store cannot be used, or the run is
+/// interrupted.
+pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit, CommandError> {
+    let session = context.session(Keys::IfGiven).await?;
+    let never = super::folder::own_folders(context, &session.storage)?;
+    take_in(args, common, context, session, never).await
+}
+
+/// As [`run`], with the vault opened.
+pub(super) async fn take_in(
+    args: &Args,
+    common: &Common,
+    context: &Context,
+    session: Session,
+    never: Vec<(u64, u64)>,
+) -> Result<Exit, CommandError> {
+    let typed = args.account.as_ref().or(context.settings.telegram.account.as_ref());
+    let account = typed.map_or(DEFAULT_ACCOUNT, String::as_str);
+    let known = imports::remembered(&session, account).await?;
+    let folder = FolderOptions { never, ..FolderOptions::default() };
+    let source = DesktopExport::open_with(&args.path, folder, args.import_options()?, Arc::clone(&known))?;
+    let source = source.of_account(account).of_chat(args.chat);
+    let options = common.options(context, args.given())?;
+    let summary = back_up(context, session, Arc::new(source), options).await?;
+    if let Some(error) = known.failure() {
+        context.output.warn(&format!("what was stored could not be noted, so the next import stores some of it again: {error}"));
+    }
+    conclude(&summary, common.dry_run, context)
+}
+
+/// Whether the folder at `path` holds an export; no for what cannot be looked at, which other errors tell better.
+pub(super) fn is_export(path: &Path) -> bool {
+    told::is_export(path).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn days_and_moments_are_taken_as_people_type_them() {
+        assert_eq!(parse_made("2021-05-04"), Ok(Made::Day(jiff::civil::date(2021, 5, 4))));
+        assert!(matches!(parse_made("2021-05-04T12:30:00Z"), Ok(Made::At(_))));
+        assert!(matches!(parse_made("2021-05-04T12:30:00+02:00"), Ok(Made::At(_))));
+        assert!(parse_made("yesterday").is_err());
+        assert!(parse_account("").is_err() && parse_account("a/b").is_err());
+        assert_eq!(parse_account("Работа"), Ok("Работа".into()));
+    }
+
+    #[test]
+    fn later_runs_sort_behind_earlier_ones() {
+        let first = run_id().unwrap();
+        assert!(run_id().unwrap().as_str().get(..22) >= first.as_str().get(..22));
+    }
+}

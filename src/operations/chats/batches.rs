@@ -1,0 +1,105 @@
+//! The batches of one chat's log, fetched a little ahead of the reader.
+
+use std::collections::VecDeque;
+use std::io;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+
+use super::OpenChats;
+use crate::model::entry::EntryPath;
+use crate::render::log::Batches;
+
+/// How many batches are fetched ahead while a reader goes from one to the next: each takes 4 MiB, and as much while it is fetched.
+const AHEAD: usize = 1;
+
+type Loading = JoinHandle<io::Result<Arc<[u8]>>>;
+
+/// Gives the batches of one chat's log.
+pub struct BatchReader {
+    chats: OpenChats,
+    paths: Vec<EntryPath>,
+    state: Mutex<State>,
+}
+
+#[derive(Default)]
+struct State {
+    last: Option<u32>,
+    ahead: VecDeque<(u32, Loading)>,
+}
+
+impl BatchReader {
+    pub(super) fn new(chats: OpenChats, paths: Vec<EntryPath>) -> Self {
+        Self { chats, paths, state: Mutex::default() }
+    }
+
+    /// The path of a batch.
+    pub fn path(&self, batch: u32) -> Option<&EntryPath> {
+        self.paths.get(batch as usize)
+    }
+
+    /// The batch as it is being fetched already, if it is. What lies before it is not needed any more.
+    fn take_ahead(state: &mut State, batch: u32) -> Option<Loading> {
+        let at = state.ahead.iter().position(|(number, _)| *number == batch)?;
+        state.ahead.drain(..=at).next_back().map(|(_, loading)| loading)
+    }
+
+    fn fetch_ahead(&self, state: &mut State, batch: u32) {
+        let count = self.count();
+        let near = |number: u32| number > batch && number - batch <= AHEAD as u32;
+        let (kept, stale) = state.ahead.drain(..).partition(|(number, _)| near(*number));
+        state.ahead = kept;
+        join(stale);
+        for next in (batch..count).skip(1).take(AHEAD) {
+            if state.ahead.iter().any(|(number, _)| *number == next) {
+                continue;
+            }
+            let Some(path) = self.paths.get(next as usize).cloned() else { return };
+            let chats = self.chats.clone();
+            // Without a thread the batch is read when it is asked for.
+            let Ok(loading) = std::thread::Builder::new().name("batch".into()).spawn(move || read(&chats, &path)) else { return };
+            state.ahead.push_back((next, loading));
+        }
+    }
+}
+
+impl Batches for BatchReader {
+    fn count(&self) -> u32 {
+        u32::try_from(self.paths.len()).unwrap_or(u32::MAX)
+    }
+
+    fn load(&self, batch: u32) -> io::Result<Arc<[u8]>> {
+        let path = self.paths.get(batch as usize).ok_or(io::ErrorKind::NotFound)?;
+        let loading = {
+            let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+            let loading = Self::take_ahead(&mut state, batch);
+            let goes_on = state.last.map_or(batch == 0, |last| last.checked_add(1) == Some(batch));
+            if goes_on {
+                self.fetch_ahead(&mut state, batch);
+            }
+            state.last = Some(batch);
+            loading
+        };
+        match loading {
+            Some(loading) => loading.join().unwrap_or_else(|_| Err(io::Error::other("a thread ended unexpectedly"))),
+            None => read(&self.chats, path),
+        }
+    }
+}
+
+impl Drop for BatchReader {
+    /// Threads that read from the store must not outlive the run.
+    fn drop(&mut self) {
+        let state = self.state.get_mut().unwrap_or_else(PoisonError::into_inner);
+        join(std::mem::take(&mut state.ahead));
+    }
+}
+
+fn join(ahead: VecDeque<(u32, Loading)>) {
+    for (_, loading) in ahead {
+        let _ = loading.join();
+    }
+}
+
+fn read(chats: &OpenChats, path: &EntryPath) -> io::Result<Arc<[u8]>> {
+    chats.read(path).map(Into::into).map_err(io::Error::other)
+}

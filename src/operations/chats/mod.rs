@@ -1,0 +1,260 @@
+//! The chats of a snapshot, opened for reading: what every operation that looks into messages builds on.
+//!
+//! [`OpenChats::open`] lays the snapshot's tree together; [`OpenChats::chats`] says which chats there are;
+//! [`OpenChats::log`] gives one chat's batches to [`ChatLog`](crate::render::log::ChatLog), fetched by ranged reads and a little
+//! ahead of the reader. Nothing here holds more than a few batches in memory.
+//!
+//! Everything but `open` blocks and must not be called on the runtime's own threads.
+
+mod batches;
+pub mod conversation;
+mod files;
+mod frames;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+pub use batches::BatchReader;
+pub use files::MAX_FILE_BYTES;
+
+use self::frames::Frames;
+use super::OperationError;
+use super::choice::SnapshotChoice;
+use super::restore::{Archives, with_causes};
+use super::session::{Opened, Session};
+use crate::model::account::{AccountSection, Section};
+use crate::model::chat::ChatInfo;
+use crate::model::coverage::Coverage;
+use crate::model::entry::{EntryPath, Kind};
+use crate::model::paths::{self, Place, RunId};
+use crate::model::peer::Peer;
+use crate::model::record::VERSION;
+use crate::repository::format::snapshot::Snapshot;
+use crate::repository::tree::{Tree, TreeEntry};
+
+/// What one chat of a snapshot consists of.
+#[derive(Clone, Debug)]
+pub struct Chat {
+    /// Who or what it is with.
+    pub peer: Peer,
+    /// Its description; made of the peer alone where the snapshot has none that can be read.
+    pub info: ChatInfo,
+    /// The batches of its log, in the order in which they were written.
+    pub batches: Vec<EntryPath>,
+    /// Bytes of its log.
+    pub log_bytes: u64,
+}
+
+impl Chat {
+    /// Whether people may call it so: its name, its full name, `@username`, typed peer (`user123`) or bare id. Case does not
+    /// matter.
+    pub fn is_called(&self, wanted: &str) -> bool {
+        let wanted = wanted.trim().to_lowercase();
+        let is = |name: &Option<String>, wanted: &str| name.as_ref().is_some_and(|name| name.trim().to_lowercase() == wanted);
+        wanted.strip_prefix('@').is_some_and(|username| is(&self.info.username, username))
+            || is(&self.info.name, &wanted)
+            || is(&self.info.full_name, &wanted)
+            || self.peer.to_string() == wanted
+            || (!self.peer.is_made_up() && self.peer.id.to_string() == wanted)
+    }
+}
+
+/// A snapshot opened for reading its chats. Cheap to clone.
+#[derive(Clone)]
+pub struct OpenChats {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    snapshot: Snapshot,
+    tree: Tree,
+    archives: Archives,
+    frames: Frames,
+    lost: Vec<String>,
+}
+
+/// A part of a snapshot that cannot be read: its path, and what is wrong with it.
+pub type Unreadable<'a> = &'a mut dyn FnMut(&EntryPath, &OperationError);
+
+impl OpenChats {
+    /// Opens the snapshot. Archives that are missing or damaged are told in [`OpenChats::lost`].
+    ///
+    /// # Errors
+    /// When no key fits, or there is no such snapshot.
+    pub async fn open(session: &Session, choice: &SnapshotChoice) -> Result<Self, OperationError> {
+        Self::open_in(&session.open().await?, choice).await
+    }
+
+    /// The same with a repository that is open already: unlocking one takes its time.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
+        let identity = opened.identity()?;
+        let mut broken = Vec::new();
+        let (_, snapshot) = choice.find_past(opened, &mut broken).await?;
+        let mut lost: Vec<String> =
+            broken.iter().map(|error| format!("a later snapshot was passed over: {}", with_causes(error))).collect();
+        let mut broken = Vec::new();
+        let tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
+        lost.extend(broken.iter().map(|error| format!("what an archive held is lost: {}", with_causes(error))));
+        let archives = Archives::new(&opened.repository, &tree, &identity.identities, &Handle::current());
+        Ok(Self { shared: Arc::new(Shared { snapshot, tree, archives, frames: Frames::default(), lost }) })
+    }
+
+    /// The snapshot.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.shared.snapshot
+    }
+
+    /// Everything that it holds.
+    pub fn tree(&self) -> &Tree {
+        &self.shared.tree
+    }
+
+    pub(super) fn archives(&self) -> &Archives {
+        &self.shared.archives
+    }
+
+    /// What is wrong with the vault as far as it concerns this snapshot, in words: each is damage.
+    pub fn lost(&self) -> &[String] {
+        &self.shared.lost
+    }
+
+    /// Whether the snapshot holds chats or an account, and not just files.
+    pub fn is_telegram(&self) -> bool {
+        let known = |path: &EntryPath| matches!(paths::place(path), Some(Place::ChatInfo(_) | Place::Log { .. } | Place::Account(_)));
+        self.tree().iter().any(|(path, entry)| entry.kind == Kind::File && known(path))
+    }
+
+    /// The chats, sorted by peer. Descriptions that cannot be read are told to `bad`; their chats are there without.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn chats(&self, bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
+        self.described(&|_| true, bad)
+    }
+
+    /// As [`OpenChats::chats`], but where all of `wanted` are typed peers (`user123`) only those are described: it saves reading
+    /// the descriptions of all others.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn chats_for(&self, wanted: &[String], bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
+        let peers: Option<Vec<Peer>> = wanted.iter().map(|wanted| wanted.trim().parse().ok()).collect();
+        match peers.filter(|peers| !peers.is_empty()) {
+            Some(peers) => self.described(&|peer| peers.contains(&peer), bad),
+            None => self.chats(bad),
+        }
+    }
+
+    fn described(&self, describes: &dyn Fn(Peer) -> bool, bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
+        #[derive(Default)]
+        struct Parts {
+            batches: Vec<(RunId, u32, EntryPath)>,
+            log_bytes: u64,
+            info: Option<ChatInfo>,
+        }
+        let mut found: BTreeMap<Peer, Parts> = BTreeMap::new();
+        let mut described = Vec::new();
+        for (path, entry) in self.files() {
+            match paths::place(path) {
+                Some(Place::Log { peer, run, seq }) => {
+                    let parts = found.entry(peer).or_default();
+                    parts.batches.push((run, seq, path.clone()));
+                    parts.log_bytes += entry.size;
+                }
+                Some(Place::ChatInfo(peer)) => {
+                    found.entry(peer).or_default();
+                    if describes(peer) {
+                        described.push(path);
+                    }
+                }
+                _ => {}
+            }
+        }
+        self.sweep(&described, &mut |path, read| {
+            let info = read.and_then(|bytes| files::parse::<ChatInfo>(path, bytes, |info| info.v));
+            match (info, paths::place(path)) {
+                (Ok(info), Some(Place::ChatInfo(peer))) if info.peer == peer => {
+                    found.entry(peer).or_default().info = Some(info);
+                }
+                (Ok(_), _) => bad(path, &OperationError::Form { path: path.to_string(), why: "it describes another chat".into() }),
+                (Err(error), _) => bad(path, &error),
+            }
+        })?;
+        let chats = found.into_iter().map(|(peer, mut parts)| {
+            parts.batches.sort_unstable();
+            let run = parts.batches.last().map(|(run, _, _)| run.clone());
+            let info = parts.info.unwrap_or_else(|| undescribed(peer, run));
+            let batches = parts.batches.into_iter().map(|(_, _, path)| path).collect();
+            Chat { peer, info, batches, log_bytes: parts.log_bytes }
+        });
+        Ok(chats.collect())
+    }
+
+    /// The log of a chat.
+    pub fn log(&self, chat: &Chat) -> BatchReader {
+        BatchReader::new(self.clone(), chat.batches.clone())
+    }
+
+    /// What is known about the completeness of a chat; `None` where the snapshot says nothing, as for imports.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn coverage(&self, peer: Peer) -> Result<Option<Coverage>, OperationError> {
+        let path = paths::coverage(peer).map_err(|error| OperationError::Internal(error.to_string()))?;
+        if self.tree().get(&path).is_none() {
+            return Ok(None);
+        }
+        files::parse(&path, &self.read(&path)?, |coverage: &Coverage| coverage.v).map(Some)
+    }
+
+    /// The sections of the account in the order of the exports. Those that cannot be read are told to `bad`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn sections(&self, bad: Unreadable<'_>) -> Result<Vec<AccountSection>, OperationError> {
+        let mut sections: Vec<AccountSection> = Vec::new();
+        let is_section = |path: &EntryPath| matches!(paths::place(path), Some(Place::Account(_)));
+        let paths: Vec<&EntryPath> = self.files().map(|(path, _)| path).filter(|path| is_section(path)).collect();
+        self.sweep(
+            &paths,
+            &mut |path, read| match read.and_then(|bytes| files::parse::<AccountSection>(path, bytes, |section| section.v)) {
+                Ok(section) => sections.push(section),
+                Err(error) => bad(path, &error),
+            },
+        )?;
+        let place = |section: &AccountSection| Section::ALL.iter().position(|known| *known == section.section);
+        sections.sort_by_key(place);
+        sections.dedup_by_key(|section| section.section);
+        Ok(sections)
+    }
+
+    fn files(&self) -> impl Iterator<Item = (&EntryPath, &TreeEntry)> {
+        self.tree().iter().filter(|(_, entry)| entry.kind == Kind::File)
+    }
+}
+
+fn undescribed(peer: Peer, run: Option<RunId>) -> ChatInfo {
+    ChatInfo {
+        v: VERSION,
+        peer,
+        name: None,
+        kind: None,
+        full_name: None,
+        username: None,
+        left: false,
+        only_my_messages: false,
+        migrated_from: None,
+        migrated_to: None,
+        topics: Vec::new(),
+        observed: 0,
+        run: run.unwrap_or_else(RunId::unknown),
+        dialog: None,
+        unknown_keys: None,
+        raw: None,
+    }
+}

@@ -1,0 +1,79 @@
+//! Which chats and which media are wanted, and in which order the chats come.
+
+use std::cmp::Reverse;
+use std::collections::HashSet;
+
+use crate::model::json;
+use crate::model::media::{Media, MediaRole};
+use crate::model::peer::{Peer, PeerKind};
+use crate::model::record::MessageRecord;
+use crate::operations::OperationError;
+use crate::operations::chats::{Chat, OpenChats};
+use crate::source::telegram::MediaType;
+
+/// A chat to show.
+#[derive(Clone, Debug)]
+pub(in crate::operations) struct Chosen {
+    /// The chat.
+    pub chat: Chat,
+    /// The basic group that it was before, whose messages are shown with it.
+    pub before: Option<Chat>,
+}
+
+/// Picks the chats that `wanted` names; all of them when it is empty. They come in the order of the export that they were taken
+/// from where it is known, then those that were written to last; chats that the account has left come last of all.
+///
+/// # Errors
+/// When a name fits no chat.
+pub(in crate::operations) fn choose(chats: &OpenChats, all: Vec<Chat>, wanted: &[String]) -> Result<Vec<Chosen>, OperationError> {
+    for wanted in wanted {
+        if !all.iter().any(|chat| chat.is_called(wanted)) {
+            let snapshot = chats.snapshot().id.to_string();
+            return Err(OperationError::NoSuchChat { chat: crate::render::terminal::harmless(wanted), snapshot });
+        }
+    }
+    let is_wanted = |chat: &Chat| wanted.is_empty() || wanted.iter().any(|wanted| chat.is_called(wanted));
+    let group_of = |chat: &Chat| {
+        let from = chat.info.migrated_from.filter(|from| (chat.peer.kind, from.kind) == (PeerKind::Channel, PeerKind::Chat))?;
+        all.iter().find(|other| other.peer == from)
+    };
+    let mut chosen: Vec<Chosen> =
+        all.iter().filter(|chat| is_wanted(chat)).map(|chat| Chosen { chat: chat.clone(), before: group_of(chat).cloned() }).collect();
+    // A basic group is shown inside the supergroup that it became.
+    let inside: HashSet<Peer> = chosen.iter().filter_map(|chosen| chosen.before.as_ref().map(|before| before.peer)).collect();
+    chosen.retain(|chosen| !inside.contains(&chosen.chat.peer));
+    let position = |chat: &Chat| {
+        let dialog = chat.info.dialog.as_ref()?;
+        json::get(dialog.get(), "position").and_then(json::integer)
+    };
+    chosen.sort_by_cached_key(|Chosen { chat, .. }| {
+        let last = chat.batches.last().map(|path| path.file_name().to_vec());
+        (chat.info.left, position(chat).unwrap_or(i64::MAX), Reverse(last), chat.peer)
+    });
+    Ok(chosen)
+}
+
+/// The kind of a message's file; `None` for what comes inside messages and is always there.
+pub(super) fn media_type(media: &Media, record: &MessageRecord) -> Option<MediaType> {
+    let mime = media.mime.as_deref().unwrap_or_default();
+    match media.role {
+        MediaRole::ContactVcard => None,
+        MediaRole::Photo | MediaRole::Userpic => Some(MediaType::Photos),
+        MediaRole::CustomEmoji => Some(MediaType::Stickers),
+        MediaRole::Story if mime.starts_with("video/") => Some(MediaType::Videos),
+        MediaRole::Story => Some(MediaType::Photos),
+        MediaRole::Attachment if mime.starts_with("image/") => Some(MediaType::Photos),
+        MediaRole::Attachment if mime.starts_with("video/") => Some(MediaType::Videos),
+        MediaRole::Attachment => Some(MediaType::Files),
+        MediaRole::File | MediaRole::Thumbnail => {
+            Some(match json::get(record.message.get(), "media_type").and_then(json::spelling).unwrap_or_default() {
+                "video_file" => MediaType::Videos,
+                "voice_message" => MediaType::VoiceMessages,
+                "video_message" => MediaType::VideoMessages,
+                "sticker" => MediaType::Stickers,
+                "animation" => MediaType::Gifs,
+                _ => MediaType::Files,
+            })
+        }
+    }
+}

@@ -1,0 +1,175 @@
+//! Chats and account of a snapshot come back in the form of Telegram Desktop's exports, or an import comes back as it was.
+//!
+//! [`mod@feed`] reads the chats and hands their messages to the threads that write them ([`mod@write`]): one for `result.json`,
+//! one for the pages. Media are named on the way and restored at the end, neighbours in one sweep, as a plain restore does it.
+//! [`mod@choose`] says which chats, messages and media are wanted; [`mod@raw`] takes what is stored as it is, [`mod@original`] puts imported files together again.
+
+mod choose;
+mod feed;
+mod original;
+mod raw;
+mod write;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use jiff::tz::TimeZone;
+
+use super::OperationError;
+use super::chats::OpenChats;
+use super::chats::conversation::Span;
+use super::choice::SnapshotChoice;
+use super::events::Events;
+use super::restore::{Report, RestoreOptions, RestoreSummary, TICK, restore_opened, summary};
+use super::session::Session;
+use super::stop::Stop;
+use crate::source::telegram::MediaType;
+use crate::target::Overwrite;
+
+pub(super) use choose::{Chosen, choose};
+
+/// What is written.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Telegram Desktop's layout, with these files in it.
+    TelegramDesktop {
+        /// `result.json`.
+        json: bool,
+        /// Pages.
+        html: bool,
+    },
+    /// Logs, account and media as they are stored.
+    Raw,
+    /// The folder that an import was made from, byte for byte.
+    Original {
+        /// The name of the import; otherwise the last one.
+        import: Option<String>,
+    },
+}
+
+/// How to write.
+#[derive(Clone, Debug)]
+pub struct RenderOptions {
+    /// The folder to write into.
+    pub to: PathBuf,
+    /// What.
+    pub form: Form,
+    /// Only these chats, by name, `@username` or id; all of them, and the account, when empty.
+    pub chats: Vec<String>,
+    /// Which messages.
+    pub span: Span,
+    /// Which kinds of media; all when `None`.
+    pub media: Option<Vec<MediaType>>,
+    /// The zone of local times.
+    pub zone: TimeZone,
+    /// What to do with what exists already.
+    pub overwrite: Overwrite,
+    /// Files that are fetched side by side.
+    pub lanes: usize,
+}
+
+/// What was written.
+#[derive(Clone, Debug)]
+pub struct RenderSummary {
+    /// Files, damage and the rest.
+    pub restored: RestoreSummary,
+    /// Chats.
+    pub chats: u64,
+    /// Messages.
+    pub messages: u64,
+    /// How long it took.
+    pub elapsed: Duration,
+}
+
+/// How much was written; media are counted by the [`Report`].
+#[derive(Clone, Copy, Debug, Default)]
+struct Counts {
+    chats: u64,
+    messages: u64,
+    /// Bytes of log that counted as progress.
+    read: u64,
+    /// Bytes of `result.json` and pages.
+    written: u64,
+}
+
+/// Writes a snapshot, or a part of it, in another form than it is stored in.
+///
+/// # Errors
+/// When no key fits, the snapshot has no chats or not the wanted ones, the store fails, the target is full or cannot be used, or
+/// the run is stopped. What fails file by file is reported and counted instead.
+pub async fn render(
+    session: &Session,
+    choice: &SnapshotChoice,
+    options: RenderOptions,
+    events: Arc<dyn Events>,
+    stop: Stop,
+) -> Result<RenderSummary, OperationError> {
+    render_opened(session, OpenChats::open(session, choice).await?, options, events, stop).await
+}
+
+/// What a restore made.
+#[derive(Clone, Debug)]
+pub enum Made {
+    /// Files as they are stored.
+    Files(RestoreSummary),
+    /// Another form of them.
+    Rendered(RenderSummary),
+}
+
+/// Restores a snapshot in the form that fits: one of a Telegram account or export as `rendered` says, any other as `files` says.
+///
+/// # Errors
+/// As [`render`] and [`restore`](super::restore::restore).
+pub async fn restore_fitting(
+    session: &Session,
+    choice: &SnapshotChoice,
+    files: RestoreOptions,
+    rendered: RenderOptions,
+    events: Arc<dyn Events>,
+    stop: Stop,
+) -> Result<Made, OperationError> {
+    let opened = OpenChats::open(session, choice).await?;
+    if matches!(opened.snapshot().source.kind.as_str(), "telegram" | "desktop-export") {
+        Ok(Made::Rendered(render_opened(session, opened, rendered, events, stop).await?))
+    } else {
+        Ok(Made::Files(restore_opened(session, opened, files, events, stop).await?))
+    }
+}
+
+async fn render_opened(
+    session: &Session,
+    chats: OpenChats,
+    options: RenderOptions,
+    events: Arc<dyn Events>,
+    stop: Stop,
+) -> Result<RenderSummary, OperationError> {
+    let began = Instant::now();
+    let report = Arc::new(Report::new(events, stop));
+    for what in chats.lost() {
+        report.lost(what);
+    }
+    let mut working = tokio::task::spawn_blocking({
+        let (chats, report) = (chats.clone(), Arc::clone(&report));
+        move || match &options.form {
+            Form::TelegramDesktop { .. } => feed::telegram_desktop(&chats, &options, &report),
+            Form::Raw => raw::raw(&chats, &options, &report),
+            Form::Original { import } => original::original(&chats, import.as_deref(), &options, &report),
+        }
+    });
+    let mut tick = tokio::time::interval(TICK);
+    let downloaded = || session.storage.traffic().downloaded_bytes;
+    let counts = loop {
+        tokio::select! {
+            done = &mut working => break done??,
+            _ = tick.tick() => report.progress(downloaded()),
+        }
+    };
+    report.progress(downloaded());
+    if report.stop.is_wanted() {
+        return Err(OperationError::Interrupted);
+    }
+    let mut restored = summary(chats.snapshot(), &report, began);
+    restored.bytes = restored.bytes.saturating_sub(counts.read).saturating_add(counts.written);
+    Ok(RenderSummary { restored, chats: counts.chats, messages: counts.messages, elapsed: began.elapsed() })
+}

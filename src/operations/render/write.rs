@@ -1,0 +1,214 @@
+//! The two threads that write: `result.json`, and pages. Both take the same steps in the same order.
+
+use std::io::{self, Write};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use crossbeam_channel::Receiver;
+use jiff::tz::TimeZone;
+
+use crate::model::account::{AccountSection, Section};
+use crate::model::chat::ChatInfo;
+use crate::model::entry::{EntryPath, Metadata, Timestamp};
+use crate::model::json;
+use crate::operations::OperationError;
+use crate::operations::chats::conversation::Message;
+use crate::operations::restore::Report;
+use crate::render::desktop_json::{ChatHead, DesktopJson, Options};
+use crate::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
+use crate::render::html::{ChatPages, Pages, assets};
+use crate::render::media_names::Places;
+use crate::target::{FileWriter, TargetError, TargetFolder};
+
+/// What is to be written next. Cheap to clone: both threads get it.
+#[derive(Clone)]
+pub(super) enum Step {
+    /// A section of the account; all of them come before the chats.
+    Section(Arc<AccountSection>, Arc<Places>),
+    /// A chat begins.
+    Chat(Arc<BegunChat>),
+    /// Messages of that chat.
+    Messages(Arc<Vec<Message>>, Arc<Places>),
+    /// The chat ends.
+    EndChat,
+    /// Everything has come. Without this nothing is complete, and `result.json` gets no name.
+    End,
+}
+
+/// The beginning of a chat.
+pub(super) struct BegunChat {
+    /// Its description.
+    pub info: ChatInfo,
+    /// Its folder, `chats/chat_01/`, or empty in the export of a single chat.
+    pub folder: String,
+}
+
+/// Where files go.
+pub(super) struct Out<'a> {
+    pub target: &'a TargetFolder,
+    pub report: &'a Report,
+    /// The time that written files get: that of the snapshot.
+    pub time: Timestamp,
+    /// Bytes that were written.
+    pub written: AtomicU64,
+}
+
+impl Out<'_> {
+    fn meta(&self) -> Metadata {
+        Metadata { mode: 0o600, mtime: self.time, ..Metadata::default() }
+    }
+
+    /// Begins a file; `None` for one that is there and is kept.
+    fn begin(&self, path: &EntryPath) -> Result<Option<FileWriter>, TargetError> {
+        self.report.total_entries.fetch_add(1, Ordering::Relaxed);
+        match self.target.open_ended(path, &self.meta()) {
+            Ok(writer) => Ok(Some(writer)),
+            Err(TargetError::Exists { .. }) => {
+                self.report.kept.fetch_add(1, Ordering::Relaxed);
+                Ok(None)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
+    fn commit(&self, writer: FileWriter) -> Result<(), TargetError> {
+        let bytes = writer.written();
+        writer.commit()?;
+        self.written.fetch_add(bytes, Ordering::Relaxed);
+        self.report.restored(0);
+        Ok(())
+    }
+
+    fn file(&self, path: &str, bytes: &[u8]) -> Result<(), OperationError> {
+        let path = EntryPath::new(path).map_err(|error| OperationError::Internal(error.to_string()))?;
+        let written = self.begin(&path).and_then(|writer| {
+            let Some(mut writer) = writer else { return Ok(()) };
+            writer.write_all(bytes).map_err(|error| TargetError::from_write(&path, error))?;
+            self.commit(writer)
+        });
+        // One page that has no place does not end the run.
+        written.or_else(|error| self.report.refused(&path, error))
+    }
+}
+
+impl Pages for &Out<'_> {
+    fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
+        self.file(path, &bytes).map_err(io::Error::other)
+    }
+}
+
+/// The error that a renderer ended with.
+fn failed(error: io::Error, path: &EntryPath) -> OperationError {
+    match error.downcast::<OperationError>() {
+        Ok(error) => error,
+        Err(error) => TargetError::from_write(path, error).into(),
+    }
+}
+
+/// Writes `result.json`.
+pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, zone: &TimeZone) -> Result<(), OperationError> {
+    let path = EntryPath::new("result.json").map_err(|error| OperationError::Internal(error.to_string()))?;
+    let begun = match out.begin(&path) {
+        Ok(begun) => begun,
+        Err(error) => {
+            out.report.refused(&path, error)?;
+            None
+        }
+    };
+    let Some(writer) = begun else {
+        steps.iter().for_each(drop);
+        return Ok(());
+    };
+    match json_into(writer, steps, single, zone).map_err(|error| failed(error, &path))? {
+        Some(writer) => out.commit(writer).or_else(|error| out.report.refused(&path, error)),
+        None => Ok(()),
+    }
+}
+
+/// Gives the writer back when everything came.
+fn json_into(writer: FileWriter, steps: &Receiver<Step>, single: bool, zone: &TimeZone) -> io::Result<Option<FileWriter>> {
+    let options = Options::new(zone.clone());
+    let mut json = if single {
+        // Nothing comes before the chat.
+        let Ok(Step::Chat(chat)) = steps.recv() else { return Ok(None) };
+        DesktopJson::single_chat(writer, ChatHead::of(&chat.info), options)
+    } else {
+        DesktopJson::account(writer, options)
+    };
+    for step in steps {
+        match step {
+            Step::Section(section, places) => json.section(&section, &places)?,
+            Step::Chat(chat) => json.begin_chat(ChatHead::of(&chat.info))?,
+            Step::Messages(messages, places) => {
+                for message in &*messages {
+                    json.message(message.shown(), &places)?;
+                }
+            }
+            Step::EndChat => {}
+            Step::End => return json.finish().map(Some),
+        }
+    }
+    Ok(None)
+}
+
+/// Writes the pages.
+pub(super) fn html(steps: &Receiver<Step>, out: &Out<'_>, single: bool, zone: &TimeZone) -> Result<(), OperationError> {
+    let path = EntryPath::new("messages.html").map_err(|error| OperationError::Internal(error.to_string()))?;
+    html_into(steps, out, single, zone).map_err(|error| failed(error, &path))
+}
+
+fn html_into(steps: &Receiver<Step>, mut out: &Out<'_>, single: bool, zone: &TimeZone) -> io::Result<()> {
+    assets(&mut out)?;
+    let mut sections = Vec::new();
+    let mut personal = None;
+    let mut picture = None;
+    let mut listed = Vec::new();
+    for step in steps {
+        match step {
+            Step::Section(section, places) => {
+                sections.extend(section_page(&section, &places, &mut out)?);
+                match section.section {
+                    Section::PersonalInformation => personal = Some(section),
+                    Section::ProfilePictures => picture = first_picture(&section, &places),
+                    _ => {}
+                }
+            }
+            Step::Chat(chat) => match chat_pages(steps, &chat, out, zone)? {
+                Some(messages) => {
+                    let (info, folder) = (chat.info.clone(), chat.folder.clone());
+                    listed.push(ListedChat { name: shown_name(&info), chat: info, messages, folder });
+                }
+                None => return Ok(()),
+            },
+            Step::Messages(..) | Step::EndChat => {}
+            Step::End if single => return Ok(()),
+            Step::End => {
+                chat_list(&listed, &mut out)?;
+                return summary(personal.as_deref(), picture.as_deref(), listed.len(), &sections, &mut out);
+            }
+        }
+    }
+    Ok(())
+}
+
+fn first_picture(section: &AccountSection, places: &Places) -> Option<String> {
+    let stored = json::elements(section.value.get()).find_map(|picture| json::text(json::get(picture, "photo")?))?;
+    places.placed(&stored).map(str::to_owned)
+}
+
+/// Writes one chat; `None` when it did not come to its end.
+fn chat_pages(steps: &Receiver<Step>, chat: &BegunChat, mut out: &Out<'_>, zone: &TimeZone) -> io::Result<Option<u64>> {
+    let mut pages = ChatPages::new(&shown_name(&chat.info), &chat.folder, zone.clone(), &mut out);
+    for step in steps {
+        match step {
+            Step::Messages(messages, places) => {
+                for message in &*messages {
+                    pages.message(message.shown(), &places)?;
+                }
+            }
+            Step::EndChat => return pages.finish().map(Some),
+            Step::Section(..) | Step::Chat(_) | Step::End => break,
+        }
+    }
+    Ok(None)
+}
