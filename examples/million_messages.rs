@@ -30,18 +30,19 @@ const PHOTO_EVERY: u64 = 1000;
 /// One line of the log: about 800 bytes, mostly short texts, some long, some with links and replies.
 fn line(out: &mut Vec<u8>, id: u64) -> io::Result<()> {
     let date = 1_500_000_000 + id * 37;
-    let text = "the quick brown fox слово 言葉 ".repeat(1 + usize::try_from(id % 7).unwrap_or(0) + usize::from(id % 100 == 0) * 40);
+    let text =
+        "the quick brown fox слово 言葉 ".repeat(1 + usize::try_from(id % 7).unwrap_or(0) + usize::from(id.is_multiple_of(100)) * 40);
     let text = text.trim_end();
     let sender = 100 + id % 5;
-    let reply = if id % 6 == 0 { format!(r#""reply_to_message_id":{},"#, id - 1) } else { String::new() };
-    let (photo, media) = if id % PHOTO_EVERY == 0 {
+    let reply = if id.is_multiple_of(6) { format!(r#""reply_to_message_id":{},"#, id - 1) } else { String::new() };
+    let (photo, media) = if id.is_multiple_of(PHOTO_EVERY) {
         let path = photo(id);
         let photo = format!(r#""photo":"{path}","photo_file_size":20000,"width":1280,"height":960,"#);
         (photo, format!(r#","media":[{{"role":"photo","path":"{path}","size":20000,"mime":"image/jpeg","status":"stored"}}]"#))
     } else {
         (String::new(), String::new())
     };
-    let (short, entities) = if id % 8 == 0 {
+    let (short, entities) = if id.is_multiple_of(8) {
         let link = format!(r#"{{"type":"link","text":"https://example.org/{id}"}}"#);
         (format!(r#"["{text} ",{link}]"#), format!(r#"[{{"type":"plain","text":"{text} "}},{link}]"#))
     } else {

@@ -150,6 +150,19 @@ fn keys_come_in_by_every_way_and_never_by_a_plain_variable() {
     let sheet = std::fs::read_to_string(at("sheet")).unwrap();
     let passphrase = passphrase_of(&sheet);
     assert!(!said.contains(passphrase), "{said}");
+    // What the sheet says of recovery is typed as it stands there.
+    let commands: Vec<&str> = sheet.lines().map(str::trim).filter(|line| line.starts_with("age -d") && line.contains("keys/")).collect();
+    assert_eq!(commands.len(), 2, "{sheet}");
+    for command in commands {
+        let slot = command.split(' ').find(|word| word.starts_with("keys/")).unwrap();
+        assert!(at("vault").join(slot).is_file(), "{command}");
+        if command.contains("-i FILE") {
+            let command = command.replace("FILE", "../identity").replace("identity.txt", "../opened");
+            let status = hermetic("sh", home.path()).current_dir(at("vault")).args(["-c", &command]).status().unwrap();
+            assert!(status.success(), "{command}");
+            assert!(std::fs::read_to_string(at("opened")).unwrap().starts_with("# tgvault identity"));
+        }
+    }
     std::fs::write(at("passphrase"), format!("{passphrase}\n")).unwrap();
     std::fs::create_dir(at("credentials")).unwrap();
     std::fs::write(at("credentials/tgvault-passphrase"), passphrase).unwrap();

@@ -163,5 +163,7 @@ fuzz_target!(|input: Input<'_>| {
         });
         assert!(read.is_err() || length == located.length);
     }
-    let _ = check(&reader);
+    for merged in [false, true] {
+        let _ = check(&reader, merged);
+    }
 });

@@ -220,6 +220,37 @@ pub fn parse_id(text: &str) -> Result<String, String> {
     Ok(if text.contains('-') { text.to_owned() } else { text.to_ascii_lowercase() })
 }
 
+/// Which snapshot, and what of it.
+#[derive(Debug, clap::Args)]
+pub struct Part {
+    /// `latest`, or the first digits of a snapshot's id
+    #[arg(value_parser = parse_snapshot)]
+    pub snapshot: String,
+
+    /// Only what is at and below these paths of the snapshot
+    #[arg(value_name = "PATH")]
+    pub paths: Vec<OsString>,
+
+    /// Which snapshots are meant.
+    #[command(flatten)]
+    pub select: Select,
+}
+
+impl Part {
+    /// The snapshot that is meant.
+    pub fn choice(&self) -> SnapshotChoice {
+        self.select.choose(&self.snapshot)
+    }
+
+    /// The paths; all that there is when there are none.
+    ///
+    /// # Errors
+    /// When one cannot be a path in a snapshot.
+    pub fn paths(&self) -> Result<Vec<EntryPath>, PathError> {
+        self.paths.iter().map(|path| entry_path(path)).collect()
+    }
+}
+
 /// Reads a path in a snapshot as people type it: slashes at its ends, and `./` before it, say nothing.
 ///
 /// # Errors

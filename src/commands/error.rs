@@ -249,7 +249,7 @@ fn of_operation(error: &OperationError) -> Exit {
 fn of_storage(error: &StorageError) -> Exit {
     match error {
         StorageError::Address { .. } | StorageError::NoBucket { .. } | StorageError::Settings { .. } => Exit::Usage,
-        StorageError::NoContainer { .. } => Exit::NoRepository,
+        StorageError::NoContainer { .. } | StorageError::NotAFolder { .. } => Exit::NoRepository,
         StorageError::Unavailable { .. } => Exit::TryLater,
         _ => Exit::Failed,
     }
@@ -308,7 +308,7 @@ fn state_hint(error: &StateError) -> Option<&'static str> {
             "the machine's key was exchanged; with the state folder moved away, the next backup starts anew once it is unlocked"
         }
         StateError::Damaged { .. } => "move the file away: what it held is read from the vault again",
-        StateError::File { .. } => return None,
+        StateError::File { .. } => "this machine's state must be writable: mend that, or name another folder with --state-dir DIR",
     })
 }
 
@@ -350,6 +350,9 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::NotAWriter(_) => "unlock it once with -i FILE or the passphrase, so that this machine is let in",
         RepositoryError::Missing { .. } | RepositoryError::Damaged { .. } | RepositoryError::Untrusted { .. } => {
             "see what else is affected with `tgvault verify`"
+        }
+        RepositoryError::Gone { .. } => {
+            "somebody may have set the store back or deleted the snapshot: look for deleted or older versions there; an older snapshot can be named by its id"
         }
         RepositoryError::NoSnapshot { .. } => "see which there are with `tgvault snapshots`",
         RepositoryError::Ambiguous { .. } => "give more digits of its id",

@@ -1,10 +1,8 @@
 //! `tgvault ls`: what a snapshot holds.
 
-use std::ffi::OsString;
-
 use serde::Serialize;
 
-use super::cli::{Select, entry_path, parse_snapshot};
+use super::cli::Part;
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -27,13 +25,9 @@ Examples:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// `latest`, or the first digits of a snapshot's id
-    #[arg(value_parser = parse_snapshot)]
-    pub snapshot: String,
-
-    /// Only what is at and below these paths
-    #[arg(value_name = "PATH")]
-    pub paths: Vec<OsString>,
+    /// Which snapshot, and what of it.
+    #[command(flatten)]
+    pub part: Part,
 
     /// Print mode, owner, size and time too
     #[arg(short = 'l', long)]
@@ -42,10 +36,6 @@ pub struct Args {
     /// Only the chats of a Telegram account
     #[arg(long, conflicts_with = "paths")]
     pub chats: bool,
-
-    /// Which snapshots are meant.
-    #[command(flatten)]
-    pub select: Select,
 }
 
 #[derive(Serialize)]
@@ -93,10 +83,10 @@ pub(super) struct Target<'a>(#[serde(serialize_with = "bytes_as_text::serialize"
 /// # Errors
 /// When no key fits, or a path is not in the snapshot.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
-    let paths: Vec<EntryPath> = args.paths.iter().map(|path| entry_path(path)).collect::<Result<_, _>>()?;
+    let paths = args.part.paths()?;
     let opened = context.session(Keys::Needed).await?.open().await?;
     let mut lines = context.output.lines();
-    let choice = args.select.choose(&args.snapshot);
+    let choice = args.part.choice();
     if paths.is_empty() {
         let chats = OpenChats::open_in(&opened, &choice).await?;
         let (output, id) = (context.output.clone(), chats.snapshot().id.to_string());

@@ -1,6 +1,5 @@
 //! `tgvault restore`: a snapshot, or a part of it, back into a folder.
 
-use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -8,7 +7,7 @@ use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::cli::{Select, entry_path, parse_snapshot};
+use super::cli::Part;
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -16,8 +15,9 @@ use super::progress::{Reporter, seconds};
 use super::span::SpanArgs;
 use super::units;
 use crate::model::filter::PathFilter;
+use crate::operations::reading_lanes;
 use crate::operations::render::{Form, Made, RenderOptions, render, restore_fitting};
-use crate::operations::restore::{RestoreOptions, RestoreSummary, restore, restore_lanes};
+use crate::operations::restore::{RestoreOptions, RestoreSummary, restore};
 use crate::source::telegram::MediaType;
 use crate::target::Overwrite;
 
@@ -38,13 +38,13 @@ Of a Telegram account or export:
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// `latest`, or the first digits of a snapshot's id
-    #[arg(value_parser = parse_snapshot)]
-    pub snapshot: String,
+    /// Read this many pieces of the vault at a time instead of two per core (at most 6)
+    #[arg(long, value_name = "NUMBER", hide = true, env = "TGVAULT_LANES")]
+    pub lanes: Option<usize>,
 
-    /// Only these files and folders of the snapshot
-    #[arg(value_name = "PATH")]
-    pub paths: Vec<OsString>,
+    /// Which snapshot, and what of it.
+    #[command(flatten)]
+    pub part: Part,
 
     /// The folder to restore into; made if it is missing
     #[arg(long, value_name = "DIR")]
@@ -89,10 +89,6 @@ pub struct Args {
     /// List what would be restored, and restore nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
-
-    /// Which snapshots are meant.
-    #[command(flatten)]
-    pub select: Select,
 }
 
 /// In which form things come back.
@@ -205,7 +201,7 @@ impl Args {
 
     /// Whether options speak of stored files.
     fn speaks_of_files(&self) -> bool {
-        !self.paths.is_empty() || !self.include.is_empty() || !self.exclude.is_empty() || self.dry_run
+        !self.part.paths.is_empty() || !self.include.is_empty() || !self.exclude.is_empty() || self.dry_run
     }
 
     /// The form that the options ask for; `None` where the snapshot decides.
@@ -245,10 +241,10 @@ impl Args {
         Ok(RestoreOptions {
             to: self.to.clone(),
             filter: PathFilter::new(&self.include, &self.exclude)?,
-            paths: self.paths.iter().map(|path| entry_path(path)).collect::<Result<_, _>>()?,
+            paths: self.part.paths()?,
             overwrite: self.overwrite.into(),
             dry_run: self.dry_run,
-            lanes: restore_lanes(),
+            lanes: self.lanes.unwrap_or_else(reading_lanes),
         })
     }
 
@@ -267,7 +263,7 @@ impl Args {
             media: (!self.media.is_empty()).then(|| self.media.iter().filter_map(|media| media.kind()).collect()),
             zone: TimeZone::system(),
             overwrite: self.overwrite.into(),
-            lanes: restore_lanes(),
+            lanes: self.lanes.unwrap_or_else(reading_lanes),
         }
     }
 }
@@ -281,7 +277,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let files = args.files()?;
     let session = context.session(Keys::Needed).await?;
     let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
-    let choice = args.select.choose(&args.snapshot);
+    let choice = args.part.choice();
     let (events, stop) = (reporter.clone(), context.heeded.stop());
     let made = match form {
         Some(As::Files) => restore(&session, &choice, files, events, stop).await.map(Made::Files),

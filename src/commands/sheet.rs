@@ -12,6 +12,8 @@ use zeroize::Zeroizing;
 use super::error::CommandError;
 use super::units::{printable, shell_word};
 use crate::operations::init::InitReport;
+use crate::repository::format::names;
+use crate::repository::format::root::SlotKind;
 
 /// What stands on the sheet.
 pub struct Sheet<'a> {
@@ -66,7 +68,18 @@ With tgvault, on any machine:
   tgvault --repo {repo} --root-key {root_key} restore latest --to restored{unlock}
 
 Without tgvault, with age, zstd and tar, in a copy of the vault's folder:
-  age -d keys/SLOT.age > identity.txt             # asks for the passphrase, or takes -i FILE
+",
+        );
+        for slot in &self.report.slots {
+            let name = names::key_slot(slot.id);
+            let _ = match &slot.kind {
+                SlotKind::Passphrase => writeln!(text, "  age -d {name} > identity.txt   # asks for the passphrase"),
+                SlotKind::Recipient(_) => writeln!(text, "  age -d -i FILE {name} > identity.txt   # FILE holds the identity"),
+            };
+        }
+        let _ = write!(
+            text,
+            "\
   age -d -i identity.txt snapshots/NEWEST.json.zst.age | zstd -d > snapshot.json
                                                   # names the archives in their order; for each of them:
   age -d -i identity.txt archives/YYYY/MM/ID.tar.zst.age | zstd -d | tar -x -C restored

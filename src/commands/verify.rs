@@ -11,7 +11,7 @@ use super::exit::Exit;
 use super::progress::{Reporter, seconds};
 use super::units;
 use crate::model::entry::EntryPath;
-use crate::operations::default_lanes;
+use crate::operations::reading_lanes;
 use crate::operations::verify::{VerifyOptions, VerifyReport, verify};
 
 const EXAMPLES: &str = "\
@@ -41,6 +41,10 @@ pub struct Args {
     #[arg(long)]
     pub deep: bool,
 
+    /// Read this many pieces of the vault at a time instead of two per core (at most 6)
+    #[arg(long, value_name = "NUMBER", hide = true, env = "TGVAULT_LANES")]
+    pub lanes: Option<usize>,
+
     /// Which snapshots are meant; needs the key.
     #[command(flatten)]
     pub select: Select,
@@ -51,6 +55,13 @@ struct Lost<'a> {
     message_type: &'static str,
     snapshot: String,
     path: &'a EntryPath,
+}
+
+#[derive(Serialize)]
+struct LostUnknown<'a> {
+    message_type: &'static str,
+    snapshot: String,
+    archive: &'a str,
 }
 
 #[derive(Serialize)]
@@ -72,6 +83,7 @@ struct Summary<'a> {
     unnamed_archives: u64,
     wrong: Vec<Wrong<'a>>,
     lost: u64,
+    lost_unknown: u64,
     seconds: f64,
 }
 
@@ -88,7 +100,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         deep: args.deep,
         snapshots: args.snapshots.clone(),
         among: args.select.selection(),
-        lanes: default_lanes(),
+        lanes: args.lanes.unwrap_or_else(reading_lanes),
     };
     let reporter = Arc::new(Reporter::new(&context.output, "checked", "object"));
     let ended = verify(&session, options, reporter.clone(), context.heeded.stop()).await;
@@ -103,6 +115,9 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
         for (snapshot, path) in &report.lost {
             output.json(&Lost { message_type: "lost", snapshot: snapshot.to_string(), path })?;
         }
+        for (snapshot, archive) in &report.lost_unknown {
+            output.json(&LostUnknown { message_type: "lost_unknown", snapshot: snapshot.to_string(), archive })?;
+        }
         output.json(&Summary {
             message_type: "summary",
             command: "verify",
@@ -115,6 +130,7 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
             unnamed_archives: report.unnamed_archives,
             wrong: report.wrong.iter().map(|wrong| Wrong { object: &wrong.object, what: &wrong.what }).collect(),
             lost: report.lost.len() as u64,
+            lost_unknown: report.lost_unknown.len() as u64,
             seconds: seconds(report.elapsed),
         })?;
     } else {
@@ -123,6 +139,13 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
         }
         for (snapshot, path) in &report.lost {
             output.line(&format!("lost: snapshot {}: '{path}'", super::short_id(&snapshot.to_string())))?;
+        }
+        for (snapshot, archive) in &report.lost_unknown {
+            output.line(&format!(
+                "lost: snapshot {}: all that '{}' alone held, under paths that nobody knows, since its index is lost with it",
+                super::short_id(&snapshot.to_string()),
+                units::printable(archive)
+            ))?;
         }
         let how = match (args.quick, args.deep) {
             (true, _) => "existence and length",

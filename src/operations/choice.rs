@@ -49,15 +49,21 @@ impl SnapshotChoice {
     ///
     /// # Errors
     /// When none or several fit; [`RepositoryError::Untrusted`] inside when the one that fits is not signed by an accepted
-    /// writer.
+    /// writer; [`RepositoryError::Gone`] inside when the latest is wanted and a later one was seen before.
     pub async fn find(&self, opened: &Opened) -> Result<(SnapshotRef, Snapshot), OperationError> {
-        self.find_past(opened, &mut Vec::new()).await
+        let mut passed_over = Vec::new();
+        let found = self.find_past(opened, &mut passed_over).await?;
+        // An older state must not be taken for the latest; who wants it can name it.
+        match passed_over.into_iter().find(|error| matches!(error, RepositoryError::Gone { .. })) {
+            Some(error) => Err(error.into()),
+            None => Ok(found),
+        }
     }
 
     /// As [`Self::find`]; `passed_over` takes what is wrong with later snapshots, one of which may be what was meant.
     ///
     /// # Errors
-    /// As [`Self::find`].
+    /// As [`Self::find`]; what is gone is an error only when nothing else fits.
     pub async fn find_past(
         &self,
         opened: &Opened,
@@ -65,21 +71,42 @@ impl SnapshotChoice {
     ) -> Result<(SnapshotRef, Snapshot), OperationError> {
         let identity = opened.identity()?;
         let found = if self.wanted == "latest" {
-            self.find_latest(&opened.repository, &identity, passed_over).await?
+            self.find_latest(opened, &identity, passed_over).await?
         } else {
             self.find_by_name(&opened.repository, &identity).await?
         };
-        found.ok_or_else(|| RepositoryError::NoSnapshot { wanted: self.wanted.clone() }.into())
+        found.ok_or_else(|| {
+            let gone = passed_over.iter().position(|error| matches!(error, RepositoryError::Gone { .. }));
+            let none = || RepositoryError::NoSnapshot { wanted: self.wanted.clone() };
+            gone.map_or_else(none, |at| passed_over.swap_remove(at)).into()
+        })
     }
 
     async fn find_latest(
         &self,
+        opened: &Opened,
+        identity: &Identity,
+        passed_over: &mut Vec<RepositoryError>,
+    ) -> Result<Option<(SnapshotRef, Snapshot)>, OperationError> {
+        let repository = &opened.repository;
+        let stems = repository.snapshot_stems().await?;
+        let mut others = Vec::new();
+        let latest = self.latest_of(repository, identity, &stems, &mut others, passed_over).await?;
+        passed_over.extend(opened.compare(&stems, others.iter().chain(latest.iter().map(|(found, _)| found)))?);
+        Ok(latest)
+    }
+
+    /// The newest snapshot that fits, the checkpoints last; `others` takes those that do not.
+    async fn latest_of(
+        &self,
         repository: &Repository,
         identity: &Identity,
+        stems: &[String],
+        others: &mut Vec<SnapshotRef>,
         passed_over: &mut Vec<RepositoryError>,
     ) -> Result<Option<(SnapshotRef, Snapshot)>, RepositoryError> {
         let mut partial = None;
-        for stem in repository.snapshot_stems().await?.iter().rev() {
+        for stem in stems.iter().rev() {
             // What is not signed by an accepted writer is never `latest`; a later check reports it.
             let (found, snapshot) = match read(repository, identity, stem).await {
                 Ok(pair) => pair,
@@ -90,13 +117,13 @@ impl SnapshotChoice {
                 }
                 Err(error) => return Err(error),
             };
-            if !self.among.takes(&snapshot) {
-                continue;
-            }
-            if snapshot.complete {
+            if self.among.takes(&snapshot) && snapshot.complete {
                 return Ok(Some((found, snapshot)));
             }
-            partial.get_or_insert((found, snapshot));
+            others.push(found.clone());
+            if self.among.takes(&snapshot) {
+                partial.get_or_insert((found, snapshot));
+            }
         }
         // An interrupted first backup is better than nothing.
         Ok(partial)

@@ -30,6 +30,8 @@ pub struct InitReport {
     pub root_key: VerifyingKey,
     /// The recipient that archives are encrypted for.
     pub recipient: String,
+    /// The key slots, in the order in which the options name who opens them.
+    pub slots: Vec<root::Slot>,
 }
 
 /// Makes a new repository in the session's store.
@@ -60,5 +62,6 @@ pub async fn init(session: &Session, options: &InitOptions) -> Result<InitReport
     let repository = Repository::init(session.storage.clone(), &identity, slots, writer).await?;
     let folder = session.state.repository(repository.id)?;
     pin(&repository, &folder, &identity, PinnedWriter::new(id, &key))?;
-    Ok(InitReport { repository: repository.id, root_key: repository.root.root_key, recipient: identity.recipient.clone() })
+    let root::Root { root_key, slots, .. } = repository.root;
+    Ok(InitReport { repository: repository.id, root_key, recipient: identity.recipient.clone(), slots })
 }

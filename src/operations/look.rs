@@ -25,7 +25,8 @@ pub struct Snapshots {
 /// When no key fits, or the store fails.
 pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> Result<Snapshots, OperationError> {
     let opened = session.open().await?;
-    let listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
+    let mut listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
+    listed.broken.extend(opened.compare(&listed.stems, listed.snapshots.iter().map(|(found, _)| found))?);
     let wanted = |snapshot: &Snapshot| among.takes(snapshot) && (partial || snapshot.complete);
     let snapshots = listed.snapshots.into_iter().map(|(_, snapshot)| snapshot).filter(wanted).collect();
     Ok(Snapshots { snapshots, broken: listed.broken.iter().map(|error| super::restore::with_causes(error)).collect() })
@@ -83,7 +84,7 @@ pub async fn ls_in(
 /// Hands the entries that match in each selected snapshot to `each`, newest snapshot first.
 ///
 /// # Errors
-/// When snapshots cannot be read; otherwise what `each` says.
+/// When a snapshot cannot be read or is gone, after all others were searched; otherwise what `each` says.
 pub async fn find(
     session: &Session,
     among: &Selection,
@@ -92,14 +93,15 @@ pub async fn find(
 ) -> Result<(), OperationError> {
     let opened = session.open().await?;
     let identity = opened.identity()?;
-    let listed = opened.repository.snapshots(&identity.identities).await?;
+    let mut listed = opened.repository.snapshots(&identity.identities).await?;
+    listed.broken.extend(opened.compare(&listed.stems, listed.snapshots.iter().map(|(found, _)| found))?);
     for (_, snapshot) in listed.snapshots.iter().rev().filter(|(_, snapshot)| snapshot.complete && among.takes(snapshot)) {
         let tree = opened.repository.tree(snapshot, &identity.identities, None).await?;
         for (path, entry) in tree.iter().filter(|(path, _)| filter.takes(path)) {
             each(snapshot, path, entry).map_err(OperationError::Output)?;
         }
     }
-    Ok(())
+    listed.broken.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
 }
 
 /// How an entry differs between two snapshots.

@@ -36,3 +36,11 @@ pub fn default_lanes() -> usize {
     const MAX_LANES: usize = 3;
     std::thread::available_parallelism().map_or(1, usize::from).min(MAX_LANES)
 }
+
+/// How many pieces of the vault a restore or a verification reads side by side: more than there are cores, because each waits
+/// for the disk or the store half of the time.
+pub fn reading_lanes() -> usize {
+    /// Each holds about 12 MiB.
+    const MAX_LANES: usize = 6;
+    std::thread::available_parallelism().map_or(1, usize::from).saturating_mul(2).min(MAX_LANES)
+}

@@ -8,10 +8,11 @@ use crate::crypt::signature::{SigningKey, VerifyingKey};
 use crate::repository::commit::Writer;
 use crate::repository::format::root;
 use crate::repository::keys::{self, Identity, Unlock};
+use crate::repository::snapshots::SnapshotRef;
 use crate::repository::trust::Anchor;
 use crate::repository::{self, Repository, RepositoryError};
 use crate::state::pins::PinnedWriter;
-use crate::state::{Pins, SealedFolder, StateFolder};
+use crate::state::{Heads, Pins, SealedFolder, StateFolder};
 use crate::storage::Storage;
 
 /// Where a repository is, and what this user and machine bring along.
@@ -64,6 +65,16 @@ impl Session {
         self.open_with(None, folder).await
     }
 
+    /// Opens the repository for writing: a passphrase costs a second and much memory, so the secrets are left alone where this
+    /// machine is a writer already.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_to_write(&self) -> Result<Opened, OperationError> {
+        let opened = self.open_locked().await?;
+        if opened.pins.as_ref().is_some_and(|pins| pins.writer.is_some()) { Ok(opened) } else { self.open().await }
+    }
+
     async fn open_with(&self, identity: Option<Arc<Identity>>, folder: SealedFolder) -> Result<Opened, OperationError> {
         let mut pins = Pins::read(&folder)?;
         let vouched = identity.as_ref().map(|identity| identity.root_key.public().clone()).or_else(|| self.root_key.clone());
@@ -75,10 +86,7 @@ impl Session {
         let is_anchored = !matches!(anchor, Anchor::AsFound);
         let repository = Repository::open(self.storage.clone(), &anchor).await?;
         for root_key in vouched.iter().chain(&self.root_key) {
-            if *root_key != repository.root.root_key {
-                let found = repository.root.root_key.as_str();
-                return Err(RepositoryError::Trust(format!("its root key is {found}, not {}", root_key.as_str())).into());
-            }
+            check_root_key(&repository, root_key)?;
         }
         if let Some(pins) = &mut pins
             && pins.root_number < repository.root.number
@@ -91,7 +99,64 @@ impl Session {
     }
 }
 
+fn check_root_key(repository: &Repository, wanted: &VerifyingKey) -> Result<(), OperationError> {
+    let found = &repository.root.root_key;
+    if found == wanted {
+        return Ok(());
+    }
+    Err(RepositoryError::Trust(format!("its root key is {}, not {}", found.as_str(), wanted.as_str())).into())
+}
+
 impl Opened {
+    /// Remembers the snapshots in `found`, where they are the last of their chains.
+    ///
+    /// # Errors
+    /// When what is remembered cannot be read.
+    pub fn remember<'a>(&self, found: impl IntoIterator<Item = &'a SnapshotRef>) -> Result<Heads, OperationError> {
+        // What nobody vouches for is nothing to hold against the next who comes.
+        if !self.is_anchored {
+            return Ok(Heads::default());
+        }
+        let mut heads = Heads::read(&self.folder)?;
+        let mut is_new = false;
+        for found in found {
+            is_new |= heads.raise(found.signed.chain, found.signed.sequence, &found.stem);
+        }
+        if is_new && let Err(error) = heads.write(&self.folder) {
+            // Reading goes on where this machine's state cannot be written.
+            tracing::warn!(%error, "the last snapshots are not remembered");
+        }
+        Ok(heads)
+    }
+
+    /// As [`Self::remember`]; gives which of the last snapshots that this machine saw are not among `stems`, all those that the
+    /// store lists: it was set back, or they were deleted.
+    ///
+    /// # Errors
+    /// When what is remembered cannot be read.
+    pub fn compare<'a>(
+        &self,
+        stems: &[String],
+        found: impl IntoIterator<Item = &'a SnapshotRef>,
+    ) -> Result<Vec<RepositoryError>, OperationError> {
+        let heads = self.remember(found)?;
+        let gone = heads.iter().filter(|head| !stems.contains(&head.stem));
+        Ok(gone.map(|head| RepositoryError::Gone { stem: head.stem.clone(), sequence: head.sequence }).collect())
+    }
+
+    /// Unlocks the secrets, where they are not unlocked yet and `session` has what opens them.
+    ///
+    /// # Errors
+    /// When no key fits, or it belongs to another repository.
+    pub async fn unlock(&mut self, session: &Session) -> Result<Option<Arc<Identity>>, OperationError> {
+        if let (None, Some(unlock)) = (&self.identity, &session.unlock) {
+            let identity = keys::unlock(&session.storage, self.repository.id, unlock).await?;
+            check_root_key(&self.repository, identity.root_key.public())?;
+            self.identity = Some(Arc::new(identity));
+        }
+        Ok(self.identity.clone())
+    }
+
     /// The secrets.
     ///
     /// # Errors

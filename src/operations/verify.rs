@@ -82,6 +82,9 @@ pub struct VerifyReport {
     pub wrong: Vec<Finding>,
     /// With a key: what is lost by it, as snapshot and path.
     pub lost: Vec<(Id, EntryPath)>,
+    /// With a key: archives whose own index cannot be read, as snapshot and object: what they held is lost too, except where
+    /// another index says that it lies elsewhere, and nobody can say what it was.
+    pub lost_unknown: Vec<(Id, String)>,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -98,18 +101,19 @@ struct Findings {
 
 impl Findings {
     fn sound(&self, name: &str) {
-        self.objects.fetch_add(1, Ordering::Relaxed);
         self.events.event(&Event::Checked { name, wrong: None });
     }
 
+    /// Notes something that is wrong, of which there may be several with one object.
     fn wrong(&self, name: &str, what: impl Into<String>) {
         let what = what.into();
-        self.objects.fetch_add(1, Ordering::Relaxed);
         self.events.event(&Event::Checked { name, wrong: Some(&what) });
         self.wrong.lock().unwrap_or_else(PoisonError::into_inner).push(Finding { object: name.to_owned(), what });
     }
 
+    /// Counts an object that was looked at, with what is wrong with it.
     fn check(&self, name: &str, what: Option<String>) {
+        self.objects.fetch_add(1, Ordering::Relaxed);
         match what {
             None => self.sound(name),
             Some(what) => self.wrong(name, what),
@@ -153,13 +157,17 @@ pub async fn verify(
     let lines = run.named_objects(&refs).await?;
     let stored = opened.repository.stored_archives().await?;
     run.existence(&lines, &stored);
+    let readable = if options.deep { run.readable(&stored) } else { Vec::new() };
+    // Two passes over the archives, when both are wanted, and what was read until now.
+    let ahead = readable.iter().map(|record| record.length).sum::<u64>();
+    findings.total_bytes.store(findings.bytes.load(Ordering::Relaxed) + ahead, Ordering::Relaxed);
     if !options.quick {
         run.contents(&lines, &stored).await?;
     }
     if options.deep {
-        run.deep(&stored).await?;
+        run.deep(readable).await?;
     }
-    let lost = run.lost().await?;
+    let (lost, lost_unknown) = run.lost().await?;
     let unnamed = stored.keys().filter(|name| !lines.contains_key(*name)).count() as u64;
     let wrong = std::mem::take(&mut *findings.wrong.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(VerifyReport {
@@ -171,6 +179,7 @@ pub async fn verify(
         unnamed_archives: if options.snapshots.is_empty() { unnamed } else { 0 },
         wrong,
         lost,
+        lost_unknown,
         elapsed: began.elapsed(),
     })
 }
@@ -235,7 +244,15 @@ impl Run<'_> {
     async fn signatures(&mut self) -> Result<Vec<SnapshotRef>, OperationError> {
         let mut trusted = Vec::new();
         let mut chains: BTreeMap<Id, BTreeSet<u64>> = BTreeMap::new();
-        for (stem, found) in self.repository().snapshot_refs().await? {
+        let refs = self.repository().snapshot_refs().await?;
+        let stems: Vec<String> = refs.iter().map(|(stem, _)| stem.clone()).collect();
+        for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok()))? {
+            if let RepositoryError::Gone { stem, sequence } = &gone {
+                let what = format!("this machine has seen it, as number {sequence} of its chain, and it is gone without a record");
+                self.findings.wrong(&names::snapshot(stem), what);
+            }
+        }
+        for (stem, found) in refs {
             match found {
                 Ok(found) => {
                     chains.entry(found.signed.chain).or_default().insert(found.signed.sequence);
@@ -245,7 +262,7 @@ impl Run<'_> {
                     self.signed_copies(&found).await?;
                     trusted.push(found);
                 }
-                Err(error) if error.is_integrity() => self.findings.wrong(&names::sums(&stem), with_causes(&error)),
+                Err(error) if error.is_integrity() => self.findings.check(&names::sums(&stem), Some(with_causes(&error))),
                 Err(error) => return Err(error.into()),
             }
         }
@@ -333,7 +350,7 @@ impl Run<'_> {
                     {
                         Ok(listed) => lines.extend(listed.into_iter().map(|line| (line.name.clone(), line))),
                         Err(error) => {
-                            self.findings.wrong(&copy, error);
+                            self.findings.check(&copy, Some(error));
                             continue;
                         }
                     }
@@ -349,11 +366,11 @@ impl Run<'_> {
     fn existence(&self, lines: &BTreeMap<String, SumsLine>, stored: &HashMap<String, u64>) {
         for line in lines.values().filter(|line| line.name.starts_with(names::ARCHIVES)) {
             match stored.get(&line.name) {
-                None => self.findings.wrong(&line.name, "it is missing"),
+                None => self.findings.check(&line.name, Some("it is missing".into())),
                 Some(&length) if length != line.length => {
-                    self.findings.wrong(&line.name, format!("it has {length} bytes instead of {}", line.length));
+                    self.findings.check(&line.name, Some(format!("it has {length} bytes instead of {}", line.length)));
                 }
-                Some(_) if self.options.quick => self.findings.sound(&line.name),
+                Some(_) if self.options.quick => self.findings.check(&line.name, None),
                 Some(_) => {}
             }
         }
@@ -367,41 +384,43 @@ impl Run<'_> {
         if let Some(percent) = self.options.sample_percent {
             wanted = sample(wanted, percent)?;
         }
-        self.findings.total_objects.store(wanted.len() as u64, Ordering::Relaxed);
-        self.findings.total_bytes.store(wanted.iter().map(|line| line.length).sum(), Ordering::Relaxed);
+        self.findings.total_objects.store(self.findings.objects.load(Ordering::Relaxed) + wanted.len() as u64, Ordering::Relaxed);
+        self.findings.total_bytes.fetch_add(wanted.iter().map(|line| line.length).sum(), Ordering::Relaxed);
         let (storage, runtime, findings) = (self.repository().storage.clone(), Handle::current(), Arc::clone(&self.findings));
         self.in_parallel(wanted, move |line, stop| {
             let object = StoredObject::new(storage.clone(), line.name.clone(), runtime.clone());
             match hash_object(&object, line, &findings, stop) {
                 Ok(ControlFlow::Continue(wrong)) => findings.check(&line.name, wrong),
                 Ok(ControlFlow::Break(())) => {}
-                Err(error) => findings.wrong(&line.name, format!("it cannot be read: {error}")),
+                Err(error) => findings.check(&line.name, Some(format!("it cannot be read: {error}"))),
             }
         })
         .await
     }
 
-    /// Decrypts and reads archives to their ends.
-    async fn deep(&self, stored: &HashMap<String, u64>) -> Result<(), OperationError> {
-        let identity = self.opened.identity()?;
+    /// The archives that can be read to their ends, each once.
+    fn readable(&self, stored: &HashMap<String, u64>) -> Vec<ArchiveRecord> {
         let mut archives: BTreeMap<String, ArchiveRecord> = BTreeMap::new();
         for record in self.snapshots.values().flat_map(|snapshot| &snapshot.archives) {
             if stored.get(&record.object) == Some(&record.length) {
                 archives.insert(record.object.clone(), record.clone());
             }
         }
-        let archives: Vec<ArchiveRecord> = archives.into_values().collect();
+        archives.into_values().collect()
+    }
+
+    /// Decrypts archives and reads them to their ends. They were counted as objects before.
+    async fn deep(&self, archives: Vec<ArchiveRecord>) -> Result<(), OperationError> {
+        let identity = self.opened.identity()?;
         let (repository, runtime, findings) = (self.repository().clone(), Handle::current(), Arc::clone(&self.findings));
         let identities: Arc<Identities> = Arc::clone(&identity.identities);
         self.in_parallel(archives, move |record, _| {
             let checked = repository
                 .open_archive(record, &identities, &runtime)
                 .and_then(|reader| check(&reader, record.merged).map_err(|source| RepositoryError::Archive { id: record.id, source }));
+            findings.bytes.fetch_add(record.length, Ordering::Relaxed);
             match checked {
-                Ok(checked) if checked.wrong.is_empty() => {
-                    findings.bytes.fetch_add(checked.bytes, Ordering::Relaxed);
-                    findings.sound(&record.object);
-                }
+                Ok(checked) if checked.wrong.is_empty() => findings.sound(&record.object),
                 Ok(checked) => {
                     for (path, what) in checked.wrong {
                         findings.wrong(&record.object, format!("'{path}': {what}"));
@@ -445,31 +464,43 @@ impl Run<'_> {
                 _ = tick.tick() => self.findings.progress(),
             }
         }
+        self.findings.progress();
         if self.stop.is_wanted() { Err(OperationError::Interrupted) } else { Ok(()) }
     }
 
-    /// With a key: which paths of which snapshots point into archives that are wrong.
-    async fn lost(&self) -> Result<Vec<(Id, EntryPath)>, OperationError> {
-        let Some(identity) = &self.opened.identity else { return Ok(Vec::new()) };
+    /// With a key: which paths of which snapshots point into archives that are wrong, and which of these archives took their own
+    /// index with them.
+    async fn lost(&self) -> Result<(Vec<(Id, EntryPath)>, Vec<(Id, String)>), OperationError> {
+        let (mut lost, mut unknown) = (Vec::new(), Vec::new());
+        let Some(identity) = &self.opened.identity else { return Ok((lost, unknown)) };
         let wrong: BTreeSet<String> = {
             let wrong = self.findings.wrong.lock().unwrap_or_else(PoisonError::into_inner);
             wrong.iter().map(|finding| finding.object.clone()).filter(|name| name.starts_with(names::ARCHIVES)).collect()
         };
-        if wrong.is_empty() {
-            return Ok(Vec::new());
-        }
-        let mut lost = Vec::new();
         for snapshot in self.snapshots.values().filter(|snapshot| snapshot.archives.iter().any(|record| wrong.contains(&record.object))) {
             let mut broken = Vec::new();
             let tree = self.repository().tree(snapshot, &identity.identities, Some(&mut broken)).await?;
             let is_wrong = |number: u32| tree.archives.get(number as usize).is_some_and(|record| wrong.contains(&record.object));
             for (path, entry) in tree.iter() {
-                if entry.places().unwrap_or_default().iter().any(|place| is_wrong(place.archive)) {
+                // Of a long file, the index that named a part may be gone.
+                let is_lost = match entry.places() {
+                    Some(places) => places.iter().any(|place| is_wrong(place.archive)),
+                    None => !broken.is_empty(),
+                };
+                if is_lost {
                     lost.push((snapshot.id, path.clone()));
                 }
             }
+            for error in &broken {
+                let record = |id: Id| snapshot.archives.iter().find(|record| record.id == id);
+                if let RepositoryError::Archive { id, .. } = error
+                    && let Some(record) = record(*id)
+                {
+                    unknown.push((snapshot.id, record.object.clone()));
+                }
+            }
         }
-        Ok(lost)
+        Ok((lost, unknown))
     }
 }
 

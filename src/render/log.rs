@@ -11,7 +11,7 @@ use crate::model::fold::{AsOf, Fold, Folded, FoldedMessages, Location};
 use crate::model::record::{Head, MessageRecord, Record, RecordError};
 
 /// How many batches, of at most 4 MiB each, are in memory.
-pub const BATCHES_KEPT: usize = 4;
+pub const BATCHES_KEPT: usize = 3;
 
 /// Gives the batches of one chat's log.
 pub trait Batches {

@@ -62,6 +62,14 @@ pub enum RepositoryError {
         /// What is wrong.
         why: String,
     },
+    /// The last snapshot of a chain that this machine has seen is no longer there.
+    #[error("snapshot '{stem}', number {sequence} of its chain, was here before and is gone, and no record says that it was forgotten")]
+    Gone {
+        /// The snapshot's stem.
+        stem: String,
+        /// Its number in its chain.
+        sequence: u64,
+    },
     /// No snapshot fits what was asked for.
     #[error("no snapshot fits '{wanted}'")]
     NoSnapshot {
@@ -101,7 +109,7 @@ impl RepositoryError {
     /// Whether stored data is missing, changed or forged (exit code 15).
     pub fn is_integrity(&self) -> bool {
         match self {
-            Self::Trust(_) | Self::Missing { .. } | Self::Damaged { .. } | Self::Untrusted { .. } => true,
+            Self::Trust(_) | Self::Gone { .. } | Self::Missing { .. } | Self::Damaged { .. } | Self::Untrusted { .. } => true,
             Self::Archive { source, .. } => source.is_integrity(),
             Self::Storage(StorageError::WrongLength { .. } | StorageError::NotFound { .. }) => true,
             _ => false,

@@ -137,13 +137,12 @@ impl Repository {
     /// # Errors
     /// When they cannot be listed, or no identity fits.
     pub async fn snapshots(&self, identities: &Identities) -> Result<Listed, RepositoryError> {
-        let stems = self.snapshot_stems().await?;
-        let read = futures::stream::iter(stems).map(|stem| async move {
+        let mut listed = Listed { stems: self.snapshot_stems().await?, ..Listed::default() };
+        let read = futures::stream::iter(listed.stems.clone()).map(|stem| async move {
             let found = self.snapshot_ref(&stem).await?;
             let snapshot = self.snapshot(&found, identities).await?;
             Ok::<_, RepositoryError>((found, snapshot))
         });
-        let mut listed = Listed::default();
         let mut read = read.buffered(PARALLEL);
         while let Some(result) = read.next().await {
             match result {
@@ -159,6 +158,8 @@ impl Repository {
 /// Snapshots that can be read, and what is wrong with the others.
 #[derive(Debug, Default)]
 pub struct Listed {
+    /// The stems of all that the store lists, oldest first.
+    pub stems: Vec<String>,
     /// Trusted and readable, oldest first.
     pub snapshots: Vec<(SnapshotRef, Snapshot)>,
     /// Missing, damaged or untrusted.

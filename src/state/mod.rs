@@ -3,9 +3,11 @@
 //! - [`folder`]: the state folder and the machine's own key, with which everything below is sealed.
 //! - [`sealed`]: files that are replaced whole or not at all.
 //! - [`pins`]: what this machine knows of a repository since its first use.
+//! - [`heads`]: the last snapshots that were seen, so that a store that was set back is noticed.
 //! - [`lock`]: one run at a time for one purpose.
 
 pub mod folder;
+pub mod heads;
 pub mod lock;
 pub mod pins;
 pub mod sealed;
@@ -13,6 +15,7 @@ pub mod sealed;
 use std::path::{Path, PathBuf};
 
 pub use folder::{MachineKey, ProtectedKey, StateFolder};
+pub use heads::Heads;
 pub use lock::Lock;
 pub use pins::Pins;
 pub use sealed::SealedFolder;

@@ -51,6 +51,12 @@ impl Drop for Replacement {
     }
 }
 
+/// The name that a file has or, while it is being written, is going to have.
+fn wanted_name(name: &str) -> &str {
+    let of_temporary = |name: &str| Some(name.strip_suffix(".tmp")?.rsplit_once('.')?.0.len());
+    of_temporary(name).and_then(|length| name.get(..length)).unwrap_or(name)
+}
+
 fn sync_folder_of(path: &Path) -> io::Result<()> {
     path.parent().map_or(Ok(()), |folder| File::open(folder)?.sync_all())
 }
@@ -174,15 +180,26 @@ impl SealedFolder {
     /// # Errors
     /// When the folder cannot be read, or a file not removed.
     pub fn retain(&self, keep: impl Fn(&str) -> bool) -> Result<(), StateError> {
-        for entry in fs::read_dir(&self.path).map_err(StateError::file("read", &self.path))? {
-            let entry = entry.map_err(StateError::file("read", &self.path))?;
-            let name = entry.file_name().to_string_lossy().into_owned();
-            let is_file = entry.file_type().is_ok_and(|kind| kind.is_file());
-            if is_file && !name.ends_with(".lock") && !keep(&name) {
-                fs::remove_file(entry.path()).map_err(StateError::file("remove", &entry.path()))?;
+        // A file that is being replaced by another thread lives under another name until it is whole.
+        for name in self.names()?.iter().filter(|name| !name.ends_with(".lock") && !keep(wanted_name(name))) {
+            let path = self.path.join(name);
+            match fs::remove_file(&path) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(StateError::file("remove", &path)(error)),
+                _ => {}
             }
         }
         Ok(())
+    }
+
+    /// The names of the files.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn names(&self) -> Result<Vec<String>, StateError> {
+        let entries = fs::read_dir(&self.path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(StateError::file("read", &self.path))?;
+        let files = entries.into_iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
+        Ok(files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
     }
 }
 

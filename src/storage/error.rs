@@ -47,6 +47,17 @@ pub enum StorageError {
         source: Option<Cause>,
     },
 
+    /// Something on the way to the folder, or the folder itself, is a file.
+    #[error("'{container}' cannot be a folder: '{file}' is none")]
+    NotAFolder {
+        /// The folder of the store.
+        container: String,
+        /// What is in its place.
+        file: String,
+        /// The system's answer.
+        source: Cause,
+    },
+
     /// Nothing to sign requests with was found.
     #[error("no credentials found for '{container}'")]
     NoCredentials {
@@ -198,9 +209,17 @@ impl StorageError {
             Self::NoContainer { .. } => {
                 "check the address; create the bucket with the provider's own tool, or mount the disk that holds the folder"
             }
-            Self::NoCredentials { .. } => {
-                "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY; profiles of other tools are not read"
-            }
+            Self::NotAFolder { .. } => "name a folder, or one that is still to be made, but no file",
+            Self::NoCredentials { container, .. } => match container.split(':').next() {
+                Some("gs") => "set GOOGLE_APPLICATION_CREDENTIALS to the path of a service account's key file",
+                Some("az" | "adl" | "azure" | "abfs" | "abfss") => {
+                    "set AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY; logins of other tools are not read"
+                }
+                Some("s3" | "s3a") => "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY; profiles of other tools are not read",
+                _ => {
+                    "set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, GOOGLE_APPLICATION_CREDENTIALS, or AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY; profiles of other tools are not read"
+                }
+            },
             Self::BadCredentials { .. } => "check the key, the secret and the account, and that the key was not revoked or expired",
             Self::PermissionDenied { .. } => {
                 "the credentials or the folder's owner and mode must allow reading, listing and creating below this prefix"

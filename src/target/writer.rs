@@ -59,6 +59,11 @@ impl FileWriter {
         &self.path
     }
 
+    /// How many bytes have been written so far.
+    pub fn written(&self) -> u64 {
+        self.written
+    }
+
     /// Ends the file: sets its attributes and queues it for the disk and its final name.
     ///
     /// The name appears with a whole batch of files, at the latest in [`finish`](super::TargetFolder::finish), which also reports

@@ -7,11 +7,14 @@ use std::sync::{Arc, LazyLock};
 
 use tgvault::archive::MEMBER_BYTES;
 use tgvault::model::entry::{EntryPath, Kind, Metadata, Stamp, Timestamp};
+use tgvault::model::filter::PathFilter;
 use tgvault::operations::OperationError;
 use tgvault::operations::backup::{BackupOptions, BackupSummary, backup};
 use tgvault::operations::cat::cat;
 use tgvault::operations::choice::SnapshotChoice;
+use tgvault::operations::look::ls;
 use tgvault::operations::{Stop, events::Events};
+use tgvault::repository::tree::TreeEntry;
 use tgvault::source::{Body, Content, Item, Sink, Source, SourceError, SourceName};
 
 use crate::support::{Log, World, noise, tempdir, tree, wrong};
@@ -375,6 +378,18 @@ async fn a_long_file_goes_on_at_its_last_part_and_survives_what_befalls_it() {
         cat(&session, &SnapshotChoice::latest(), EntryPath::new("long").unwrap(), out.clone()).await.unwrap();
         out.assert_length(length);
     }
+    // What cannot be read any more stays as it was.
+    play.files.insert("long".into(), Script { version: 9, ..Script::long(size, Behaviour::Forbidden) });
+    let (summary, said) = run(&world, &play, Stop::new()).await.unwrap();
+    assert_eq!((summary.counts.problems, problems(&said).len()), (1, 1), "{said:?}");
+    let (session, mut kept) = (world.session(&world.storage, Some(world.unlock())), Vec::new());
+    let (all, everything) = (SnapshotChoice::latest(), PathFilter::everything());
+    let each = |path: &EntryPath, entry: &TreeEntry| {
+        kept.push((path.to_string(), entry.stored_size()));
+        Ok(())
+    };
+    ls(&session, &all, &[], &everything, each).await.unwrap();
+    assert_eq!(kept, [("long".to_owned(), shrunk)]);
     let report = world.verify(true).await;
     assert_eq!((wrong(&report), report.lost), (vec![], vec![]));
 }

@@ -1,5 +1,6 @@
 //! What a restore fetches: no more than it needs.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
@@ -36,6 +37,19 @@ async fn one_small_file_costs_its_frames_and_not_its_archive() {
     let bound = archives * 140_000 + 140_000 + 2_400_000 + 60_000;
     assert!(fetched < bound, "{fetched} bytes were fetched, {bound} would do");
     assert!(after.requests - before.requests < 30 + 5 * archives, "{} requests", after.requests - before.requests);
+}
+
+fn options(to: &Path, media: Option<Vec<MediaType>>, chats: &[&str]) -> RenderOptions {
+    RenderOptions {
+        to: to.to_owned(),
+        form: Form::TelegramDesktop { json: true, html: true },
+        chats: chats.iter().map(|chat| (*chat).to_owned()).collect(),
+        span: Span::default(),
+        media,
+        zone: TimeZone::UTC,
+        overwrite: Overwrite::Always,
+        lanes: 2,
+    }
 }
 
 /// A chat whose log has two batches and whose messages have a photo and a video each.
@@ -75,16 +89,7 @@ async fn one_chat_costs_its_log_and_the_media_that_are_wanted() {
     let session = world.session(&world.storage, Some(world.unlock()));
     let fetched = async |media: Option<Vec<MediaType>>, chats: &[&str]| {
         let to = tempdir();
-        let options = RenderOptions {
-            to: to.path().to_owned(),
-            form: Form::TelegramDesktop { json: true, html: true },
-            chats: chats.iter().map(|chat| (*chat).to_owned()).collect(),
-            span: Span::default(),
-            media,
-            zone: TimeZone::UTC,
-            overwrite: Overwrite::Always,
-            lanes: 2,
-        };
+        let options = options(to.path(), media, chats);
         let before = world.storage.traffic().downloaded_bytes;
         let summary = render(&session, &SnapshotChoice::latest(), options, Arc::new(Log::default()), Stop::new()).await.unwrap();
         assert_eq!((summary.restored.problems, summary.messages), (0, if chats.is_empty() { 480 } else { 40 }));
@@ -100,4 +105,29 @@ async fn one_chat_costs_its_log_and_the_media_that_are_wanted() {
     assert!(photos > log_alone + 2_000_000 && photos < log_alone + 8_000_000, "{photos} bytes with photos, {log_alone} without");
     let all = fetched(None, &[]).await;
     assert!(all > stored, "{all} of {stored}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn many_small_chats_share_what_is_fetched() {
+    let world = World::in_memory().await;
+    for id in 1..=300 {
+        let text: String = noise(id, 8_000).iter().map(|byte| char::from(b'a' + byte % 26)).collect();
+        let line = format!(
+            r#"{{"v":1,"record":"message","peer":"user{id}","id":1,"observed":1,"run":"r1","date":1,"message":{{"id":1,"text":"{text}"}}}}"#
+        );
+        let chat = format!(r#"{{"v":1,"peer":"user{id}","name":"Chat {id}","type":"personal_chat","observed":1,"run":"r1"}}"#);
+        world.write(&format!("chats/user{id}/chat.json"), chat.as_bytes());
+        world.write(&format!("chats/user{id}/r1-000001.jsonl"), line.as_bytes());
+    }
+    world.backup().await;
+    let stored: u64 = world.objects().await.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum();
+    let session = world.session(&world.storage, Some(world.unlock()));
+    let (before, to) = (world.storage.traffic(), tempdir());
+    let summary =
+        render(&session, &SnapshotChoice::latest(), options(to.path(), None, &[]), Arc::new(Log::default()), Stop::new()).await.unwrap();
+    assert_eq!((summary.chats, summary.messages, summary.restored.problems), (300, 300, 0));
+    let after = world.storage.traffic();
+    let (fetched, requests) = (after.downloaded_bytes - before.downloaded_bytes, after.requests - before.requests);
+    // Once for the descriptions, once for the logs.
+    assert!(fetched < stored * 3 && requests < 60, "{requests} requests, {fetched} bytes of {stored}");
 }

@@ -1,5 +1,6 @@
 //! Whole operations through the library: one linked binary.
 
+mod bad_input;
 mod browser;
 mod changing;
 mod chats;
@@ -16,6 +17,7 @@ mod golden;
 mod hostile;
 mod imports;
 mod kill;
+mod long_files;
 mod many;
 mod restore_as;
 mod restore_records;
@@ -23,3 +25,4 @@ mod round_trip;
 mod support;
 mod trees;
 mod trust;
+mod verification;

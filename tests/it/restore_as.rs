@@ -102,6 +102,10 @@ async fn an_account_comes_back_as_it_was_exported() {
     assert_eq!((&summary["kept"], &summary["problems"]), (&Value::from(wanted.len() - 1), &0.into()), "{summary}");
     assert_eq!((&summary["messages"], &summary["chats"]), (&35.into(), &6.into()));
     assert!(files(&to) == made);
+    // What was written now: everything but the media.
+    let written: usize =
+        made.iter().filter(|(path, _)| !wanted.contains_key(*path) || *path == "result.json").map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(summary["bytes"], written);
 
     let original = restored(&world, "original", &["--as", "original"]);
     assert!(files(&original) == wanted);

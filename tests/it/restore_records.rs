@@ -9,8 +9,9 @@ use serde_json::{Value, json};
 use tgvault::model::entry::{EntryPath, Kind, Metadata};
 use tgvault::source::{Body, Content, Item, Sink, Source, SourceError, SourceName};
 
+use crate::chats::{data, import};
 use crate::desktop_html::check_written;
-use crate::restore_as::{files, restored, tgvault};
+use crate::restore_as::{files, known, restored, tgvault};
 use crate::support::{World, noise};
 
 /// An account whose entries are written here.
@@ -332,4 +333,65 @@ async fn hostile_records_write_nothing_outside_and_end_nothing() {
     assert_eq!(stored.len(), names.len());
     let page = String::from_utf8(plain.iter().find(|(path, _)| path.ends_with("messages.html")).unwrap().1.clone()).unwrap();
     assert!(!page.contains("<img src=x") && !page.contains("<script>alert") && !page.contains("javascript:"), "markup");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_damaged_log_costs_its_own_messages_and_is_told() {
+    let world = World::new().await;
+    let mut account = Handmade::default();
+    account.chat("user2", "Ada", "personal_chat", json!({}));
+    account.batch("user2", "r1", &[message("user2", 1, 1, None, "sound")]);
+    let mut grown = Handmade(account.0.clone());
+    account.backup(&world).await;
+    let before = world.archives();
+    grown.chat("user3", "Bo", "personal_chat", json!({}));
+    // Text that does not compress: the batch takes many chunks of its archive.
+    let text: String = noise(3, 3_000_000).iter().map(|byte| char::from(b'a' + byte % 26)).collect();
+    let lines = [message("user3", 1, 1, None, &text), message("user3", 2, 1, None, "lost, too")];
+    grown.batch("user3", "r2", &lines);
+    grown.batch("user2", "r2", &[message("user2", 2, 1, None, "sound, too")]);
+    grown.backup(&world).await;
+    let new: Vec<String> = world.archives().into_iter().filter(|name| !before.contains(name)).collect();
+    let archive =
+        new.iter().map(|name| world.root.path().join("vault").join(name)).max_by_key(|path| fs::metadata(path).unwrap().len()).unwrap();
+    let mut bytes = fs::read(&archive).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&archive, bytes).unwrap();
+
+    let output = tgvault(&world, &["restore", "latest", "--to", "out"]);
+    let error = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(15), "{error}");
+    assert!(error.contains("chats/user3/r2-000001.jsonl") && error.contains("the messages in it are lost"), "{error}");
+    let made: Value = serde_json::from_slice(&fs::read(world.root.path().join("out/result.json")).unwrap()).unwrap();
+    let list = made["chats"]["list"].as_array().unwrap();
+    let ada = list.iter().find(|chat| chat["id"] == 2).unwrap();
+    assert_eq!(texts(ada)[0], (1, "sound".into()));
+    let bo = list.iter().find(|chat| chat["id"] == 3).unwrap();
+    assert_eq!(texts(bo), []);
+    check_written(&files(&world.root.path().join("out")));
+    let output = tgvault(&world, &["cat", "latest", "--chat", "user3"]);
+    assert_eq!(output.status.code(), Some(15));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_was_restored_can_be_taken_in_again() {
+    let world = edited_world().await;
+    let out = restored(&world, "out", &["--history"]);
+    let first: Value = serde_json::from_slice(&fs::read(out.join("result.json")).unwrap()).unwrap();
+    let other = World::new().await;
+    import(&other, &out, "r1", &known()).await;
+    let second = result(&other, "again", &["--as", "telegram-desktop"]);
+    assert_eq!(texts(&second), texts(&first));
+    // And byte for byte, pages included.
+    assert!(files(&restored(&other, "original", &["--as", "original"])) == files(&out));
+
+    // An account of every kind of message stays what it is, however often it goes round.
+    let world = World::new().await;
+    import(&world, &data("sample-export"), "r1", &known()).await;
+    let first = restored(&world, "out", &[]);
+    let other = World::new().await;
+    import(&other, &first, "r1", &known()).await;
+    let second = restored(&other, "out", &[]);
+    assert!(files(&second) == files(&first));
 }

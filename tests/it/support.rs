@@ -2,8 +2,6 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
@@ -207,33 +205,14 @@ pub fn wrong(report: &VerifyReport) -> Vec<String> {
     report.wrong.iter().map(|finding| format!("{}: {}", finding.object, finding.what)).collect()
 }
 
-/// Everything below a folder: path to kind, mode, time, content.
+/// Everything below a folder: path to kind, mode, time, an attribute, content.
 pub fn tree(root: &Path) -> BTreeMap<String, String> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![root.to_owned()];
-    while let Some(folder) = folders.pop() {
-        for entry in fs::read_dir(&folder).unwrap() {
-            let entry = entry.unwrap();
-            let (path, meta) = (entry.path(), entry.path().symlink_metadata().unwrap());
-            let name = path.strip_prefix(root).unwrap().as_os_str().as_bytes().escape_ascii().to_string();
-            let mode = meta.permissions().mode() & 0o7777;
-            let time = format!("{}.{:09}", meta.mtime(), meta.mtime_nsec());
-            let mut value = [0_u8; 64];
-            let attribute = rustix::fs::lgetxattr(&path, "user.test", &mut value).map_or(0, |length| length);
-            let time = format!("{time}{}", value[..attribute].escape_ascii());
-            let said = if meta.is_symlink() {
-                format!("link {}", fs::read_link(&path).unwrap().display())
-            } else if meta.is_dir() {
-                folders.push(path.clone());
-                format!("dir {mode:o} {time}")
-            } else {
-                let content = fs::read(&path).unwrap();
-                format!("file {mode:o} {time} {} {} links {}", content.len(), tgvault::crypt::digest::sha256(&content), meta.nlink())
-            };
-            found.insert(name, said);
-        }
-    }
-    found
+    let attribute = |path: &Path| {
+        let mut value = [0_u8; 64];
+        let length = rustix::fs::lgetxattr(path, "user.test", &mut value).map_or(0, |length| length);
+        value[..length].escape_ascii().to_string()
+    };
+    tgvault_test_support::tree::tree_with(root, attribute).unwrap()
 }
 
 /// Bytes that do not compress.

@@ -3,8 +3,11 @@
 use std::sync::Arc;
 
 use tgvault::crypt::signature::SigningKey;
+use tgvault::model::filter::PathFilter;
 use tgvault::operations::OperationError;
+use tgvault::operations::choice::{Selection, SnapshotChoice};
 use tgvault::operations::init::{InitOptions, init};
+use tgvault::operations::look;
 use tgvault::operations::session::Session;
 use tgvault::repository::RepositoryError;
 use tgvault::repository::format::root::{Revocation, Root};
@@ -244,6 +247,76 @@ async fn a_newer_format_is_named() {
         world.replace(&name, minor.as_bytes()).await;
     }
     world.backup().await;
+}
+
+/// The newest snapshot is taken away, both copies: who has seen it says so, whatever is asked.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_snapshot_that_was_seen_and_is_gone_is_missed() {
+    let world = world().await;
+    let choice = |wanted: &str| SnapshotChoice { wanted: wanted.into(), ..SnapshotChoice::latest() };
+    let (reader, backups) = (|| world.newcomer(&world.storage, Some(world.unlock())), tempdir());
+    world.write("a", b"second");
+    world.backup().await;
+    // One who has only read.
+    look::stats(&reader(), &choice("latest")).await.unwrap();
+    let (first, stem) = (stems(&world).await.remove(0), stems(&world).await.pop().unwrap());
+    let first_id = first.split_once('-').unwrap().1.to_owned();
+    for name in world.objects().await.into_keys().filter(|name| name.contains(&stem)) {
+        world.storage.delete(&name).await.unwrap();
+    }
+    let is_gone = |result: Result<(), OperationError>| matches!(result, Err(OperationError::Repository(RepositoryError::Gone { stem: found, sequence: 2 })) if found == stem);
+    for session in [reader(), world.session(&world.storage, Some(world.unlock()))] {
+        let log = Arc::new(Log::default());
+        let to = tempfile::tempdir_in(backups.path()).unwrap();
+        let summary = world.restore_in(&session, to.path(), &[], Arc::clone(&log)).await.unwrap();
+        assert_eq!((summary.damaged, std::fs::read(to.path().join("a")).unwrap().as_slice()), (1, b"content".as_slice()));
+        assert!(log.0.lock().unwrap().iter().any(|said| said.contains("is gone")), "{:?}", log.0.lock().unwrap());
+        assert!(is_gone(look::stats(&session, &choice("latest")).await.map(drop)));
+        assert!(is_gone(look::find(&session, &Selection::default(), &PathFilter::everything(), |_, _, _| Ok(())).await));
+        look::stats(&session, &choice(&first_id)).await.unwrap();
+        let listed = look::snapshots(&session, &Selection::default(), false).await.unwrap();
+        assert_eq!((listed.snapshots.len(), listed.broken.len()), (1, 1), "{:?}", listed.broken);
+        let report = world.verify_in(&session, false).await.unwrap();
+        assert!(wrong(&report).iter().any(|finding| finding.contains(&stem) && finding.contains("gone")), "{:?}", wrong(&report));
+    }
+    // Who is new here cannot know.
+    let state = StateFolder::open(world.root.path().join("third"), None).unwrap();
+    let third = Session { storage: world.storage.clone(), state, unlock: Some(world.unlock()), root_key: None };
+    look::stats(&third, &choice("latest")).await.unwrap();
+    // A backup says it and goes on; from then on the chain has a new head, and a gap.
+    let source = tgvault::source::folder::FolderSource::open(&world.source(), Default::default()).unwrap();
+    let (_, said) = world.backup_in(&world.session(&world.storage, None), Arc::new(source)).await.unwrap();
+    assert!(said.iter().any(|said| said.contains("is gone")), "{said:?}");
+    assert_eq!(world.restored().await, tree(&world.source()));
+    look::stats(&reader(), &choice("latest")).await.unwrap();
+    let report = world.verify(false).await;
+    assert!(wrong(&report).iter().any(|finding| finding.contains("snapshots 2 are gone")), "{:?}", wrong(&report));
+    // And when nothing is left, that is not called an empty vault.
+    for name in world.objects().await.into_keys().filter(|name| name.contains("snapshots/")) {
+        world.storage.delete(&name).await.unwrap();
+    }
+    let result = world.restore_from(&world.storage, backups.path(), Arc::new(Log::default())).await.map(drop);
+    assert!(matches!(result, Err(OperationError::Repository(RepositoryError::Gone { .. }))), "{result:?}");
+}
+
+/// A passphrase costs a second each time: it is not tried where what this machine keeps is enough.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_backup_unlocks_only_when_it_must() {
+    let world = world().await;
+    let wrong = || Some(tgvault::repository::keys::Unlock::IdentityFile(tgvault::crypt::keys::generate().0));
+    let backup = async |session: Session| {
+        let source = tgvault::source::folder::FolderSource::open(&world.source(), Default::default()).unwrap();
+        world.backup_in(&session, Arc::new(source)).await.map(|(summary, _)| summary.counts.new_bytes)
+    };
+    assert_eq!(backup(world.session(&world.storage, wrong())).await.unwrap(), 0);
+    // Who has no record of earlier runs, or is new here, needs the right one.
+    world.forget_chains();
+    for session in [world.session(&world.storage, wrong()), world.newcomer(&world.storage, wrong())] {
+        let result = backup(session).await;
+        assert!(matches!(result, Err(OperationError::Repository(RepositoryError::WrongKey { .. }))), "{result:?}");
+    }
+    assert_eq!(backup(world.session(&world.storage, Some(world.unlock()))).await.unwrap(), 0);
+    backup(world.newcomer(&world.storage, Some(world.unlock()))).await.unwrap();
 }
 
 /// What lies in a store beside the vault is nobody's business, and is left alone.

@@ -289,6 +289,14 @@ fn no_bucket(bucket: &Bucket) {
     assert!(run.stderr.contains("missing-") && run.stderr.contains("hint: "), "{run:?}");
 }
 
+/// What every server must see the program through.
+fn every_job(bucket: &Bucket, is_let_in_before: bool, open_uploads: impl Fn() -> usize) {
+    main_job(bucket);
+    bad_line(bucket, open_uploads);
+    two_at_once(bucket, is_let_in_before);
+    no_vault(bucket);
+}
+
 fn without(bucket: &Bucket, names: &[&str]) -> Bucket {
     let env = bucket.env.iter().filter(|(name, _)| !names.contains(&name.as_str())).cloned().collect();
     Bucket { env, ..bucket.clone() }
@@ -305,10 +313,7 @@ async fn the_whole_program_on_moto() {
     let bucket = server.bucket().await.unwrap();
     let runtime = tokio::runtime::Handle::current();
     blocking(move || {
-        main_job(&bucket);
-        bad_line(&bucket, || runtime.block_on(server.open_uploads(&bucket)).unwrap());
-        two_at_once(&bucket, false);
-        no_vault(&bucket);
+        every_job(&bucket, false, || runtime.block_on(server.open_uploads(&bucket)).unwrap());
         no_bucket(&bucket);
         fails(&Machine::new(&bucket, "x"), &without(&bucket, &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]), 1, "AWS_ACCESS_KEY_ID");
     })
@@ -321,10 +326,7 @@ async fn the_whole_program_on_s3s() {
         // A server of its own: it counts unfinished uploads over all buckets.
         let server = S3s::start().unwrap();
         let bucket = server.bucket().unwrap();
-        main_job(&bucket);
-        bad_line(&bucket, || server.open_uploads().unwrap());
-        two_at_once(&bucket, true);
-        no_vault(&bucket);
+        every_job(&bucket, true, || server.open_uploads().unwrap());
         fails(&Machine::new(&bucket, "x"), &bucket.clone().with_env("AWS_SECRET_ACCESS_KEY", "another"), 1, "check the key");
         fails(&Machine::new(&bucket, "x"), &bucket.clone().with_env("AWS_ACCESS_KEY_ID", "nobody"), 1, "check the key");
     })
@@ -337,10 +339,7 @@ async fn the_whole_program_on_azurite() {
     let bucket = server.bucket().await.unwrap();
     let runtime = tokio::runtime::Handle::current();
     blocking(move || {
-        main_job(&bucket);
-        bad_line(&bucket, || runtime.block_on(server.open_uploads(&bucket)).unwrap());
-        two_at_once(&bucket, false);
-        no_vault(&bucket);
+        every_job(&bucket, false, || runtime.block_on(server.open_uploads(&bucket)).unwrap());
         no_bucket(&bucket);
         let other = "c2VjcmV0LXRoYXQtbXVzdC1ub3Qtc2hvdw==";
         assert_ne!(other, azurite::KEY);
@@ -355,10 +354,7 @@ async fn the_whole_program_on_our_server_for_google() {
     blocking(|| {
         let server = Gcs::start().unwrap();
         let bucket = server.bucket();
-        main_job(&bucket);
-        bad_line(&bucket, || server.open_uploads());
-        two_at_once(&bucket, false);
-        no_vault(&bucket);
+        every_job(&bucket, false, || server.open_uploads());
         no_bucket(&bucket);
         fails(&Machine::new(&bucket, "x"), &without(&bucket, &["GOOGLE_SERVICE_ACCOUNT_KEY"]), 1, "GOOGLE_APPLICATION_CREDENTIALS");
     })

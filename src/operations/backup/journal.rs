@@ -1,10 +1,13 @@
 //! The journal: what this machine remembers of one source's chain, so that it needs no key to go on.
 //!
-//! `head.age` names the last committed snapshot and the layers since `base`: one for each archive, written as soon as the
-//! archive is stored for good. After a crash, archives that no snapshot names yet are taken over by the next run.
+//! `head.age` names the last committed snapshot and the layers since `base`: one for each archive. The layer's file is written
+//! before the archive appears in the store, and named in the head as soon as it is there for good. After a crash, archives that
+//! no snapshot names yet are taken over by the next run: those of the head, and those of other layers that the store has.
 
 use std::collections::HashSet;
 use std::io::{BufRead, Write};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -48,10 +51,13 @@ struct Head {
     /// A new name whenever something that the journal held is forgotten: what others concluded from it holds no longer.
     #[serde(default)]
     incarnation: Option<Id>,
+    /// Of a run that is not complete: how many removals its checkpoints have.
+    #[serde(default)]
+    removed: u64,
 }
 
 /// Where a new archive stands among those that no snapshot names yet.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) enum Order {
     /// Before all of them: a merged index, which readers begin with.
     First,
@@ -65,12 +71,87 @@ pub(super) enum Order {
 pub(super) struct Journal {
     folder: SealedFolder,
     head: Head,
+    intents: Intents,
 }
 
-/// A line of a layer's file: an index entry, or a path that the archive removes.
+/// A line of a layer's file, before the index entries.
 #[derive(Serialize, Deserialize)]
-struct Removal {
-    remove: EntryPath,
+#[serde(rename_all = "lowercase")]
+enum Line {
+    /// Which archive this is about.
+    Intent(Box<Intent>),
+    /// A path that the archive removes.
+    Remove(EntryPath),
+}
+
+/// An archive that is about to appear in the store.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Intent {
+    pub record: ArchiveRecord,
+    pub order: Order,
+    /// Who wrote it: one's archives with parts of long files count in their order.
+    pub lane: u32,
+    pub has_parts: bool,
+    /// What is to be removed before it, from removal number `from` of the run on.
+    pub from: u64,
+    pub removals: Vec<EntryPath>,
+    /// Its place among the intents of the run.
+    #[serde(default)]
+    number: u64,
+}
+
+impl Intent {
+    /// About archive `record` of lane `lane`, with what is to be removed before it as [`Removals::noted`] gives it.
+    ///
+    /// [`Removals::noted`]: super::planner::Removals::noted
+    pub fn new(record: ArchiveRecord, order: Order, lane: u32, (from, removals): (u64, Vec<EntryPath>)) -> Self {
+        Self { record, order, lane, has_parts: false, from, removals, number: 0 }
+    }
+}
+
+/// Notes archives before they appear in the store, so that a crash right after that does not lose them.
+#[derive(Clone)]
+pub(super) struct Intents {
+    folder: SealedFolder,
+    /// Names of the layers' files that the head does not have yet.
+    open: Arc<Mutex<HashSet<String>>>,
+    count: Arc<AtomicU64>,
+}
+
+impl Intents {
+    fn new(folder: &SealedFolder) -> Self {
+        Self { folder: folder.clone(), open: Arc::default(), count: Arc::default() }
+    }
+
+    fn open(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes an archive that is whole and will be in the store next, with what it holds and removes.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note(&self, mut intent: Intent, entries: &[IndexEntry], remove: &[EntryPath]) -> Result<(), OperationError> {
+        let file = layer_file(intent.record.id);
+        intent.number = self.count.fetch_add(1, Ordering::Relaxed);
+        intent.has_parts = entries.iter().any(|entry| entry.content.as_ref().is_some_and(|content| content.part.is_some()));
+        let lines = [Line::Intent(Box::new(intent))].into_iter().chain(remove.iter().cloned().map(Line::Remove));
+        let mut bytes = Vec::new();
+        for line in lines {
+            serde_json::to_writer(&mut bytes, &line).map_err(|error| damaged(&self.folder, &file, error))?;
+            bytes.push(b'\n');
+        }
+        bytes.push(b'\n');
+        for entry in entries {
+            entry.write_line(&mut bytes)?;
+        }
+        self.open().insert(file.clone());
+        Ok(self.folder.write(&file, &bytes)?)
+    }
+}
+
+fn layer_file(archive: Id) -> String {
+    format!("layer-{archive}.age")
 }
 
 /// What a journal remembers.
@@ -96,7 +177,61 @@ impl Journal {
     /// When it cannot be read.
     pub fn open(folder: &SealedFolder) -> Result<Option<Self>, OperationError> {
         let head: Option<Head> = folder.read_json(HEAD)?;
-        Ok(head.map(|head| Self { folder: folder.clone(), head }))
+        Ok(head.map(|head| Self { folder: folder.clone(), head, intents: Intents::new(folder) }))
+    }
+
+    /// Takes in what a run that died has noted and `is_stored` finds in the store; gives how many archives that were.
+    ///
+    /// To be called before anything else of a run.
+    ///
+    /// # Errors
+    /// When state cannot be read or written.
+    pub fn take_in(&mut self, is_stored: impl Fn(&ArchiveRecord) -> bool) -> Result<usize, OperationError> {
+        let mut intents: Vec<Intent> = Vec::new();
+        for name in self.folder.names()? {
+            if name.starts_with("layer-") && !self.head.layers.iter().any(|layer| layer.file == name) {
+                // What cannot be read any more is stored again.
+                intents.extend(self.intent(&name).inspect_err(|error| tracing::warn!(%error, "a note is passed over")).ok().flatten());
+            }
+        }
+        intents.sort_by_key(|intent| intent.number);
+        let (mut taken, mut gaps) = (0, HashSet::new());
+        for intent in intents {
+            if !is_stored(&intent.record) {
+                gaps.insert(intent.lane);
+            } else if !(intent.has_parts && gaps.contains(&intent.lane)) {
+                let committed = usize::try_from(self.head.removed.saturating_sub(intent.from)).unwrap_or(usize::MAX);
+                for path in intent.removals.into_iter().skip(committed) {
+                    if !self.head.removals.contains(&path) {
+                        self.head.removals.push(path);
+                    }
+                }
+                self.place(intent.record, intent.order);
+                taken += 1;
+            }
+        }
+        // The next run counts its removals anew.
+        if std::mem::take(&mut self.head.removed) > 0 || taken > 0 {
+            self.write_head()?;
+        }
+        self.clean()?;
+        Ok(taken)
+    }
+
+    /// What a layer's file is about; `None` for those of versions that did not say.
+    fn intent(&self, file: &str) -> Result<Option<Intent>, OperationError> {
+        let Some(mut reader) = self.folder.reader(file)? else { return Ok(None) };
+        let mut line = Vec::new();
+        reader.read_until(b'\n', &mut line).map_err(|error| damaged(&self.folder, file, error))?;
+        match serde_json::from_slice(&line) {
+            Ok(Line::Intent(intent)) if layer_file(intent.record.id) == file => Ok(Some(*intent)),
+            _ => Ok(None),
+        }
+    }
+
+    /// Where archives are noted before they appear in the store.
+    pub fn intents(&self) -> Intents {
+        self.intents.clone()
     }
 
     /// Begins a journal anew, with what the repository says of the chain.
@@ -110,17 +245,19 @@ impl Journal {
         parent: Option<(String, Snapshot)>,
         tree: &Tree,
     ) -> Result<Self, OperationError> {
+        let (layers, removals) = (Vec::new(), Vec::new());
         let head = Head {
             chain,
             snapshot: parent,
             sequence,
             base: None,
-            layers: Vec::new(),
-            removals: Vec::new(),
+            layers,
+            removals,
             healing: false,
+            removed: 0,
             incarnation: Some(random_id()?),
         };
-        let mut this = Self { folder: folder.clone(), head };
+        let mut this = Self { folder: folder.clone(), head, intents: Intents::new(folder) };
         if tree.is_empty() {
             this.write_head()?;
         } else {
@@ -189,15 +326,17 @@ impl Journal {
         let missing = || damaged(&self.folder, file, "it is missing");
         let mut reader = self.folder.reader(file)?.ok_or_else(missing)?;
         let read = (|| -> Result<(), ArchiveError> {
-            // Removals stand before the entries, one line each, up to an empty line.
+            // What the layer is about and its removals stand before the entries, one line each, up to an empty line.
             let mut line = Vec::new();
             loop {
                 line.clear();
                 if reader.read_until(b'\n', &mut line)? <= 1 {
                     break;
                 }
-                let removal: Removal = serde_json::from_slice(&line).map_err(|error| ArchiveError::Damaged(error.to_string()))?;
-                tree.remove(&removal.remove);
+                match serde_json::from_slice(&line).map_err(|error| ArchiveError::Damaged(error.to_string()))? {
+                    Line::Intent(_) => {}
+                    Line::Remove(path) => tree.remove(&path),
+                }
             }
             read_lines(&mut reader, &mut |entry| tree.apply(entry, of))
         })();
@@ -226,30 +365,21 @@ impl Journal {
         self.clean()
     }
 
-    /// Notes an archive that is stored for good, with what it holds and removes.
+    /// Notes that an archive, whose intent was noted, is stored for good.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn note_archive(
-        &mut self,
-        record: &ArchiveRecord,
-        entries: &[IndexEntry],
-        remove: &[EntryPath],
-        removals: Vec<EntryPath>,
-        order: Order,
-    ) -> Result<(), OperationError> {
-        let file = format!("layer-{}.age", record.id);
-        let mut bytes = Vec::new();
-        for path in remove {
-            serde_json::to_writer(&mut bytes, &Removal { remove: path.clone() }).map_err(|error| damaged(&self.folder, &file, error))?;
-            bytes.push(b'\n');
-        }
-        bytes.push(b'\n');
-        for entry in entries {
-            entry.write_line(&mut bytes)?;
-        }
-        self.folder.write(&file, &bytes)?;
-        let layer = Layer { record: record.clone(), file };
+    pub fn note_archive(&mut self, record: &ArchiveRecord, removals: Vec<EntryPath>, order: Order) -> Result<(), OperationError> {
+        self.place(record.clone(), order);
+        self.head.removals = removals;
+        self.write_head()?;
+        self.intents.open().remove(&layer_file(record.id));
+        Ok(())
+    }
+
+    /// Puts a new layer where it belongs.
+    fn place(&mut self, record: ArchiveRecord, order: Order) {
+        let layer = Layer { file: layer_file(record.id), record };
         match order {
             Order::Last => self.head.layers.push(layer),
             Order::First => self.head.layers.insert(self.committed_layers(), layer),
@@ -259,8 +389,6 @@ impl Journal {
                 self.head.layers.insert(committed + merged, layer);
             }
         }
-        self.head.removals = removals;
-        self.write_head()
     }
 
     /// How many layers the last snapshot names; the others follow them.
@@ -295,15 +423,16 @@ impl Journal {
         self.head.sequence = self.head.sequence.max(sequence);
     }
 
-    /// Notes a committed snapshot.
+    /// Notes a committed snapshot, which has the first `removed` of the run's removals.
     ///
     /// # Errors
     /// When it cannot be written.
-    pub fn note_snapshot(&mut self, stem: &str, snapshot: &Snapshot) -> Result<(), OperationError> {
+    pub fn note_snapshot(&mut self, stem: &str, snapshot: &Snapshot, removed: u64) -> Result<(), OperationError> {
         self.head.sequence = snapshot.sequence;
         self.head.snapshot = Some((stem.to_owned(), snapshot.clone()));
         self.head.removals.clear();
         self.head.healing = false;
+        self.head.removed = if snapshot.complete { 0 } else { removed };
         self.write_head()?;
         self.clean()
     }
@@ -313,8 +442,8 @@ impl Journal {
     }
 
     fn clean(&self) -> Result<(), OperationError> {
-        let head = &self.head;
-        let wanted = |name: &str| name == HEAD || head.base.as_deref() == Some(name) || head.layers.iter().any(|layer| layer.file == name);
-        Ok(self.folder.retain(wanted)?)
+        let (head, open) = (&self.head, self.intents.open());
+        let is_named = |name: &str| head.base.as_deref() == Some(name) || head.layers.iter().any(|layer| layer.file == name);
+        Ok(self.folder.retain(|name| name == HEAD || open.contains(name) || is_named(name))?)
     }
 }

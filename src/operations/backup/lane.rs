@@ -11,7 +11,8 @@ use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 
 use super::Shared;
-use super::planner::Job;
+use super::journal::{Intent, Intents, Order};
+use super::planner::{Job, Removals};
 use super::upload::{UploadSink, Uploaded};
 use crate::archive::index::{IndexEntry, Located, Part};
 use crate::archive::parts::PartPool;
@@ -37,7 +38,6 @@ const MIN_SHARED_BYTES: u64 = 4 * 1024;
 /// An archive that is stored for good.
 pub(super) struct Finished {
     pub record: ArchiveRecord,
-    pub entries: Vec<IndexEntry>,
     pub marks: Vec<u64>,
     pub timings: Timings,
 }
@@ -60,6 +60,8 @@ pub(super) struct LaneSetup {
     pub pool: PartPool,
     pub runtime: Handle,
     pub reports: mpsc::UnboundedSender<Result<Report, OperationError>>,
+    pub removals: Removals,
+    pub intents: Intents,
 }
 
 /// An archive being written.
@@ -73,17 +75,20 @@ struct OpenArchive {
 
 /// A lane.
 pub(super) struct Lane<'a> {
+    number: u32,
     shared: &'a Shared,
     setup: LaneSetup,
     open: Option<OpenArchive>,
     /// Ends when the archive before is reported: archives of a lane are reported in their order.
     before: Option<oneshot::Receiver<()>>,
     small: Vec<u8>,
+    /// What has to be removed before the content in hand, once it is stored.
+    replaces: Vec<EntryPath>,
 }
 
 impl<'a> Lane<'a> {
-    pub fn new(shared: &'a Shared, setup: LaneSetup) -> Self {
-        Self { shared, setup, open: None, before: None, small: Vec::new() }
+    pub fn new(number: u32, shared: &'a Shared, setup: LaneSetup) -> Self {
+        Self { number, shared, setup, open: None, before: None, small: Vec::new(), replaces: Vec::new() }
     }
 
     /// Works until the queue ends.
@@ -104,14 +109,15 @@ impl<'a> Lane<'a> {
     }
 
     fn store(&mut self, job: Job) -> Result<(), OperationError> {
-        let Job { item, resume, unchanged } = job;
+        let Job { item, resume, unchanged, replaces } = job;
+        self.replaces = replaces;
         match &item.content {
             Some(content) if item.kind == Kind::File => {
                 let content = Arc::clone(content);
                 if item.size > MEMBER_BYTES {
-                    self.store_long(&item, content.as_ref(), resume)?
+                    self.store_long(&item, content.as_ref(), resume, unchanged.as_deref())?
                 } else {
-                    self.store_file(&item, content.as_ref(), unchanged)?
+                    self.store_file(&item, content.as_ref(), unchanged.as_deref())?
                 }
             }
             _ => {
@@ -134,7 +140,7 @@ impl<'a> Lane<'a> {
         content.open(from).map_err(|error| self.shared.unreadable(&item.path, &error)).ok()
     }
 
-    fn store_file(&mut self, item: &Item, content: &dyn Content, unchanged: Option<Digest>) -> Result<(), OperationError> {
+    fn store_file(&mut self, item: &Item, content: &dyn Content, unchanged: Option<&[Digest]>) -> Result<(), OperationError> {
         if item.size == 0 && unchanged.is_some() {
             self.unchanged(item);
             return Ok(());
@@ -151,7 +157,8 @@ impl<'a> Lane<'a> {
             }
             let (digest, length) = hashing.finish();
             if let Some(located) = self.shared.contents.find(digest, length).filter(|_| length == item.size) {
-                self.refer(item, located, unchanged);
+                self.shared.done_bytes(length);
+                self.refer(item, vec![located], unchanged);
                 return Ok(());
             }
             let Some(again) = self.open_content(item, content, 0) else { return Ok(()) };
@@ -175,7 +182,7 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn store_small(&mut self, item: &Item, body: &mut dyn Body, unchanged: Option<Digest>) -> Result<(), OperationError> {
+    fn store_small(&mut self, item: &Item, body: &mut dyn Body, unchanged: Option<&[Digest]>) -> Result<(), OperationError> {
         let mut small = std::mem::take(&mut self.small);
         small.clear();
         let read = body.take(item.size).read_to_end(&mut small);
@@ -187,7 +194,10 @@ impl<'a> Lane<'a> {
             let known = self.shared.contents.has_length(length).then(|| self.shared.contents.find(sha256(&small), length)).flatten();
             let known = known.filter(|located| item.size > 0 && small.len() as u64 == item.size && self.may_share(located));
             match known {
-                Some(located) => self.refer(item, located, unchanged),
+                Some(located) => {
+                    self.shared.done_bytes(item.size);
+                    self.refer(item, vec![located], unchanged);
+                }
                 None => {
                     let stored = self.append_bytes(item, &small, body);
                     self.small = small;
@@ -221,20 +231,32 @@ impl<'a> Lane<'a> {
     }
 
     /// Stores a file of more than one member, part after part, each in whatever archive is open then.
-    fn store_long(&mut self, item: &Item, content: &dyn Content, resume: Option<(Id, HashSet<u32>)>) -> Result<(), OperationError> {
+    fn store_long(
+        &mut self,
+        item: &Item,
+        content: &dyn Content,
+        resume: Option<(Id, HashSet<u32>)>,
+        unchanged: Option<&[Digest]>,
+    ) -> Result<(), OperationError> {
+        let of = u32::try_from(item.size.div_ceil(MEMBER_BYTES)).unwrap_or(u32::MAX);
         let (file, stored) = match resume {
             Some((file, stored)) => (file, stored),
-            None => (random_id()?, HashSet::new()),
+            None => {
+                let file = random_id()?;
+                if let Some(known) = self.find_parts(item, content, of, file) {
+                    self.refer(item, known, unchanged);
+                    return Ok(());
+                }
+                (file, HashSet::new())
+            }
         };
-        let of = u32::try_from(item.size.div_ceil(MEMBER_BYTES)).unwrap_or(u32::MAX);
         let mut at = None;
         let mut told = false;
         for n in 1..=of {
             if self.shared.stop_wanted() {
                 return Ok(());
             }
-            let start = u64::from(n - 1) * MEMBER_BYTES;
-            let length = (item.size - start).min(MEMBER_BYTES);
+            let (start, length) = part_range(item.size, n);
             if stored.contains(&n) {
                 self.shared.done_bytes(length);
                 at = None;
@@ -268,10 +290,36 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
+    /// Reads a long file and finds each of its parts among the known contents; `None` as soon as one is not there.
+    fn find_parts(&self, item: &Item, content: &dyn Content, of: u32, file: Id) -> Option<Vec<Located>> {
+        let contents = &self.shared.contents;
+        // The length of the last part tells most long files apart, so that few are read twice.
+        if ![1, of].iter().all(|&n| contents.has_length(part_range(item.size, n).1)) {
+            return None;
+        }
+        // What cannot be read is told when it is read to be stored.
+        let mut body = content.open(0).ok()?;
+        let (mut known, mut done) = (Vec::new(), 0);
+        for n in 1..=of {
+            let length = part_range(item.size, n).1;
+            let mut hashing = HashReader::new(Counted { body: body.as_mut(), shared: self.shared }.take(length));
+            let read = io::copy(&mut hashing, &mut io::sink());
+            let (digest, got) = hashing.finish();
+            done += got;
+            let Some(located) = read.ok().and_then(|_| contents.find(digest, length)) else {
+                self.shared.undone_bytes(done);
+                return None;
+            };
+            known.push(Located { part: Some(Part { n, of, file }), ..located });
+        }
+        Some(known)
+    }
+
     /// Appends a file or a part of one; gives what was wrong with its content, if anything was.
     fn append(&mut self, item: &Item, body: &mut dyn Body, length: u64, part: Option<Part>) -> Result<Option<String>, OperationError> {
         let shared = self.shared;
         let is_last = part.is_none_or(|part| part.n == part.of);
+        self.replaces.drain(..).for_each(|path| self.setup.removals.push(path));
         let open = self.archive()?;
         let id = open.writer.id();
         let file = NewFile { path: &item.path, meta: &item.meta, stamp: item.stamp, size: item.size, sparse: item.sparse, length, part };
@@ -310,15 +358,18 @@ impl<'a> Lane<'a> {
         }
     }
 
-    /// Notes where the known content is; nothing where it is the very one that the parent has there.
-    fn refer(&self, item: &Item, located: Located, unchanged: Option<Digest>) {
-        self.shared.done_bytes(item.size);
-        if unchanged == Some(located.sha256) {
+    /// Notes where the pieces of a known content are; nothing where they are the very ones that the parent has there.
+    fn refer(&self, item: &Item, pieces: Vec<Located>, unchanged: Option<&[Digest]>) {
+        if unchanged.is_some_and(|old| old.iter().eq(pieces.iter().map(|piece| &piece.sha256))) {
             return self.unchanged(item);
         }
         self.shared.note_new(1, 0);
-        let entry = index_entry(item, Some(located));
-        let _ = self.setup.reports.send(Ok(Report::Reference(Box::new(entry), item.mark)));
+        let last = pieces.len();
+        for (n, piece) in (1..).zip(pieces) {
+            let mark = if n == last { item.mark } else { 0 };
+            let entry = index_entry(item, Some(piece));
+            let _ = self.setup.reports.send(Ok(Report::Reference(Box::new(entry), mark)));
+        }
     }
 
     fn unchanged(&self, item: &Item) {
@@ -339,7 +390,7 @@ impl<'a> Lane<'a> {
     fn close(&mut self) -> Result<(), OperationError> {
         let Some(open) = self.open.take() else { return Ok(()) };
         let (reported, after) = oneshot::channel();
-        open.finish(&self.setup, self.before.replace(after), reported)
+        open.finish(&self.setup, self.number, self.before.replace(after), reported)
     }
 }
 
@@ -358,6 +409,12 @@ impl Read for Counted<'_> {
         self.shared.done_bytes(got as u64);
         Ok(got)
     }
+}
+
+/// Where part `n` of a file of `size` bytes begins, and how long it is.
+fn part_range(size: u64, n: u32) -> (u64, u64) {
+    let start = u64::from(n.saturating_sub(1)) * MEMBER_BYTES;
+    (start, size.saturating_sub(start).min(MEMBER_BYTES))
 }
 
 fn index_entry(item: &Item, content: Option<Located>) -> IndexEntry {
@@ -381,10 +438,15 @@ impl OpenArchive {
         Ok(Self { writer, uploaded, object, entries: Vec::new(), marks: Vec::new() })
     }
 
-    fn finish(self, setup: &LaneSetup, before: Option<oneshot::Receiver<()>>, reported: oneshot::Sender<()>) -> Result<(), OperationError> {
+    fn finish(
+        self,
+        setup: &LaneSetup,
+        lane: u32,
+        before: Option<oneshot::Receiver<()>>,
+        reported: oneshot::Sender<()>,
+    ) -> Result<(), OperationError> {
         let timings = self.writer.timings();
         let (sealed, sink) = self.writer.finish()?;
-        sink.end();
         let record = ArchiveRecord {
             id: sealed.id,
             object: self.object,
@@ -393,7 +455,9 @@ impl OpenArchive {
             header_sha256: sealed.header_sha256,
             merged: false,
         };
-        let finished = Finished { record, entries: self.entries, marks: self.marks, timings };
+        setup.intents.note(Intent::new(record.clone(), Order::Last, lane, setup.removals.noted()), &self.entries, &[])?;
+        sink.end();
+        let finished = Finished { record, marks: self.marks, timings };
         let (reports, uploaded) = (setup.reports.clone(), self.uploaded);
         setup.runtime.spawn(async move {
             let result = match uploaded.await {
@@ -411,28 +475,43 @@ impl OpenArchive {
     }
 }
 
-/// Writes a small archive of the run's own: removals, references, or a merged index.
+/// An archive of the run's own: removals, references, or a merged index.
+pub(super) struct OwnArchive<'a> {
+    /// Where it stands.
+    pub order: Order,
+    /// Whether it is a merged index.
+    pub merged: bool,
+    /// For the journal: what it adds to the state.
+    pub entries: &'a [IndexEntry],
+    /// For the journal: what it removes.
+    pub remove: &'a [EntryPath],
+}
+
+/// Writes an archive of the run's own.
 ///
 /// # Errors
 /// When it cannot be written.
 pub(super) fn write_own(
     setup: &LaneSetup,
+    own: &OwnArchive<'_>,
     fill: impl FnOnce(&mut ArchiveWriter<UploadSink>) -> Result<(), OperationError>,
 ) -> Result<ArchiveRecord, OperationError> {
     let OpenArchive { mut writer, uploaded, object, .. } = OpenArchive::begin(setup)?;
     fill(&mut writer)?;
     let (sealed, sink) = writer.finish()?;
-    sink.end();
-    let result = setup.runtime.block_on(uploaded).map_err(|_| OperationError::Internal("an upload ended without a result".into()))?;
-    result?;
-    Ok(ArchiveRecord {
+    let record = ArchiveRecord {
         id: sealed.id,
         object,
         length: sealed.length,
         sha256: sealed.sha256,
         header_sha256: sealed.header_sha256,
-        merged: false,
-    })
+        merged: own.merged,
+    };
+    setup.intents.note(Intent::new(record.clone(), own.order, u32::MAX, setup.removals.noted()), own.entries, own.remove)?;
+    sink.end();
+    let result = setup.runtime.block_on(uploaded).map_err(|_| OperationError::Internal("an upload ended without a result".into()))?;
+    result?;
+    Ok(record)
 }
 
 /// Reads the path of a removal as the archive writes it.

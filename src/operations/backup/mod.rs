@@ -45,7 +45,7 @@ use crate::repository::tree::{Tree, TreeEntry};
 use crate::source::{Source, SourceError, SourceName};
 use contents::Contents;
 use journal::{Journal, Order};
-use lane::{Lane, LaneSetup, Report, append_removals, write_own};
+use lane::{Lane, LaneSetup, OwnArchive, Report, append_removals, write_own};
 use planner::{Job, Planner, ReadBefore, Removals};
 use shared::Shared;
 
@@ -130,10 +130,13 @@ pub async fn backup(
     stop: Stop,
 ) -> Result<BackupSummary, OperationError> {
     let began = Instant::now();
-    let mut opened = session.open().await?;
+    let mut opened = session.open_to_write().await?;
     let writer = opened.writer().await?;
+    if source.wants_key() {
+        opened.unlock(session).await?;
+    }
     let name = source.name();
-    let parent = parent::find(&opened, writer.id, &name, &options, events.as_ref()).await?;
+    let parent = parent::find(&mut opened, session, writer.id, &name, &options, events.as_ref()).await?;
     source.continues(&parent.journal.memory(), options.force_rehash && !options.dry_run);
     if options.dry_run {
         return dry_run(source, parent.tree, &options, events, stop, began).await;
@@ -232,6 +235,8 @@ impl Run {
             pool: PartPool::new(2 * options.lanes + 3),
             runtime: Handle::current(),
             reports: sender,
+            removals: Removals::default(),
+            intents: journal.intents(),
         };
         let mut this = Self {
             opened,
@@ -242,7 +247,7 @@ impl Run {
             journal,
             _lock,
             tree: Some(tree),
-            removals: Removals::default(),
+            removals: setup.removals.clone(),
             setup,
             reports,
             finished: pending,
@@ -338,7 +343,7 @@ impl Run {
             Report::Unchanged(mark) => marks.push(mark),
             Report::Archive(finished) => {
                 self.timings += finished.timings;
-                self.note_archive(finished.record, &finished.entries, &[], Order::Last)?;
+                self.note_archive(finished.record, Order::Last)?;
                 // The journal has it: whatever happens now, the next snapshot names this archive.
                 let marks: Vec<u64> = finished.marks.into_iter().filter(|&mark| mark != 0).collect();
                 self.source.committed(&marks);
@@ -353,14 +358,8 @@ impl Run {
         Ok(())
     }
 
-    fn note_archive(
-        &mut self,
-        record: ArchiveRecord,
-        entries: &[IndexEntry],
-        remove: &[EntryPath],
-        order: Order,
-    ) -> Result<(), OperationError> {
-        self.journal.note_archive(&record, entries, remove, self.removals.all(), order)?;
+    fn note_archive(&mut self, record: ArchiveRecord, order: Order) -> Result<(), OperationError> {
+        self.journal.note_archive(&record, self.removals.noted().1, order)?;
         self.shared.stored_bytes.fetch_add(record.length, Ordering::Relaxed);
         self.shared.events.event(&Event::ArchiveStored { name: &record.object, bytes: record.length });
         self.archives += 1;
@@ -380,26 +379,27 @@ impl Run {
         if self.finished.is_empty() {
             return Ok(());
         }
-        let removals = self.removals.all();
-        let count = removals.len();
+        let (from, removals) = self.removals.noted();
+        let end = from + removals.len() as u64;
         self.put_removals(removals).await?;
-        self.commit(false, Counts::default()).await?;
-        self.removals.forget(count);
+        self.commit(false, Counts::default(), end).await?;
+        self.removals.forget(end);
         Ok(())
     }
 
     /// Stores what is to be removed before the finished archives, in archives that stand before them.
     async fn put_removals(&mut self, paths: Vec<EntryPath>) -> Result<(), OperationError> {
         for paths in batches(paths, REMOVE_BYTES) {
-            let (setup, remove) = (self.own_setup(), paths.clone());
+            let (setup, remove) = (self.own_setup(), paths);
             let record = tokio::task::spawn_blocking(move || {
-                write_own(&setup, |writer| {
+                let own = OwnArchive { order: Order::Removals, merged: false, entries: &[], remove: &remove };
+                write_own(&setup, &own, |writer| {
                     append_removals(writer, &remove);
                     Ok(())
                 })
             })
             .await??;
-            self.note_archive(record, &[], &paths, Order::Removals)?;
+            self.note_archive(record, Order::Removals)?;
         }
         Ok(())
     }
@@ -409,9 +409,11 @@ impl Run {
         LaneSetup { pool: PartPool::new(3), ..self.setup.clone() }
     }
 
-    async fn commit(&mut self, complete: bool, counts: Counts) -> Result<Id, OperationError> {
+    /// Commits what is finished, with the removals up to number `removed`.
+    async fn commit(&mut self, complete: bool, counts: Counts, removed: u64) -> Result<Id, OperationError> {
         if self.in_doubt {
-            let last = parent::last_sequence(&self.opened, &self.journal).await?;
+            let stems = self.opened.repository.snapshot_stems().await?;
+            let last = parent::last_sequence(&self.opened, &self.journal, &stems).await?;
             self.journal.raise_sequence(last);
             self.time = jiff::Timestamp::now();
         }
@@ -443,7 +445,8 @@ impl Run {
         self.in_doubt = true;
         let found = self.opened.repository.commit(&mut snapshot, &self.writer).await?;
         self.in_doubt = false;
-        self.journal.note_snapshot(&found.stem, &snapshot)?;
+        self.journal.note_snapshot(&found.stem, &snapshot, removed)?;
+        self.opened.remember([&found])?;
         self.finished.clear();
         let marks = std::mem::take(&mut self.finished_marks);
         self.source.committed(&marks);
@@ -457,7 +460,8 @@ impl Run {
     async fn complete(mut self, stored: Stored) -> Result<BackupSummary, OperationError> {
         let Stored { tree, deleted, links, mut references, marks } = stored;
         let removed = deleted.len() as u64;
-        let mut remove = self.removals.all();
+        let (from, mut remove) = self.removals.noted();
+        let end = from + remove.len() as u64;
         remove.extend(part_members(&tree, &deleted));
         remove.extend(deleted);
         let failed = self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
@@ -477,7 +481,7 @@ impl Run {
         self.shared.report_progress();
         let counts = self.shared.counts(removed);
         self.finished_marks.extend(marks.into_iter().filter(|&mark| mark != 0));
-        let id = self.commit(true, counts).await?;
+        let id = self.commit(true, counts, end).await?;
         Ok(BackupSummary {
             snapshot: Some(id),
             counts,
@@ -495,12 +499,12 @@ impl Run {
         // Side by side what lies side by side: who restores without tgvault then decrypts each archive once.
         references.sort_by_key(|entry| entry.content.as_ref().map(|content| (content.archive, content.offset)));
         let setup = self.own_setup();
-        let (record, references) = tokio::task::spawn_blocking(move || {
-            let record = write_own(&setup, |writer| Ok(references.iter().try_for_each(|entry| writer.append_reference(entry))?))?;
-            Ok::<_, OperationError>((record, references))
+        let record = tokio::task::spawn_blocking(move || {
+            let own = OwnArchive { order: Order::Last, merged: false, entries: &references, remove: &[] };
+            write_own(&setup, &own, |writer| Ok(references.iter().try_for_each(|entry| writer.append_reference(entry))?))
         })
         .await??;
-        self.note_archive(record, &references, &[], Order::Last)
+        self.note_archive(record, Order::Last)
     }
 
     /// Stores the whole state so far as one merged index, when the last one is long ago or readers cannot do without.
@@ -509,8 +513,10 @@ impl Run {
         let since = archives.len() - archives.iter().rposition(|record| record.merged).map_or(0, |at| at + 1);
         let Some(tree) = self.tree.take_if(|_| is_needed || since >= MERGE_AFTER) else { return Ok(()) };
         let setup = self.own_setup();
-        let (mut record, tree) = tokio::task::spawn_blocking(move || {
-            let record = write_own(&setup, |writer| {
+        let (record, tree) = tokio::task::spawn_blocking(move || {
+            // The journal knows this state already.
+            let own = OwnArchive { order: Order::First, merged: true, entries: &[], remove: &[] };
+            let record = write_own(&setup, &own, |writer| {
                 for (path, entry) in tree.iter() {
                     tree.index_entries(path, entry).iter().try_for_each(|line| writer.append_merged(line))?;
                 }
@@ -520,8 +526,7 @@ impl Run {
         })
         .await??;
         self.tree = Some(tree);
-        record.merged = true;
-        self.note_archive(record, &[], &[], Order::First)
+        self.note_archive(record, Order::First)
     }
 }
 
@@ -582,9 +587,9 @@ fn list_and_fill<'a>(
 ) -> Result<Stored, OperationError> {
     let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
     std::thread::scope(|scope| {
-        let lanes: Vec<_> = (0..lanes)
-            .map(|_| {
-                let (lane, queue) = (Lane::new(shared, setup.clone()), queue.clone());
+        let lanes: Vec<_> = (0..u32::try_from(lanes).unwrap_or(u32::MAX))
+            .map(|number| {
+                let (lane, queue) = (Lane::new(number, shared, setup.clone()), queue.clone());
                 scope.spawn(move || lane.run(&queue).inspect_err(|_| shared.fail()))
             })
             .collect();

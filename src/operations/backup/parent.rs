@@ -1,6 +1,6 @@
 //! What a backup goes on from: the journal of this machine, or what the repository says, or nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::BackupOptions;
 use super::journal::{Journal, Remembered};
@@ -9,7 +9,7 @@ use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
-use crate::operations::session::Opened;
+use crate::operations::session::{Opened, Session};
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
 use crate::repository::{RepositoryError, random_id};
@@ -43,12 +43,17 @@ pub(super) fn has_journal(opened: &Opened, source: &SourceName) -> Result<bool, 
     Ok(Journal::open(&journal_folder(opened, source)?)?.is_some_and(|journal| journal.snapshot().is_some()))
 }
 
+fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
+    stored.get(&record.object) != Some(&record.length)
+}
+
 /// Finds where to go on, under the lock of this source.
 ///
 /// # Errors
 /// [`StateError::Locked`](crate::state::StateError::Locked) inside when another run is at it; when state or store fail.
 pub(super) async fn find(
-    opened: &Opened,
+    opened: &mut Opened,
+    session: &Session,
     writer: Id,
     source: &SourceName,
     options: &BackupOptions,
@@ -56,9 +61,10 @@ pub(super) async fn find(
 ) -> Result<Parent, OperationError> {
     let folder = journal_folder(opened, source)?;
     let lock = folder.lock("run.lock")?;
+    let mut stored = opened.repository.stored_archives().await?;
     let mut remembered = None;
     match Journal::open(&folder) {
-        Ok(Some(mut journal)) => match journal.remembered() {
+        Ok(Some(mut journal)) => match journal.take_in(|record| !is_lost(&stored, record)).and_then(|_| journal.remembered()) {
             Ok(state) => remembered = Some((journal, state)),
             Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
         },
@@ -67,12 +73,17 @@ pub(super) async fn find(
     }
     let (mut journal, mut state, broken) = match remembered {
         Some((journal, state)) => (journal, state, Vec::new()),
-        None => begin(opened, &folder, writer, source, options, events).await?,
+        None => {
+            // Only now is there anything to read.
+            opened.unlock(session).await?;
+            let begun = begin(opened, &folder, writer, source, options, events).await?;
+            // Another machine may just have stored what the snapshot names that was found.
+            stored = opened.repository.stored_archives().await?;
+            begun
+        }
     };
     // Whatever points into an archive that is gone is stored again.
-    let stored = opened.repository.stored_archives().await?;
-    let is_lost = |record: &ArchiveRecord| stored.get(&record.object) != Some(&record.length);
-    let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(record)).map(|record| record.id).collect();
+    let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(&stored, record)).map(|record| record.id).collect();
     // A snapshot that names what cannot be read would never be sound again.
     lost.extend(broken);
     if !lost.is_empty() {
@@ -90,17 +101,21 @@ pub(super) async fn find(
         // What is saved does not depend on it, and verify reports what is still missing.
         Err(error) => tracing::warn!(%error, "missing second copies could not be put back"),
     }
-    let last = last_sequence(opened, &journal).await?;
+    let stems = opened.repository.snapshot_stems().await?;
+    for gone in opened.compare(&stems, [])? {
+        events.event(&Event::Note(&format!("{gone}; the backup goes on all the same")));
+    }
+    let last = last_sequence(opened, &journal, &stems).await?;
     journal.raise_sequence(last);
     let is_healing = state.is_healing || !lost.is_empty();
     Ok(Parent { _lock: lock, journal, tree: state.tree, pending: state.pending, removals: state.removals, is_healing })
 }
 
 /// The highest number that the chain has in the repository: a run may have died between its commit and its note of it.
-pub(super) async fn last_sequence(opened: &Opened, journal: &Journal) -> Result<u64, OperationError> {
+pub(super) async fn last_sequence(opened: &Opened, journal: &Journal, stems: &[String]) -> Result<u64, OperationError> {
     let mut last = journal.sequence();
     let head = journal.snapshot().map(|(stem, _)| stem.as_str()).unwrap_or_default();
-    for stem in opened.repository.snapshot_stems().await?.iter().rev().take_while(|stem| stem.as_str() > head) {
+    for stem in stems.iter().rev().take_while(|stem| stem.as_str() > head) {
         match opened.repository.snapshot_ref(stem).await {
             Ok(found) if found.signed.chain == journal.chain() => last = last.max(found.signed.sequence),
             Ok(_) => {}

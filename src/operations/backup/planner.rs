@@ -4,7 +4,7 @@ use std::collections::HashSet;
 use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crossbeam_channel::Sender;
 
@@ -21,29 +21,37 @@ pub(super) struct Job {
     pub item: Item,
     /// For a long file: the parts of this very version that an earlier run has stored, under this name.
     pub resume: Option<(Id, HashSet<u32>)>,
-    /// Set where everything but the content is known to be the same: the content's digest, if that has not changed either.
-    pub unchanged: Option<Digest>,
+    /// Set where everything but the content is known to be the same: the digests of the content's pieces, if those have not
+    /// changed either.
+    pub unchanged: Option<Vec<Digest>>,
+    /// What has to be removed before the content, if it is stored anew: what is there stays when it cannot be read.
+    pub replaces: Vec<EntryPath>,
 }
 
 /// What is to be removed before the archives that are not committed yet.
 #[derive(Clone, Default)]
-pub(super) struct Removals(Arc<Mutex<Vec<EntryPath>>>);
+pub(super) struct Removals(Arc<Mutex<(u64, Vec<EntryPath>)>>);
 
 impl Removals {
+    fn inner(&self) -> MutexGuard<'_, (u64, Vec<EntryPath>)> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     pub fn push(&self, path: EntryPath) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(path);
+        self.inner().1.push(path);
     }
 
-    /// All that was noted so far.
-    pub fn all(&self) -> Vec<EntryPath> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    /// All that was noted so far and is not forgotten, and the number of the first, from 0.
+    pub fn noted(&self) -> (u64, Vec<EntryPath>) {
+        self.inner().clone()
     }
 
-    /// Forgets the first `count`, which are committed.
-    pub fn forget(&self, count: usize) {
-        let mut paths = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = count.min(paths.len());
+    /// Forgets those with smaller numbers than `end`, which are committed.
+    pub fn forget(&self, end: u64) {
+        let (from, paths) = &mut *self.inner();
+        let count = usize::try_from(end.saturating_sub(*from)).unwrap_or(usize::MAX).min(paths.len());
         paths.drain(..count);
+        *from += count as u64;
     }
 }
 
@@ -107,21 +115,22 @@ impl<'a> Planner<'a> {
         self.hasher.hash_one(path)
     }
 
-    /// Notes what of the old entry must go before the new one is laid over it.
-    fn note_form_change(&self, item: &Item, old: &TreeEntry) {
+    /// Notes what of the old entry must go before the new one is laid over it; gives what must go only if the new content is
+    /// not one that is known.
+    fn note_form_change(&self, item: &Item, old: &TreeEntry) -> Vec<EntryPath> {
         let path = &item.path;
         if std::mem::discriminant(&old.kind) != std::mem::discriminant(&item.kind) {
             self.removals.push(path.clone());
         }
-        if let Some((_, parts)) = old.stored_parts() {
-            self.removals.push(path.clone());
-            for &n in parts.keys() {
-                // The member names of parts are paths of a plain tar's tree only.
-                if let Ok(name) = EntryPath::new(part_name(path, n)) {
-                    self.removals.push(name);
-                }
-            }
+        let Some((_, parts)) = old.stored_parts() else { return Vec::new() };
+        // The member names of parts are paths of a plain tar's tree only.
+        let members = parts.keys().filter_map(|&n| EntryPath::new(part_name(path, n)).ok());
+        let replaced: Vec<EntryPath> = [path.clone()].into_iter().chain(members).collect();
+        if item.kind == Kind::File && old.places().is_some() {
+            return replaced;
         }
+        replaced.into_iter().for_each(|path| self.removals.push(path));
+        Vec::new()
     }
 }
 
@@ -144,7 +153,7 @@ impl Sink for Planner<'_> {
         let totals = &self.shared.totals;
         totals.entries.fetch_add(1, Ordering::Relaxed);
         totals.bytes.fetch_add(item.size, Ordering::Relaxed);
-        let (mut resume, mut unchanged) = (None, None);
+        let (mut resume, mut unchanged, mut replaces) = (None, None, Vec::new());
         if let Some(old) = self.tree.get_mut(&item.path) {
             old.seen = true;
         }
@@ -157,14 +166,14 @@ impl Sink for Planner<'_> {
                 return Ok(());
             }
             if looks_unchanged(old, &item) {
-                unchanged = old.sha256();
+                unchanged = old.places().map(|places| places.iter().map(|place| place.sha256).collect());
             }
             let same_version = item.stamp.is_some() && old.stamp() == item.stamp && old.size == item.size && old.has_meta(&item.meta);
             match old.stored_parts() {
                 Some((file, parts)) if same_version && !old.short && old.places().is_none() && item.kind == Kind::File => {
                     resume = Some((file, parts.keys().copied().collect()));
                 }
-                _ => self.note_form_change(&item, old),
+                _ => replaces = self.note_form_change(&item, old),
             }
         }
         if let Kind::Hardlink { .. } = item.kind {
@@ -175,7 +184,7 @@ impl Sink for Planner<'_> {
         }
         self.dispatched.insert(self.hash(&item.path));
         match &self.jobs {
-            Some(jobs) => jobs.send(Job { item, resume, unchanged }).map_err(|_| Stopped),
+            Some(jobs) => jobs.send(Job { item, resume, unchanged, replaces }).map_err(|_| Stopped),
             None => {
                 self.shared.note_new(1, item.size);
                 self.shared.events.event(&Event::Planned { path: &item.path, bytes: item.size });

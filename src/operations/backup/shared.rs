@@ -113,6 +113,11 @@ impl Shared {
         self.done.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Takes back what was counted as done and has to be done again.
+    pub fn undone_bytes(&self, bytes: u64) {
+        self.done.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
     pub fn note_new(&self, entries: u64, bytes: u64) {
         self.new.entries.fetch_add(entries, Ordering::Relaxed);
         self.new.bytes.fetch_add(bytes, Ordering::Relaxed);

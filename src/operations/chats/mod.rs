@@ -9,6 +9,7 @@
 mod batches;
 pub mod conversation;
 mod files;
+mod frames;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +19,7 @@ use tokio::runtime::Handle;
 pub use batches::BatchReader;
 pub use files::MAX_FILE_BYTES;
 
+use self::frames::Frames;
 use super::OperationError;
 use super::choice::SnapshotChoice;
 use super::restore::{Archives, with_causes};
@@ -69,6 +71,7 @@ struct Shared {
     snapshot: Snapshot,
     tree: Tree,
     archives: Archives,
+    frames: Frames,
     lost: Vec<String>,
 }
 
@@ -98,7 +101,7 @@ impl OpenChats {
         let tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
         lost.extend(broken.iter().map(|error| format!("what an archive held is lost: {}", with_causes(error))));
         let archives = Archives::new(&opened.repository, &tree, &identity.identities, &Handle::current());
-        Ok(Self { shared: Arc::new(Shared { snapshot, tree, archives, lost }) })
+        Ok(Self { shared: Arc::new(Shared { snapshot, tree, archives, frames: Frames::default(), lost }) })
     }
 
     /// The snapshot.

@@ -1,7 +1,7 @@
 //! Reads chats, names their media, and hands everything to the threads that write.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -41,7 +41,7 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
 
     let target = TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?;
     let time = Timestamp { seconds: chats.snapshot().time.as_second(), nanos: 0 };
-    let out = Out { target: &target, report, time };
+    let out = Out { target: &target, report, time, written: AtomicU64::new(0) };
     let mut feed = Feed {
         chats,
         options,
@@ -78,7 +78,8 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
         }
         fed
     })?;
-    let (media, counts) = (feed.media, feed.counts);
+    let (media, mut counts) = (feed.media, feed.counts);
+    counts.written = out.written.load(Ordering::Relaxed);
     if !report.stop.is_wanted() {
         restore_media(chats, options, report, &target, &media)?;
     }
@@ -183,6 +184,7 @@ impl Feed<'_> {
     fn messages(&mut self, messages: &mut Vec<Message>, places: &mut Places, bytes: &mut u64) -> Result<(), Gone> {
         let messages = std::mem::replace(messages, Vec::with_capacity(CHUNK_MESSAGES));
         self.counts.messages += messages.len() as u64;
+        self.counts.read += *bytes;
         self.report.bytes.fetch_add(std::mem::take(bytes), Ordering::Relaxed);
         self.send(&Step::Messages(Arc::new(messages), Arc::new(std::mem::take(places))))
     }

@@ -87,6 +87,10 @@ pub struct RenderSummary {
 struct Counts {
     chats: u64,
     messages: u64,
+    /// Bytes of log that counted as progress.
+    read: u64,
+    /// Bytes of `result.json` and pages.
+    written: u64,
 }
 
 /// Writes a snapshot, or a part of it, in another form than it is stored in.
@@ -165,6 +169,7 @@ async fn render_opened(
     if report.stop.is_wanted() {
         return Err(OperationError::Interrupted);
     }
-    let restored = summary(chats.snapshot(), &report, began);
+    let mut restored = summary(chats.snapshot(), &report, began);
+    restored.bytes = restored.bytes.saturating_sub(counts.read).saturating_add(counts.written);
     Ok(RenderSummary { restored, chats: counts.chats, messages: counts.messages, elapsed: began.elapsed() })
 }

@@ -23,7 +23,7 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
     }
     let bad = &mut |path: &EntryPath, error: &OperationError| report.problem(path, &with_causes(error));
     let chosen = choose(chats, chats.chats_for(&options.chats, bad)?, &options.chats)?;
-    let mut counts = Counts { chats: chosen.len() as u64, messages: 0 };
+    let mut counts = Counts { chats: chosen.len() as u64, ..Counts::default() };
     let everything = options.chats.is_empty();
     let peers: BTreeSet<Peer> = both(&chosen).map(|chat| chat.peer).collect();
     // Which media belong to chosen chats, or are of a chosen kind, only the messages tell.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::Receiver;
 use jiff::tz::TimeZone;
@@ -49,6 +49,8 @@ pub(super) struct Out<'a> {
     pub report: &'a Report,
     /// The time that written files get: that of the snapshot.
     pub time: Timestamp,
+    /// Bytes that were written.
+    pub written: AtomicU64,
 }
 
 impl Out<'_> {
@@ -70,7 +72,9 @@ impl Out<'_> {
     }
 
     fn commit(&self, writer: FileWriter) -> Result<(), TargetError> {
+        let bytes = writer.written();
         writer.commit()?;
+        self.written.fetch_add(bytes, Ordering::Relaxed);
         self.report.restored(0);
         Ok(())
     }

@@ -13,12 +13,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::OperationError;
 use super::chats::OpenChats;
 use super::choice::SnapshotChoice;
 use super::events::{Event, Events};
 use super::session::Session;
 use super::stop::Stop;
+use super::{OperationError, reading_lanes};
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
@@ -32,14 +32,6 @@ pub(super) use unit::{Archives, read_place};
 
 /// How often progress is reported.
 pub(super) const TICK: Duration = Duration::from_millis(200);
-
-/// How many units are worked on side by side: more than there are cores, because each waits for its disk or its store half of
-/// the time.
-pub fn restore_lanes() -> usize {
-    /// Each holds about 12 MiB.
-    const MAX_LANES: usize = 6;
-    std::thread::available_parallelism().map_or(1, usize::from).saturating_mul(2).min(MAX_LANES)
-}
 
 /// How to restore.
 #[derive(Clone, Debug)]
@@ -62,7 +54,7 @@ impl RestoreOptions {
     /// Everything, into the folder `to`, over whatever is there.
     pub fn into(to: PathBuf) -> Self {
         let (filter, overwrite) = (PathFilter::everything(), Overwrite::Always);
-        Self { to, filter, paths: Vec::new(), overwrite, dry_run: false, lanes: restore_lanes() }
+        Self { to, filter, paths: Vec::new(), overwrite, dry_run: false, lanes: reading_lanes() }
     }
 }
 

@@ -11,8 +11,9 @@ use std::sync::Arc;
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
+use object_store::multipart::MultipartStore;
 use object_store::path::Path;
-use object_store::{ClientConfigKey, ClientOptions, RetryConfig};
+use object_store::{ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
 use super::address::Provider;
@@ -33,121 +34,114 @@ pub(crate) fn open(
     options: &StorageOptions,
     meter: Arc<Meter>,
 ) -> Result<ObjectBackend> {
-    let connector = Connector::new(options, meter);
     let container = url.as_str().trim_end_matches('/').to_owned();
+    let opening = Opening { url: url.as_str(), prefix, container, connector: Connector::new(options, meter) };
+    let env: Vec<(String, String)> = env.into_iter().collect();
     match provider {
-        Provider::Aws => open_s3(url, prefix, container, env, connector),
-        Provider::Google => open_gcs(url, prefix, container, env, connector),
-        Provider::Azure => open_azure(url, prefix, container, env, connector),
+        Provider::Aws => opening.s3(&env),
+        Provider::Google => opening.gcs(&env),
+        Provider::Azure => opening.azure(&env),
     }
 }
 
-fn open_s3(
-    url: &Url,
+/// What each of the clients is built from.
+struct Opening<'a> {
+    url: &'a str,
     prefix: Path,
+    /// The address for messages.
     container: String,
-    env: impl IntoIterator<Item = (String, String)>,
     connector: Connector,
-) -> Result<ObjectBackend> {
-    let mut builder = AmazonS3Builder::new().with_retry(no_retries()).with_client_options(client_options());
-    let mut metadata_disabled = false;
-    for (name, value) in env {
-        if name == "AWS_EC2_METADATA_DISABLED" {
-            metadata_disabled = value.eq_ignore_ascii_case("true");
-        }
-        if let Some(key) = config_key::<AmazonS3ConfigKey>(&name, "AWS_") {
-            builder = builder.with_config(key, value);
-        }
-    }
-    let configured = |key| builder.get_config_value(&key);
-    let endpoint = configured(AmazonS3ConfigKey::S3Endpoint).or_else(|| configured(AmazonS3ConfigKey::Endpoint));
-    let has_credentials = [
-        AmazonS3ConfigKey::AccessKeyId,
-        AmazonS3ConfigKey::SecretAccessKey,
-        AmazonS3ConfigKey::WebIdentityTokenFile,
-        AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
-        AmazonS3ConfigKey::ContainerCredentialsFullUri,
-    ]
-    .into_iter()
-    .any(|key| configured(key).is_some());
-    let unsigned = configured(AmazonS3ConfigKey::SkipSignature).is_some_and(|value| value.eq_ignore_ascii_case("true"));
-    if metadata_disabled && !has_credentials && !unsigned {
-        let source = "no key in the environment, and AWS_EC2_METADATA_DISABLED rules the instance's role out".into();
-        return Err(StorageError::NoCredentials { container, source });
-    }
-    // The check sum is computed anyway, for the signature; stored beside the part it lets the server refuse a flipped bit.
-    if configured(AmazonS3ConfigKey::Checksum).is_none() {
-        builder = builder.with_checksum_algorithm(Checksum::SHA256);
-    }
-    let mut builder = builder.with_url(url.as_str()).with_http_connector(connector);
-    // Objects are deleted one at a time, which every server can do; not all know the bulk request.
-    builder = builder.with_config(AmazonS3ConfigKey::DisableBulkDelete, "true");
-    if endpoint.as_deref().is_some_and(is_plain_http) {
-        builder = builder.with_allow_http(true);
-    }
-    let backend = ObjectBackend::cloud(builder.build().map_err(|error| settings(&container, error))?, prefix, container);
-    // Amazon honours the condition on a put; of the others, some ignore it and overwrite.
-    Ok(match endpoint {
-        Some(endpoint) if !is_amazon(&endpoint) => backend.look_first(),
-        _ => backend,
-    })
 }
 
-fn open_gcs(
-    url: &Url,
-    prefix: Path,
-    container: String,
-    env: impl IntoIterator<Item = (String, String)>,
-    connector: Connector,
-) -> Result<ObjectBackend> {
-    let mut builder = GoogleCloudStorageBuilder::new().with_retry(no_retries()).with_client_options(client_options());
-    for (name, value) in env {
-        if let Some(key) = config_key::<GoogleConfigKey>(&name, "GOOGLE_") {
-            builder = builder.with_config(key, value);
+impl Opening<'_> {
+    fn s3(self, env: &[(String, String)]) -> Result<ObjectBackend> {
+        let builder = AmazonS3Builder::new().with_retry(no_retries()).with_client_options(client_options());
+        let mut builder = with_env(builder, env, |name| config_key(name, "AWS_"), AmazonS3Builder::with_config);
+        let configured = |key| builder.get_config_value(&key);
+        let endpoint = configured(AmazonS3ConfigKey::S3Endpoint).or_else(|| configured(AmazonS3ConfigKey::Endpoint));
+        let has_credentials = [
+            AmazonS3ConfigKey::AccessKeyId,
+            AmazonS3ConfigKey::SecretAccessKey,
+            AmazonS3ConfigKey::WebIdentityTokenFile,
+            AmazonS3ConfigKey::ContainerCredentialsRelativeUri,
+            AmazonS3ConfigKey::ContainerCredentialsFullUri,
+        ]
+        .into_iter()
+        .any(|key| configured(key).is_some());
+        let unsigned = configured(AmazonS3ConfigKey::SkipSignature).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        let metadata_disabled = env.iter().any(|(name, value)| name == "AWS_EC2_METADATA_DISABLED" && value.eq_ignore_ascii_case("true"));
+        if metadata_disabled && !has_credentials && !unsigned {
+            let source = "no key in the environment, and AWS_EC2_METADATA_DISABLED rules the instance's role out".into();
+            return Err(StorageError::NoCredentials { container: self.container, source });
         }
+        // The check sum is computed anyway, for the signature; stored beside the part it lets the server refuse a flipped bit.
+        if configured(AmazonS3ConfigKey::Checksum).is_none() {
+            builder = builder.with_checksum_algorithm(Checksum::SHA256);
+        }
+        if endpoint.as_deref().is_some_and(is_plain_http) {
+            builder = builder.with_allow_http(true);
+        }
+        // Objects are deleted one at a time, which every server can do; not all know the bulk request.
+        let builder = builder.with_config(AmazonS3ConfigKey::DisableBulkDelete, "true");
+        let built = builder.with_url(self.url).with_http_connector(self.connector.clone()).build();
+        let backend = self.backend(built)?;
+        // Amazon honours the condition on a put; of the others, some ignore it and overwrite.
+        Ok(match endpoint {
+            Some(endpoint) if !is_amazon(&endpoint) => backend.look_first(),
+            _ => backend,
+        })
     }
-    let builder = builder.with_url(url.as_str()).with_http_connector(connector);
-    // Only a service account's file can name another endpoint: a server for tests, as a rule without TLS.
-    let builder = builder.with_config(GoogleConfigKey::Client(ClientConfigKey::AllowHttp), "true");
-    Ok(ObjectBackend::cloud(builder.build().map_err(|error| settings(&container, error))?, prefix, container))
-}
 
-fn open_azure(
-    url: &Url,
-    prefix: Path,
-    container: String,
-    env: impl IntoIterator<Item = (String, String)>,
-    connector: Connector,
-) -> Result<ObjectBackend> {
-    let mut builder = MicrosoftAzureBuilder::new().with_retry(no_retries()).with_client_options(client_options());
-    for (name, value) in env {
-        let key = match name.as_str() {
-            // The names that Azure's own command line reads.
+    fn gcs(self, env: &[(String, String)]) -> Result<ObjectBackend> {
+        let builder = GoogleCloudStorageBuilder::new().with_retry(no_retries()).with_client_options(client_options());
+        let builder = with_env(builder, env, |name| config_key(name, "GOOGLE_"), GoogleCloudStorageBuilder::with_config);
+        // Only a service account's file can name another endpoint: a server for tests, as a rule without TLS.
+        let builder = builder.with_config(GoogleConfigKey::Client(ClientConfigKey::AllowHttp), "true");
+        let built = builder.with_url(self.url).with_http_connector(self.connector.clone()).build();
+        self.backend(built)
+    }
+
+    fn azure(self, env: &[(String, String)]) -> Result<ObjectBackend> {
+        // The names that Azure's own command line reads, and the client's.
+        let key = |name: &str| match name {
             "AZURE_STORAGE_ACCOUNT" => Some(AzureConfigKey::AccountName),
             "AZURE_STORAGE_KEY" => Some(AzureConfigKey::AccessKey),
             name => config_key(name, "AZURE_"),
         };
-        if let Some(key) = key {
-            builder = builder.with_config(key, value);
+        let builder = MicrosoftAzureBuilder::new().with_retry(no_retries()).with_client_options(client_options());
+        let mut builder = with_env(builder, env, key, MicrosoftAzureBuilder::with_config);
+        if builder.get_config_value(&AzureConfigKey::Endpoint).as_deref().is_some_and(is_plain_http) {
+            builder = builder.with_allow_http(true);
+        }
+        let built = builder.with_url(self.url).with_http_connector(self.connector.clone()).build();
+        Ok(self.backend(built)?.discard_by_overwrite())
+    }
+
+    /// The backend on a client that was built, or why it could not be.
+    fn backend<S: ObjectStore + MultipartStore>(self, built: object_store::Result<S>) -> Result<ObjectBackend> {
+        match built {
+            Ok(store) => Ok(ObjectBackend::cloud(store, self.prefix, self.container)),
+            // The address alone does not name Azure's account.
+            Err(error) if explain::chain(&error).contains("Account must be specified") => {
+                Err(StorageError::NoCredentials { container: self.container, source: "no account is named".into() })
+            }
+            Err(error) => Err(StorageError::Settings { address: self.container, source: Box::new(error) }),
         }
     }
-    let endpoint = builder.get_config_value(&AzureConfigKey::Endpoint);
-    let mut builder = builder.with_url(url.as_str()).with_http_connector(connector);
-    if endpoint.as_deref().is_some_and(is_plain_http) {
-        builder = builder.with_allow_http(true);
-    }
-    let store = builder.build().map_err(|error| settings(&container, error))?;
-    Ok(ObjectBackend::cloud(store, prefix, container).discard_by_overwrite())
+}
+
+/// Gives a client's builder what the variables say, each under the name that `key` finds for it.
+fn with_env<B, K>(builder: B, env: &[(String, String)], key: impl Fn(&str) -> Option<K>, set: fn(B, K, String) -> B) -> B {
+    env.iter().fold(builder, |builder, (name, value)| match key(name) {
+        Some(key) => set(builder, key, value.clone()),
+        None => builder,
+    })
 }
 
 /// The setting that a variable stands for; the crates' names without a provider's prefix (`TOKEN`, `REGION`) are left alone,
 /// since such variables mean other things on other machines.
 fn config_key<K: std::str::FromStr>(name: &str, prefix: &str) -> Option<K> {
     name.starts_with(prefix).then(|| name.to_ascii_lowercase().parse().ok()).flatten()
-}
-
-fn settings(container: &str, error: object_store::Error) -> StorageError {
-    StorageError::Settings { address: container.into(), source: Box::new(error) }
 }
 
 /// Repeating is done above, where one budget covers every kind of failure and a new attempt is signed anew.

@@ -23,11 +23,11 @@ use super::folder;
 /// What unfinished files are called; names of objects cannot begin with a dot.
 const PARTIAL_PREFIX: &str = ".tgvault-partial-";
 
-/// Writes past the page cache have addresses, places and lengths that are multiples of this.
-const ALIGNMENT: usize = 4096;
+/// Reads and writes past the page cache have addresses, places and lengths that are multiples of this.
+pub(super) const ALIGNMENT: usize = 4096;
 
-/// Smaller writes go through the page cache.
-const DIRECT_FROM: usize = 1024 * 1024;
+/// Smaller reads and writes go through the page cache.
+pub(super) const DIRECT_FROM: usize = 1024 * 1024;
 
 /// What the file system under a store can do; what fails once is not tried again.
 #[derive(Debug)]
@@ -170,7 +170,7 @@ impl Drop for Partial {
     }
 }
 
-fn descriptor_path(file: &File) -> String {
+pub(super) fn descriptor_path(file: &File) -> String {
     format!("/proc/self/fd/{}", file.as_raw_fd())
 }
 

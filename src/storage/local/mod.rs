@@ -2,7 +2,7 @@
 //!
 //! - `file`: one object on its way to the disk: hidden until it is whole and synced, then made visible without overwriting.
 //! - `folder`: folders that are made, synced and walked.
-//! - `pieces`: memory for what is read.
+//! - `pieces`: files that are read, piece by piece.
 //!
 //! Objects are files of mode 0600 below folders of mode 0700, under their own names.
 
@@ -10,8 +10,7 @@ mod file;
 mod folder;
 mod pieces;
 
-use std::fs::File;
-use std::io::{self, ErrorKind, Read, Seek, SeekFrom};
+use std::io::{self, ErrorKind};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -20,7 +19,6 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
-use rustix::fs::{Mode, OFlags};
 
 use super::backend::{Backend, Body, ObjectInfo, PartSink};
 use super::error::{Result, StorageError};
@@ -28,11 +26,7 @@ use super::traffic::Meter;
 use super::upload::PART_BYTES;
 use file::{Features, Partial};
 use folder::Folders;
-use pieces::Pieces;
-
-/// How much of a file is read in one go: large enough that the hop to a blocking thread costs nothing, and that what a restore
-/// reads at a time (4 MiB of frames, sealed) is one piece.
-const READ_BYTES: u64 = (4 * 1024 + 256) * 1024;
+use pieces::{Pieces, READ_BYTES, ReadFile};
 
 /// A folder as a store.
 #[derive(Debug)]
@@ -88,14 +82,21 @@ impl Disk {
     /// Puts a failure of the system into the store's words. A missing root is told from a missing object here.
     fn explain(&self, operation: &'static str, name: String, error: io::Error) -> StorageError {
         let source = Box::new(error);
+        // What the user has to change is on the disk.
+        let path = if name.is_empty() { self.root.display().to_string() } else { self.root.join(&name).display().to_string() };
+        let name = if name.is_empty() { path.clone() } else { name };
         match source.kind() {
+            ErrorKind::NotFound | ErrorKind::NotADirectory | ErrorKind::AlreadyExists if self.file_in_the_way().is_some() => {
+                let file = self.file_in_the_way().unwrap_or(&self.root).display().to_string();
+                StorageError::NotAFolder { container: self.root.display().to_string(), file, source }
+            }
             ErrorKind::NotFound | ErrorKind::NotADirectory if !self.root.is_dir() => {
                 StorageError::NoContainer { container: self.root.display().to_string(), source: Some(source) }
             }
             ErrorKind::NotFound => StorageError::NotFound { name },
             ErrorKind::AlreadyExists => StorageError::Exists { name },
-            ErrorKind::PermissionDenied => StorageError::PermissionDenied { operation, name, source },
-            ErrorKind::ReadOnlyFilesystem => StorageError::ReadOnly { operation, name, source },
+            ErrorKind::PermissionDenied => StorageError::PermissionDenied { operation, name: path, source },
+            ErrorKind::ReadOnlyFilesystem => StorageError::ReadOnly { operation, name: path, source },
             ErrorKind::StorageFull | ErrorKind::QuotaExceeded | ErrorKind::FileTooLarge => StorageError::Full { operation, name, source },
             ErrorKind::Interrupted | ErrorKind::TimedOut | ErrorKind::StaleNetworkFileHandle | ErrorKind::ResourceBusy => {
                 StorageError::transient(operation, &name, source)
@@ -104,21 +105,15 @@ impl Disk {
         }
     }
 
+    /// What stands where the root or a folder above it should be.
+    fn file_in_the_way(&self) -> Option<&Path> {
+        self.root.ancestors().find(|path| path.exists()).filter(|path| !path.is_dir())
+    }
+
     fn begin(&self, path: &Path) -> io::Result<Partial> {
         let folder = path.parent().unwrap_or(&self.root);
         self.folders.make(folder)?;
         Partial::create(folder, &self.features)
-    }
-
-    /// Opens an object's file: no symlink, no pipe that would block.
-    fn open(&self, path: &Path) -> io::Result<(File, u64)> {
-        let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::NONBLOCK;
-        let file = File::from(rustix::fs::open(path, flags, Mode::empty())?);
-        let metadata = file.metadata()?;
-        if !metadata.is_file() {
-            return Err(io::Error::new(ErrorKind::InvalidData, "not a regular file"));
-        }
-        Ok((file, metadata.len()))
     }
 }
 
@@ -153,11 +148,9 @@ impl Backend for LocalBackend {
     fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>> {
         async move {
             let (file, size_bytes, range) = self
-                .blocking("read", name, move |disk, path| {
-                    let (mut file, size) = disk.open(path)?;
-                    let range = range.unwrap_or(0..size);
-                    file.seek(SeekFrom::Start(range.start))?;
-                    Ok((file, size, range))
+                .blocking("read", name, move |_, path| {
+                    let (file, size) = ReadFile::open(path, range.as_ref().map(|range| range.end.saturating_sub(range.start)))?;
+                    Ok((Arc::new(file), size, range.unwrap_or(0..size)))
                 })
                 .await?;
             let stream =
@@ -222,26 +215,22 @@ struct FileStream {
     disk: Arc<Disk>,
     meter: Arc<Meter>,
     name: String,
-    file: File,
+    file: Arc<ReadFile>,
     left: Range<u64>,
 }
 
 impl FileStream {
     async fn next(mut self) -> Result<Option<(Bytes, Self)>> {
-        let want = self.left.end.saturating_sub(self.left.start).min(READ_BYTES);
+        let Range { start, end } = self.left;
+        let want = usize::try_from(end.saturating_sub(start)).unwrap_or(READ_BYTES).min(READ_BYTES);
         if want == 0 {
             return Ok(None);
         }
-        let mut file = self.file;
-        let (file, piece) = blocking(Arc::clone(&self.disk), "read", &self.name, move |disk, _| {
-            let piece = disk.pieces.read(file.by_ref().take(want), want)?;
-            Ok((file, piece))
-        })
-        .await?;
+        let file = Arc::clone(&self.file);
+        let piece = blocking(Arc::clone(&self.disk), "read", &self.name, move |disk, _| disk.pieces.read(&file, start, want)).await?;
         if piece.is_empty() {
             return Ok(None);
         }
-        self.file = file;
         self.left.start += piece.len() as u64;
         self.meter.download(piece.len()).await;
         Ok(Some((piece, self)))

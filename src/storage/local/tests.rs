@@ -1,9 +1,10 @@
 //! What only a folder can get wrong: links, modes, leftovers, file systems that can do less.
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::{PermissionsExt, symlink};
 
 use futures::StreamExt;
+use rustix::fs::Mode;
 use rustix::io::Errno;
 use tempfile::TempDir;
 

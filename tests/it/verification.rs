@@ -1,0 +1,83 @@
+//! What `verify` says of a vault that has lost something, and of its own progress.
+
+use std::sync::{Arc, Mutex};
+
+use tgvault::operations::Stop;
+use tgvault::operations::events::{Event, Events, Progress};
+use tgvault::operations::verify::verify;
+use tgvault_test_support::sandbox::Sandbox;
+
+use crate::support::{World, noise, verify_options, wrong};
+
+/// Keeps what was said of the progress.
+#[derive(Default)]
+struct Ticks(Mutex<Vec<Progress>>);
+
+impl Events for Ticks {
+    fn event(&self, event: &Event<'_>) {
+        if let Event::Progress(progress) = event {
+            self.0.lock().unwrap().push(*progress);
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn progress_never_passes_its_totals_and_ends_at_them() {
+    let world = World::in_memory().await;
+    for n in 0..5 {
+        world.write(&format!("{n}"), &noise(n, 500_000));
+        world.backup().await;
+    }
+    for deep in [false, true] {
+        let ticks = Arc::new(Ticks::default());
+        let session = world.session(&world.storage, Some(world.unlock()));
+        let report = verify(&session, verify_options(deep), Arc::clone(&ticks) as Arc<dyn Events>, Stop::new()).await.unwrap();
+        let ticks = ticks.0.lock().unwrap();
+        for tick in ticks.iter() {
+            let totals = (tick.entries_total.unwrap(), tick.bytes_total.unwrap());
+            assert!(tick.entries_done <= totals.0 && tick.bytes_done <= totals.1, "{tick:?}");
+        }
+        let last = ticks.last().unwrap();
+        assert_eq!((Some(last.entries_done), Some(last.bytes_done)), (last.entries_total, last.bytes_total), "deep: {deep}");
+        assert_eq!((report.objects, report.bytes), (last.entries_done, last.bytes_done));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_only_a_lost_index_could_name_is_said_to_be_lost_all_the_same() {
+    let world = World::new().await;
+    world.write("first", &noise(1, 100_000));
+    world.backup().await;
+    let before = world.archives();
+    world.write("second", &noise(2, 100_000));
+    world.backup().await;
+    let gone = world.archives().into_iter().find(|name| !before.contains(name)).unwrap();
+    world.storage.delete(&gone).await.unwrap();
+
+    let report = world.verify(false).await;
+    assert_eq!(wrong(&report), [format!("{gone}: it is missing")]);
+    assert_eq!(report.lost, []);
+    let [(snapshot, object)] = report.lost_unknown.as_slice() else { panic!("{:?}", report.lost_unknown) };
+    assert_eq!(*object, gone);
+
+    // The same in words and in JSON.
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
+    let identity = sandbox.work().join("identity");
+    std::fs::write(&identity, tgvault::crypt::keys::expose(&world.secret)).unwrap();
+    let run = |more: &[&str]| {
+        let mut command = sandbox.command(["--repo"]);
+        command.arg(world.root.path().join("vault")).arg("-i").arg(&identity).arg("verify").args(more);
+        let output = command.output().unwrap();
+        (output.status.code(), String::from_utf8(output.stdout).unwrap())
+    };
+    let (code, said) = run(&[]);
+    assert_eq!(code, Some(15), "{said}");
+    let line = said.lines().find(|line| line.starts_with("lost: ")).unwrap_or_else(|| panic!("{said}"));
+    assert!(line.contains(&gone) && line.contains("paths that nobody knows"), "{line}");
+    let (code, said) = run(&["--json"]);
+    assert_eq!(code, Some(15), "{said}");
+    let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let lost = lines.iter().find(|line| line["message_type"] == "lost_unknown").unwrap_or_else(|| panic!("{said}"));
+    assert_eq!((&lost["snapshot"], &lost["archive"]), (&snapshot.to_string().into(), &gone.into()));
+    assert_eq!(lines.last().unwrap()["lost_unknown"], 1);
+}
