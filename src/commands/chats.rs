@@ -71,7 +71,7 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
     };
     let (connection, shared) = (args.connection.clone(), context.clone());
     let chats = apart(move || {
-        let account = connection.open(&shared, Arc::new(Teller::new(&shared.output)))?;
+        let account = connection.open(&shared, Arc::new(Teller::of_waits(&shared.output)))?;
         Ok::<_, CommandError>(account.chats(detail)?)
     })
     .await?;

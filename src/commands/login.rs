@@ -103,7 +103,7 @@ fn log_in(args: &Args, context: &Context) -> Result<crate::source::telegram::Acc
     let connection = &args.connection;
     // What is missing is told before anybody types anything.
     let application = connection.application(context)?;
-    let options = connection.options(context, Arc::new(Teller::new(&context.output)))?;
+    let options = connection.options(context, Arc::new(Teller::of_waits(&context.output)))?;
     let accounts = if args.session_passphrase { connection.protect(context)? } else { connection.accounts(context)? };
     let name = connection.account.clone().or_else(|| context.settings.telegram.account.clone());
     let name = name.unwrap_or_else(|| FIRST_ACCOUNT.to_owned());

@@ -41,7 +41,7 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
     let name = apart(move || {
         let accounts = connection.accounts(&shared)?;
         let name = connection.account_name(&accounts, &shared)?;
-        accounts.logout(&name, &connection.options(&shared, Arc::new(Teller::new(&shared.output)))?)?;
+        accounts.logout(&name, &connection.options(&shared, Arc::new(Teller::of_waits(&shared.output)))?)?;
         Ok::<_, CommandError>(name)
     })
     .await?;

@@ -104,7 +104,8 @@ impl Program {
     }
 }
 
-fn collect(root: &Path, folder: &Path, vault: &mut Vault) {
+/// Puts all files below a folder into a vault.
+pub fn collect(root: &Path, folder: &Path, vault: &mut Vault) {
     for entry in std::fs::read_dir(folder).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

@@ -20,6 +20,8 @@ const JSON_EVERY: Duration = Duration::from_secs(1);
 pub struct Teller {
     output: Output,
     bar: Option<ProgressBar>,
+    /// Whether anything but waits and notes is told.
+    counts: bool,
     figures: Mutex<Figures>,
 }
 
@@ -57,9 +59,18 @@ struct Waiting {
 }
 
 impl Teller {
-    /// Begins to tell.
+    /// Begins to tell of a backup.
     pub fn new(output: &Output) -> Self {
-        let bar = output.draws().then(|| {
+        Self::telling(output, true)
+    }
+
+    /// Tells only what has to wait, beside a command that speaks for itself.
+    pub fn of_waits(output: &Output) -> Self {
+        Self::telling(output, false)
+    }
+
+    fn telling(output: &Output, counts: bool) -> Self {
+        let bar = (counts && output.draws()).then(|| {
             let bar = output.bars().add(ProgressBar::no_length());
             // The template is constant.
             bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
@@ -77,7 +88,7 @@ impl Teller {
             waiting: None,
             last: Instant::now(),
         };
-        Self { output: output.clone(), bar, figures: Mutex::new(figures) }
+        Self { output: output.clone(), bar, counts, figures: Mutex::new(figures) }
     }
 
     fn figures(&self) -> MutexGuard<'_, Figures> {
@@ -92,6 +103,12 @@ impl Teller {
     }
 
     fn show(&self, figures: &mut Figures, at_once: bool) {
+        if !self.counts {
+            if let Some((seconds, method)) = figures.wait().filter(|_| at_once) {
+                self.output.say(&waiting(seconds, method));
+            }
+            return;
+        }
         if let Some(bar) = &self.bar {
             bar.set_message(figures.text());
             return;
@@ -116,6 +133,10 @@ impl Drop for Teller {
     }
 }
 
+fn waiting(seconds: u64, method: &str) -> String {
+    format!("waiting {} because Telegram says so ({method})", units::duration(Duration::from_secs(seconds)))
+}
+
 impl Figures {
     fn wait(&self) -> Option<(u64, &'static str)> {
         let (until, method) = self.waiting?;
@@ -138,7 +159,7 @@ impl Figures {
             );
         }
         if let Some((seconds, method)) = self.wait() {
-            text += &format!("; waiting {} because Telegram says so ({method})", units::duration(Duration::from_secs(seconds)));
+            text += &format!("; {}", waiting(seconds, method));
         }
         text
     }

@@ -246,17 +246,8 @@ impl Journal {
         tree: &Tree,
     ) -> Result<Self, OperationError> {
         let (layers, removals) = (Vec::new(), Vec::new());
-        let head = Head {
-            chain,
-            snapshot: parent,
-            sequence,
-            base: None,
-            layers,
-            removals,
-            healing: false,
-            removed: 0,
-            incarnation: Some(random_id()?),
-        };
+        let incarnation = Some(random_id()?);
+        let head = Head { chain, snapshot: parent, sequence, base: None, layers, removals, healing: false, removed: 0, incarnation };
         let mut this = Self { folder: folder.clone(), head, intents: Intents::new(folder) };
         if tree.is_empty() {
             this.write_head()?;
