@@ -92,7 +92,7 @@ impl Program {
     pub fn restored(&self) -> Vault {
         let to = tempfile::tempdir_in(self.sandbox.folder()).unwrap();
         let path = to.path().join("restored");
-        self.unlocked(&["restore", "latest", "--to", &path.to_string_lossy()]);
+        self.unlocked(&["restore", "latest", "--as", "raw", "--to", &path.to_string_lossy()]);
         let mut vault = Vault::default();
         collect(&path, &path, &mut vault);
         vault

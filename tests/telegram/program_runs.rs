@@ -149,7 +149,7 @@ fn a_killed_run_goes_on_after_its_last_archive_in_the_middle_of_a_file() {
     assert_eq!(late.len() as u64, (LENGTH - (512 << 20)).div_ceil(PART as u64));
     assert!(early <= 80, "{early} parts were fetched again that are stored");
     let to = program.file("long");
-    program.unlocked(&["restore", "latest", "--to", &to.to_string_lossy()]);
+    program.unlocked(&["restore", "latest", "--as", "raw", "--to", &to.to_string_lossy()]);
     let restored = std::fs::read_dir(to.join("media/document")).or_else(|_| std::fs::read_dir(to.join("media/documents")));
     let file = restored.unwrap().map(|entry| entry.unwrap().path()).find(|path| path.metadata().unwrap().len() == LENGTH).unwrap();
     let id: i64 = file.file_name().unwrap().to_string_lossy().split('-').find_map(|word| word.parse().ok()).unwrap();
