@@ -173,6 +173,11 @@ pub trait Source: Send + Sync {
     /// When the source as a whole cannot be read, or `sink` stopped.
     fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError>;
 
+    /// Whether the listing would make use of [`Sink::read_before`]: a key that was given is used only then.
+    fn wants_key(&self) -> bool {
+        false
+    }
+
     /// Tells that the items with these marks are stored for good: in a snapshot, or in archives that the next snapshot will name, for as
     /// long as [`Source::continues`] gives the same name.
     fn committed(&self, _marks: &[u64]) {}

@@ -132,6 +132,9 @@ pub async fn backup(
     let began = Instant::now();
     let mut opened = session.open_to_write().await?;
     let writer = opened.writer().await?;
+    if source.wants_key() {
+        opened.unlock(session).await?;
+    }
     let name = source.name();
     let parent = parent::find(&mut opened, session, writer.id, &name, &options, events.as_ref()).await?;
     source.continues(&parent.journal.memory(), options.force_rehash && !options.dry_run);

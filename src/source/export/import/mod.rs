@@ -202,6 +202,10 @@ impl Source for DesktopExport {
         Import::new(self, run, observed, &items, sink).run(is_json, told.heads).map_err(unreadable)
     }
 
+    fn wants_key(&self) -> bool {
+        self.known.load() != Found::Earlier
+    }
+
     fn committed(&self, marks: &[u64]) {
         self.known.committed(marks);
     }
