@@ -102,7 +102,11 @@ async fn one_chat_costs_its_log_and_the_media_that_are_wanted() {
     assert!(by_name < stored / 2, "{by_name} bytes for one log by the name of its chat, of {stored}");
     assert!(log_alone < 8_000_000, "{log_alone} bytes for one log, of {stored}");
     let photos = fetched(Some(vec![MediaType::Photos]), &["user7"]).await;
-    assert!(photos > log_alone + 2_000_000 && photos < log_alone + 8_000_000, "{photos} bytes with photos, {log_alone} without");
+    // Which files share a frame depends on how the lanes took turns.
+    assert!(
+        photos > log_alone + 2_000_000 && photos < log_alone + stored / 4,
+        "{photos} bytes with photos, {log_alone} without, of {stored}"
+    );
     let all = fetched(None, &[]).await;
     assert!(all > stored, "{all} of {stored}");
 }
