@@ -42,6 +42,12 @@ pub trait Content: Send + Sync {
     /// # Errors
     /// When the content cannot be had (any more).
     fn open(&self, from: u64) -> io::Result<Box<dyn Body>>;
+
+    /// Whether reading it twice costs little. Where it does, a content of a known length is hashed first, and stored only if it is
+    /// new; otherwise it is stored as it comes.
+    fn is_near(&self) -> bool {
+        true
+    }
 }
 
 /// A stream of content that can say whether it was the content of one moment.

@@ -107,6 +107,22 @@ fn kill_9_in_mid_run_loses_nothing_and_stores_nothing_twice() {
     assert_files(&program, &vault);
 }
 
+/// Files are told apart by Telegram's ids; that their lengths are the same is no reason to fetch one to see whether it is known.
+#[test]
+fn files_of_one_length_are_fetched_once_each() {
+    const LENGTH: u64 = 3 << 20;
+    let program = Program::logged_in(Options { chats: 3, messages: 60, files: 0, media_bytes: 0, gallery: false, ..Options::default() });
+    let chat = readable(&program.server)[0].peer;
+    for number in 0..6 {
+        send(&program, chat, &format!("file {number}"), Some(LENGTH));
+    }
+    program.server.forget_requests();
+    program.backup(&["--takeout", "never"], 0);
+    let parts = program.server.requests().iter().filter(|request| request.method == "upload.getFile" && request.offset.is_some()).count();
+    // A picture or two of chats beside them.
+    assert!((36..42).contains(&parts), "{parts} requests for 36 parts");
+}
+
 /// A file of more than 512 MiB: its first part fills an archive, after which the run is killed.
 #[test]
 fn a_killed_run_goes_on_after_its_last_archive_in_the_middle_of_a_file() {

@@ -149,7 +149,7 @@ impl<'a> Lane<'a> {
         if item.size <= SMALL_BYTES {
             return self.store_small(item, body.as_mut(), unchanged);
         }
-        if self.shared.contents.has_length(item.size) {
+        if content.is_near() && self.shared.contents.has_length(item.size) {
             let mut hashing = HashReader::new(body.take(item.size));
             if let Err(error) = io::copy(&mut hashing, &mut io::sink()) {
                 self.shared.unreadable(&item.path, &error);
@@ -294,7 +294,7 @@ impl<'a> Lane<'a> {
     fn find_parts(&self, item: &Item, content: &dyn Content, of: u32, file: Id) -> Option<Vec<Located>> {
         let contents = &self.shared.contents;
         // The length of the last part tells most long files apart, so that few are read twice.
-        if ![1, of].iter().all(|&n| contents.has_length(part_range(item.size, n).1)) {
+        if !content.is_near() || ![1, of].iter().all(|&n| contents.has_length(part_range(item.size, n).1)) {
             return None;
         }
         // What cannot be read is told when it is read to be stored.

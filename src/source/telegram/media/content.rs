@@ -121,6 +121,10 @@ impl RemoteContent {
 }
 
 impl Content for RemoteContent {
+    fn is_near(&self) -> bool {
+        false
+    }
+
     fn open(&self, from: u64) -> io::Result<Box<dyn Body>> {
         let ahead = self.ahead.lock().unwrap_or_else(PoisonError::into_inner).take();
         let start = from / PART_BYTES * PART_BYTES;
