@@ -155,9 +155,10 @@ def main() -> None:
             folder = rounds / tool
             (folder / "home").mkdir(parents=True)
             for job in ["init", *jobs]:
-                if job == "first backup":
-                    # The corpus lies in memory when any tool begins, whatever the tool before has pushed out.
-                    subprocess.run(["bash", "-c", f"find {source} -type f -print0 | xargs -0 cat > /dev/null"], check=True)
+                # What a job reads lies in memory when it begins, whatever the tool before has pushed out or written past the cache.
+                if job in ("first backup", "full restore"):
+                    warm = source if job == "first backup" else folder / "repository"
+                    subprocess.run(["bash", "-c", f"find {warm} -type f -print0 | xargs -0 cat > /dev/null"], check=True)
                 figure = run(commands[job].format(r=folder / "repository", o=folder / "restored", n=number),
                              env | {"HOME": str(folder / "home")})
                 # The first round warms caches up and is not counted.

@@ -219,7 +219,7 @@ fn of_repository(error: &RepositoryError) -> Exit {
         RepositoryError::WrongKey { .. } => Exit::WrongKey,
         error if error.is_integrity() => Exit::Integrity,
         RepositoryError::Storage(error) => of_storage(error),
-        RepositoryError::Crypt(CryptError::WrongKey) => Exit::WrongKey,
+        RepositoryError::Crypt(CryptError::WrongKey | CryptError::Key(_)) => Exit::WrongKey,
         _ => Exit::Failed,
     }
 }
@@ -237,7 +237,7 @@ fn of_operation(error: &OperationError) -> Exit {
         OperationError::Repository(error) => of_repository(error),
         OperationError::State(error) => of_state(error),
         OperationError::KeyNeeded => Exit::WrongKey,
-        OperationError::Content { .. } => Exit::Integrity,
+        OperationError::Content { .. } | OperationError::Lost { .. } => Exit::Integrity,
         OperationError::Archive(error) if error.is_integrity() => Exit::Integrity,
         OperationError::Interrupted => Exit::Interrupted,
         OperationError::Source(error) => of_source(error),
@@ -321,8 +321,13 @@ fn operation_hint(error: &OperationError) -> Option<&'static str> {
         OperationError::NoSuchPath { .. } => Some("see what there is with `tgvault ls` or `tgvault find`"),
         OperationError::NoSuchChat { .. } => Some("see what there is with `tgvault ls`; a chat goes by its name, @username or id"),
         OperationError::SeveralChats { .. } => Some("say which one by its id, as in user123 or channel456"),
-        OperationError::NoChats { .. } => Some("restore its files with --as files"),
+        OperationError::NoChats { .. } => Some(
+            "choose the snapshot of an account with --source telegram:NAME (`tgvault snapshots` shows them); files come with --as files",
+        ),
         OperationError::NoImport { .. } => Some("name one with --import, or restore in another form with --as telegram-desktop"),
+        OperationError::Lost { .. } => {
+            Some("see what is lost with `tgvault verify`, and what is left with `tgvault ls`; an earlier snapshot may have it")
+        }
         OperationError::Content { .. } => Some("see what else is affected with `tgvault verify`"),
         _ => None,
     }

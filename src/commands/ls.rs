@@ -89,7 +89,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let choice = args.part.choice();
     if paths.is_empty() {
         let chats = OpenChats::open_in(&opened, &choice).await?;
-        let (output, id) = (context.output.clone(), chats.snapshot().id.to_string());
+        let none = chats.missing(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() });
+        chats.lost().iter().for_each(|lost| context.output.warn(lost));
+        let output = context.output.clone();
         let (returned, told) = tokio::task::spawn_blocking(move || {
             let told = print_chats(&chats, &mut lines, &mut |text| output.warn(text));
             (lines, told)
@@ -97,8 +99,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         .await
         .map_err(OperationError::from)?;
         lines = returned;
-        let is_told =
-            told.and_then(|count| if args.chats && count == 0 { Err(OperationError::NoChats { snapshot: id }.into()) } else { Ok(()) });
+        let is_told = told.and_then(|count| if args.chats && count == 0 { Err(none.into()) } else { Ok(()) });
         if args.chats || is_told.is_err() {
             lines.finish()?;
             return is_told.map(|()| Exit::Done);

@@ -109,11 +109,11 @@ fn short_id(id: &str) -> &str {
 fn chosen(chats: &OpenChats, names: &[String], bad: &mut dyn FnMut(&str)) -> Result<Vec<Chat>, OperationError> {
     let snapshot = || chats.snapshot().id.to_string();
     if !chats.is_telegram() {
-        return Err(OperationError::NoChats { snapshot: snapshot() });
+        return Err(chats.missing(OperationError::NoChats { snapshot: snapshot() }));
     }
     let all = chats.chats(&mut |path, error| bad(&format!("'{path}' cannot be read: {error}")))?;
     if let Some(name) = names.iter().find(|name| !all.iter().any(|chat| chat.is_called(name))) {
-        return Err(OperationError::NoSuchChat { chat: units::printable(name), snapshot: snapshot() });
+        return Err(chats.missing(OperationError::NoSuchChat { chat: units::printable(name), snapshot: snapshot() }));
     }
     let is_wanted = |chat: &Chat| names.is_empty() || names.iter().any(|name| chat.is_called(name));
     Ok(all.into_iter().filter(is_wanted).collect())

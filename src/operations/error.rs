@@ -72,6 +72,14 @@ pub enum OperationError {
         /// The snapshot.
         snapshot: String,
     },
+    /// What was asked for is not there, and a part of the snapshot is lost.
+    #[error("a part of the snapshot is lost, what was asked for may be in it ({wanted}): {lost}")]
+    Lost {
+        /// What is not there, in words.
+        wanted: String,
+        /// What is lost, in words.
+        lost: String,
+    },
     /// The snapshot has no import, or not the one that was asked for.
     #[error("snapshot {snapshot} has no such import; it has {}", if known.is_empty() { "none".to_owned() } else { known.join(", ") })]
     NoImport {

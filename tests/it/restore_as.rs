@@ -151,6 +151,28 @@ async fn imports_of_every_age_are_given_back_whole() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_older_import_is_not_taken_for_one_that_is_lost() {
+    let world = World::new().await;
+    let (first, second) = (export_of(&world, "account-7.json"), export_of(&world, "age-6.1.json"));
+    import(&world, &first, "r1", &known()).await;
+    let archives = || files(&world.root.path().join("vault/archives")).into_keys().collect::<HashSet<_>>();
+    let before = archives();
+    import(&world, &second, "r2", &known()).await;
+    for lost in archives().difference(&before) {
+        fs::remove_file(world.root.path().join("vault/archives").join(lost)).unwrap();
+    }
+    let (code, said) = restore(&world, "lost", &["--as", "original"]);
+    assert!(code == 15 && said.contains("hint:"), "{code} {said}");
+    assert!(!world.root.path().join("lost").exists());
+    let (code, said) = restore(&world, "named", &["--as", "original", "--import", "r1"]);
+    assert_eq!(code, 15, "what is lost is told: {said}");
+    assert_eq!(files(&world.root.path().join("named")), files(&first));
+    // What may be in the lost part is not said to have never been there.
+    let output = tgvault(&world, &["cat", "latest", "--chat", "nobody"]);
+    assert_eq!(output.status.code(), Some(15), "{output:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_part_is_one_chat_some_days_and_some_media() {
     let world = World::new().await;
     import(&world, &data("sample-export"), "r1", &known()).await;

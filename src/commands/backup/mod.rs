@@ -249,6 +249,6 @@ pub fn conclude(summary: &BackupSummary, dry_run: bool, context: &Context) -> Re
     if counts.problems == 0 {
         return Ok(Exit::Done);
     }
-    output.warn(&format!("{} could not be read and kept what the snapshot before had of it", units::counted(counts.problems, "entry")));
+    output.warn(&format!("{} could not be read whole; what a snapshot before has of it is kept", units::counted(counts.problems, "entry")));
     Ok(Exit::Incomplete)
 }

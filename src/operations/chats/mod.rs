@@ -123,6 +123,11 @@ impl OpenChats {
         &self.shared.lost
     }
 
+    /// The error to end with when something is not there: where a part of the snapshot is lost, that may be why.
+    pub fn missing(&self, error: OperationError) -> OperationError {
+        if self.lost().is_empty() { error } else { OperationError::Lost { wanted: error.to_string(), lost: self.lost().join("; ") } }
+    }
+
     /// Whether the snapshot holds chats or an account, and not just files.
     pub fn is_telegram(&self) -> bool {
         let known = |path: &EntryPath| matches!(paths::place(path), Some(Place::ChatInfo(_) | Place::Log { .. } | Place::Account(_)));

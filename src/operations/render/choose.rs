@@ -29,7 +29,7 @@ pub(in crate::operations) fn choose(chats: &OpenChats, all: Vec<Chat>, wanted: &
     for wanted in wanted {
         if !all.iter().any(|chat| chat.is_called(wanted)) {
             let snapshot = chats.snapshot().id.to_string();
-            return Err(OperationError::NoSuchChat { chat: crate::render::terminal::harmless(wanted), snapshot });
+            return Err(chats.missing(OperationError::NoSuchChat { chat: crate::render::terminal::harmless(wanted), snapshot }));
         }
     }
     let is_wanted = |chat: &Chat| wanted.is_empty() || wanted.iter().any(|wanted| chat.is_called(wanted));

@@ -95,10 +95,11 @@ fn files(chats: &OpenChats, wanted: Option<&str>) -> Result<Vec<ImportedFile>, O
     let known: BTreeSet<String> = chats.tree().iter().filter_map(|(path, _)| run_of(path)).collect();
     let chosen = match wanted {
         Some(wanted) => known.get(wanted),
-        None => known.last(),
+        // What is lost may have been the last one: an older one is not taken for it.
+        None => known.last().filter(|_| chats.lost().is_empty()),
     };
-    let snapshot = || chats.snapshot().id.to_string();
-    let chosen = chosen.ok_or_else(|| OperationError::NoImport { snapshot: snapshot(), known: known.iter().cloned().collect() })?;
+    let no_import = || OperationError::NoImport { snapshot: chats.snapshot().id.to_string(), known: known.iter().cloned().collect() };
+    let chosen = chosen.ok_or_else(|| chats.missing(no_import()))?;
     let mut files = Vec::new();
     // A long list goes on in further files.
     for number in 1u32.. {

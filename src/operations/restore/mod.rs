@@ -161,16 +161,21 @@ struct Job {
     report: Arc<Report>,
 }
 
+/// Whether `path` is `top`, or lies in that folder.
+fn is_at_or_below(path: &EntryPath, top: &EntryPath) -> bool {
+    path == top || path.as_bytes().strip_prefix(top.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
+}
+
 impl Job {
     fn is_wanted(&self, path: &EntryPath) -> bool {
-        let below =
-            |top: &EntryPath| path == top || path.as_bytes().strip_prefix(top.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'));
-        (self.options.paths.is_empty() || self.options.paths.iter().any(below)) && self.options.filter.takes(path)
+        (self.options.paths.is_empty() || self.options.paths.iter().any(|top| is_at_or_below(path, top))) && self.options.filter.takes(path)
     }
 
     fn run(&self) -> Result<(), OperationError> {
         for path in &self.options.paths {
-            if self.opened.tree().get(path).is_none() {
+            // Folders of an account are no entries of their own.
+            let tree = self.opened.tree();
+            if tree.get(path).is_none() && !tree.iter().any(|(entry, _)| is_at_or_below(entry, path)) {
                 self.report.problem(path, "it is not in the snapshot");
             }
         }

@@ -48,8 +48,16 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    /// Fetches the parts from `start`, a multiple of the part size; `first` is one that is here already.
-    fn begin(shared: &Arc<Shared>, download: &Arc<Download>, first: Option<Part>, start: u64) -> Self {
+    /// Fetches the parts from `start`, a multiple of the part size; `first` is one that is here already, and for some of the others
+    /// there is memory already.
+    fn begin(
+        shared: &Arc<Shared>,
+        download: &Arc<Download>,
+        first: Option<Part>,
+        start: u64,
+        granted: Option<OwnedSemaphorePermit>,
+    ) -> Self {
+        let granted = Arc::new(Mutex::new(granted));
         let (sender, parts) = crossbeam_channel::unbounded();
         let own = Arc::new(Semaphore::new(0));
         let (shared, download, allowance) = (shared.clone(), download.clone(), own.clone());
@@ -65,12 +73,16 @@ impl Stream {
             }
             let offsets = (0..).map(|index: u64| next + index * PART_BYTES).take_while(|&offset| offset < download.size);
             let fetches = stream::iter(offsets).map(|offset| {
-                let (shared, download, allowance) = (shared.clone(), download.clone(), allowance.clone());
+                let (shared, download, allowance, granted) = (shared.clone(), download.clone(), allowance.clone(), granted.clone());
                 async move {
-                    let memory = tokio::select! {
-                        biased;
-                        own = allowance.acquire_owned() => own.ok(),
-                        all = shared.budget.clone().acquire_owned() => all.ok(),
+                    let granted = granted.lock().unwrap_or_else(PoisonError::into_inner).as_mut().and_then(|granted| granted.split(1));
+                    let memory = match granted {
+                        Some(granted) => Some(granted),
+                        None => tokio::select! {
+                            biased;
+                            own = allowance.acquire_owned() => own.ok(),
+                            all = shared.budget.clone().acquire_owned() => all.ok(),
+                        },
                     };
                     let bytes = download.part(offset).await.map_err(into_io)?;
                     shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
@@ -106,15 +118,15 @@ pub(super) struct RemoteContent {
 }
 
 impl RemoteContent {
-    /// A content whose first part is here.
-    pub(super) fn new(shared: Arc<Shared>, download: Arc<Download>, first: Part, mark: u64) -> Self {
+    /// A content whose first part is here, and for which so much more memory is granted.
+    pub(super) fn new(shared: Arc<Shared>, download: Arc<Download>, first: Part, granted: OwnedSemaphorePermit, mark: u64) -> Self {
         let ahead = if (first.bytes.len() as u64) < PART_BYTES {
             // Complete: no task is needed for what is here.
             let (sender, parts) = crossbeam_channel::unbounded();
             let _ = sender.send(Ok(first));
             Stream { parts, own: Arc::new(Semaphore::new(0)), task: shared.runtime.spawn(async {}).abort_handle() }
         } else {
-            Stream::begin(&shared, &download, Some(first), 0)
+            Stream::begin(&shared, &download, Some(first), 0, Some(granted))
         };
         Self { shared, download, mark, ahead: Mutex::new(Some(ahead)) }
     }
@@ -130,7 +142,7 @@ impl Content for RemoteContent {
         let start = from / PART_BYTES * PART_BYTES;
         let stream = match ahead {
             Some(ahead) if start == 0 => ahead,
-            _ => Stream::begin(&self.shared, &self.download, None, start),
+            _ => Stream::begin(&self.shared, &self.download, None, start, None),
         };
         stream.own.add_permits(self.shared.window);
         Ok(Box::new(RemoteBody {

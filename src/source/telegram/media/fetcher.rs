@@ -25,6 +25,9 @@ use crate::source::telegram::state::{Effect, Seen, StateStore};
 /// Parts of one file in flight at least; more when the pace allows more in all.
 const MIN_WINDOW: usize = 2;
 
+/// Large files that are fetched ahead side by side at least.
+const FILES_AHEAD: usize = 4;
+
 type Outcome = watch::Receiver<Option<MediaStatus>>;
 
 /// Decides about files and fetches them.
@@ -35,6 +38,8 @@ pub(crate) struct Fetcher {
     outbox: Outbox,
     shared: Arc<Shared>,
     options: Arc<ExportOptions>,
+    /// Parts of a file that are fetched before anybody reads it.
+    ahead: u32,
     /// Files of this run.
     files: Mutex<HashMap<u64, Outcome>>,
     failed: AtomicU64,
@@ -52,14 +57,16 @@ impl Fetcher {
         runtime: Handle,
     ) -> Self {
         let parts = options.prefetch_bytes / usize::try_from(PART_BYTES).unwrap_or(usize::MAX);
+        let parts = parts.max(4);
+        let ahead = u32::try_from(parts / FILES_AHEAD).unwrap_or(u32::MAX).max(1);
         let shared = Shared {
             runtime,
-            budget: Arc::new(Semaphore::new(parts.max(4))),
+            budget: Arc::new(Semaphore::new(parts)),
             window: api.client.caps().file_requests.max(MIN_WINDOW),
             observer: api.client.observer().clone(),
             state,
         };
-        Self { api, peers, prints, outbox, shared: Arc::new(shared), options, files: Mutex::default(), failed: AtomicU64::new(0) }
+        Self { api, peers, prints, outbox, shared: Arc::new(shared), options, ahead, files: Mutex::default(), failed: AtomicU64::new(0) }
     }
 
     fn files(&self) -> MutexGuard<'_, HashMap<u64, Outcome>> {
@@ -146,7 +153,11 @@ impl Fetcher {
             return Ok(MediaStatus::Failed("Telegram says that it has no bytes".into()));
         }
         let download = Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), want.size, seen.clone(), location));
-        let memory = self.shared.budget.clone().acquire_owned().await.map_err(|_| TelegramError::Stopped)?;
+        // Whole files rather than the beginnings of many: whoever reads the next one then finds it here.
+        let parts = want.size.div_ceil(PART_BYTES).min(u64::from(self.ahead)) as u32;
+        let granted = self.shared.budget.clone().acquire_many_owned(parts.max(1)).await;
+        let mut granted = granted.map_err(|_| TelegramError::Stopped)?;
+        let memory = granted.split(1);
         let bytes = match download.part(0).await {
             Ok(bytes) => bytes,
             Err(FileError::Gone(reason)) => return Ok(MediaStatus::Failed(reason)),
@@ -169,8 +180,8 @@ impl Fetcher {
             };
             Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), size, seen.clone(), location))
         };
-        let first = Part { bytes, _memory: Some(memory) };
-        let content = Arc::new(RemoteContent::new(self.shared.clone(), download, first, mark));
+        let first = Part { bytes, _memory: memory };
+        let content = Arc::new(RemoteContent::new(self.shared.clone(), download, first, granted, mark));
         self.offer(want, size, content, mark).await?;
         Ok(MediaStatus::Stored)
     }
