@@ -92,6 +92,14 @@ impl TreeEntry {
         }
     }
 
+    /// The place of a content that is stored in one piece.
+    pub fn place(&self) -> Option<&Place> {
+        match &self.content {
+            Content::Whole(place) => Some(place),
+            Content::None | Content::Parts(_) => None,
+        }
+    }
+
     /// The pieces of the content that are not empty, each with its place in the file; `None` while a file in parts is not
     /// stored to its end. Between them, where a part was read short, the file has zeros.
     pub fn pieces(&self) -> Option<Vec<(u64, Place)>> {

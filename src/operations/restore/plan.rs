@@ -30,7 +30,7 @@ impl PlannedFile<'_> {
 /// What one worker restores in one go.
 pub(in crate::operations) enum Unit<'a> {
     /// Files whose contents lie side by side in one archive, in that order.
-    Run(Vec<(PlannedFile<'a>, Place)>),
+    Run(Vec<(PlannedFile<'a>, &'a Place)>),
     /// A file in several parts.
     Parts(PlannedFile<'a>),
     /// Files without content, or whose content is not complete in the snapshot.
@@ -57,16 +57,16 @@ impl<'a> Plan<'a> {
     /// Sorts the files into units.
     pub fn units(&self, tree: &Tree) -> Vec<Unit<'a>> {
         let mut units = Vec::new();
-        let mut placed: Vec<(PlannedFile<'a>, Place)> = Vec::new();
+        let mut placed: Vec<(PlannedFile<'a>, &'a Place)> = Vec::new();
         for &file in &self.files {
-            match (file.entry.part_count(), file.entry.places().as_deref()) {
-                (0, Some([place])) if place.length > 0 && (place.archive as usize) < tree.archives.len() => placed.push((file, *place)),
-                (1.., Some(_)) => units.push(Unit::Parts(file)),
+            match (file.entry.part_count(), file.entry.place()) {
+                (0, Some(place)) if place.length > 0 && (place.archive as usize) < tree.archives.len() => placed.push((file, place)),
+                (1.., _) if file.entry.places().is_some() => units.push(Unit::Parts(file)),
                 _ => units.push(Unit::Plain(file)),
             }
         }
-        placed.sort_by_key(|(_, place)| (place.archive, place.offset));
-        let mut run: Vec<(PlannedFile<'a>, Place)> = Vec::new();
+        placed.sort_unstable_by_key(|(_, place)| (place.archive, place.offset));
+        let mut run: Vec<(PlannedFile<'a>, &'a Place)> = Vec::new();
         let mut bytes = 0;
         for (file, place) in placed {
             let goes_on = run.last().is_some_and(|(_, last)| {
@@ -74,6 +74,7 @@ impl<'a> Plan<'a> {
                 last.archive == place.archive && bytes < UNIT_BYTES && place.offset >= end && place.offset - end <= MAX_GAP_BYTES
             });
             if !goes_on && !run.is_empty() {
+                run.shrink_to_fit();
                 units.push(Unit::Run(std::mem::take(&mut run)));
                 bytes = 0;
             }

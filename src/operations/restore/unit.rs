@@ -134,7 +134,7 @@ impl<'a> UnitWorker<'a> {
         }
     }
 
-    fn restore_run(&mut self, files: &[(PlannedFile<'_>, Place)]) -> Result<(), OperationError> {
+    fn restore_run(&mut self, files: &[(PlannedFile<'_>, &Place)]) -> Result<(), OperationError> {
         let (Some((_, first)), Some((_, last))) = (files.first(), files.last()) else { return Ok(()) };
         let mut queue = files.iter();
         let mut open: Option<OpenFile<'_, '_>> = None;
