@@ -1,8 +1,8 @@
 //! Chats and account of a snapshot come back in the form of Telegram Desktop's exports, or an import comes back as it was.
 //!
-//! [`mod@feed`] reads the chats and hands their messages to the threads that write them ([`mod@write`]): one for `result.json`,
+//! `feed` reads the chats and hands their messages to the threads that write them (`write`): one for `result.json`,
 //! one for the pages. Media are named on the way and restored at the end, neighbours in one sweep, as a plain restore does it.
-//! [`mod@choose`] says which chats, messages and media are wanted; [`mod@raw`] takes what is stored as it is, [`mod@original`] puts imported files together again.
+//! `choose` says which chats, messages and media are wanted; `raw` takes what is stored as it is, `original` puts imported files together again.
 
 mod choose;
 mod feed;
