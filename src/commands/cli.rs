@@ -331,6 +331,13 @@ mod tests {
     }
 
     #[test]
+    fn ids_of_groups_are_taken_as_telegram_writes_them() {
+        for option in ["--chat", "--exclude-chat"] {
+            assert!(parse(words(&format!("tgvault backup telegram {option} -1001500000001"))).is_ok(), "{option}");
+        }
+    }
+
+    #[test]
     fn snapshots_and_paths_are_taken_as_people_type_them() {
         assert_eq!(parse_snapshot("3F9A").as_deref(), Ok("3f9a"));
         assert_eq!(parse_snapshot("latest").as_deref(), Ok("latest"));

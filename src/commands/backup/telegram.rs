@@ -38,11 +38,11 @@ pub struct Args {
     pub chats: Vec<ChatClass>,
 
     /// Only this chat, by name, @username, id or link; may be given several times
-    #[arg(long, value_name = "CHAT")]
+    #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
     pub chat: Vec<String>,
 
     /// Leave out this chat, in the same forms; may be given several times
-    #[arg(long, value_name = "CHAT")]
+    #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
     pub exclude_chat: Vec<String>,
 
     /// Only the chats in this folder (chat list) of Telegram; may be given several times
