@@ -23,7 +23,7 @@ fn write_until_it_fails(root: &Path) -> Vec<TargetError> {
     let target = open(root, Overwrite::Always);
     write(&target, "small", b"fits").unwrap();
     let errors = vec![
-        write(&target, "buffered", &vec![1; 250 * 1024]).unwrap_err(),
+        write(&target, "buffered", &vec![1; 60 * 1024]).unwrap_err(),
         write(&target, "direct", &vec![1; 9 * 1024 * 1024 + 1]).unwrap_err(),
     ];
     finish(target);
@@ -54,7 +54,7 @@ fn a_full_disk_is_said_plainly_and_leaves_nothing() {
         return;
     }
     let place = tempfile::tempdir().unwrap();
-    let script = format!("mount -t tmpfs -o size=100k tmpfs \"${APART}\" && exec \"$@\"");
+    let script = format!("mount -t tmpfs -o size=40k tmpfs \"${APART}\" && exec \"$@\"");
     let script = format!("exec unshare --user --map-root-user --mount sh -c '{script}' sh \"$@\"");
     run_apart("a_full_disk_is_said_plainly_and_leaves_nothing", &script, place.path());
 }
