@@ -71,7 +71,7 @@ pub fn media_path(kind: MediaKind, id: &str, variant: &str, extension: &str) -> 
 }
 
 /// Why a file was left out on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// Larger than the limit that the user set.
@@ -84,6 +84,13 @@ pub enum SkipReason {
     Expired,
     /// The export that the message came from did not have it.
     NotInExport,
+}
+
+impl SkipReason {
+    /// The word that coverage has for it.
+    pub fn word(self) -> String {
+        serde_json::to_value(self).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+    }
 }
 
 /// Whether a file's bytes are in the backup.

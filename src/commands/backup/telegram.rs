@@ -106,6 +106,7 @@ struct CoverageLine {
     unknown: u64,
     messages: u64,
     files_missing: u64,
+    files_left_out: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     chats_waiting: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +145,7 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
 
 fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandError> {
     let outcome = source.outcome();
-    let CoverageCounts { complete, incomplete, unknown, messages, files_missing } = source.coverage();
+    let CoverageCounts { complete, incomplete, unknown, messages, files_missing, files_left_out } = source.coverage();
     context.output.json(&CoverageLine {
         message_type: "coverage",
         complete,
@@ -152,6 +153,7 @@ fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandEr
         unknown,
         messages,
         files_missing,
+        files_left_out,
         chats_waiting: outcome.takeout_delayed.map(|(chats, _)| chats),
         takeout_at: outcome.takeout_delayed.map(|(_, seconds)| later(seconds)),
         requests: source.requests(),
@@ -194,6 +196,9 @@ fn coverage_line(counts: &CoverageCounts) -> String {
     );
     if counts.files_missing > 0 {
         line += &format!("; {} missing", units::counted(counts.files_missing, "file"));
+    }
+    if counts.files_left_out > 0 {
+        line += &format!("; {} left out by --media or --max-file-size", units::counted(counts.files_left_out, "file"));
     }
     line
 }

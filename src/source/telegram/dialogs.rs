@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use grammers_tl_types::{enums, functions, types};
+use grammers_tl_types::{Serializable, enums, functions, types};
 
 use super::api::{Api, now};
 use super::error::TelegramError;
@@ -30,7 +30,8 @@ pub(super) struct Dialog {
     pub(super) ttl: Option<i32>,
     /// Whether the account has left it.
     pub(super) left: bool,
-    pub(super) raw: Option<enums::Dialog>,
+    /// As Telegram sent it.
+    pub(super) raw: Option<Vec<u8>>,
 }
 
 impl Dialog {
@@ -150,7 +151,7 @@ impl DialogReader<'_> {
                         unread: raw.unread_count,
                         ttl: raw.ttl_period,
                         left: self.peers.is_left(peer),
-                        raw: Some(dialog.clone()),
+                        raw: Some(dialog.to_bytes()),
                     });
                 }
             }
