@@ -155,7 +155,7 @@ pub struct Extra {
     /// A `date` that an import holds without zone was read in the zone that this names (an assumption, not a fact).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assumed_zone: Option<String>,
-    /// The record's date is that of the message before it: service messages of HTML exports tell the day only.
+    /// The date is the earliest that fits, between the messages around it: service messages of HTML exports tell the day only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub approximate_date: bool,
 }

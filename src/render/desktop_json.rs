@@ -11,7 +11,7 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
-use super::json_text::{self, Hand};
+use super::json_text::{self, Hand, Of};
 use super::media_names::Places;
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType};
@@ -173,7 +173,11 @@ impl<W: Write> DesktopJson<W> {
         }
         self.key(section.section.key(), 0);
         let place = |stored: &str| names.shown(stored);
-        Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, section.value.get(), 1);
+        let of = match section.section {
+            Section::ProfilePictures | Section::Stories => Of::Pictures,
+            _ => Of::Other,
+        };
+        Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, section.value.get(), 1, of);
         self.flush_if_long()
     }
 
@@ -292,7 +296,7 @@ impl<W: Write> DesktopJson<W> {
         let place = |_: &str| None;
         for (key, value) in object.map(json::members).into_iter().flatten() {
             json_text::begin_member(&mut self.buffer, &mut self.first, key, level);
-            Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, value, level + 1);
+            Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, value, level + 1, Of::Other);
         }
     }
 

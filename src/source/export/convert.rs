@@ -168,7 +168,7 @@ pub fn compact(out: &mut Vec<u8>, value: &str) {
 }
 
 /// The peer that exports before 2.7.2 wrote as a number.
-fn peer_of_number(value: &str) -> Option<Peer> {
+pub(super) fn peer_of_number(value: &str) -> Option<Peer> {
     let number = json::integer(value).filter(|&number| number > 0)?;
     match number / TYPE_BIT {
         0 => Some(Peer::user(number)),

@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
 
 use super::dom::{Element, Node, decode};
@@ -121,6 +121,17 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
     reactions(&mut keys, body);
     told.keys = keys.0;
     Some(told)
+}
+
+/// The day of a date line, `12 January 2024`; `None` for any other element.
+pub fn day(element: &Element<'_>) -> Option<Date> {
+    const MONTHS: [&str; 12] =
+        ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+    let text = element.elements().find(|child| child.has_class("body"))?.text();
+    let mut words = text.split_whitespace();
+    let (day, month, year) = (words.next()?.parse().ok()?, words.next()?, words.next()?.parse().ok()?);
+    let month = i8::try_from(MONTHS.iter().position(|name| *name == month)? + 1).ok()?;
+    Date::new(year, month, day).ok().filter(|_| words.next().is_none())
 }
 
 /// A name, and the bot after " via ".
