@@ -141,7 +141,7 @@ impl Hand<'_> {
         if let Ok(more) = std::str::from_utf8(more) {
             for (key, value) in json::members(more) {
                 begin_member(out, &mut first, key, level);
-                let of = if key == "history" { Of::Message } else { Of::Part };
+                let of = if matches!(key, "history" | "web_page") { Of::Message } else { Of::Part };
                 self.nested(out, value, At::new(level + 1, of));
             }
         }

@@ -407,7 +407,7 @@ proptest::proptest! {
             media: Vec::new(),
             raw: None,
         });
-        let head = ChatHead { name: None, kind: Some("private_channel"), id: Some(9), left: false, unknown_keys: None };
+        let head = ChatHead { name: None, kind: Some("private_channel"), id: Some(9), left: false, more: Default::default(), unknown_keys: None };
         let names = MediaNamer::new(zone());
         let mut out = DesktopJson::single_chat(Vec::new(), head, Options::new(zone()));
         let records: Vec<_> = records.collect();

@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 
-use super::media::media;
+use super::media::{attachments, media};
 use super::service::sentence;
 use super::view::{View, day};
 use super::{Page, escape};
@@ -74,6 +74,7 @@ fn service(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>,
     if view.get("photo").is_some() {
         media(out, view, page);
     }
+    attachments(out, view, page);
     deletion(out, view, shown);
     out.push_str("</div>\n");
 }
@@ -134,6 +135,7 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
     }
     media(out, view, page);
     text(out, view);
+    attachments(out, view, page);
     buttons(out, view);
     if let Some(author) = view.text("author").filter(|author| !author.is_empty()) {
         out.push_str("<div class=\"signature details\">");

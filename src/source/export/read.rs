@@ -11,7 +11,7 @@ use super::convert::{self, Files};
 use super::repair::{repair, valid_text};
 use super::scan::{Piece, Scanner, What};
 use crate::model::account::{AccountSection, Section};
-use crate::model::chat::{ChatInfo, ChatType};
+use crate::model::chat::{ChatInfo, ChatType, Topic};
 use crate::model::json;
 use crate::model::media::MediaRole;
 use crate::model::paths::RunId;
@@ -104,9 +104,31 @@ impl ChatHead {
 struct Chat {
     head: ChatHead,
     left: bool,
+    full_name: Option<String>,
+    username: Option<String>,
+    topics: Vec<Topic>,
+    only_my_messages: bool,
     unknown: Vec<(String, String)>,
     peer: Option<Peer>,
-    announced_unknown: usize,
+    /// Whether it told something since it was announced.
+    told_more: bool,
+}
+
+impl Chat {
+    /// Takes one of its keys that a later version may have, or we.
+    fn take(&mut self, key: String, value: String) {
+        self.told_more = true;
+        let text = || json::text(&value).map(Into::into);
+        match &*key {
+            "full_name" if text().is_some() => self.full_name = text(),
+            "username" if text().is_some() => self.username = text(),
+            "topics" if self.topics.is_empty() && serde_json::from_str::<Vec<Topic>>(&value).is_ok() => {
+                self.topics = serde_json::from_str(&value).unwrap_or_default();
+            }
+            "only_my_messages" if value.trim() == "true" => self.only_my_messages = true,
+            _ => self.unknown.push((key, value)),
+        }
+    }
 }
 
 /// Reads the `result.json` in `input`.
@@ -196,7 +218,7 @@ impl Reader<'_> {
         let heads = &mut self.heads;
         let chat = self.chat.get_or_insert_with(|| Chat { head: heads.next().unwrap_or_default(), ..Chat::default() });
         if !chat.head.take(&key, &text) {
-            chat.unknown.push((key, text));
+            chat.take(key, text);
         }
         if chat.peer.is_some() && matches!(key_kind(chat), Some(kind) if Some(kind) != chat.peer.map(|peer| peer.kind)) {
             self.receiver.problem(offset, "the chat's type stands after its messages, which were filed under another");
@@ -208,7 +230,7 @@ impl Reader<'_> {
         let heads = &mut self.heads;
         let chat = self.chat.get_or_insert_with(|| Chat { head: heads.next().unwrap_or_default(), ..Chat::default() });
         if let Some(peer) = chat.peer
-            && chat.unknown.len() == chat.announced_unknown
+            && !chat.told_more
         {
             return Ok(peer);
         }
@@ -225,7 +247,7 @@ impl Reader<'_> {
             }
         });
         chat.peer = Some(peer);
-        chat.announced_unknown = chat.unknown.len();
+        chat.told_more = false;
         if first_time {
             self.summary.chats += 1;
         }
@@ -234,13 +256,13 @@ impl Reader<'_> {
             peer,
             name: chat.head.name.clone(),
             kind: chat.head.kind.as_deref().and_then(ChatType::from_key),
-            full_name: None,
-            username: None,
+            full_name: chat.full_name.clone(),
+            username: chat.username.clone(),
             left: chat.left,
-            only_my_messages: false,
+            only_my_messages: chat.only_my_messages,
             migrated_from: None,
             migrated_to: None,
-            topics: Vec::new(),
+            topics: chat.topics.clone(),
             observed: self.circumstances.observed,
             run: self.circumstances.run.clone(),
             dialog: position(self.summary.chats),

@@ -108,8 +108,16 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
     if let Some(bot) = &told.via_bot {
         keys.text("via_bot", bot);
     }
+    // Pages of ours show more files than a message has keys for.
+    let mut attached = Vec::new();
+    inside.find_all("attachment", &mut attached);
+    let links = attached.iter().filter_map(|wrap| find_link(wrap, "photo_wrap").or_else(|| find_link(wrap, "media")));
+    let attached: Vec<String> =
+        links.map(|link| format!("{{\"role\":\"attachment\",\"file\":{}}}", quoted(&path(folder, &link)))).collect();
     let mut wraps = Vec::new();
-    inside.find_all("media_wrap", &mut wraps);
+    for child in inside.elements().filter(|child| !child.has_class("attachment")) {
+        child.find_all("media_wrap", &mut wraps);
+    }
     for wrap in wraps {
         media(&mut keys, wrap, folder);
     }
@@ -119,6 +127,9 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
     keys.raw("text_entities", &long_text(&entities));
     buttons(&mut keys, body);
     reactions(&mut keys, body);
+    if !attached.is_empty() {
+        keys.raw("attachments", &format!("[{}]", attached.join(",")));
+    }
     told.keys = keys.0;
     Some(told)
 }
