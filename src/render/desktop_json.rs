@@ -3,7 +3,8 @@
 //! Keys, order, types, placeholders and the rules of leaving out are Telegram Desktop's; what it has no keys for follows at the
 //! end of a message: `attachments` (files that no other key names), the keys of [`Extra`](crate::model::record::Extra), and on
 //! request `deleted_unixtime` (a string of digits) and `history` (the earlier versions, first to last, as message objects with
-//! `observed_unixtime`). A message of an unsupported kind, which has an id and a type there and nothing else, gets its date. At the
+//! `observed_unixtime`). Messages of a live backup differ where Telegram Desktop's form breaks readers: a rich message has its plain
+//! text, too, and no key stands twice (`send_webview_data` has a `text` before the message's). A message of an unsupported kind, which has an id and a type there and nothing else, gets its date. At the
 //! end of a chat follow `full_name`, `username`, `topics` and `only_my_messages` where they are known.
 //!
 //! The writer holds one message at a time, whatever the length of a chat.
@@ -13,13 +14,14 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
+use super::html::escape::rich_plain;
 use super::json_text::{self, Hand, Of};
 use super::media_names::Places;
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType, Topic};
 use crate::model::json;
 use crate::model::media::{Attached, Media};
-use crate::model::record::MessageRecord;
+use crate::model::record::{MessageRecord, Raw};
 use crate::model::time;
 
 /// What the file says about itself. Telegram Desktop puts sentences in the language of its interface here; nobody reads them.
@@ -315,7 +317,7 @@ impl<W: Write> DesktopJson<W> {
         json_text::begin_element(&mut self.buffer, &mut self.first, level);
         let place = |stored: &str| names.shown(stored);
         let hand = Hand { zone: &self.options.zone, place: &place };
-        hand.message(&mut self.buffer, shown.record.message.get(), &self.more, level + 1, shown.id_shift);
+        hand.message(&mut self.buffer, shown.record.message.get(), &self.more, level + 1, shown.id_shift, is_live(shown.record));
         self.flush_if_long()
     }
 
@@ -390,6 +392,12 @@ fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>, names: &Places, zone: &TimeZ
         member(more, "date", format!("\"{}\"", time::iso(local)).as_bytes());
         member(more, "date_unixtime", format!("\"{unix}\"").as_bytes());
     }
+    let rich = json::get(shown.record.message.get(), "rich_message").filter(|_| is_live(shown.record) && !own.contains(&"text"));
+    if let Some(rich) = rich {
+        let text = serde_json::Value::from(rich_plain(rich));
+        member(more, "text", text.to_string().as_bytes());
+        member(more, "text_entities", serde_json::json!([{"type": "plain", "text": text}]).to_string().as_bytes());
+    }
     let attachments = attachments(shown.record, names);
     if !attachments.is_empty() {
         member(more, "attachments", attachments.as_bytes());
@@ -421,6 +429,11 @@ fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>, names: &Places, zone: &TimeZ
         member(more, "history", &history);
     }
     more.push(b'}');
+}
+
+/// Whether this is no import: what an import said is said again as it was.
+fn is_live(record: &MessageRecord) -> bool {
+    matches!(record.raw, Some(Raw::Tl { .. }))
 }
 
 /// The files of a message that no other key names, as an array of objects: paid media, their still pictures, emoji of polls and the

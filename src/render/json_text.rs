@@ -4,6 +4,7 @@
 //! U+2029 leave no stray bytes behind.
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::Write;
 
 use jiff::tz::TimeZone;
@@ -124,9 +125,13 @@ impl Hand<'_> {
     }
 
     /// Writes an object as [`Hand::value`] does, with the members of `more` after its own. `shift` is subtracted from the ids of
-    /// messages of the same chat.
-    pub fn message(&self, out: &mut Vec<u8>, message: &str, more: &[u8], level: usize, shift: i64) {
-        let members = members(message);
+    /// messages of the same chat. With `unique`, only the first of several members with one key is written.
+    pub fn message(&self, out: &mut Vec<u8>, message: &str, more: &[u8], level: usize, shift: i64, unique: bool) {
+        let mut members = members(message);
+        if unique {
+            let mut seen = HashSet::new();
+            members.retain(|(key, _)| seen.insert(key.clone()));
+        }
         let other_chat = members.iter().any(|(key, _)| key == "reply_to_peer_id");
         out.push(b'{');
         let mut first = true;

@@ -18,6 +18,10 @@ use crate::model::paths::RunId;
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Raw, VERSION};
 
+/// A message longer than this is kept, and not taken apart: its record would not fit in memory a few times. Telegram's own limits
+/// keep messages below 1 MB.
+const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
+
 /// Takes what an export holds, in the file's order.
 ///
 /// The bytes of [`Receiver::bytes`] and the raw bytes of each [`Receiver::message`], in the order of the calls, are the file.
@@ -284,6 +288,10 @@ impl Reader<'_> {
     /// Hands out a message; false if it is not one, with its bytes not handed out yet.
     fn message(&mut self, offset: u64, bytes: &[u8]) -> io::Result<bool> {
         let peer = self.announce()?;
+        if bytes.len() > MAX_MESSAGE_BYTES {
+            self.receiver.problem(offset, "this message is longer than 16 MiB; it is kept as it is, but shown nowhere");
+            return Ok(false);
+        }
         let zone = &self.circumstances.zone;
         // What `convert` returns has been checked to be JSON: a piece that needs no repair is not checked twice.
         let converted = match valid_text(bytes).and_then(|text| convert::message(text, zone, self.files)) {

@@ -38,6 +38,9 @@ pub struct Folder<'a> {
     pub escaped: bool,
 }
 
+/// What stands for a message that Telegram Desktop cannot export.
+const UNSUPPORTED: &str = "This message is not supported by this version of Telegram Desktop. Please update the application.";
+
 /// The keys of one message, written in the order of Telegram Desktop's JSON.
 struct Keys(String);
 
@@ -72,6 +75,10 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
         // Date lines are numbered -1, -2, …; so are messages from before a migration, far below.
         if id < 0 && id > -1_000_000 {
             return None;
+        }
+        if body.own_text() == UNSUPPORTED {
+            told.kind = "unsupported";
+            return Some(told);
         }
         told.kind = "service";
         if let Some(photo) = find_link(element, "userpic_link").or_else(|| find_link(element, "photo_wrap")) {

@@ -151,7 +151,8 @@ impl ChatPages {
         let mut text = format!("{{\"id\":{id},\"type\":\"{kind}\"");
         let date = told.date.or(approximate);
         self.when.before = told.date.or(self.when.before);
-        if let Some(unix) = date {
+        // An unsupported message has an id and a type in JSON, and nothing else.
+        if let Some(unix) = date.filter(|_| kind != "unsupported") {
             text.push_str(&format!(",\"date\":\"\",\"date_unixtime\":\"{unix}\""));
         }
         if kind == "message" {
