@@ -142,7 +142,7 @@ async fn an_account_comes_back_as_it_was_exported() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_golden_export_comes_back_byte_for_byte() {
-    for name in ["account-7.json", "age-6.1.json"] {
+    for name in ["account-7.json", "account-values.json", "age-6.1.json"] {
         let world = World::new().await;
         let folder = export_of(&world, name);
         with_files(&folder);

@@ -62,7 +62,7 @@ fn says(vault: &Vault, record: &MessageRecord, shift: i64) -> Value {
     let members = message.as_object_mut().unwrap();
     // A rich message that is rendered has its plain text, too, and of two texts the first.
     let rich = members.contains_key("rich_message") || members.get("action").is_some_and(|action| action == "send_webview_data");
-    members.retain(|key, _| !matches!(&**key, "date" | "edited") && !(rich && key.starts_with("text")));
+    members.retain(|key, _| !(matches!(&**key, "date" | "edited") || rich && key.starts_with("text")));
     // Of messages that Telegram Desktop cannot export an id and a type is all that it says; ours says the date, too.
     members.insert("date_unixtime".into(), record.date.unwrap().to_string().into());
     let other_chat = members.contains_key("reply_to_peer_id");
