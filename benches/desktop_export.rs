@@ -70,7 +70,14 @@ fn zone() -> TimeZone {
 }
 
 fn head() -> ChatHead<'static> {
-    ChatHead { name: Some("Bench"), kind: Some("private_supergroup"), id: Some(5), left: false, unknown_keys: None }
+    ChatHead {
+        name: Some("Bench"),
+        kind: Some("private_supergroup"),
+        id: Some(5),
+        left: false,
+        more: Default::default(),
+        unknown_keys: None,
+    }
 }
 
 fn json(messages: &[MessageRecord], out: impl Write) {

@@ -3,6 +3,8 @@
 //! Each Telegram file is stored once per size variant as `media/<kind>/<id>-<variant>.<ext>`, however many messages show it.
 //! Files of an imported export have no Telegram id: theirs is `sha256-<hex>`, so equal content is one entry too.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::{EntryPath, PathError};
@@ -134,6 +136,15 @@ pub struct Media {
     /// Whether the bytes are there.
     #[serde(flatten)]
     pub status: MediaStatus,
+}
+
+/// A file of a message that no key of Telegram Desktop's names: an element of `attachments` at the message's end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached<'a> {
+    /// What it is for.
+    pub role: MediaRole,
+    /// Where it lies in the export, or the words in its place.
+    pub file: Cow<'a, str>,
 }
 
 #[cfg(test)]

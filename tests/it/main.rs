@@ -15,6 +15,8 @@ mod folder_to_folder;
 mod forge;
 mod golden;
 mod hostile;
+mod import_damage;
+mod import_readable;
 mod imports;
 mod kill;
 mod long_files;
