@@ -11,14 +11,15 @@ use super::cli::Part;
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::media::media_choice;
 use super::progress::{Reporter, seconds};
 use super::span::SpanArgs;
 use super::units;
 use crate::model::filter::PathFilter;
+use crate::model::kinds::KindChoice;
 use crate::operations::reading_lanes;
 use crate::operations::render::{Form, Made, RenderOptions, render, restore_fitting};
 use crate::operations::restore::{RestoreOptions, RestoreSummary, restore};
-use crate::source::telegram::MediaType;
 use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\
@@ -62,9 +63,10 @@ pub struct Args {
     #[arg(long = "chat", value_name = "NAME")]
     pub chats: Vec<String>,
 
-    /// Only these kinds of media, the others get a placeholder; `none` for no media at all
-    #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',')]
-    pub media: Vec<Media>,
+    /// Only media of these kinds, the others get a placeholder: photos, videos, voice-messages, video-messages, stickers, gifs, files,
+    /// music, any, or none
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = media_choice)]
+    pub media: Vec<KindChoice>,
 
     /// Which messages.
     #[command(flatten)]
@@ -113,42 +115,6 @@ pub enum Format {
     Html,
     /// Both
     Both,
-}
-
-/// Kinds of media, as Telegram Desktop's export has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Media {
-    /// Photos, profile pictures and stories with a photo
-    Photos,
-    /// Videos
-    Videos,
-    /// Voice messages
-    VoiceMessages,
-    /// Round videos
-    VideoMessages,
-    /// Stickers and custom emoji
-    Stickers,
-    /// Animations
-    Gifs,
-    /// Everything else, music included
-    Files,
-    /// None at all
-    None,
-}
-
-impl Media {
-    fn kind(self) -> Option<MediaType> {
-        Some(match self {
-            Self::Photos => MediaType::Photos,
-            Self::Videos => MediaType::Videos,
-            Self::VoiceMessages => MediaType::VoiceMessages,
-            Self::VideoMessages => MediaType::VideoMessages,
-            Self::Stickers => MediaType::Stickers,
-            Self::Gifs => MediaType::Gifs,
-            Self::Files => MediaType::Files,
-            Self::None => return None,
-        })
-    }
 }
 
 /// When existing files are replaced.
@@ -260,7 +226,7 @@ impl Args {
             form,
             chats: self.chats.clone(),
             span: self.span.span(),
-            media: (!self.media.is_empty()).then(|| self.media.iter().filter_map(|media| media.kind()).collect()),
+            media: self.media.clone(),
             zone: TimeZone::system(),
             overwrite: self.overwrite.into(),
             lanes: self.lanes.unwrap_or_else(reading_lanes),

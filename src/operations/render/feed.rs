@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::choose::{Chosen, choose, media_type};
+use super::choose::{Chosen, choose};
 use super::write::{self, BegunChat, Out, Step};
 use super::{Counts, Form, RenderOptions};
 use crate::model::account::AccountSection;
 use crate::model::entry::{EntryPath, Kind, Timestamp};
+use crate::model::kinds::FileKind;
 use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::{Conversation, Message};
 use crate::operations::chats::{Chat, OpenChats};
 use crate::operations::restore::{Plan, Report, finish, with_causes, work};
 use crate::render::media_names::{LeftOut, MediaNamer, Places, chat_folder};
-use crate::source::telegram::MediaType;
 use crate::target::{TargetFolder, TargetOptions};
 
 /// Messages that are handed over together, at most; and bytes of their lines, about.
@@ -133,9 +133,9 @@ impl Feed<'_> {
         for section in sections {
             self.namer.section(&section, &mut |media, stored, place| {
                 let kind = if media.mime.as_deref().is_some_and(|mime| mime.starts_with("video/")) {
-                    MediaType::Videos
+                    FileKind::Video
                 } else {
-                    MediaType::Photos
+                    FileKind::Photo
                 };
                 put(self.chats, self.report, &mut self.media, wanted(self.options, Some(kind)), stored, place)
             });
@@ -194,7 +194,7 @@ impl Feed<'_> {
             return;
         }
         self.namer.message(record, &mut |media, stored, place| {
-            let wanted = wanted(self.options, media_type(media, record));
+            let wanted = wanted(self.options, FileKind::of_stored(media, record.message.get()));
             put(self.chats, self.report, &mut self.media, wanted, stored, place)
         });
         places.copy(record, self.namer.places());
@@ -212,9 +212,9 @@ impl Feed<'_> {
 }
 
 /// Whether a kind of media was chosen.
-pub(super) fn wanted(options: &RenderOptions, kind: Option<MediaType>) -> bool {
-    match (&options.media, kind) {
-        (Some(chosen), Some(kind)) => chosen.contains(&kind),
+pub(super) fn wanted(options: &RenderOptions, kind: Option<FileKind>) -> bool {
+    match kind {
+        Some(kind) if !options.media.is_empty() => options.media.iter().any(|choice| choice.takes(kind)),
         _ => true,
     }
 }

@@ -24,7 +24,7 @@ use super::events::Events;
 use super::restore::{Report, RestoreOptions, RestoreSummary, TICK, restore_opened, summary};
 use super::session::Session;
 use super::stop::Stop;
-use crate::source::telegram::MediaType;
+use crate::model::kinds::KindChoice;
 use crate::target::Overwrite;
 
 pub(super) use choose::{Chosen, choose};
@@ -59,8 +59,8 @@ pub struct RenderOptions {
     pub chats: Vec<String>,
     /// Which messages.
     pub span: Span,
-    /// Which kinds of media; all when `None`.
-    pub media: Option<Vec<MediaType>>,
+    /// Which kinds of media; all when empty.
+    pub media: Vec<KindChoice>,
     /// The zone of local times.
     pub zone: TimeZone,
     /// What to do with what exists already.

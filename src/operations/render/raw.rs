@@ -4,10 +4,11 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::choose::{Chosen, choose, media_type};
+use super::choose::{Chosen, choose};
 use super::feed::wanted;
 use super::{Counts, RenderOptions};
 use crate::model::entry::{EntryPath, Kind};
+use crate::model::kinds::FileKind;
 use crate::model::paths::{self, Place};
 use crate::model::peer::Peer;
 use crate::operations::OperationError;
@@ -27,7 +28,7 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
     let everything = options.chats.is_empty();
     let peers: BTreeSet<Peer> = both(&chosen).map(|chat| chat.peer).collect();
     // Which media belong to chosen chats, or are of a chosen kind, only the messages tell.
-    let named = if everything && options.media.is_none() { None } else { Some(media_of(chats, options, &chosen, report, &mut counts)?) };
+    let named = if everything && options.media.is_empty() { None } else { Some(media_of(chats, options, &chosen, report, &mut counts)?) };
 
     let target = TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?;
     let mut plan = Plan::default();
@@ -82,7 +83,7 @@ fn media_of(
             let Some(message) = conversation.read(&found)? else { continue };
             counts.messages += 1;
             for record in std::iter::once(&message.record).chain(&message.earlier) {
-                let media = record.media.iter().filter(|media| wanted(options, media_type(media, record)));
+                let media = record.media.iter().filter(|media| wanted(options, FileKind::of_stored(media, record.message.get())));
                 named.extend(media.filter_map(|media| media.path.clone()));
             }
         }
