@@ -168,10 +168,12 @@ fn desktop_export(c: &mut Criterion) {
     group.throughput(Throughput::Elements(MESSAGES.unsigned_abs()));
     for (name, words) in [("rare", "zebra"), ("frequent", "fox"), ("Cyrillic", "СЛОВО")] {
         let query = Query::new(words).unwrap();
-        group.bench_function(BenchmarkId::new(name, MESSAGES), |b| b.iter(|| {
-            let found = lines.split(|&byte| byte == b'\n').filter_map(|line| FoundLine::open(line).ok().flatten());
-            black_box(found.filter(|found| query.matches(found)).count())
-        }));
+        group.bench_function(BenchmarkId::new(name, MESSAGES), |b| {
+            b.iter(|| {
+                let found = lines.split(|&byte| byte == b'\n').filter_map(|line| FoundLine::open(line).ok().flatten());
+                black_box(found.filter(|found| query.matches(found)).count())
+            })
+        });
     }
     group.finish();
 

@@ -136,7 +136,9 @@ pub fn compress_small(plain: &[u8]) -> Result<Vec<u8>, ArchiveError> {
 /// # Errors
 /// When zstd fails.
 pub fn compress_quickly(plain: &[u8]) -> Result<Vec<u8>, ArchiveError> {
-    Ok(zstd::bulk::compress(plain, 1)?)
+    let mut compressed = zstd::bulk::compress(plain, 1)?;
+    compressed.shrink_to_fit();
+    Ok(compressed)
 }
 
 /// Decompresses what [`compress_small`] or [`compress_quickly`] made, up to `limit_bytes`.

@@ -12,7 +12,7 @@ use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::media::media_choice;
-use super::span::{Moment, parse_moment};
+use super::span::{Moment, check_order, parse_moment};
 use super::units;
 use crate::model::json;
 use crate::model::kinds::KindChoice;
@@ -20,7 +20,7 @@ use crate::model::peer::Peer;
 use crate::model::time;
 use crate::operations::OperationError;
 use crate::operations::chats::{Chat, OpenChats};
-use crate::operations::messages::search::{Writing, search};
+use crate::operations::messages::search::{KEPT_BYTES, Search, Writing, search};
 use crate::render::html::escape::plain;
 use crate::render::search::{FoundLine, Query};
 use crate::render::terminal::harmless;
@@ -107,11 +107,13 @@ struct Summary {
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let mut query =
         Query::new(&args.words.join(" ")).map_err(|error| CommandError::usage(error.to_string(), "give fewer or shorter words"))?;
+    check_order(args.from, args.till)?;
     query.from = args.from.map(|moment| moment.first);
     query.till = args.till.map(|moment| moment.last.saturating_add(1));
     query.media.clone_from(&args.media);
     let session = context.session(Keys::Needed).await?;
-    let chats = OpenChats::open(&session, &args.select.choose(&args.snapshot)).await?;
+    let chats = OpenChats::open_with_chats(&session.open().await?, &args.select.choose(&args.snapshot)).await?;
+    chats.stands_in().into_iter().for_each(|said| context.output.say(said));
     let snapshot = chats.snapshot().id.to_string();
     let (output, stop, names) = (context.output.clone(), context.heeded.stop(), args.chat.clone());
     let searched = tokio::task::spawn_blocking(move || {
@@ -133,9 +135,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         };
         let warned = &mut |text: &str| warn(text);
         let searched = if is_json {
-            search(&chats, &wanted, &query, &AsJson, &stop, warned, each)
+            search(&chats, &Search { chats: &wanted, query: &query, writing: &AsJson, kept_bytes: KEPT_BYTES }, &stop, warned, each)
         } else {
-            search(&chats, &wanted, &query, &AsLines { zone: TimeZone::system() }, &stop, warned, each)
+            let writing = &AsLines { zone: TimeZone::system() };
+            search(&chats, &Search { chats: &wanted, query: &query, writing, kept_bytes: KEPT_BYTES }, &stop, warned, each)
         };
         lines.finish()?;
         Ok::<_, CommandError>((searched?, chats.lost().len() as u64))

@@ -54,9 +54,7 @@ impl FileKind {
             MediaRole::Story => Some(Self::Photo),
             MediaRole::Attachment if mime.starts_with("image/") => Some(Self::Photo),
             MediaRole::Attachment => Some(Self::File),
-            MediaRole::File | MediaRole::Thumbnail => {
-                Some(Self::of_media_type(json::get(message, "media_type").and_then(json::spelling)))
-            }
+            MediaRole::File | MediaRole::Thumbnail => Some(Self::of_media_type(json::get(message, "media_type").and_then(json::spelling))),
         }
     }
 

@@ -19,6 +19,7 @@ mod imports;
 mod kill;
 mod long_files;
 mod many;
+mod reading;
 mod restore_as;
 mod restore_records;
 mod round_trip;

@@ -13,8 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use crossbeam_channel::Sender;
 
-use super::OperationError;
 use super::chats::{Chat, OpenChats};
+use super::{OperationError, default_lanes};
 use crate::model::entry::EntryPath;
 use crate::model::fold::{AsOf, Fold, Folded, Location};
 use crate::model::paths::{self, Place};
@@ -181,6 +181,26 @@ pub fn fold<'a>(
         }
         fold.finish(AsOf::Now).for_each(&mut *each);
     }
+}
+
+/// How many messages chats have, each once whatever its versions. Batches that cannot be read are left out: who restores them says so.
+///
+/// # Errors
+/// When the store fails, or the run is stopped.
+pub fn count_messages(chats: &OpenChats, wanted: &[Chat], stop: &Stop) -> Result<u64, OperationError> {
+    let look = |_: &Chat, batch: &[u8]| {
+        let mut folding = Folding::default();
+        for (offset, line) in lines(batch) {
+            folding.add(offset, line);
+        }
+        folding
+    };
+    let mut messages = 0;
+    pass(chats, wanted, default_lanes(), stop, look, &mut |_| {}, |chat, batches| {
+        fold(chat, batches.iter().map(Option::as_ref), &|_| true, &mut |_| messages += 1);
+        Ok(())
+    })?;
+    Ok(messages)
 }
 
 /// The run that wrote a batch.

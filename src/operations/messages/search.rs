@@ -1,7 +1,7 @@
 //! Finding messages of a snapshot by words.
 //!
 //! The workers that read logs also write what is found in the caller's form, so that both cores have work. What they wrote waits,
-//! compressed and within [`KEPT_BYTES`], until its chat is folded and it is known which version of a message counts; of a batch
+//! compressed and within bounds, until its chat is folded and it is known which version of a message counts; of a batch
 //! that found no room only the places are kept, and it is read once more then.
 
 use std::collections::{HashMap, HashSet};
@@ -16,8 +16,8 @@ use crate::operations::{OperationError, default_lanes};
 use crate::render::log::Batches;
 use crate::render::search::{FoundLine, Query};
 
-/// Bytes of what is found that wait for their chats to be folded, all together.
-const KEPT_BYTES: usize = 32 * 1024 * 1024;
+/// Bytes of what is found that wait for their chats to be folded, all together, for most uses.
+pub const KEPT_BYTES: usize = 24 * 1024 * 1024;
 
 /// What is found in one batch is compressed from so many bytes on.
 const COMPRESSED_FROM: usize = 4 * 1024;
@@ -86,24 +86,37 @@ struct Looked {
     written: Written,
 }
 
-struct Search<'a, W> {
-    query: &'a Query,
-    writing: &'a W,
+/// What to search, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a, W> {
+    /// These chats.
+    pub chats: &'a [Chat],
+    /// For this.
+    pub query: &'a Query,
+    /// In which form finds are wanted.
+    pub writing: &'a W,
+    /// How many bytes of finds may wait: [`KEPT_BYTES`].
+    pub kept_bytes: usize,
+}
+
+/// A search that goes on.
+struct Going<'a, W> {
+    search: &'a Search<'a, W>,
     /// Bytes that are kept now.
     kept: AtomicUsize,
 }
 
-impl<W: Writing> Search<'_, W> {
+impl<W: Writing> Going<'_, W> {
     fn look(&self, chat: &Chat, batch: &[u8]) -> Looked {
         let mut looked = Looked { folding: Folding::default(), places: Vec::new(), written: Written::Nothing };
         let mut out = Vec::new();
         for (offset, line) in lines(batch) {
-            if !looked.folding.add(offset, line) {
+            if !looked.folding.add(offset, line) || !self.search.query.may_match(line) {
                 continue;
             }
             match FoundLine::open(line) {
-                Ok(Some(found)) if self.query.matches(&found) => {
-                    let mark = self.writing.write(chat, &found, &mut out);
+                Ok(Some(found)) if self.search.query.matches(&found) => {
+                    let mark = self.search.writing.write(chat, &found, &mut out);
                     let [end, mark] = [out.len(), mark].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
                     looked.places.push(Place { offset, end, mark, counts: false });
                 }
@@ -111,6 +124,8 @@ impl<W: Writing> Search<'_, W> {
                 Err(_) => looked.folding.bad += 1,
             }
         }
+        looked.folding.messages.shrink_to_fit();
+        looked.places.shrink_to_fit();
         looked.written = self.keep(out);
         looked
     }
@@ -128,7 +143,7 @@ impl<W: Writing> Search<'_, W> {
             }
         };
         let len = written.len();
-        let room = self.kept.fetch_add(len, Ordering::Relaxed).saturating_add(len) <= KEPT_BYTES;
+        let room = self.kept.fetch_add(len, Ordering::Relaxed).saturating_add(len) <= self.search.kept_bytes;
         if room {
             return written;
         }
@@ -143,28 +158,25 @@ impl<W: Writing> Search<'_, W> {
             let line = batch.get(place.offset as usize..).unwrap_or_default();
             let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
             let found = FoundLine::open(line.trim_ascii_end()).ok().flatten();
-            let mark = found.map_or(out.len(), |found| self.writing.write(chat, &found, &mut out));
+            let mark = found.map_or(out.len(), |found| self.search.writing.write(chat, &found, &mut out));
             [place.end, place.mark] = [out.len(), mark].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
         }
         out
     }
 }
 
-/// Hands the messages of `wanted` that `query` finds to `each`, chat by chat, each in the version that counts and as `writing` has
-/// it. Earlier versions are not searched. What cannot be read is told to `bad`.
+/// Hands the messages that are found to `each`, chat by chat, each in the version that counts and in the wanted form. Earlier versions are not searched. What cannot be read is told to `bad`.
 ///
 /// # Errors
 /// When the store fails, or the run is stopped; otherwise what `each` says.
 pub fn search<W: Writing>(
     chats: &OpenChats,
-    wanted: &[Chat],
-    query: &Query,
-    writing: &W,
+    search: &Search<'_, W>,
     stop: &Stop,
     bad: &mut dyn FnMut(&str),
     mut each: impl FnMut(&Chat, &[u8]) -> io::Result<()>,
 ) -> Result<Searched, OperationError> {
-    let search = Search { query, writing, kept: AtomicUsize::new(0) };
+    let going = Going { search, kept: AtomicUsize::new(0) };
     let mut searched = Searched::default();
     let mut failed = 0;
     let told = &mut *bad;
@@ -175,10 +187,10 @@ pub fn search<W: Writing>(
     let mut lines_bad = 0;
     pass(
         chats,
-        wanted,
+        search.chats,
         default_lanes(),
         stop,
-        |chat, batch| search.look(chat, batch),
+        |chat, batch| going.look(chat, batch),
         &mut tell,
         |chat, mut batches| {
             searched.chats += 1;
@@ -190,7 +202,7 @@ pub fn search<W: Writing>(
             let log = chats.log(chat);
             for (number, looked) in (0u32..).zip(batches) {
                 let Some(Looked { mut places, written, .. }) = looked else { continue };
-                search.kept.fetch_sub(written.len(), Ordering::Relaxed);
+                going.kept.fetch_sub(written.len(), Ordering::Relaxed);
                 if places.is_empty() {
                     continue;
                 }
@@ -204,10 +216,11 @@ pub fn search<W: Writing>(
                     }
                     Written::Nothing | Written::Dropped => {
                         let batch = log.load(number).map_err(store_error)?;
-                        search.again(chat, &batch, &mut places)
+                        going.again(chat, &batch, &mut places)
                     }
                 };
-                searched.found += hand_out(chat, number, &places, &text, &deleted, writing, &mut each).map_err(OperationError::Output)?;
+                searched.found +=
+                    hand_out(chat, number, &places, &text, &deleted, search.writing, &mut each).map_err(OperationError::Output)?;
             }
             Ok(())
         },

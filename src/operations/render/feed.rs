@@ -39,9 +39,12 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
     let logs = chosen.iter().flat_map(|chosen| std::iter::once(&chosen.chat).chain(&chosen.before));
     report.total_bytes.fetch_add(logs.map(|chat| chat.log_bytes).sum(), Ordering::Relaxed);
 
-    let target = TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?;
+    let target = match options.dry_run {
+        true => None,
+        false => Some(TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?),
+    };
     let time = Timestamp { seconds: chats.snapshot().time.as_second(), nanos: 0 };
-    let out = Out { target: &target, report, time, written: AtomicU64::new(0) };
+    let out = Out { target: target.as_ref(), report, time, written: AtomicU64::new(0) };
     let mut feed = Feed {
         chats,
         options,
@@ -80,6 +83,10 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
     })?;
     let (media, mut counts) = (feed.media, feed.counts);
     counts.written = out.written.load(Ordering::Relaxed);
+    let Some(target) = target else {
+        plan_media(chats, report, &media);
+        return Ok(counts);
+    };
     if !report.stop.is_wanted() {
         restore_media(chats, options, report, &target, &media)?;
     }
@@ -88,6 +95,15 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
     }
     finish(target, report)?;
     Ok(counts)
+}
+
+/// Tells which media would be fetched.
+fn plan_media(chats: &OpenChats, report: &Report, media: &[(EntryPath, EntryPath)]) {
+    for (place, stored) in media {
+        if let Some(entry) = chats.tree().get(stored) {
+            super::planned(report, place, entry.size);
+        }
+    }
 }
 
 /// Restores media to their places.
@@ -132,11 +148,8 @@ impl Feed<'_> {
     fn everything(&mut self, sections: Vec<AccountSection>, chosen: &[Chosen], single: bool) -> Result<(), OperationError> {
         for section in sections {
             self.namer.section(&section, &mut |media, stored, place| {
-                let kind = if media.mime.as_deref().is_some_and(|mime| mime.starts_with("video/")) {
-                    FileKind::Video
-                } else {
-                    FileKind::Photo
-                };
+                let kind =
+                    if media.mime.as_deref().is_some_and(|mime| mime.starts_with("video/")) { FileKind::Video } else { FileKind::Photo };
                 put(self.chats, self.report, &mut self.media, wanted(self.options, Some(kind)), stored, place)
             });
             let places = Arc::new(self.namer.places().clone());

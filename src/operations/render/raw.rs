@@ -14,6 +14,7 @@ use crate::model::peer::Peer;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::Conversation;
 use crate::operations::chats::{Chat, OpenChats};
+use crate::operations::messages::count_messages;
 use crate::operations::restore::{Plan, Report, finish, with_causes, work};
 use crate::target::{TargetFolder, TargetOptions};
 
@@ -30,7 +31,15 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
     // Which media belong to chosen chats, or are of a chosen kind, only the messages tell.
     let named = if everything && options.media.is_empty() { None } else { Some(media_of(chats, options, &chosen, report, &mut counts)?) };
 
-    let target = TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?;
+    if named.is_none() {
+        let all: Vec<Chat> = both(&chosen).cloned().collect();
+        counts.messages = count_messages(chats, &all, &report.stop)?;
+    }
+
+    let target = match options.dry_run {
+        true => None,
+        false => Some(TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?),
+    };
     let mut plan = Plan::default();
     for (path, entry) in chats.tree().iter().filter(|(_, entry)| entry.kind == Kind::File) {
         let takes = match paths::place(path) {
@@ -42,6 +51,10 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
         if !takes {
             continue;
         }
+        let Some(target) = &target else {
+            super::planned(report, path, entry.size);
+            continue;
+        };
         report.total_entries.fetch_add(1, Ordering::Relaxed);
         report.total_bytes.fetch_add(entry.size, Ordering::Relaxed);
         match target.wants(path, &entry.kind, entry.stored_size(), entry.mtime()) {
@@ -52,6 +65,7 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
             Err(error) => report.refused(path, error)?,
         }
     }
+    let Some(target) = target else { return Ok(counts) };
     work(chats.archives(), chats.tree(), &target, &plan, options.lanes, report)?;
     if !report.stop.is_wanted() {
         finish(target, report)?;
