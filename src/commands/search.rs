@@ -28,7 +28,7 @@ use crate::render::terminal::harmless;
 const EXAMPLES: &str = "\
 Examples:
   tgvault search harbour tickets                      messages with both words, anywhere and in any case
-  tgvault search '\"see you at\"' --chat Mara --from 2024-05-01 --till 2024-05-31
+  tgvault search \"see you at\" --chat Mara --from 2024-05-01 --till 2024-05-31
   tgvault search --media voice-messages --chat @hikers         all voice messages of a chat
   tgvault search --snapshot 3f9a --json привет";
 
@@ -39,7 +39,7 @@ const SHOWN: usize = 160;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Words that a message must have, all of them; what stands in double quotes is one. Without any, all messages
+    /// Words that a message must have, all of them; what stands in quotes is one, spaces included. Without any, all messages
     #[arg(value_name = "TEXT")]
     pub words: Vec<String>,
 
@@ -106,7 +106,7 @@ struct Summary {
 /// When no key fits, there is no such chat, or the snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let mut query =
-        Query::new(&args.words.join(" ")).map_err(|error| CommandError::usage(error.to_string(), "give fewer or shorter words"))?;
+        Query::new(&typed(&args.words)).map_err(|error| CommandError::usage(error.to_string(), "give fewer or shorter words"))?;
     check_order(args.from, args.till)?;
     query.from = args.from.map(|moment| moment.first);
     query.till = args.till.map(|moment| moment.last.saturating_add(1));
@@ -207,6 +207,14 @@ impl<'a> Shown<'a> {
     }
 }
 
+/// The words as a query has them. A shell takes the quotes off `search "see you"`: what came with spaces was in quotes.
+fn typed(words: &[String]) -> String {
+    let quoted = |word: &String| {
+        if word.contains('"') || !word.trim().contains(char::is_whitespace) { word.clone() } else { format!("\"{}\"", word.trim()) }
+    };
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
 fn moment(unix: i64) -> Option<Timestamp> {
     Timestamp::from_second(unix).ok()
 }
@@ -292,5 +300,17 @@ fn add_harmless(out: &mut Vec<u8>, text: &str) {
         out.extend_from_slice(text.as_bytes());
     } else {
         out.extend_from_slice(harmless(text).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_a_shell_hands_over_in_one_piece_is_one_phrase() {
+        let typed = |words: &[&str]| super::typed(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(typed(&["harbour", "tickets"]), "harbour tickets");
+        assert_eq!(typed(&["see you at", "eight"]), "\"see you at\" eight");
+        assert_eq!(typed(&["\"see you\" at"]), "\"see you\" at");
+        assert_eq!(typed(&[" harbour "]), " harbour ");
     }
 }

@@ -380,7 +380,7 @@ fn check_version(version: u32) -> Result<(), RecordError> {
 
 /// Inside JSON a line break is white space between tokens only, so a space can take its place.
 fn on_one_line(raw: &RawValue) -> Result<Cow<'_, RawValue>, RecordError> {
-    if !raw.get().contains(['\n', '\r']) {
+    if memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()).is_none() {
         return Ok(Cow::Borrowed(raw));
     }
     RawValue::from_string(raw.get().replace(['\n', '\r'], " ")).map(Cow::Owned).map_err(RecordError::Form)

@@ -336,7 +336,7 @@ async fn messages_are_found_in_any_script() {
     let messages: Vec<String> = (1..).zip(texts).map(|(id, text)| message(id, text, "")).collect();
     import(&world, &export(&world, "export", &chat(&messages)), &[]);
     for (words, id) in
-        [("ПРИВЕТ", 1), ("بالعالم", 2), ("天気", 3), ("🏔️", 4), ("STRASSE", 5), ("café", 5), ("WORDS plain", 6), ("\"plain words\"", 6)]
+        [("ПРИВЕТ", 1), ("بالعالم", 2), ("天気", 3), ("🏔️", 4), ("STRASSE", 5), ("café", 5), ("\"plain words\"", 6), ("plain words", 6)]
     {
         let ids: Vec<i64> = found(&world, &[words]).iter().map(|(_, id, _)| *id).collect();
         assert_eq!(ids, [id], "{words}");
