@@ -169,7 +169,7 @@ async fn a_folder_that_was_backed_up_last_hides_no_chats() {
     // What is asked of files is answered by the latest.
     let (code, out, _) = said(&world, &["ls", "latest"]);
     assert!(code == 0 && out.contains("notes.txt") && !out.contains("user5"), "{out}");
-    let first = read(&world, "snapshot", &["snapshots"]).into_iter().find(|snapshot| snapshot["source"]["kind"] == "telegram").unwrap();
+    let first = read(&world, "snapshot", &["snapshots"]).into_iter().find(|snapshot| snapshot["source_kind"] == "telegram").unwrap();
     let (code, out, err) = said(&world, &["diff", first["id"].as_str().unwrap(), "latest", "--chats"]);
     assert!(code == 0 && out.contains("Bo (user5): 1 came"), "{out}{err}");
     // Of two accounts nobody knows which is meant.
