@@ -21,6 +21,7 @@ mod imports;
 mod kill;
 mod long_files;
 mod many;
+mod reading;
 mod restore_as;
 mod restore_records;
 mod round_trip;

@@ -2,8 +2,10 @@
 
 use std::borrow::Cow;
 use std::io::Write;
+use std::sync::LazyLock;
 
 use jiff::tz::TimeZone;
+use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 
 use super::age::{Age, TYPE_BIT};
@@ -39,6 +41,9 @@ pub struct Converted {
     pub age: Age,
 }
 
+/// What a message with custom emoji has in it.
+static EMOJI_SIGN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"document_id\""));
+
 /// How deep values are searched for files; deeper ones are kept as they are.
 const MAX_DEPTH: usize = 64;
 
@@ -66,7 +71,7 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
     let mut out = Vec::with_capacity(text.len());
     let mut extra = vec![b'{'];
     let mut found = Found { files, media: Vec::new() };
-    let has_emoji = memchr::memmem::find(text.as_bytes(), b"\"document_id\"").is_some();
+    let has_emoji = EMOJI_SIGN.find(text.as_bytes()).is_some();
     out.push(b'{');
     for (key, value) in &members {
         age = age.max(Age::of_key(key, value));
