@@ -338,7 +338,7 @@ mod any_bytes {
         fn any_layout_and_any_table_end(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
             let _ = rebuild(&bytes[..], |_, _, _| None, &mut Vec::new());
             let _ = Table::read(&mut &bytes[..]);
-            let begun = [b"tgvi\x01\0\0\0".as_slice(), &[7; 32], &bytes].concat();
+            let begun = [b"tgvi\x02\0\0\0".as_slice(), &[7; 32], &bytes].concat();
             let _ = Table::read(&mut &begun[..]);
         }
     }

@@ -1,7 +1,7 @@
 //! What earlier imports of an account's exports have stored, so that a grown export costs only what is new in it.
 //!
 //! - [`Remembered`] is asked for each message of an export, and told what was stored.
-//! - [`table`] holds what is known of stored messages, in 28 bytes each.
+//! - [`table`] holds what is known of stored messages, in 20 bytes each.
 //! - [`Keeper`] keeps it on this machine, sealed: keyed hashes, ids and names of runs, nothing that could be read.
 //!
 //! Commit first, then state: an item counts when its mark comes back. What the snapshot before does not hold (any more) is
@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, Read, Write};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use self::table::{Batches, Fresh, Note, Table};
+use self::table::{Batch, Fresh, Note, Packed, Table};
 use crate::crypt::digest::Hasher;
 use crate::model::entry::EntryPath;
 use crate::model::paths::{self, RunId};
@@ -59,7 +59,7 @@ pub enum Found {
 /// What becomes true when an item is stored.
 enum Effect {
     /// A batch of a log.
-    Batch { peer: Peer, run: RunId, observed: i64, seq: u32, notes: Vec<Fresh> },
+    Batch { peer: Peer, run: RunId, observed: i64, seq: u32, pieces: Vec<Packed> },
     /// The description of a chat or a section of the account.
     Described { path: u64, observed: i64, content: u64 },
     /// The list of the import's files, which comes last: the import is whole.
@@ -195,9 +195,11 @@ impl Remembered {
         Fresh { id, content: hash(key, content), raw: raw.map_or(0, |raw| hash(key, raw)) }
     }
 
-    /// Takes note that the item with this mark is a batch of a log with these messages. It counts from [`Self::committed`] on.
-    pub fn expect_batch(&self, mark: u64, peer: Peer, run: &RunId, observed: i64, seq: u32, notes: Vec<Fresh>) {
-        self.state().pending.insert(mark, Effect::Batch { peer, run: run.clone(), observed, seq, notes });
+    /// Takes note that the item with this mark is a batch of a log with these messages, which it sorts. It counts from
+    /// [`Self::committed`] on.
+    pub fn expect_batch(&self, mark: u64, peer: Peer, run: &RunId, observed: i64, seq: u32, messages: &mut [Fresh]) {
+        let effect = Effect::Batch { peer, run: run.clone(), observed, seq, pieces: Packed::pieces(messages) };
+        self.state().pending.insert(mark, effect);
     }
 
     /// Takes note that the item with this mark describes a chat or the account, as of `observed`, and says `content`.
@@ -220,8 +222,8 @@ impl Remembered {
     }
 
     /// Takes note of a batch that is stored: for making this anew out of a snapshot.
-    pub fn rebuild_batch(&self, peer: Peer, run: &RunId, observed: i64, seq: u32, notes: Vec<Fresh>) {
-        self.state().table.add(BTreeMap::from([(peer, vec![(run.clone(), observed, seq, notes)])]));
+    pub fn rebuild_batch(&self, peer: Peer, run: &RunId, observed: i64, seq: u32, messages: &mut [Fresh]) {
+        self.state().table.add(BTreeMap::from([(peer, vec![(run.clone(), observed, seq, Packed::pieces(messages))])]));
     }
 
     /// Takes note of a description that is stored, as [`Self::rebuild_batch`].
@@ -234,11 +236,11 @@ impl Remembered {
     /// The items with these marks are stored for good.
     pub fn committed(&self, marks: &[u64]) {
         let mut state = self.state();
-        let mut batches: BTreeMap<Peer, Batches> = BTreeMap::new();
+        let mut batches: BTreeMap<Peer, Vec<Batch>> = BTreeMap::new();
         for mark in marks {
             match state.pending.remove(mark) {
-                Some(Effect::Batch { peer, run, observed, seq, notes }) => {
-                    batches.entry(peer).or_default().push((run, observed, seq, notes));
+                Some(Effect::Batch { peer, run, observed, seq, pieces }) => {
+                    batches.entry(peer).or_default().push((run, observed, seq, pieces));
                 }
                 Some(Effect::Described { path, observed, content }) => {
                     state.table.described.insert(path, (observed, content));
@@ -278,8 +280,8 @@ mod tests {
     }
 
     fn store(known: &Remembered, name: &str, observed: i64, messages: &[(i64, &str)]) {
-        let notes = messages.iter().map(|(id, says)| known.note(*id, says.as_bytes(), Some(says.as_bytes()))).collect();
-        known.expect_batch(3, PEER, &run(name), observed, 1, notes);
+        let mut notes: Vec<Fresh> = messages.iter().map(|(id, says)| known.note(*id, says.as_bytes(), Some(says.as_bytes()))).collect();
+        known.expect_batch(3, PEER, &run(name), observed, 1, &mut notes);
         known.committed(&[3, 4]);
     }
 
@@ -290,7 +292,7 @@ mod tests {
     #[test]
     fn messages_are_known_once_they_are_stored() {
         let known = Remembered::new([7; 32]);
-        known.expect_batch(3, PEER, &run("r1"), 10, 1, vec![known.note(5, b"says", Some(b"{raw}"))]);
+        known.expect_batch(3, PEER, &run("r1"), 10, 1, &mut [known.note(5, b"says", Some(b"{raw}"))]);
         assert_eq!(look(&known, 20, 5, "says", "{raw}"), Look::New);
         known.committed(&[3, 4]);
         assert_eq!(look(&known, 20, 5, "says", "{raw}"), Look::SameBytes(run("r1")));

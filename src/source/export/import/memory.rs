@@ -1,58 +1,115 @@
 //! Content that is made while an export is read, and how much of it waits to be stored.
 
-use std::io::{self, Cursor, Read};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::io::{self, Read};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 
+use crate::model::paths::MAX_BATCH_BYTES;
 use crate::source::{Body, Content};
 
 /// Bytes that may wait: an export can be read faster than it is stored.
 const WAITING_BYTES: usize = 16 * 1024 * 1024;
 
-/// Counts the bytes that wait.
+/// Room for a batch that is being made, and the message that makes it too long.
+const BUFFER_BYTES: usize = MAX_BATCH_BYTES + 256 * 1024;
+
+/// Counts the bytes that wait, and keeps buffers for use again: batches come and go all the time, and fresh memory for each would
+/// be scattered among what stays.
 #[derive(Default)]
 pub(super) struct Budget {
-    waiting: Mutex<usize>,
+    state: Mutex<State>,
     freed: Condvar,
 }
 
+#[derive(Default)]
+struct State {
+    waiting: usize,
+    kept: Vec<Vec<u8>>,
+}
+
 impl Budget {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// An empty buffer with room for a batch.
+    pub(super) fn buffer(&self) -> Vec<u8> {
+        let kept = self.state().kept.pop();
+        kept.unwrap_or_else(|| Vec::with_capacity(BUFFER_BYTES))
+    }
+
     /// Makes content of `bytes`, as soon as there is room for it; alone, also what is longer than all the room.
     pub(super) fn content(self: &Arc<Self>, bytes: Vec<u8>) -> Memory {
         let length = bytes.len();
-        let waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
-        let is_full = |waiting: &mut usize| *waiting > 0 && *waiting + length > WAITING_BYTES;
-        let mut waiting = self.freed.wait_while(waiting, is_full).unwrap_or_else(PoisonError::into_inner);
-        *waiting += length;
-        Memory { bytes: bytes.into(), budget: Arc::clone(self) }
+        let is_full = |state: &mut State| state.waiting > 0 && state.waiting + length > WAITING_BYTES;
+        let mut state = self.freed.wait_while(self.state(), is_full).unwrap_or_else(PoisonError::into_inner);
+        state.waiting += length;
+        Memory(Arc::new(Waiting { bytes, budget: Arc::clone(self) }))
+    }
+
+    /// As [`Self::content`], of what a buffer holds; it is empty then, with room for a batch.
+    pub(super) fn content_of(self: &Arc<Self>, buffer: &mut Vec<u8>) -> Memory {
+        // What waits takes little more memory than what counts.
+        let bytes = if buffer.len() < buffer.capacity() / 2 { buffer.to_vec() } else { std::mem::take(buffer) };
+        let content = self.content(bytes);
+        buffer.clear();
+        if !is_buffer(buffer) {
+            *buffer = self.buffer();
+        }
+        content
     }
 }
 
-/// Content in memory; it counts until it is dropped, which happens when it is stored.
-pub(super) struct Memory {
-    bytes: Arc<[u8]>,
+fn is_buffer(bytes: &Vec<u8>) -> bool {
+    (BUFFER_BYTES..2 * BUFFER_BYTES).contains(&bytes.capacity())
+}
+
+/// Bytes that count until they are dropped, which happens when they are stored.
+struct Waiting {
+    bytes: Vec<u8>,
     budget: Arc<Budget>,
 }
 
-impl Drop for Memory {
+impl Drop for Waiting {
     fn drop(&mut self) {
-        *self.budget.waiting.lock().unwrap_or_else(PoisonError::into_inner) -= self.bytes.len();
+        let mut bytes = std::mem::take(&mut self.bytes);
+        let mut state = self.budget.state();
+        state.waiting -= bytes.len();
+        if is_buffer(&bytes) && state.kept.len() < WAITING_BYTES / MAX_BATCH_BYTES {
+            bytes.clear();
+            state.kept.push(bytes);
+        }
+        drop(state);
         self.budget.freed.notify_all();
+    }
+}
+
+/// Content in memory.
+pub(super) struct Memory(Arc<Waiting>);
+
+impl Memory {
+    /// Bytes in it.
+    pub(super) fn len(&self) -> usize {
+        self.0.bytes.len()
     }
 }
 
 impl Content for Memory {
     fn open(&self, from: u64) -> io::Result<Box<dyn Body>> {
-        let mut cursor = Cursor::new(Arc::clone(&self.bytes));
-        cursor.set_position(from);
-        Ok(Box::new(MemoryBody(cursor)))
+        let position = usize::try_from(from).unwrap_or(usize::MAX);
+        Ok(Box::new(MemoryBody { content: Arc::clone(&self.0), position }))
     }
 }
 
-struct MemoryBody(Cursor<Arc<[u8]>>);
+struct MemoryBody {
+    content: Arc<Waiting>,
+    position: usize,
+}
 
 impl Read for MemoryBody {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        self.0.read(buffer)
+        let count = self.content.bytes.get(self.position..).unwrap_or_default().read(buffer)?;
+        self.position += count;
+        Ok(count)
     }
 }
 
@@ -76,6 +133,6 @@ mod tests {
         drop(first);
         receiver.recv().unwrap();
         thread.join().unwrap();
-        assert_eq!(*budget.waiting.lock().unwrap(), 0);
+        assert_eq!(budget.state().waiting, 0);
     }
 }

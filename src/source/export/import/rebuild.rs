@@ -64,7 +64,7 @@ pub(super) fn rebuild(known: &Remembered, sink: &mut dyn Sink) -> io::Result<()>
                     content(&record, &mut says);
                     notes.push(known.note(record.id, &says, raw));
                 }
-                known.rebuild_batch(peer, &run, observed, seq, notes);
+                known.rebuild_batch(peer, &run, observed, seq, &mut notes);
             }
             Some(Place::ChatInfo(_)) => match serde_json::from_slice::<ChatInfo>(&bytes) {
                 Ok(chat) if runs.contains(&chat.run) => known.rebuild_description(&path, chat.observed, &says_of_chat(&chat)?),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use serde::Serialize;
 
 use super::found::{Found, SharedFiles};
-use super::memory::Budget;
+use super::memory::{Budget, Memory};
 use super::{DesktopExport, IMPORTS, ImportedFile};
 use crate::crypt::digest::{HashReader, Hasher};
 use crate::model::account::AccountSection;
@@ -71,6 +71,7 @@ pub(super) struct Import<'a> {
 
 impl<'a> Import<'a> {
     pub(super) fn new(source: &'a DesktopExport, run: RunId, observed: i64, items: &'a [Item], sink: &'a mut dyn Sink) -> Self {
+        let budget = Arc::<Budget>::default();
         Self {
             source,
             run,
@@ -80,13 +81,13 @@ impl<'a> Import<'a> {
             found: RefCell::new(Found::new(items)),
             apart: HashMap::new(),
             peer: None,
-            lines: Vec::new(),
+            lines: budget.buffer(),
             notes: Vec::new(),
             says: Vec::new(),
             seqs: HashMap::new(),
             highest: HashMap::new(),
             last_mark: 0,
-            budget: Arc::default(),
+            budget,
             layout: LayoutWriter::new(Vec::new()),
             layouts: Vec::new(),
             layout_number: 0,
@@ -217,9 +218,14 @@ impl<'a> Import<'a> {
     }
 
     fn put(&mut self, path: EntryPath, bytes: Vec<u8>, mark: u64) -> io::Result<()> {
+        let content = self.budget.content(bytes);
+        self.put_content(path, content, mark)
+    }
+
+    fn put_content(&mut self, path: EntryPath, content: Memory, mark: u64) -> io::Result<()> {
         let meta = Metadata { mode: 0o600, mtime: Timestamp { seconds: self.observed, nanos: 0 }, ..Metadata::default() };
-        let size = bytes.len() as u64;
-        let content: Option<Arc<dyn Content>> = Some(Arc::new(self.budget.content(bytes)));
+        let size = content.len() as u64;
+        let content: Option<Arc<dyn Content>> = Some(Arc::new(content));
         self.item(Item { path, kind: Kind::File, meta, size, sparse: false, stamp: None, content, mark })
     }
 
@@ -238,11 +244,11 @@ impl<'a> Import<'a> {
         *seq += 1;
         let seq = *seq;
         let path = paths::log_batch(peer, &self.run, seq).map_err(io::Error::other)?;
-        let (lines, mut notes, mark) = (std::mem::take(&mut self.lines), std::mem::take(&mut self.notes), self.mark());
-        // They wait until all is committed.
-        notes.shrink_to_fit();
-        self.source.known.expect_batch(mark, peer, &self.run, self.observed, seq, notes);
-        self.put(path, lines, mark)
+        let mark = self.mark();
+        self.source.known.expect_batch(mark, peer, &self.run, self.observed, seq, &mut self.notes);
+        self.notes.clear();
+        let content = self.budget.content_of(&mut self.lines);
+        self.put_content(path, content, mark)
     }
 
     /// Lists a description, unless the vault has a better one: a later one, or one of a live backup, which tells more.
@@ -410,7 +416,7 @@ impl Receiver for Receiving<'_, '_> {
                 if start > 0 && import.lines.len() > MAX_BATCH_BYTES {
                     let last = import.lines.split_off(start);
                     import.flush_lines()?;
-                    import.lines = last;
+                    import.lines.extend_from_slice(&last);
                 }
                 import.notes.push(note);
                 if is_first { import.layout.message(peer, &import.run, id, raw) } else { import.layout.bytes(raw) }

@@ -1,4 +1,4 @@
-//! The table of stored messages: for each chat, columns sorted by id.
+//! The table of stored messages: for each chat, the batches that hold them.
 //!
 //! The stored form is binary, little-endian, each list with its length before it:
 //!
@@ -7,8 +7,10 @@
 //! runs:        { name, observed:i64 }
 //! unfinished:  0, or 1 fingerprint:u64 name
 //! described:   { path:u64 observed:i64 content:u64 }
-//! chats:       { peer, batches: { run:u32 seq:u32 }, ids:i64…, content:u64…, raw:u64…, run:u32… }
+//! chats:       { peer, segments: { run:u32 seq:u32 first:i64, entries: { id - first:u32 content:u64 raw:u64 } } }
 //! ```
+//!
+//! A segment is what a batch holds, or a part of it where ids lie far apart; entries are packed in memory as they are in the file.
 
 use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
@@ -17,13 +19,17 @@ use crate::model::paths::RunId;
 use crate::model::peer::Peer;
 
 const MAGIC: [u8; 4] = *b"tgvi";
-const VERSION: u32 = 1;
+/// Version 1 had columns of 28 bytes a message; no released program wrote it.
+const VERSION: u32 = 2;
 
 /// No list of a sound table is longer.
 const MAX_LENGTH: u64 = 1 << 32;
 
-/// How many numbers are read or written at a time.
+/// How many entries are read or written at a time.
 const AT_ONCE: usize = 4096;
+
+/// Bytes of an entry, in memory as in the file.
+const ENTRY_BYTES: usize = 20;
 
 /// A message as it is remembered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,19 +55,38 @@ pub struct Fresh {
     pub raw: u64,
 }
 
-/// Batches of one chat as they are added: run, when its export was made, number of the batch, messages.
-pub type Batches = Vec<(RunId, i64, u32, Vec<Fresh>)>;
-
-#[derive(Default)]
-struct Chat {
-    /// Run and number.
-    batches: Vec<(u32, u32)>,
-    /// Ascending; an id may stand several times, once for each version.
-    ids: Vec<i64>,
-    content: Vec<u64>,
-    raw: Vec<u64>,
-    run: Vec<u32>,
+/// A message in 20 bytes: how far its id is behind the segment's first, and both hashes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Entry {
+    behind: u32,
+    content: [u8; 8],
+    raw: [u8; 8],
 }
+
+/// What is remembered of messages whose ids are near each other: a few bytes, and 20 for each.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Packed {
+    /// The lowest id.
+    first: i64,
+    /// Ascending, never empty; an id may stand several times, once for each version.
+    entries: Box<[Entry]>,
+}
+
+/// A batch of one chat as it is added: run, when its export was made, number of the batch, messages.
+pub type Batch = (RunId, i64, u32, Vec<Packed>);
+
+struct Segment {
+    run: u32,
+    /// The number of the batch.
+    seq: u32,
+    /// The highest id of this segment and all before it.
+    reach: i64,
+    packed: Packed,
+}
+
+/// The segments of a chat, by their first ids.
+#[derive(Default)]
+struct Chat(Vec<Segment>);
 
 /// What is remembered.
 #[derive(Default)]
@@ -78,57 +103,105 @@ pub struct Table {
     chats: BTreeMap<Peer, Chat>,
 }
 
-impl Chat {
-    fn note(&self, at: usize) -> Option<Note> {
-        let (id, content) = (*self.ids.get(at)?, *self.content.get(at)?);
-        Some(Note { id, content, raw: *self.raw.get(at)?, run: *self.run.get(at)? })
-    }
-
-    fn push(&mut self, note: Note) {
-        self.ids.push(note.id);
-        self.content.push(note.content);
-        self.raw.push(note.raw);
-        self.run.push(note.run);
-    }
-
-    fn reserve(&mut self, count: usize) {
-        self.ids.reserve_exact(count);
-        self.content.reserve_exact(count);
-        self.raw.reserve_exact(count);
-        self.run.reserve_exact(count);
-    }
-
-    /// Takes the messages of one batch in.
-    fn merge(&mut self, run: u32, mut more: Vec<Fresh>) {
-        more.sort_by_key(|fresh| fresh.id);
-        more.dedup();
-        let note = |fresh: Fresh| Note { id: fresh.id, content: fresh.content, raw: fresh.raw, run };
-        let is_behind = self.ids.last().is_none_or(|last| more.first().is_none_or(|first| *last < first.id));
-        if is_behind {
-            more.into_iter().for_each(|fresh| self.push(note(fresh)));
-            return;
+impl Packed {
+    /// Packs the messages of a batch, in whatever order they are: mostly into one piece.
+    pub fn pieces(messages: &mut [Fresh]) -> Vec<Self> {
+        messages.sort_by_key(|fresh| fresh.id);
+        let mut pieces = Vec::new();
+        let mut left = &*messages;
+        while let Some(Fresh { id: first, .. }) = left.first().copied() {
+            // The difference of two numbers of 64 bits is a positive one of 64 bits when the second is not below the first.
+            let is_near = |fresh: &Fresh| u32::try_from(fresh.id.abs_diff(first)).is_ok();
+            let (near, rest) = left.split_at(left.partition_point(is_near));
+            let mut entries = Vec::with_capacity(near.len());
+            entries.extend(near.iter().map(|fresh| Entry {
+                behind: u32::try_from(fresh.id.abs_diff(first)).unwrap_or(u32::MAX),
+                content: fresh.content.to_le_bytes(),
+                raw: fresh.raw.to_le_bytes(),
+            }));
+            entries.dedup();
+            pieces.push(Self { first, entries: entries.into() });
+            left = rest;
         }
-        let mut merged = Self { batches: std::mem::take(&mut self.batches), ..Self::default() };
-        merged.reserve(self.ids.len() + more.len());
-        let mut more = more.into_iter().map(note).peekable();
-        for at in 0..self.ids.len() {
-            let Some(note) = self.note(at) else { break };
-            while let Some(next) = more.next_if(|next| next.id < note.id) {
-                merged.push(next);
+        pieces
+    }
+
+    fn write(&self, out: &mut dyn Write) -> io::Result<()> {
+        out.write_all(&self.first.to_le_bytes())?;
+        length(out, self.entries.len())?;
+        let mut buffer = Vec::with_capacity(self.entries.len().min(AT_ONCE) * ENTRY_BYTES);
+        for entries in self.entries.chunks(AT_ONCE) {
+            buffer.clear();
+            for entry in entries {
+                buffer.extend_from_slice(&entry.behind.to_le_bytes());
+                buffer.extend_from_slice(&entry.content);
+                buffer.extend_from_slice(&entry.raw);
             }
-            // The same note again, of a run that went on where it had stopped.
-            while more.next_if_eq(&note).is_some() {}
-            merged.push(note);
+            out.write_all(&buffer)?;
         }
-        more.for_each(|note| merged.push(note));
-        *self = merged;
+        Ok(())
     }
 
-    fn retain(&mut self, keep: impl Fn(u32) -> bool) {
-        let mut kept = Self { batches: std::mem::take(&mut self.batches), ..Self::default() };
-        kept.batches.retain(|(run, _)| keep(*run));
-        (0..self.ids.len()).filter_map(|at| self.note(at)).filter(|note| keep(note.run)).for_each(|note| kept.push(note));
-        *self = kept;
+    fn read(input: &mut dyn Read) -> io::Result<Self> {
+        let first = i64::from_le_bytes(read(input)?);
+        let mut left = usize::try_from(read_length(input)?).map_err(|_| damaged())?;
+        let mut entries = Vec::new();
+        let mut buffer = vec![0; left.min(AT_ONCE) * ENTRY_BYTES];
+        while left > 0 {
+            let count = left.min(AT_ONCE);
+            let bytes = buffer.get_mut(..count * ENTRY_BYTES).unwrap_or_default();
+            input.read_exact(bytes)?;
+            // As many as were read: a length that is not true costs no memory.
+            entries.reserve_exact(if entries.capacity() - entries.len() < count { count.max(entries.len()).min(left) } else { 0 });
+            let read = bytes.as_chunks::<ENTRY_BYTES>().0.iter();
+            entries.extend(
+                read.map(|&[a, b, c, d, ref hashes @ ..]| {
+                    let [content, raw] = *hashes.as_chunks::<8>().0 else { return None };
+                    Some(Entry { behind: u32::from_le_bytes([a, b, c, d]), content, raw })
+                })
+                .flatten(),
+            );
+            left -= count;
+        }
+        let is_sound = entries.first().is_some_and(|entry: &Entry| entry.behind == 0) && entries.is_sorted_by_key(|entry| entry.behind);
+        let last = entries.last().and_then(|entry| first.checked_add(entry.behind.into()));
+        if !is_sound || last.is_none() {
+            return Err(damaged());
+        }
+        Ok(Self { first, entries: entries.into() })
+    }
+
+    fn last(&self) -> i64 {
+        self.entries.last().map_or(self.first, |entry| self.first.saturating_add(entry.behind.into()))
+    }
+
+    /// The versions of a message.
+    fn of(&self, id: i64) -> &[Entry] {
+        let Ok(behind) = u32::try_from(i128::from(id) - i128::from(self.first)) else { return &[] };
+        let from = self.entries.partition_point(|entry| entry.behind < behind);
+        let found = self.entries.get(from..).unwrap_or_default();
+        found.get(..found.iter().take_while(|entry| entry.behind == behind).count()).unwrap_or_default()
+    }
+}
+
+impl Chat {
+    /// To be called after segments were added or removed.
+    fn order(&mut self) {
+        self.0.sort_by_key(|segment| segment.packed.first);
+        let mut reach = i64::MIN;
+        for segment in &mut self.0 {
+            reach = reach.max(segment.packed.last());
+            segment.reach = reach;
+        }
+    }
+
+    fn notes(&self, id: i64) -> impl Iterator<Item = Note> {
+        let behind = self.0.partition_point(|segment| segment.packed.first <= id);
+        let near = self.0.get(..behind).unwrap_or_default().iter().rev().take_while(move |segment| segment.reach >= id);
+        near.flat_map(move |segment| {
+            let note = |entry: &Entry| (u64::from_le_bytes(entry.content), u64::from_le_bytes(entry.raw));
+            segment.packed.of(id).iter().map(note).map(move |(content, raw)| Note { id, content, raw, run: segment.run })
+        })
     }
 }
 
@@ -165,41 +238,34 @@ impl Table {
     /// The versions of a message, those of run `but` left out.
     pub fn notes(&self, peer: Peer, id: i64, but: &RunId) -> Vec<Note> {
         let Some(chat) = self.chats.get(&peer) else { return Vec::new() };
-        let from = chat.ids.partition_point(|known| *known < id);
-        let notes = (from..).map_while(|at| chat.note(at).filter(|note| note.id == id));
-        notes.filter(|note| self.run(note.run) != Some(but)).collect()
+        chat.notes(id).filter(|note| self.run(note.run) != Some(but)).collect()
     }
 
-    /// Every batch: its chat, its run with the run's number, and its own number.
+    /// Every batch, long ones several times: its chat, its run with the run's number, and its own number.
     pub fn batches(&self) -> impl Iterator<Item = (Peer, &RunId, u32, u32)> {
-        let of = |(peer, chat): (&Peer, &'_ Chat)| {
-            let peer = *peer;
-            chat.batches.iter().map(move |(run, seq)| (peer, *run, *seq)).collect::<Vec<_>>()
-        };
-        self.chats.iter().flat_map(of).filter_map(|(peer, run, seq)| Some((peer, self.run(run)?, run, seq)))
+        let segments = self.chats.iter().flat_map(|(peer, chat)| chat.0.iter().map(|segment| (*peer, segment.run, segment.seq)));
+        segments.filter_map(|(peer, run, seq)| Some((peer, self.run(run)?, run, seq)))
     }
 
     /// Forgets what a run stored of a chat.
     pub fn forget(&mut self, peer: Peer, run: u32) {
         if let Some(chat) = self.chats.get_mut(&peer) {
-            chat.retain(|known| known != run);
+            chat.0.retain(|segment| segment.run != run);
+            chat.order();
         }
     }
 
-    /// Takes batches in.
-    pub fn add(&mut self, batches: BTreeMap<Peer, Batches>) {
-        for (peer, mut batches) in batches {
-            // In their order most of them only have to be put behind the others.
-            batches.sort_by_key(|(_, observed, seq, _)| (*observed, *seq));
-            let count = batches.iter().map(|(_, _, _, notes)| notes.len()).sum();
-            self.chats.entry(peer).or_default().reserve(count);
-            for (run, observed, seq, notes) in batches {
+    /// Takes batches in; one that is known already, of a run that went on where it had stopped, takes the place of what it was.
+    pub fn add(&mut self, batches: BTreeMap<Peer, Vec<Batch>>) {
+        for (peer, batches) in batches {
+            for (run, observed, seq, pieces) in batches {
                 let run = self.number(&run, observed);
                 let chat = self.chats.entry(peer).or_default();
-                if !chat.batches.contains(&(run, seq)) {
-                    chat.batches.push((run, seq));
-                }
-                chat.merge(run, notes);
+                chat.0.retain(|segment| (segment.run, segment.seq) != (run, seq));
+                chat.0.extend(pieces.into_iter().map(|packed| Segment { run, seq, reach: i64::MIN, packed }));
+            }
+            if let Some(chat) = self.chats.get_mut(&peer) {
+                chat.order();
             }
         }
     }
@@ -232,15 +298,12 @@ impl Table {
         length(out, self.chats.len())?;
         for (peer, chat) in &self.chats {
             text(out, &peer.to_string())?;
-            length(out, chat.batches.len())?;
-            for (run, seq) in &chat.batches {
+            length(out, chat.0.len())?;
+            for Segment { run, seq, packed, .. } in &chat.0 {
                 out.write_all(&run.to_le_bytes())?;
                 out.write_all(&seq.to_le_bytes())?;
+                packed.write(out)?;
             }
-            numbers(out, &chat.ids, i64::to_le_bytes)?;
-            numbers(out, &chat.content, u64::to_le_bytes)?;
-            numbers(out, &chat.raw, u64::to_le_bytes)?;
-            numbers(out, &chat.run, u32::to_le_bytes)?;
         }
         Ok(())
     }
@@ -271,16 +334,10 @@ impl Table {
             let peer: Peer = read_text(input)?.parse().map_err(|_| damaged())?;
             let mut chat = Chat::default();
             for _ in 0..read_length(input)? {
-                chat.batches.push((u32::from_le_bytes(read(input)?), u32::from_le_bytes(read(input)?)));
+                let (run, seq) = (u32::from_le_bytes(read(input)?), u32::from_le_bytes(read(input)?));
+                chat.0.push(Segment { run, seq, reach: i64::MIN, packed: Packed::read(input)? });
             }
-            chat.ids = read_numbers(input, i64::from_le_bytes)?;
-            chat.content = read_numbers(input, u64::from_le_bytes)?;
-            chat.raw = read_numbers(input, u64::from_le_bytes)?;
-            chat.run = read_numbers(input, u32::from_le_bytes)?;
-            let count = chat.ids.len();
-            if [chat.content.len(), chat.raw.len(), chat.run.len()] != [count; 3] || !chat.ids.is_sorted() {
-                return Err(damaged());
-            }
+            chat.order();
             table.chats.insert(peer, chat);
         }
         Ok(table)
@@ -300,17 +357,6 @@ fn text(out: &mut dyn Write, text: &str) -> io::Result<()> {
     out.write_all(text.as_bytes())
 }
 
-fn numbers<T: Copy, const N: usize>(out: &mut dyn Write, numbers: &[T], bytes: fn(T) -> [u8; N]) -> io::Result<()> {
-    length(out, numbers.len())?;
-    let mut buffer = Vec::with_capacity(AT_ONCE * N);
-    for chunk in numbers.chunks(AT_ONCE) {
-        buffer.clear();
-        chunk.iter().for_each(|number| buffer.extend_from_slice(&bytes(*number)));
-        out.write_all(&buffer)?;
-    }
-    Ok(())
-}
-
 fn read<const N: usize>(input: &mut dyn Read) -> io::Result<[u8; N]> {
     let mut bytes = [0; N];
     input.read_exact(&mut bytes)?;
@@ -328,20 +374,4 @@ fn read_text(input: &mut dyn Read) -> io::Result<String> {
         return Err(damaged());
     }
     Ok(text)
-}
-
-fn read_numbers<T, const N: usize>(input: &mut dyn Read, number: fn([u8; N]) -> T) -> io::Result<Vec<T>> {
-    let mut left = usize::try_from(read_length(input)?).map_err(|_| damaged())?;
-    let mut numbers = Vec::new();
-    let mut buffer = vec![0; AT_ONCE * N];
-    while left > 0 {
-        let count = left.min(AT_ONCE);
-        let bytes = buffer.get_mut(..count * N).unwrap_or_default();
-        input.read_exact(bytes)?;
-        // As many as were read: a length that is not true costs no memory.
-        numbers.reserve_exact(if numbers.capacity() - numbers.len() < count { count.max(numbers.len()).min(left) } else { 0 });
-        numbers.extend(bytes.as_chunks::<N>().0.iter().map(|bytes| number(*bytes)));
-        left -= count;
-    }
-    Ok(numbers)
 }
