@@ -127,6 +127,13 @@ impl Remembered {
         }
     }
 
+    /// Whether [`Self::load`] would find what earlier imports stored; takes no memory to speak of.
+    pub fn is_there(&self) -> bool {
+        let Some(keeper) = &self.keeper else { return !self.state().table.runs().is_empty() };
+        let seen = keeper.load().and_then(|input| input.map(|mut input| Table::look_over(&mut input)).transpose());
+        seen.is_ok_and(|seen| seen == Some(true))
+    }
+
     /// Begins an import of what has this fingerprint, and names its run: `proposed`, or the run of an import of the very same
     /// that did not come to its end. Going on under the same name makes the same items again, which are stored then.
     pub fn begin(&self, fingerprint: &[u8], proposed: &RunId) -> RunId {
@@ -344,12 +351,13 @@ mod tests {
     fn it_survives_the_process_and_names_an_interrupted_run_again() {
         let memory = Memory::default();
         let known = Remembered::kept(Box::new(memory.clone())).unwrap();
-        assert_eq!(known.load(), Found::Nothing);
+        assert_eq!((known.load(), known.is_there()), (Found::Nothing, false));
         assert_eq!(known.begin(b"export", &run("r1")), run("r1"));
         known.set_owner(77);
         store(&known, "r1", 10, &[(5, "a"), (-3, "b"), (900, "c")]);
 
         let again = Remembered::kept(Box::new(memory.clone())).unwrap();
+        assert!(again.is_there());
         assert_eq!((again.load(), again.owner()), (Found::Earlier, Some(77)));
         assert_eq!(again.begin(b"export", &run("r2")), run("r1"));
         for (id, says) in [(5, "a"), (-3, "b"), (900, "c")] {
@@ -362,7 +370,7 @@ mod tests {
 
         memory.0.lock().unwrap().as_mut().unwrap().truncate(40);
         let broken = Remembered::kept(Box::new(memory)).unwrap();
-        assert!(matches!(broken.load(), Found::Damaged(_)));
+        assert!(matches!(broken.load(), Found::Damaged(_)) && !broken.is_there());
         assert_eq!(look(&broken, 20, 5, "a", "a"), Look::New);
     }
 }

@@ -135,4 +135,36 @@ mod tests {
         thread.join().unwrap();
         assert_eq!(budget.state().waiting, 0);
     }
+
+    #[test]
+    fn buffers_of_batches_are_used_again_and_short_ones_take_little() {
+        let budget = Arc::new(Budget::default());
+        let mut buffer = budget.buffer();
+        buffer.extend_from_slice(&[1; 100]);
+        let short = budget.content_of(&mut buffer);
+        assert!(buffer.is_empty() && buffer.capacity() == BUFFER_BYTES && short.0.bytes.capacity() < 200);
+
+        buffer.resize(MAX_BATCH_BYTES, 2);
+        let address = buffer.as_ptr();
+        let long = budget.content_of(&mut buffer);
+        assert!(buffer.is_empty() && buffer.capacity() == BUFFER_BYTES && buffer.as_ptr() != address);
+        assert_eq!((long.len(), short.len()), (MAX_BATCH_BYTES, 100));
+        let mut read = Vec::new();
+        let mut body = long.open(MAX_BATCH_BYTES as u64 - 3).unwrap();
+        drop(long);
+        assert_eq!(budget.state().waiting, MAX_BATCH_BYTES + 100);
+        body.read_to_end(&mut read).unwrap();
+        drop(body);
+        assert_eq!((read, budget.buffer().as_ptr()), (vec![2; 3], address));
+        drop(short);
+        assert_eq!(budget.state().waiting, 0);
+    }
+
+    #[test]
+    fn a_buffer_that_one_message_made_far_too_long_is_not_kept() {
+        let budget = Arc::new(Budget::default());
+        let mut buffer = vec![3; 3 * BUFFER_BYTES];
+        drop(budget.content_of(&mut buffer));
+        assert!(budget.state().kept.is_empty() && is_buffer(&buffer));
+    }
 }

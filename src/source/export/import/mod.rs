@@ -203,7 +203,7 @@ impl Source for DesktopExport {
     }
 
     fn wants_key(&self) -> bool {
-        self.known.load() != Found::Earlier
+        !self.known.is_there()
     }
 
     fn committed(&self, marks: &[u64]) {

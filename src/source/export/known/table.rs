@@ -28,6 +28,9 @@ const MAX_LENGTH: u64 = 1 << 32;
 /// How many entries are read or written at a time.
 const AT_ONCE: usize = 4096;
 
+/// Room for so many entries is made at once, unless there are fewer: more than a usual batch has.
+const AT_LEAST: usize = 1 << 16;
+
 /// Bytes of an entry, in memory as in the file.
 const ENTRY_BYTES: usize = 20;
 
@@ -151,8 +154,10 @@ impl Packed {
             let count = left.min(AT_ONCE);
             let bytes = buffer.get_mut(..count * ENTRY_BYTES).unwrap_or_default();
             input.read_exact(bytes)?;
-            // As many as were read: a length that is not true costs no memory.
-            entries.reserve_exact(if entries.capacity() - entries.len() < count { count.max(entries.len()).min(left) } else { 0 });
+            // A length that is not true costs little memory.
+            if entries.capacity() - entries.len() < count {
+                entries.reserve_exact(left.min(AT_LEAST.max(entries.len())));
+            }
             let read = bytes.as_chunks::<ENTRY_BYTES>().0.iter();
             entries.extend(
                 read.map(|&[a, b, c, d, ref hashes @ ..]| {
@@ -241,7 +246,7 @@ impl Table {
         chat.notes(id).filter(|note| self.run(note.run) != Some(but)).collect()
     }
 
-    /// Every batch, long ones several times: its chat, its run with the run's number, and its own number.
+    /// Every batch, where its ids lie far apart several times: its chat, its run with the run's number, and its own number.
     pub fn batches(&self) -> impl Iterator<Item = (Peer, &RunId, u32, u32)> {
         let segments = self.chats.iter().flat_map(|(peer, chat)| chat.0.iter().map(|segment| (*peer, segment.run, segment.seq)));
         segments.filter_map(|(peer, run, seq)| Some((peer, self.run(run)?, run, seq)))
@@ -313,6 +318,18 @@ impl Table {
     /// # Errors
     /// Those of the input, and when it is not a table of a version that this program knows.
     pub fn read(input: &mut dyn Read) -> io::Result<Self> {
+        Self::read_all(input, true)
+    }
+
+    /// Reads a table, keeps no message of it in memory, and says whether any run stored something.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn look_over(input: &mut dyn Read) -> io::Result<bool> {
+        Self::read_all(input, false).map(|table| !table.runs.is_empty())
+    }
+
+    fn read_all(input: &mut dyn Read, keeps_messages: bool) -> io::Result<Self> {
         if read::<4>(input)? != MAGIC || u32::from_le_bytes(read(input)?) != VERSION {
             return Err(damaged());
         }
@@ -335,7 +352,10 @@ impl Table {
             let mut chat = Chat::default();
             for _ in 0..read_length(input)? {
                 let (run, seq) = (u32::from_le_bytes(read(input)?), u32::from_le_bytes(read(input)?));
-                chat.0.push(Segment { run, seq, reach: i64::MIN, packed: Packed::read(input)? });
+                let packed = Packed::read(input)?;
+                if keeps_messages {
+                    chat.0.push(Segment { run, seq, reach: i64::MIN, packed });
+                }
             }
             chat.order();
             table.chats.insert(peer, chat);
@@ -374,4 +394,109 @@ fn read_text(input: &mut dyn Read) -> io::Result<String> {
         return Err(damaged());
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const PEER: Peer = Peer { kind: crate::model::peer::PeerKind::User, id: 1 };
+
+    fn ids() -> impl Strategy<Value = i64> {
+        prop_oneof![8 => 0..300_i64, 2 => -5..5_i64, 1 => any::<i64>(), 1 => Just(i64::MIN), 1 => Just(i64::MAX)]
+    }
+
+    fn again(table: &Table) -> Table {
+        let mut written = Vec::new();
+        table.write(&mut written).unwrap();
+        let read = Table::read(&mut &written[..]).unwrap();
+        let mut once_more = Vec::new();
+        read.write(&mut once_more).unwrap();
+        assert!(written == once_more);
+        assert_eq!(Table::look_over(&mut &written[..]).unwrap(), !read.runs().is_empty());
+        read
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
+
+        #[test]
+        fn every_version_is_found_by_its_id_until_its_run_is_forgotten(
+            batches in proptest::collection::vec(
+                (0..3_u32, 0..6_u32, proptest::collection::vec((ids(), 1..4_u64), 1..60)), 0..12,
+            ),
+            asked in proptest::collection::vec(ids(), 20),
+            forgotten in 0..3_u32,
+        ) {
+            let runs: Vec<RunId> = ["a", "b", "c"].iter().map(|run| run.parse().unwrap()).collect();
+            let run_of = |number: u32| runs[number as usize].clone();
+            let mut table = Table::new([1; 32]);
+            let mut expected: BTreeMap<(u32, u32), Vec<(i64, u64)>> = BTreeMap::new();
+            for (run, seq, messages) in batches {
+                let mut fresh: Vec<Fresh> = messages.iter().map(|&(id, content)| Fresh { id, content, raw: content + 7 }).collect();
+                let batch = (run_of(run), i64::from(run), seq, Packed::pieces(&mut fresh));
+                table.add(BTreeMap::from([(PEER, vec![batch])]));
+                expected.insert((run, seq), messages);
+            }
+            let everything: Vec<i64> = expected.values().flatten().map(|(id, _)| *id).chain(asked).collect();
+            let check = |table: &Table, expected: &BTreeMap<(u32, u32), Vec<(i64, u64)>>| {
+                for &id in &everything {
+                    let notes = table.notes(PEER, id, &run_of(1));
+                    let mut found: Vec<(RunId, u64)> = notes.iter().map(|note| (table.run(note.run).unwrap().clone(), note.content)).collect();
+                    assert!(notes.iter().all(|note| note.id == id && note.raw == note.content + 7));
+                    let of_id = expected.iter().filter(|((run, _), _)| *run != 1).flat_map(|((run, _), messages)| {
+                        messages.iter().filter(|message| message.0 == id).map(|message| (run_of(*run), message.1))
+                    });
+                    let mut wanted: Vec<(RunId, u64)> = of_id.collect();
+                    for list in [&mut found, &mut wanted] {
+                        list.sort();
+                        list.dedup();
+                    }
+                    assert_eq!(found, wanted, "id {id}");
+                }
+                let batches: std::collections::BTreeSet<(RunId, u32)> = table.batches().map(|(_, run, _, seq)| (run.clone(), seq)).collect();
+                assert_eq!(batches, expected.keys().map(|(run, seq)| (run_of(*run), *seq)).collect());
+            };
+            check(&table, &expected);
+            let mut table = again(&table);
+            check(&table, &expected);
+            if let Some(number) = table.runs().iter().position(|(run, _)| *run == run_of(forgotten)) {
+                table.forget(PEER, u32::try_from(number).unwrap());
+                expected.retain(|(run, _), _| *run != forgotten);
+            }
+            check(&again(&table), &expected);
+        }
+    }
+
+    #[test]
+    fn a_message_takes_20_bytes_in_memory_and_in_the_file() {
+        assert_eq!(size_of::<Entry>(), ENTRY_BYTES);
+        let size = |count: i64| {
+            let mut fresh: Vec<Fresh> = (0..count).map(|id| Fresh { id, content: 1, raw: 2 }).collect();
+            let mut table = Table::new([1; 32]);
+            table.add(BTreeMap::from([(PEER, vec![("a".parse().unwrap(), 1, 1, Packed::pieces(&mut fresh))])]));
+            let mut written = Vec::new();
+            again(&table).write(&mut written).unwrap();
+            written.len()
+        };
+        assert_eq!(size(10_001) - size(1), 10_000 * ENTRY_BYTES);
+    }
+
+    #[test]
+    fn lengths_and_ids_that_are_not_true_are_refused() {
+        let mut fresh = [Fresh { id: i64::MAX - 1, content: 1, raw: 2 }, Fresh { id: i64::MAX, content: 1, raw: 2 }];
+        let mut table = Table::new([1; 32]);
+        table.add(BTreeMap::from([(PEER, vec![("a".parse().unwrap(), 1, 1, Packed::pieces(&mut fresh))])]));
+        let mut written = Vec::new();
+        table.write(&mut written).unwrap();
+        let last = written.len() - ENTRY_BYTES;
+        let count = last - ENTRY_BYTES - 8;
+        for (place, value) in [(last, 2), (last - ENTRY_BYTES, 1), (count, 0), (count, 3), (count + 3, 255), (4, 1)] {
+            let mut changed = written.clone();
+            changed[place] = value;
+            assert!(Table::read(&mut &changed[..]).is_err() && Table::look_over(&mut &changed[..]).is_err(), "byte {place}");
+        }
+    }
 }
