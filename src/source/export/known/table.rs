@@ -158,14 +158,10 @@ impl Packed {
             if entries.capacity() - entries.len() < count {
                 entries.reserve_exact(left.min(AT_LEAST.max(entries.len())));
             }
-            let read = bytes.as_chunks::<ENTRY_BYTES>().0.iter();
-            entries.extend(
-                read.map(|&[a, b, c, d, ref hashes @ ..]| {
-                    let [content, raw] = *hashes.as_chunks::<8>().0 else { return None };
-                    Some(Entry { behind: u32::from_le_bytes([a, b, c, d]), content, raw })
-                })
-                .flatten(),
-            );
+            entries.extend(bytes.as_chunks::<ENTRY_BYTES>().0.iter().filter_map(|&[a, b, c, d, ref hashes @ ..]| {
+                let [content, raw] = *hashes.as_chunks::<8>().0 else { return None };
+                Some(Entry { behind: u32::from_le_bytes([a, b, c, d]), content, raw })
+            }));
             left -= count;
         }
         let is_sound = entries.first().is_some_and(|entry: &Entry| entry.behind == 0) && entries.is_sorted_by_key(|entry| entry.behind);
