@@ -10,6 +10,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::span::{Moment, parse_moment};
 use super::units;
+use crate::model::chat::DELETED_ACCOUNT;
 use crate::model::json;
 use crate::model::time;
 use crate::operations::OperationError;
@@ -40,8 +41,8 @@ pub struct Args {
     #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = parse_snapshot)]
     pub snapshot: String,
 
-    /// Only in this chat: its name, @username, or user123, chat123, channel123; may be given several times
-    #[arg(long, value_name = "NAME")]
+    /// Only in this chat, by its name, @username, id or link; may be given several times
+    #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
     pub chat: Vec<String>,
 
     /// Only messages sent on this day or later: 2024-05-04, or with a time 2024-05-04T12:30
@@ -258,6 +259,7 @@ fn line(hit: &Hit<'_>, zone: &TimeZone) -> String {
         (None, _) => String::new(),
     };
     let deleted = if hit.deleted.is_some() { "(deleted) " } else { "" };
-    let from = sender(message).unwrap_or_default();
+    let has_sender = ["from", "actor"].into_iter().any(|key| json::get(message, key).is_some());
+    let from = sender(message).unwrap_or_else(|| if has_sender { DELETED_ACCOUNT.to_owned() } else { String::new() });
     units::printable(&format!("  {at}  #{:<8} {from}: {deleted}{media}{shown}", hit.record.id))
 }

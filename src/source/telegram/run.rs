@@ -179,13 +179,14 @@ impl Run {
         Ok(ids.into_iter().filter_map(|id| Some((id, known.get(&id)?.clone()?))).collect())
     }
 
-    /// Tries again to get files that earlier runs could not have.
-    pub(super) async fn retry_missing(&self) -> Result<(), TelegramError> {
+    /// Tries again to get files that earlier runs could not have, of chats that are `wanted` in this one.
+    pub(super) async fn retry_missing(&self, wanted: &impl Fn(Peer) -> bool) -> Result<(), TelegramError> {
         /// A file that failed in so many runs is left alone.
         const MAX_TRIES: u32 = 20;
         let (mut by_chat, mut emoji): (BTreeMap<Peer, BTreeSet<i32>>, Vec<i64>) = Default::default();
         for missing in self.state.read().missing.values().filter(|missing| missing.tries < MAX_TRIES) {
             match missing.seen {
+                Seen::Message(peer, _) if !wanted(peer) => {}
                 Seen::Message(peer, id) => {
                     by_chat.entry(peer).or_default().insert(id);
                 }

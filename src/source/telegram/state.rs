@@ -384,6 +384,8 @@ struct Pending {
 /// The state in use.
 pub(super) struct StateStore {
     file: SealedFile,
+    /// Whether nothing is saved: for runs that only look.
+    forgets: bool,
     state: Mutex<State>,
     pending: Mutex<Pending>,
 }
@@ -404,7 +406,12 @@ impl StateStore {
                 if state.user_id == user_id { state } else { State::new(user_id)? }
             }
         };
-        Ok(Self { file, state: Mutex::new(state), pending: Mutex::default() })
+        Ok(Self { file, forgets: false, state: Mutex::new(state), pending: Mutex::default() })
+    }
+
+    /// The same state for a run that only looks: nothing of it is saved.
+    pub(super) fn forgetting(self) -> Self {
+        Self { forgets: true, ..self }
     }
 
     pub(super) fn read(&self) -> MutexGuard<'_, State> {
@@ -546,6 +553,9 @@ impl StateStore {
     }
 
     fn save(&self, state: &State) -> io::Result<()> {
+        if self.forgets {
+            return Ok(());
+        }
         self.file.save(&serde_json::to_vec(state).map_err(io::Error::other)?)
     }
 }
