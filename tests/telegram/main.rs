@@ -9,4 +9,5 @@ mod incremental;
 mod login;
 mod pace;
 mod program;
+mod program_choices;
 mod program_runs;

@@ -1,5 +1,6 @@
 //! The built program and the server: every way in without a terminal, and out again.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -96,6 +97,14 @@ impl Program {
         let mut vault = Vault::default();
         collect(&path, &path, &mut vault);
         vault
+    }
+
+    /// What this machine remembers of its accounts beside their logins: each file with its content.
+    pub fn remembered(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut vault = Vault::default();
+        collect(&self.file("state/telegram"), &self.file("state/telegram"), &mut vault);
+        let files = vault.files.into_iter().map(|(path, content)| (path.to_string(), content));
+        files.filter(|(name, _)| !name.ends_with(".session")).collect()
     }
 
     /// Stored archives.

@@ -24,7 +24,7 @@ use super::OperationError;
 use super::choice::SnapshotChoice;
 use super::restore::{Archives, with_causes};
 use super::session::{Opened, Session};
-use crate::model::account::{AccountSection, Section};
+use crate::model::account::{AccountSection, Section, join_contacts};
 use crate::model::chat::ChatInfo;
 use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::Coverage;
@@ -213,7 +213,7 @@ impl OpenChats {
         files::parse(&path, &self.read(&path)?, |coverage: &Coverage| coverage.v).map(Some)
     }
 
-    /// The sections of the account in the order of the exports. Those that cannot be read are told to `bad`.
+    /// The sections of the account in the order and form of the exports. Those that cannot be read are told to `bad`.
     ///
     /// # Errors
     /// When the store fails.
@@ -228,6 +228,7 @@ impl OpenChats {
                 Err(error) => bad(path, &error),
             },
         )?;
+        sections = join_contacts(sections);
         let place = |section: &AccountSection| Section::ALL.iter().position(|known| *known == section.section);
         sections.sort_by_key(place);
         sections.dedup_by_key(|section| section.section);

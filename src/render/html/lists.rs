@@ -98,7 +98,7 @@ pub fn section_page(
             pages.page("lists/other_data.json", section.value.get().as_bytes().to_vec())?;
             return Ok(Some(("lists/other_data.json", "Other data", 1)));
         }
-        Section::PersonalInformation | Section::UnknownKeys => return Ok(None),
+        Section::PersonalInformation | Section::TelegramContacts | Section::UnknownKeys => return Ok(None),
     };
     let value = section.value.get();
     let entries = if json::shape(value) == json::Shape::Array { Some(value) } else { json::get(value, "list") };

@@ -166,8 +166,8 @@ impl Chat {
         self.findings().own_only = mode == Mode::Own;
         let options = &self.run.options;
         let top = match self.dialog.top {
-            Some(top) if mode == Mode::All => top,
-            _ => {
+            Some(top) => top,
+            None => {
                 let page = self.reader(mode, None).newest().await?;
                 self.findings().server_before = page.count;
                 page.messages.iter().map(enums::Message::id).max().unwrap_or_default()

@@ -145,7 +145,7 @@ impl Run {
                     return Ok(None);
                 }
                 chat.export().await?;
-                Ok::<_, TelegramError>(Some(chat.peer()))
+                Ok::<_, TelegramError>(Some((chat.peer(), chat.before.ranges.is_empty())))
             }
         });
         let at_once = self.api.client.caps().message_requests + 2;
