@@ -126,7 +126,8 @@ pub fn join_contacts(sections: Vec<AccountSection>) -> Vec<AccountSection> {
 
 /// The first list with those entries of the second whose numbers it lacks, sorted by name.
 fn with_more(saved: &RawValue, listed: &RawValue) -> Option<Box<RawValue>> {
-    let entries = |value: &'_ RawValue| json::get(value.get(), "list").map(|list| json::elements(list).map(str::to_owned).collect::<Vec<_>>());
+    let entries =
+        |value: &'_ RawValue| json::get(value.get(), "list").map(|list| json::elements(list).map(str::to_owned).collect::<Vec<_>>());
     let text = |entry: &str, key: &str| json::get(entry, key).and_then(json::text).unwrap_or_default().into_owned();
     let number = |entry: &str| text(entry, "phone_number").chars().filter(char::is_ascii_digit).collect::<String>();
     let mut all = entries(saved)?;

@@ -11,3 +11,5 @@ mod pace;
 mod program;
 mod program_choices;
 mod program_runs;
+mod program_whole;
+mod truth;

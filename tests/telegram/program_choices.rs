@@ -92,7 +92,10 @@ fn a_chat_that_is_named_comes_alone() {
         let vault = program.restored();
         let more: BTreeSet<Peer> = held(&vault).difference(&expected).copied().collect();
         // A supergroup comes with the group that it was before; that is all that may come along.
-        assert!(more.iter().all(|peer| peer.kind == PeerKind::Chat && !chats.iter().any(|chat| crate::harness::peer(chat.peer) == *peer)), "{name}: {more:?}");
+        assert!(
+            more.iter().all(|peer| peer.kind == PeerKind::Chat && !chats.iter().any(|chat| crate::harness::peer(chat.peer) == *peer)),
+            "{name}: {more:?}"
+        );
         expected.extend(more);
         assert_eq!(logs_of(&vault, group), alone, "{name} touched {group}");
     }
@@ -109,7 +112,11 @@ fn what_is_not_there_is_told_with_what_there_is() {
     let program = Program::logged_in(small());
     let chat = program.run(&["backup", "telegram", "--chat", "Nobody's"]);
     assert_eq!(chat.code, Some(2), "{}", chat.stderr);
-    assert!(chat.stderr.contains("no chat 'Nobody's'") && chat.stderr.contains("hint: see what there is with `tgvault chats`"), "{}", chat.stderr);
+    assert!(
+        chat.stderr.contains("no chat 'Nobody's'") && chat.stderr.contains("hint: see what there is with `tgvault chats`"),
+        "{}",
+        chat.stderr
+    );
     let folder = program.run(&["backup", "telegram", "--folder", "No such"]);
     assert_eq!(folder.code, Some(2), "{}", folder.stderr);
     assert!(folder.stderr.contains("no folder called 'No such'"), "{}", folder.stderr);
@@ -126,7 +133,8 @@ fn what_is_not_there_is_told_with_what_there_is() {
 fn a_chat_of_which_only_the_own_messages_are_held_is_called_so() {
     let program = Program::logged_in(small());
     let line = program.backup(&["--takeout", "never", "--only-my-messages"], 0).stdout;
-    let (people, groups): (BTreeSet<Peer>, BTreeSet<Peer>) = of_kind(&program, |_| true).into_iter().partition(|peer| peer.kind == PeerKind::User);
+    let (people, groups): (BTreeSet<Peer>, BTreeSet<Peer>) =
+        of_kind(&program, |_| true).into_iter().partition(|peer| peer.kind == PeerKind::User);
     let vault = program.restored();
     for group in &groups {
         let coverage = vault.coverage(*group);
@@ -186,7 +194,9 @@ fn stored_chats_go_by_the_same_names_as_those_of_the_account() {
         let restored = program.unlocked(&["--json", "restore", "latest", "--chat", &name, "--format", "json", "--to", &to]);
         assert_eq!(lines(&restored.stdout, "summary")[0]["chats"], 1, "{name}");
     }
-    for command in [&["ls", "latest"][..], &["search", "x"], &["cat", "latest"], &["diff", &snapshot, "latest"], &["restore", "latest", "--to", "x"]] {
+    for command in
+        [&["ls", "latest"][..], &["search", "x"], &["cat", "latest"], &["diff", &snapshot, "latest"], &["restore", "latest", "--to", "x"]]
+    {
         let passphrase = program.file("passphrase").to_string_lossy().into_owned();
         let unknown = program.run(&[&["--passphrase-file", passphrase.as_str()], command, &["--chat", "-100999"]].concat());
         assert_eq!(unknown.code, Some(1), "{command:?} {}", unknown.stderr);
@@ -202,7 +212,8 @@ fn sources_are_shown_as_they_are_chosen() {
     std::fs::create_dir(&folder).unwrap();
     assert_eq!(program.run(&["backup", "folder", &folder.to_string_lossy()]).code, Some(0));
     let shown = program.unlocked(&["snapshots"]).stdout;
-    let sources: Vec<&str> = shown.lines().filter_map(|line| line.split_once("  /").map(|(_, path)| path).or(line.split(' ').next_back())).collect();
+    let sources: Vec<&str> =
+        shown.lines().filter_map(|line| line.split_once("  /").map(|(_, path)| path).or(line.split(' ').next_back())).collect();
     assert_eq!(sources[1], "telegram:main", "{shown}");
     let path = folder.to_string_lossy().into_owned();
     assert!(shown.lines().nth(2).unwrap().ends_with(&path), "{shown}");
@@ -242,7 +253,9 @@ fn coverage_says_how_old_reactions_are() {
     let program = Program::logged_in(small());
     let ages = || {
         let told = lines(&program.unlocked(&["--json", "coverage"]).stdout, "chat_coverage");
-        told.into_iter().map(|line| (line["chat"].as_str().unwrap().to_owned(), line["details"]["reactions_read"].as_i64())).collect::<Vec<_>>()
+        told.into_iter()
+            .map(|line| (line["chat"].as_str().unwrap().to_owned(), line["details"]["reactions_read"].as_i64()))
+            .collect::<Vec<_>>()
     };
     program.backup(&["--takeout", "never"], 0);
     let first = ages();

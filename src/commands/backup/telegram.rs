@@ -165,7 +165,10 @@ fn tell(source: &TelegramSource, exit: Exit, dry_run: bool, context: &Context) -
         output.line(&coverage_line(&counts))?;
     }
     for text in &outcome.not_excluded {
-        output.warn(&format!("no chat is '{}': --exclude-chat left nothing out for it (`tgvault chats` shows what there is)", units::printable(text)));
+        output.warn(&format!(
+            "no chat is '{}': --exclude-chat left nothing out for it (`tgvault chats` shows what there is)",
+            units::printable(text)
+        ));
     }
     if let Some((chats, seconds)) = outcome.takeout_delayed {
         let at = later(seconds);

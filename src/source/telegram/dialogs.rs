@@ -260,11 +260,7 @@ impl Selection {
     }
 }
 
-fn missing<'a>(
-    wanted: &'a [(String, ChatRef)],
-    dialogs: &'a [Dialog],
-    peers: &'a PeerBook,
-) -> impl Iterator<Item = &'a (String, ChatRef)> {
+fn missing<'a>(wanted: &'a [(String, ChatRef)], dialogs: &'a [Dialog], peers: &'a PeerBook) -> impl Iterator<Item = &'a (String, ChatRef)> {
     wanted.iter().filter(|(_, wanted)| !dialogs.iter().any(|dialog| means(wanted, dialog.peer, peers)))
 }
 
