@@ -10,6 +10,7 @@ mod login;
 mod pace;
 mod program;
 mod program_choices;
+mod program_keys;
 mod program_runs;
 mod program_whole;
 mod truth;

@@ -22,6 +22,13 @@ const PASSPHRASE: &str = "seven purple otters juggle forgotten lanterns beside q
 
 impl Program {
     pub fn new(options: Options) -> Self {
+        let program = Self::bare(options);
+        program.unlocked(&["init"]);
+        program
+    }
+
+    /// The same without a vault.
+    pub fn bare(options: Options) -> Self {
         let server = TelegramServer::start(options).unwrap();
         let mut sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
         let file = |name: &str| sandbox.folder().join(name).to_string_lossy().into_owned();
@@ -39,9 +46,7 @@ impl Program {
             ("TGVAULT_LANES", "1".to_owned()),
         ];
         sandbox.env(variables);
-        let program = Self { server, sandbox };
-        program.unlocked(&["init"]);
-        program
+        Self { server, sandbox }
     }
 
     /// A new account, logged in as `main`.
