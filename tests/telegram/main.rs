@@ -11,6 +11,7 @@ mod pace;
 mod program;
 mod program_choices;
 mod program_keys;
+mod program_options;
 mod program_runs;
 mod program_whole;
 mod truth;

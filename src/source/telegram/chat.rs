@@ -441,7 +441,7 @@ impl Chat {
     }
 
     /// Writes `coverage.json` when it changed.
-    async fn account_for(&self) -> Result<(), TelegramError> {
+    pub(super) async fn account_for(&self) -> Result<(), TelegramError> {
         let run = &self.run;
         let coverage = self.coverage();
         let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);

@@ -114,7 +114,10 @@ impl Run {
         if self.options.account {
             self.sections().await?;
         }
-        self.retry_missing(&self.kept(&dialogs, selection)).await?;
+        let kept = self.kept(&dialogs, selection);
+        let mut found = self.state.read().misjudged();
+        found.retain(|&peer| kept(peer));
+        found.extend(self.retry_missing(&kept).await?);
         self.tell(Event::Chats { total: dialogs.len() as u64 });
         outcome.chats = dialogs.len() as u64;
         let reread_privately = counting.too_long;
@@ -157,6 +160,10 @@ impl Run {
         outcome.chats_read = read.len() as u64;
         drop(chats);
         self.read_migrated(selection, outcome).await?;
+        for peer in found.into_iter().filter(|peer| !read.contains_key(peer)) {
+            let dialog = dialogs.iter().find(|dialog| dialog.peer == peer).cloned();
+            Chat::new(self.clone(), dialog.unwrap_or_else(|| Dialog::bare(peer, false))).account_for().await?;
+        }
         outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
         self.rotate(&dialogs, &read).await?;
         self.flush_peers(true).await?;

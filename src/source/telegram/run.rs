@@ -179,8 +179,9 @@ impl Run {
         Ok(ids.into_iter().filter_map(|id| Some((id, known.get(&id)?.clone()?))).collect())
     }
 
-    /// Tries again to get files that earlier runs could not have, of chats that are `wanted` in this one.
-    pub(super) async fn retry_missing(&self, wanted: &impl Fn(Peer) -> bool) -> Result<(), TelegramError> {
+    /// Tries again to get files that earlier runs could not have, of chats that are `wanted` in this one. Gives the chats that have
+    /// more of theirs now.
+    pub(super) async fn retry_missing(&self, wanted: &impl Fn(Peer) -> bool) -> Result<BTreeSet<Peer>, TelegramError> {
         /// A file that failed in so many runs is left alone.
         const MAX_TRIES: u32 = 20;
         let (mut by_chat, mut emoji): (BTreeMap<Peer, BTreeSet<i32>>, Vec<i64>) = Default::default();
@@ -195,6 +196,7 @@ impl Run {
                 Seen::Story(_) | Seen::Userpic(_) => {}
             }
         }
+        let mut found = BTreeSet::new();
         for (peer, ids) in by_chat {
             let log = self.log(peer);
             let mut batch = Batch::default();
@@ -211,6 +213,9 @@ impl Run {
                 let had = |wants: &Vec<Want>| wants.iter().any(|want| outcomes.get(&want.key) == Some(&MediaStatus::Stored));
                 let better: Vec<enums::Message> =
                     messages.into_iter().zip(&wants).filter(|(_, wants)| had(wants)).map(|(message, _)| message).collect();
+                if !better.is_empty() {
+                    found.insert(peer);
+                }
                 // Their records say that a file is missing: the new ones say where it is.
                 self.add_messages(&log, &mut batch, &better).await?;
             }
@@ -234,7 +239,7 @@ impl Run {
                 }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Appends messages of a chat to a batch, their files first.
