@@ -107,6 +107,32 @@ fn a_chat_that_is_named_comes_alone() {
     assert!(logs_of(&vault, group).len() > alone.len(), "the files that were missing are there now");
 }
 
+/// What messages say of other chats, and who else stands in the list, does not come along.
+#[test]
+fn nothing_but_the_chat_comes_with_it() {
+    let program = Program::logged_in(Options { gallery: true, ..small() });
+    // The one that has a message of every kind, one that tells of a group that was before among them.
+    let chats = readable(&program.server);
+    let gallery = chats.iter().filter(|chat| chat.kind == Kind::Private).max_by_key(|chat| chat.messages).unwrap();
+    program.backup(&["--takeout", "never", "--chat", &peer(gallery.peer).to_string()], 0);
+    let vault = program.restored();
+    assert_eq!(held(&vault), BTreeSet::from([peer(gallery.peer)]));
+    let said = |vault: &Vault| {
+        let lines = vault.files.iter().filter(|(path, _)| path.to_string().starts_with("peers/"));
+        let lines = lines.flat_map(|(_, content)| content.split(|&byte| byte == b'\n')).filter(|line| !line.is_empty());
+        let peers = lines.map(|line| serde_json::from_slice::<Value>(line).unwrap()["peer"].as_str().unwrap().parse().unwrap());
+        peers.collect::<BTreeSet<Peer>>()
+    };
+    let described = said(&vault);
+    assert!(described.contains(&peer(gallery.peer)));
+    let others: Vec<Peer> = of_kind(&program, |_| true).into_iter().filter(|chat| !described.contains(chat)).collect();
+    assert!(others.len() > 10, "all chats of the list are described: {described:?}");
+    // They are, once they are stored.
+    program.backup(&["--takeout", "never"], 0);
+    let described = said(&program.restored());
+    assert!(others.iter().all(|chat| described.contains(chat)));
+}
+
 #[test]
 fn what_is_not_there_is_told_with_what_there_is() {
     let program = Program::logged_in(small());

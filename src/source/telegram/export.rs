@@ -103,6 +103,10 @@ impl Run {
             let waiting = (before - dialogs.len()) as u64;
             outcome.takeout_delayed = (waiting > 0).then_some((waiting, seconds));
         }
+        if !selection.is_everything() {
+            let chosen: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();
+            self.peers.set_aside(|peer| chosen.contains(&peer));
+        }
         let run = Arc::new(self);
         let result = run.clone().read_all(dialogs, &selection, &mut outcome).await;
         run.api.finish_takeout(result.is_ok()).await;

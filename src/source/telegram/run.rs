@@ -25,7 +25,7 @@ use crate::model::chat::SeenPeer;
 use crate::model::entry::EntryPath;
 use crate::model::media::{MediaRole, MediaStatus};
 use crate::model::paths::{self, RunId};
-use crate::model::peer::Peer;
+use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Record};
 
 /// A batch is handed over at this length: a quarter of what a reader must be ready for, because many are filled at once.
@@ -263,11 +263,17 @@ impl Run {
         Ok(())
     }
 
+    /// Takes note of the basic group that a supergroup says it was: with its first message, or where the group says so too. The same
+    /// words elsewhere are somebody's, and lead to chats that are none.
     fn note_migration(&self, peer: Peer, message: &enums::Message) {
         if let enums::Message::Service(service) = message
             && let enums::MessageAction::ChannelMigrateFrom(from) = &service.action
+            && peer.kind == PeerKind::Channel
         {
-            self.migrated.lock().unwrap_or_else(PoisonError::into_inner).push((Peer::chat(from.chat_id), peer));
+            let group = Peer::chat(from.chat_id);
+            if self.peers.migrated_to(group).map_or(service.id == 1, |to| to == peer) {
+                self.migrated.lock().unwrap_or_else(PoisonError::into_inner).push((group, peer));
+            }
         }
     }
 
