@@ -18,7 +18,7 @@ use super::history::Mode;
 use super::media::messages_by_id;
 use super::peers::peer_of;
 use super::run::{Batch, Run};
-use super::state::{Counters, Effect};
+use super::state::{ChatState, Counters, Effect};
 use super::transport::CallError;
 use crate::model::coverage::IdRange;
 use crate::model::peer::{Peer, PeerKind};
@@ -242,14 +242,20 @@ impl Run {
     }
 
     /// Looks at old messages again, chat after chat, those first that were not looked at for the longest time.
-    pub(super) async fn rotate(self: &Arc<Self>, dialogs: &[Dialog]) -> Result<(), TelegramError> {
+    ///
+    /// Chats that were `read` in this run, for the first time or not, have their coverage already: how old their reactions are now
+    /// is told there the next time.
+    pub(super) async fn rotate(self: &Arc<Self>, dialogs: &[Dialog], read: &HashMap<Peer, bool>) -> Result<(), TelegramError> {
         let mut budget = self.options.recheck_budget;
         if budget == 0 {
             return Ok(());
         }
         let mut order: Vec<(Option<i64>, &Dialog)> = {
             let state = self.state.read();
-            let known = |dialog: &&Dialog| state.chats.get(&dialog.peer).is_some_and(|chat| !chat.ranges.is_empty() && !chat.only_my);
+            let is_old = |reread: Option<i64>| reread.is_none_or(|reread| reread < self.observed);
+            let wanted = |chat: &ChatState| !chat.ranges.is_empty() && !chat.only_my && is_old(chat.reread);
+            let is_new = |peer: Peer| read.get(&peer).is_some_and(|&first_time| first_time);
+            let known = |dialog: &&Dialog| !is_new(dialog.peer) && state.chats.get(&dialog.peer).is_some_and(wanted);
             dialogs.iter().filter(known).map(|dialog| (state.chats.get(&dialog.peer).and_then(|chat| chat.reread), dialog)).collect()
         };
         order.sort_by_key(|(reread, dialog)| (*reread, dialog.peer));
@@ -263,6 +269,9 @@ impl Run {
             match chat.reread(from, last, Some(&mut budget)).await {
                 Ok(next) => {
                     let done = next.is_none().then_some(self.observed);
+                    if done.is_some() && !read.contains_key(&dialog.peer) {
+                        chat.account_for_reread().await?;
+                    }
                     self.state.when_all(&chat.log.marks(), Effect::Reread { peer: dialog.peer, next, done });
                 }
                 Err(Trouble::Run(error)) => return Err(error),

@@ -42,6 +42,20 @@ pub enum TelegramError {
         /// The system's word.
         source: io::Error,
     },
+    /// A chat that was asked for is not there.
+    #[error("this account has no chat '{chat}'")]
+    NoSuchChat {
+        /// As it was typed.
+        chat: String,
+    },
+    /// A folder that was asked for is not there.
+    #[error("Telegram has no folder called '{folder}' in this account")]
+    NoSuchFolder {
+        /// As it was typed.
+        folder: String,
+        /// Those that there are: number and name.
+        known: Vec<(i32, String)>,
+    },
     /// The name of an account, a chat or an option cannot be used.
     #[error("{0}")]
     Invalid(String),

@@ -84,7 +84,7 @@ impl Account {
         let file = self.states.of("listing");
         let path = file.path().display().to_string();
         let state = StateStore::open(file, self.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
-        let state = Arc::new(state);
+        let state = Arc::new(state.forgetting());
         let api = Api::new(self.client.clone(), &self.name, state, &ExportOptions::default());
         let peers = PeerBook::new(self.user.user_id);
         self.threads.runtime().block_on(list(&api, &peers, detail))

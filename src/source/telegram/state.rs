@@ -294,8 +294,10 @@ pub(super) enum Effect {
 impl State {
     pub(super) fn coverage(&self) -> CoverageCounts {
         let mut counts = CoverageCounts::default();
-        for chat in self.chats.values() {
+        let misjudged = self.misjudged();
+        for (peer, chat) in &self.chats {
             match chat.verdict {
+                Some(VerdictKind::Complete) if misjudged.contains(peer) => counts.incomplete += 1,
                 Some(VerdictKind::Complete) => counts.complete += 1,
                 Some(VerdictKind::Incomplete) => counts.incomplete += 1,
                 Some(VerdictKind::Unknown) | None => counts.unknown += 1,
@@ -307,9 +309,18 @@ impl State {
         counts
     }
 
-    /// Takes note that a file is on its way to the store.
+    /// Chats whose coverage was written before one of their files turned out not to be had.
+    pub(super) fn misjudged(&self) -> BTreeSet<Peer> {
+        let failed = self.missing.values().filter(|missing| missing.reason.is_some()).filter_map(|missing| match missing.seen {
+            Seen::Message(peer, _) => Some(peer),
+            _ => None,
+        });
+        failed.filter(|peer| self.chats.get(peer).is_some_and(|chat| chat.verdict == Some(VerdictKind::Complete))).collect()
+    }
+
+    /// Takes note that a file is on its way to the store, whatever kept it from there before.
     pub(super) fn expect(&mut self, digest: u64, seen: Seen) {
-        self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0 });
+        self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0 }).reason = None;
     }
 
     /// Takes note that a file could not be had.
@@ -382,6 +393,8 @@ struct Pending {
 /// The state in use.
 pub(super) struct StateStore {
     file: SealedFile,
+    /// Whether nothing is saved: for runs that only look.
+    forgets: bool,
     state: Mutex<State>,
     pending: Mutex<Pending>,
 }
@@ -405,7 +418,12 @@ impl StateStore {
                 if state.user_id == user_id { state } else { State::new(user_id)? }
             }
         };
-        Ok(Self { file, state: Mutex::new(state), pending: Mutex::default() })
+        Ok(Self { file, forgets: false, state: Mutex::new(state), pending: Mutex::default() })
+    }
+
+    /// The same state for a run that only looks: nothing of it is saved.
+    pub(super) fn forgetting(self) -> Self {
+        Self { forgets: true, ..self }
     }
 
     pub(super) fn read(&self) -> MutexGuard<'_, State> {
@@ -547,6 +565,9 @@ impl StateStore {
     }
 
     fn save(&self, state: &State) -> io::Result<()> {
+        if self.forgets {
+            return Ok(());
+        }
         self.file.replace(&mut |out| serde_json::to_writer(out, state).map_err(io::Error::from))
     }
 }
