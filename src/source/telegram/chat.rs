@@ -104,6 +104,7 @@ impl Chat {
             || (holes && self.run.options.from.is_none() && self.run.options.till.is_none())
             || self.moved()
             || self.before.gone.is_some()
+            || self.before.again
     }
 
     /// Whether the channel's update counter says that something changed.
@@ -117,7 +118,9 @@ impl Chat {
     /// When the run has to end.
     pub(super) async fn export(&self) -> Result<(), TelegramError> {
         let groups_own_only = self.run.options.only_my_messages && self.peer().kind != PeerKind::User;
-        let mode = if groups_own_only || self.dialog.left { Mode::Own } else { Mode::All };
+        // Channels show nothing to those who left; a basic group keeps showing what there was until then.
+        let left = self.dialog.left && self.peer().kind == PeerKind::Channel;
+        let mode = if groups_own_only || left { Mode::Own } else { Mode::All };
         let result = match self.read(mode).await {
             Err(Trouble::Call(error)) if mode == Mode::All && error.is_any(&CLOSED[..1]) && self.peer().kind == PeerKind::Channel => {
                 self.note("the channel is private: only the account's own messages are asked for");
@@ -128,6 +131,8 @@ impl Chat {
         };
         let result = match result {
             Ok(()) if self.moved() && !self.before.ranges.is_empty() => self.catch_up().await,
+            // Whatever could not be read last time may have been a change.
+            Ok(()) if self.before.again && !self.before.ranges.is_empty() => self.reread_window().await,
             result => result,
         };
         match result {
@@ -344,7 +349,7 @@ impl Chat {
                 Ok(page) => page,
                 Err(error) => {
                     let reason = self.run.api.or_reason("reading a forum's topics", error)?;
-                    self.findings().notes.push(format!("its topics cannot be read ({reason})"));
+                    self.findings().missing.push(format!("its topics cannot be read ({reason})"));
                     return Ok(());
                 }
             };
@@ -530,6 +535,7 @@ impl Chat {
             pts: if complete { self.dialog.pts.or(findings.pts) } else { None },
             server_count: findings.server_after.or(findings.server_before),
             gone: findings.closed.clone(),
+            again: !complete,
         };
         let marks = self.log.marks();
         if self.peer().kind != PeerKind::Channel {

@@ -6,6 +6,8 @@ use grammers_tl_types::{enums, functions, types};
 
 use super::api::{Api, now};
 use super::error::TelegramError;
+use super::events::Event;
+use super::loose::Loosely;
 use super::options::{ChatClass, ExportOptions};
 use super::peers::{PeerBook, peer_of};
 use super::transport::CallError;
@@ -43,8 +45,8 @@ impl Dialog {
 struct Page {
     dialogs: Vec<enums::Dialog>,
     messages: Vec<enums::Message>,
-    /// Whether the server says that there is more.
-    slice: bool,
+    /// How many chats the server counts, where it says that there is more.
+    slice: Option<i32>,
 }
 
 fn date_of(message: &enums::Message) -> Option<i32> {
@@ -98,13 +100,13 @@ impl DialogReader<'_> {
         let (offset_date, offset_id, offset_peer) = offset;
         let request =
             functions::messages::GetDialogs { exclude_pinned: false, folder_id, offset_date, offset_id, offset_peer, limit: PAGE, hash: 0 };
-        let (users, chats, page) = match self.api.ask_in(range, &request).await? {
-            enums::messages::Dialogs::Dialogs(d) => (d.users, d.chats, Page { dialogs: d.dialogs, messages: d.messages, slice: false }),
-            enums::messages::Dialogs::Slice(d) => (d.users, d.chats, Page { dialogs: d.dialogs, messages: d.messages, slice: true }),
-            enums::messages::Dialogs::NotModified(_) => (vec![], vec![], Page { dialogs: vec![], messages: vec![], slice: false }),
-        };
-        self.peers.learn(&users, &chats, now(), self.run);
-        Ok(page)
+        // A message or a chat that this version cannot read must not cost the list.
+        let page = self.api.ask_in(range, &Loosely(&request)).await?;
+        if page.partly {
+            tracing::warn!(chats = page.dialogs.len(), "a part of the list of chats cannot be read by this version");
+        }
+        self.peers.learn(&page.users, &page.chats, now(), self.run);
+        Ok(Page { dialogs: page.dialogs, messages: page.messages, slice: page.count })
     }
 
     /// Reads one folder; says whether it has an archive in it.
@@ -156,9 +158,23 @@ impl DialogReader<'_> {
             }
             match next {
                 // An offset that was asked for already would go round for ever.
-                Some(next) if page.slice && !page.dialogs.is_empty() && asked.insert((next.0, next.1)) => offset = next,
-                _ => return Ok(archive),
+                Some(next) if page.slice.is_some() && asked.insert((next.0, next.1)) => offset = next,
+                _ => {
+                    // Only an empty page is an end: one without a date to go on from hides what comes after it.
+                    if let Some(count) = page.slice.filter(|_| !page.dialogs.is_empty()) {
+                        self.tell_cut(count, seen.len());
+                    }
+                    return Ok(archive);
+                }
             }
+        }
+    }
+
+    /// Says that the list could not be followed to its end.
+    fn tell_cut(&self, count: i32, known: usize) {
+        if usize::try_from(count).is_ok_and(|count| count > known) {
+            let what = format!("the list of chats could not be followed to its end: Telegram counts {count} chats in it, {known} are known");
+            self.api.client.observer().event(Event::Note(what));
         }
     }
 

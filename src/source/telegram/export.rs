@@ -258,14 +258,16 @@ impl Run {
         let state = self.state.read();
         let mut expected = 0_u64;
         for dialog in dialogs.iter().filter(|dialog| selection.takes(dialog, &self.peers)) {
-            match state.chats.get(&dialog.peer).and_then(|chat| chat.ranges.last()) {
-                None => return true,
+            // A chat that was looked at before and gave nothing is no reason for a takeout every day.
+            let known = state.chats.get(&dialog.peer);
+            match known.and_then(|chat| chat.ranges.last()) {
+                None if known.is_none_or(|chat| chat.coverage.is_none()) => return true,
                 // Ids are dense in channels only; elsewhere all chats of the account share them.
                 Some(last) if dialog.peer.kind == PeerKind::Channel => {
                     let new = i64::from(dialog.top.unwrap_or_default()).saturating_sub(last);
                     expected = expected.saturating_add(u64::try_from(new).unwrap_or_default());
                 }
-                Some(_) => {}
+                None | Some(_) => {}
             }
         }
         expected > AUTO_TAKEOUT_MESSAGES

@@ -22,6 +22,7 @@ mod export;
 mod history;
 mod listing;
 mod login;
+mod loose;
 mod media;
 mod options;
 mod outbox;

@@ -110,12 +110,18 @@ fn failed(what: &str, error: CallError) -> TelegramError {
             TelegramError::Login("Telegram does not accept the bot's token".into())
         }
         Some(rpc) if rpc.code == 420 => TelegramError::TryLater { what: what.to_owned(), seconds: rpc.value.unwrap_or_default().into() },
+        _ if error.is_wrong_server() => TelegramError::WrongServer { what: format!("{what} failed"), source: error },
         _ => TelegramError::Call { what: format!("{what} failed"), source: error },
     }
 }
 
 fn no_answer(error: io::Error) -> TelegramError {
     TelegramError::Login(format!("no answer to the question: {error}"))
+}
+
+/// The same after a first answer that was wrong: that is what went wrong, not that there was no second.
+fn no_better_answer(what: &str, error: io::Error) -> TelegramError {
+    if error.kind() == io::ErrorKind::Interrupted { no_answer(error) } else { TelegramError::Login(format!("the {what} is wrong, and no other was given")) }
 }
 
 impl Login<'_> {
