@@ -248,8 +248,17 @@ impl Run {
             phone: String,
             date: Option<i32>,
         }
-        let (mut contacts, raws) = if self.api.has_takeout() {
-            let saved = self.api.ask(&functions::contacts::GetSaved {}).await?;
+        let saved = if self.api.has_takeout() {
+            match self.api.ask(&functions::contacts::GetSaved {}).await {
+                Ok(saved) => Some(saved),
+                // Those that use Telegram are told without a takeout too.
+                Err(error) if error.rpc().is_some_and(|rpc| matches!(rpc.code, 400 | 403)) => None,
+                Err(error) => return Err(error.into()),
+            }
+        } else {
+            None
+        };
+        let (mut contacts, raws) = if let Some(saved) = saved {
             let raws = vec![tl(&saved)];
             let contacts: Vec<Contact> = saved
                 .into_iter()

@@ -98,7 +98,7 @@ pub(super) async fn log_in(
 
 fn failed(what: &str, error: CallError) -> TelegramError {
     match error.rpc() {
-        Some(rpc) if rpc.is("API_ID_INVALID") || rpc.is("API_ID_PUBLISHED_FLOOD") => {
+        Some(rpc) if ["API_ID_INVALID", "API_ID_PUBLISHED_FLOOD", "CONNECTION_API_ID_INVALID"].contains(&rpc.name.as_str()) => {
             TelegramError::Login("Telegram does not accept the api_id and api_hash: get your own at https://my.telegram.org/apps".into())
         }
         Some(rpc) if rpc.is("PHONE_NUMBER_INVALID") => {

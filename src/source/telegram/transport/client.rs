@@ -108,6 +108,9 @@ const OTHER_DCS: usize = 4;
 /// File connections over all data centres: past about 20 connections an account is throttled hard.
 const ALL_FILE_CONNECTIONS: usize = 16;
 
+/// How often more a connection is tried for a request that must not be made twice: somebody waits for its outcome.
+const MOST_DIALS: u32 = 2;
+
 /// For so long a data centre that could not be reached is not asked for files: its files fail at once instead of one by one.
 const DOWN: Duration = Duration::from_secs(5 * 60);
 
@@ -254,7 +257,7 @@ impl Client {
             };
             let home = dc == home_dc && logged_in;
             let pause = inner.options.limits.pause;
-            let repeatable = options.repeatable || unsent;
+            let repeatable = options.repeatable || (unsent && failures < MOST_DIALS);
             let attempt = Attempt { failures: failures + 1, repairs, home, pause, max_wait: inner.options.max_wait, repeatable };
             let decision = decide(&error, attempt);
             tracing::debug!(method = name_for_id(method), dc, %error, ?decision, "a request failed");
@@ -533,7 +536,7 @@ impl Centre {
 /// Whether a refusal of the introduction is about the question in it, and not about the connection, the application or the key.
 fn is_of_question(refusal: &RpcError) -> bool {
     let about_us = ["CONNECTION_", "API_ID_", "AUTH_KEY_", "SESSION_", "USER_", "INPUT_LAYER_"];
-    !matches!(refusal.code, 303 | 401 | 406 | 420) && !about_us.iter().any(|prefix| refusal.name.starts_with(prefix))
+    !matches!(refusal.code, 303 | 401 | 420) && !about_us.iter().any(|prefix| refusal.name.starts_with(prefix))
 }
 
 /// The method of a request, looking through the wrappers of a takeout.

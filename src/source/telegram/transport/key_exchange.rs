@@ -82,6 +82,11 @@ impl PlainChannel {
                         }
                     }
                 }
+                Err(transport::Error::MissingBytes)
+                    if self.read.first_chunk().is_some_and(|&length| u32::from_le_bytes(length) as usize > MAX_FRAME_BYTES) =>
+                {
+                    return Err(ExchangeError::Protocol("the server announced a packet that is too long".into()));
+                }
                 Err(transport::Error::MissingBytes) if self.read.len() < MAX_FRAME_BYTES => {
                     if self.stream.read_buf(&mut self.read).await? == 0 {
                         return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
