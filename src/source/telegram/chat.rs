@@ -122,8 +122,8 @@ impl Chat {
         let left = self.dialog.left && self.peer().kind == PeerKind::Channel;
         let mode = if groups_own_only || left { Mode::Own } else { Mode::All };
         let result = match self.read(mode).await {
-            Err(Trouble::Call(error)) if mode == Mode::All && error.is_any(&CLOSED[..1]) && self.peer().kind == PeerKind::Channel => {
-                self.note("the channel is private: only the account's own messages are asked for");
+            Err(Trouble::Call(error)) if mode == Mode::All && self.shows_own_only(&error) => {
+                self.note("the chat is closed: only the account's own messages are asked for");
                 self.findings().closed = error.rpc().map(|rpc| rpc.name.clone());
                 self.read(Mode::Own).await
             }
@@ -155,6 +155,12 @@ impl Chat {
         self.settle();
         self.run.tell(Event::ChatDone);
         Ok(())
+    }
+
+    /// Whether a refusal leaves the account's own messages to be asked for.
+    fn shows_own_only(&self, refusal: &CallError) -> bool {
+        let private = self.peer().kind == PeerKind::Channel && refusal.is_any(&CLOSED[..1]);
+        private || (self.dialog.left && refusal.is_any(&CLOSED))
     }
 
     pub(super) fn note(&self, note: &str) {

@@ -173,7 +173,8 @@ impl DialogReader<'_> {
     /// Says that the list could not be followed to its end.
     fn tell_cut(&self, count: i32, known: usize) {
         if usize::try_from(count).is_ok_and(|count| count > known) {
-            let what = format!("the list of chats could not be followed to its end: Telegram counts {count} chats in it, {known} are known");
+            let what =
+                format!("the list of chats could not be followed to its end: Telegram counts {count} chats in it, {known} are known");
             self.api.client.observer().event(Event::Note(what));
         }
     }

@@ -121,7 +121,11 @@ fn no_answer(error: io::Error) -> TelegramError {
 
 /// The same after a first answer that was wrong: that is what went wrong, not that there was no second.
 fn no_better_answer(what: &str, error: io::Error) -> TelegramError {
-    if error.kind() == io::ErrorKind::Interrupted { no_answer(error) } else { TelegramError::Login(format!("the {what} is wrong, and no other was given")) }
+    if error.kind() == io::ErrorKind::Interrupted {
+        no_answer(error)
+    } else {
+        TelegramError::Login(format!("the {what} is wrong, and no other was given"))
+    }
 }
 
 impl Login<'_> {

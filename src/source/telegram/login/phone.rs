@@ -53,7 +53,8 @@ impl Login<'_> {
     /// Asks for the code until it is right; `None` when it expired.
     async fn redeem(&mut self, number: &str, sent: &types::auth::SentCode) -> Result<Option<enums::auth::Authorization>, TelegramError> {
         if let enums::auth::SentCodeType::SetUpEmailRequired(_) = sent.r#type {
-            let what = "Telegram sends no code before the account has an e-mail address for logins: set one up in an app, or log in by QR code";
+            let what =
+                "Telegram sends no code before the account has an e-mail address for logins: set one up in an app, or log in by QR code";
             return Err(TelegramError::Login(what.into()));
         }
         let how = where_sent(&sent.r#type);

@@ -14,7 +14,7 @@ use grammers_crypto::DequeBuffer;
 use grammers_mtproto::MsgId;
 use grammers_mtproto::mtp::{Deserialization, Encrypted, Mtp};
 use grammers_mtproto::transport::{self, Full, Transport};
-use grammers_tl_types::{Serializable, functions};
+use grammers_tl_types::{Identifiable, Serializable, functions, types};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -167,6 +167,33 @@ impl Connection {
     }
 }
 
+/// The code of a notice in a decrypted message, or in one of a container's, that a message's number is not of the server's time.
+///
+/// Read here because the library keeps notices about its own requests to itself.
+fn refused_time(body: &[u8]) -> Option<i32> {
+    const CONTAINER: u32 = 0x73f1_f8dc;
+    let int = |at: usize| body.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    match int(0)? {
+        types::BadMsgNotification::CONSTRUCTOR_ID => i32::try_from(int(16)?).ok().filter(|code| matches!(*code, TOO_EARLY | TOO_LATE)),
+        CONTAINER => {
+            let mut at = 8;
+            for _ in 0..int(4)? {
+                let length = usize::try_from(int(at + 12)?).ok()?;
+                let inner = body.get(at + 16..at.checked_add(16)?.checked_add(length)?)?;
+                // A container holds no container.
+                if !inner.starts_with(&CONTAINER.to_le_bytes())
+                    && let Some(code) = refused_time(inner)
+                {
+                    return Some(code);
+                }
+                at += 16 + length;
+            }
+            None
+        }
+        _ => None,
+    }
+}
+
 struct Line {
     stream: TcpStream,
     transport: Full,
@@ -276,19 +303,16 @@ impl Line {
                         .map_err(|error| CallError::Unusable(error.to_string()))?;
                     let sent = payload.get(MESSAGE_NUMBER).and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
                     start += offset.next_offset;
-                    let mut too_late = false;
+                    let refusal = payload.get(MESSAGE_NUMBER.end + 8..).and_then(refused_time);
                     for answer in answers {
-                        if let (Deserialization::BadMessage(bad), Some(sent)) = (&answer, sent)
-                            && matches!(bad.code, TOO_EARLY | TOO_LATE)
-                        {
-                            self.clock.learn(sent);
-                            too_late |= bad.code == TOO_LATE;
-                        }
                         self.deliver(answer);
                     }
-                    // Within a session numbers only grow: going back to the server's time takes a new one.
-                    if too_late {
-                        return Err(CallError::Closed);
+                    if let (Some(code), Some(sent)) = (refusal, sent) {
+                        self.clock.learn(sent);
+                        // Within a session numbers only grow: going back to the server's time takes a new one.
+                        if code == TOO_LATE {
+                            return Err(CallError::Closed);
+                        }
                     }
                 }
                 Err(transport::Error::MissingBytes) => break,

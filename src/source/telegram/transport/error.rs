@@ -110,7 +110,9 @@ impl CallError {
         let io = |error: &io::Error| match error.kind() {
             io::ErrorKind::ConnectionRefused => "the connection is refused".to_owned(),
             io::ErrorKind::TimedOut => "no answer to the attempt to connect".to_owned(),
-            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => "the connection was lost".to_owned(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                "the connection was lost".to_owned()
+            }
             io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => "there is no way to it".to_owned(),
             _ => error.to_string(),
         };
