@@ -4,7 +4,7 @@ use grammers_tl_types::{Serializable, enums, types};
 use tgvault::model::coverage::Verdict;
 use tgvault::model::record::Record;
 use tgvault::source::telegram::{Event, ExportOptions, LoginWay, TakeoutUse};
-use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When, blank_message};
+use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When};
 
 use crate::export::{assert_all_there, assert_complete, readable};
 use crate::harness::{Answers, Setup, Vault, peer, plain};
@@ -225,19 +225,6 @@ fn custom_emoji_that_are_refused_once_come_with_the_next_run() {
         vault.media().map(|(path, _)| stem(path.to_string())).collect::<Vec<_>>()
     };
     assert_eq!(whole(true), whole(false));
-}
-
-#[test]
-fn who_wrote_a_message_follows_from_its_direction() {
-    let setup = Setup::new(small());
-    let account = setup.account();
-    let chat = of_kind(&setup, Kind::Private);
-    let id = setup.server.post(chat, types::Message { out: true, message: "mine".into(), from_id: None, ..blank_message() }).unwrap();
-    let mut vault = Vault::default();
-    setup.run(&mut vault, plain());
-    let record = vault.messages(peer(chat)).remove(&id.into()).unwrap();
-    let wanted = format!("\"from_id\":\"user{}\"", account.user().user_id);
-    assert!(record.message.get().contains(&wanted), "{}", record.message.get());
 }
 
 #[test]

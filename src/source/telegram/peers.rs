@@ -76,11 +76,6 @@ impl PeerBook {
         Self { self_id, inner: Mutex::default() }
     }
 
-    /// The account itself.
-    pub(super) fn myself(&self) -> Peer {
-        Peer::user(self.self_id)
-    }
-
     fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
