@@ -130,6 +130,28 @@ fn a_chat_that_cannot_be_read_costs_itself_only() {
 }
 
 #[test]
+fn a_line_of_the_list_that_cannot_be_read_is_counted_as_missing() {
+    let setup = Setup::new(small());
+    setup.account();
+    let lost = of_kind(&setup, Kind::Private);
+    // In a dialog the newest message's id stands behind the peer.
+    let mut bytes = enums::Peer::User(types::PeerUser { user_id: bare(lost) }).to_bytes();
+    bytes.extend(setup.server.message_ids(lost).last().unwrap().to_le_bytes());
+    setup.server.add_fault(strike(When::method("messages.getDialogs"), Effect::Garble(bytes)));
+    let mut vault = Vault::default();
+    let source = setup.run(&mut vault, plain());
+    assert_eq!(source.outcome().chats_failed, 1);
+    assert!(setup.events.notes().iter().any(|note| note.contains("1 of the chats in the list")), "{:?}", setup.events.notes());
+    assert!(vault.messages(peer(lost)).is_empty());
+    for chat in readable(&setup.server).into_iter().filter(|chat| chat.peer != lost) {
+        assert_eq!(vault.messages(peer(chat.peer)).len(), chat.messages, "{:?}", chat.peer);
+    }
+    setup.server.clear_faults();
+    setup.run(&mut vault, plain());
+    assert_complete(&setup, &vault);
+}
+
+#[test]
 fn an_empty_page_is_no_evidence() {
     let setup = Setup::new(small());
     setup.account();
@@ -262,7 +284,7 @@ fn the_program_says_what_it_waits_for() {
     program.server.clear_faults();
     program.server.add_fault(strike(When { times: Some(3), ..When::method("connect") }, Effect::Cut));
     let run = program.backup(&["--takeout", "never"], 0);
-    assert!(run.stderr.contains("does not answer (the connection was lost): next attempt in "), "{}", run.stderr);
+    assert!(run.stderr.contains("waiting for data centre 2 (the connection was lost): next attempt in "), "{}", run.stderr);
 }
 
 #[test]

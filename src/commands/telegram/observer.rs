@@ -34,7 +34,7 @@ struct Figures {
     media_bytes: u64,
     media_found: u64,
     waiting: Option<(Instant, &'static str)>,
-    /// The data centre that does not answer, why, until when it is given, and when that was told.
+    /// The data centre that does not answer, and why.
     trouble: Option<Trouble>,
     last: Instant,
 }
@@ -168,7 +168,7 @@ fn unanswered(trouble: &Trouble) -> String {
         0 => "trying again".to_owned(),
         seconds => format!("next attempt in {}", units::duration(Duration::from_secs(seconds))),
     };
-    format!("data centre {} does not answer ({}): {next}", trouble.dc, units::printable(&trouble.why))
+    format!("waiting for data centre {} ({}): {next}", trouble.dc, units::printable(&trouble.why))
 }
 
 impl Figures {

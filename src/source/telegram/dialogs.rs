@@ -1,6 +1,7 @@
 //! The list of chats: what Telegram shows in it, what the user chose of it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use grammers_tl_types::{enums, functions, types};
 
@@ -70,6 +71,8 @@ pub(super) struct DialogReader<'a> {
     pub(super) api: &'a Api,
     pub(super) peers: &'a PeerBook,
     pub(super) run: &'a RunId,
+    /// Chats of the list that could not be read.
+    pub(super) lost: AtomicU64,
 }
 
 impl DialogReader<'_> {
@@ -102,8 +105,10 @@ impl DialogReader<'_> {
             functions::messages::GetDialogs { exclude_pinned: false, folder_id, offset_date, offset_id, offset_peer, limit: PAGE, hash: 0 };
         // A message or a chat that this version cannot read must not cost the list.
         let page = self.api.ask_in(range, &Loosely(&request)).await?;
-        if page.partly {
-            tracing::warn!(chats = page.dialogs.len(), "a part of the list of chats cannot be read by this version");
+        if page.lost > 0 {
+            self.lost.fetch_add(page.lost, Ordering::Relaxed);
+            let what = format!("{} of the chats in the list cannot be read by this version", page.lost);
+            self.api.client.observer().event(Event::Note(what));
         }
         self.peers.learn(&page.users, &page.chats, now(), self.run);
         Ok(Page { dialogs: page.dialogs, messages: page.messages, slice: page.count })

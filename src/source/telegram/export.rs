@@ -1,7 +1,7 @@
 //! One run over an account, from the list of chats to the last counter.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -60,11 +60,12 @@ impl Run {
         }
         self.tell(Event::Section("chats"));
         let failed = |run: &Self, error| TelegramError::from_call(&run.api.account, "the list of chats cannot be read", error);
-        let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id };
+        let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
         let mut dialogs = match reader.all(&[]).await {
             Ok(dialogs) => dialogs,
             Err(error) => return Err(failed(&self, error)),
         };
+        self.chats_failed.fetch_add(reader.lost.load(Ordering::Relaxed), Ordering::Relaxed);
         let selection = Selection::new(&self.api, &self.options).await?;
         self.resolve(&selection, &mut dialogs).await?;
 
@@ -72,7 +73,7 @@ impl Run {
         let decision = self.begin_takeout(&dialogs, &selection, first).await?;
         if self.api.has_takeout() {
             self.read_ranges().await?;
-            let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id };
+            let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
             if self.ranges.len() > 1 {
                 // Split accounts show each range's chats to those who ask in the range.
                 match reader.all(&self.ranges).await {

@@ -73,8 +73,8 @@ pub(super) struct LooseDialogs {
     pub(super) users: Vec<enums::User>,
     /// How many chats there are in all, where this is only a part of them.
     pub(super) count: Option<i32>,
-    /// Whether something could not be read.
-    pub(super) partly: bool,
+    /// Chats that were announced and could not be read.
+    pub(super) lost: u64,
 }
 
 impl Loose for enums::messages::Dialogs {
@@ -100,11 +100,14 @@ impl Deserializable for LooseDialogs {
                 let mut harvest = Harvest::default();
                 harvest.gather(bytes.get(start..).unwrap_or_default());
                 let Harvest { dialogs, messages, chats, users } = harvest;
-                return Ok(Self { dialogs, messages, chats, users, count, partly: true });
+                // The vector's length stands behind its constructor.
+                let announced = bytes.get(start + 4..start + 8).and_then(constructor).map_or(0, u64::from).min(bytes.len() as u64 / 4);
+                let lost = announced.saturating_sub(dialogs.len() as u64);
+                return Ok(Self { dialogs, messages, chats, users, count, lost });
             }
         };
         let (dialogs, messages, chats, users, count) = whole;
-        Ok(Self { dialogs, messages, chats, users, count, partly: false })
+        Ok(Self { dialogs, messages, chats, users, count, lost: 0 })
     }
 }
 

@@ -272,6 +272,9 @@ impl Client {
                     return Err(CallError::Unusable(format!("data centre {dc} does not accept the login ({error})")));
                 }
                 Decision::Fail => {
+                    if failures > 0 && !error.is_unreachable() {
+                        inner.options.observer.event(Event::Connected { dc });
+                    }
                     if purpose == Purpose::Files && error.is_unreachable() {
                         centre.set_down();
                     }
