@@ -104,6 +104,7 @@ struct Earlier<'a> {
 }
 
 async fn messages(chat: &str, args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let options = ReadOptions { chat: chat.to_owned(), last: args.last, span: args.span.span()? };
     let session = context.session(Keys::Needed).await?;
     let (json, zone) = (context.output.is_json(), TimeZone::system());
     let reporter = Arc::new(Reporter::new(&context.output, "read", "message"));
@@ -117,7 +118,6 @@ async fn messages(chat: &str, args: &Args, context: &Context) -> Result<Exit, Co
         }
         Ok(())
     };
-    let options = ReadOptions { chat: chat.to_owned(), last: args.last, span: args.span.span() };
     let (choice, stop) = (args.select.choose(&args.snapshot), context.heeded.stop());
     let read = conversation(&session, &choice, options, reporter.clone(), stop, each).await;
     reporter.finish();

@@ -14,7 +14,6 @@ use crate::operations::chats::OpenChats;
 use crate::operations::choice::SnapshotChoice;
 use crate::operations::look::{self, Change, DiffSummary};
 use crate::operations::messages::compare::{ChatChange, compare};
-use crate::operations::session::Opened;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,8 +88,18 @@ struct Messages {
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let opened = context.session(Keys::Needed).await?.open().await?;
     let output = &context.output;
-    let (from, to) = (args.select.choose(&args.from), args.select.choose(&args.to));
-    let (messages, is_whole) = chats(&opened, &from, &to, context).await?;
+    let (mut from, mut to) = (args.select.choose(&args.from), args.select.choose(&args.to));
+    let (mut earlier, mut later) = (OpenChats::open_in(&opened, &from).await?, OpenChats::open_in(&opened, &to).await?);
+    if args.chats || earlier.is_telegram() != later.is_telegram() {
+        for (choice, chats) in [(&mut from, &mut earlier), (&mut to, &mut later)] {
+            *chats = OpenChats::open_with_chats(&opened, choice).await?;
+            if let Some(said) = chats.stands_in() {
+                output.say(said);
+                *choice = SnapshotChoice::of(chats.snapshot());
+            }
+        }
+    }
+    let (messages, is_whole) = chats(earlier, later, context).await?;
     let exit = if is_whole { Exit::Done } else { Exit::Incomplete };
     if args.chats {
         return match messages {
@@ -151,13 +160,7 @@ fn conclude(summary: DiffSummary, messages: Option<Messages>, chats_only: bool, 
 }
 
 /// Prints what changed in each chat, where both snapshots have chats; and says whether all of them could be read.
-async fn chats(
-    opened: &Opened,
-    from: &SnapshotChoice,
-    to: &SnapshotChoice,
-    context: &Context,
-) -> Result<(Option<Messages>, bool), CommandError> {
-    let (earlier, later) = (OpenChats::open_in(opened, from).await?, OpenChats::open_in(opened, to).await?);
+async fn chats(earlier: OpenChats, later: OpenChats, context: &Context) -> Result<(Option<Messages>, bool), CommandError> {
     let (output, stop) = (context.output.clone(), context.heeded.stop());
     let compared = tokio::task::spawn_blocking(move || {
         if !earlier.is_telegram() || !later.is_telegram() {

@@ -21,6 +21,7 @@ use crate::source::SourceError;
 use crate::source::telegram::{CallError, TelegramError};
 use crate::state::StateError;
 use crate::storage::StorageError;
+use crate::target::TargetError;
 
 /// Why a command ended without doing what it was asked.
 #[derive(Debug, thiserror::Error)]
@@ -325,6 +326,11 @@ fn operation_hint(error: &OperationError) -> Option<&'static str> {
         OperationError::Repository(error) => repository_hint(error),
         OperationError::State(error) => state_hint(error),
         OperationError::Source(error) => source_hint(error),
+        OperationError::Target(TargetError::Root { source, .. })
+            if matches!(source.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory) =>
+        {
+            Some("--to names a folder, which is made if it is missing; there is a file of that name")
+        }
         OperationError::KeyNeeded => SecretError::NobodyToAsk.hint(),
         OperationError::NoSuchPath { .. } => Some("see what there is with `tgvault ls` or `tgvault find`"),
         OperationError::NoSuchChat { .. } => Some("see what there is with `tgvault ls`; a chat goes by its name, @username or id"),

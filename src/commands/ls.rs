@@ -88,7 +88,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let mut lines = context.output.lines();
     let choice = args.part.choice();
     if paths.is_empty() {
-        let chats = OpenChats::open_in(&opened, &choice).await?;
+        let chats =
+            if args.chats { OpenChats::open_with_chats(&opened, &choice).await? } else { OpenChats::open_in(&opened, &choice).await? };
+        chats.stands_in().into_iter().for_each(|said| context.output.say(said));
         let none = chats.missing(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() });
         chats.lost().iter().for_each(|lost| context.output.warn(lost));
         let output = context.output.clone();

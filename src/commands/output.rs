@@ -89,7 +89,7 @@ impl Output {
 
     /// Begins a result of many lines.
     pub fn lines(&self) -> Lines {
-        Lines { json: self.json, stdout: BufWriter::new(io::stdout()) }
+        Lines { json: self.json, stdout: BufWriter::with_capacity(256 * 1024, io::stdout()) }
     }
 
     fn print(&self, text: &str) -> Result<(), CommandError> {
@@ -152,6 +152,14 @@ impl Lines {
     /// When standard output is closed or full.
     pub fn line(&mut self, text: &str) -> io::Result<()> {
         writeln!(self.stdout, "{text}")
+    }
+
+    /// Adds lines that are written already, as they are.
+    ///
+    /// # Errors
+    /// When standard output is closed or full.
+    pub fn bytes(&mut self, lines: &[u8]) -> io::Result<()> {
+        self.stdout.write_all(lines)
     }
 
     /// Adds one line of JSON.

@@ -11,14 +11,15 @@ use super::cli::Part;
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::media::media_choice;
 use super::progress::{Reporter, seconds};
 use super::span::SpanArgs;
 use super::units;
 use crate::model::filter::PathFilter;
+use crate::model::kinds::KindChoice;
 use crate::operations::reading_lanes;
 use crate::operations::render::{Form, Made, RenderOptions, render, restore_fitting};
 use crate::operations::restore::{RestoreOptions, RestoreSummary, restore};
-use crate::source::telegram::MediaType;
 use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\
@@ -32,6 +33,7 @@ Of a Telegram account or export:
   tgvault restore latest --to mara --chat Mara --format html --media photos,videos
   tgvault restore latest --to may --chat @hikers --from 2024-05-01 --till 2024-05-31
   tgvault restore latest --to then --at 2026-03-01
+  tgvault restore latest --to photos --chat Mara --media photos --dry-run     says what that would write
   tgvault restore latest --to old-export --as original";
 
 /// Options of `restore`.
@@ -62,9 +64,10 @@ pub struct Args {
     #[arg(long = "chat", value_name = "NAME")]
     pub chats: Vec<String>,
 
-    /// Only these kinds of media, the others get a placeholder; `none` for no media at all
-    #[arg(long, value_name = "KINDS", value_enum, value_delimiter = ',')]
-    pub media: Vec<Media>,
+    /// Only media of these kinds, the others get a placeholder: photos, videos, voice-messages, video-messages, stickers, gifs, files,
+    /// music, any, or none
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = media_choice)]
+    pub media: Vec<KindChoice>,
 
     /// Which messages.
     #[command(flatten)]
@@ -113,42 +116,6 @@ pub enum Format {
     Html,
     /// Both
     Both,
-}
-
-/// Kinds of media, as Telegram Desktop's export has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Media {
-    /// Photos, profile pictures and stories with a photo
-    Photos,
-    /// Videos
-    Videos,
-    /// Voice messages
-    VoiceMessages,
-    /// Round videos
-    VideoMessages,
-    /// Stickers and custom emoji
-    Stickers,
-    /// Animations
-    Gifs,
-    /// Everything else, music included
-    Files,
-    /// None at all
-    None,
-}
-
-impl Media {
-    fn kind(self) -> Option<MediaType> {
-        Some(match self {
-            Self::Photos => MediaType::Photos,
-            Self::Videos => MediaType::Videos,
-            Self::VoiceMessages => MediaType::VoiceMessages,
-            Self::VideoMessages => MediaType::VideoMessages,
-            Self::Stickers => MediaType::Stickers,
-            Self::Gifs => MediaType::Gifs,
-            Self::Files => MediaType::Files,
-            Self::None => return None,
-        })
-    }
 }
 
 /// When existing files are replaced.
@@ -201,7 +168,7 @@ impl Args {
 
     /// Whether options speak of stored files.
     fn speaks_of_files(&self) -> bool {
-        !self.part.paths.is_empty() || !self.include.is_empty() || !self.exclude.is_empty() || self.dry_run
+        !self.part.paths.is_empty() || !self.include.is_empty() || !self.exclude.is_empty()
     }
 
     /// The form that the options ask for; `None` where the snapshot decides.
@@ -230,7 +197,7 @@ impl Args {
                 refuse("--as raw gives logs whole", "leave out --format, --from, --till, --at and --history")
             }
             Some(form) if form != As::Files && self.speaks_of_files() => {
-                refuse("PATH, --include, --exclude and --dry-run choose stored files", "use them with --as files")
+                refuse("PATH, --include and --exclude choose stored files", "use them with --as files")
             }
             Some(form) if form != As::Original && self.import.is_some() => refuse("--import names an import", "use it with --as original"),
             form => Ok(form),
@@ -248,23 +215,24 @@ impl Args {
         })
     }
 
-    fn rendered(&self, form: As) -> RenderOptions {
+    fn rendered(&self, form: As) -> Result<RenderOptions, CommandError> {
         let format = self.format.unwrap_or(Format::Both);
         let form = match form {
             As::Raw => Form::Raw,
             As::Original => Form::Original { import: self.import.clone() },
             As::TelegramDesktop | As::Files => Form::TelegramDesktop { json: format != Format::Html, html: format != Format::Json },
         };
-        RenderOptions {
+        Ok(RenderOptions {
             to: self.to.clone(),
             form,
             chats: self.chats.clone(),
-            span: self.span.span(),
-            media: (!self.media.is_empty()).then(|| self.media.iter().filter_map(|media| media.kind()).collect()),
+            span: self.span.span()?,
+            media: self.media.clone(),
             zone: TimeZone::system(),
             overwrite: self.overwrite.into(),
+            dry_run: self.dry_run,
             lanes: self.lanes.unwrap_or_else(reading_lanes),
-        }
+        })
     }
 }
 
@@ -274,15 +242,15 @@ impl Args {
 /// When no key fits, the snapshot or the target cannot be used, or the run is interrupted.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let form = args.form()?;
-    let files = args.files()?;
+    let (files, rendered) = (args.files()?, args.rendered(form.unwrap_or(As::TelegramDesktop))?);
     let session = context.session(Keys::Needed).await?;
     let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
     let choice = args.part.choice();
     let (events, stop) = (reporter.clone(), context.heeded.stop());
     let made = match form {
         Some(As::Files) => restore(&session, &choice, files, events, stop).await.map(Made::Files),
-        Some(form) => render(&session, &choice, args.rendered(form), events, stop).await.map(Made::Rendered),
-        None => restore_fitting(&session, &choice, files, args.rendered(As::TelegramDesktop), events, stop).await,
+        Some(_) => render(&session, &choice, rendered, events, stop).await.map(Made::Rendered),
+        None => restore_fitting(&session, &choice, files, rendered, events, stop).await,
     };
     reporter.finish();
     match made? {

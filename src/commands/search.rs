@@ -1,6 +1,9 @@
 //! `tgvault search`: messages by words.
 
-use clap::ValueEnum;
+use std::borrow::Cow;
+use std::io::Write;
+
+use jiff::Timestamp;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
@@ -8,21 +11,25 @@ use super::cli::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
-use super::span::{Moment, parse_moment};
+use super::media::media_choice;
+use super::span::{Moment, check_order, parse_moment};
 use super::units;
 use crate::model::json;
+use crate::model::kinds::KindChoice;
+use crate::model::peer::Peer;
 use crate::model::time;
 use crate::operations::OperationError;
-use crate::operations::chats::OpenChats;
-use crate::operations::messages::search::{Hit, search};
+use crate::operations::chats::{Chat, OpenChats};
+use crate::operations::messages::search::{KEPT_BYTES, Search, Writing, search};
 use crate::render::html::escape::plain;
-use crate::render::search::{MediaFilter, Query};
+use crate::render::search::{FoundLine, Query};
+use crate::render::terminal::harmless;
 
 const EXAMPLES: &str = "\
 Examples:
   tgvault search harbour tickets                      messages with both words, anywhere and in any case
-  tgvault search '\"see you at\"' --chat Mara --from 2024-05-01 --till 2024-05-31
-  tgvault search --media voice --chat @hikers         all voice messages of a chat
+  tgvault search \"see you at\" --chat Mara --from 2024-05-01 --till 2024-05-31
+  tgvault search --media voice-messages --chat @hikers         all voice messages of a chat
   tgvault search --snapshot 3f9a --json привет";
 
 /// Letters of a message that one line shows, at most.
@@ -32,7 +39,7 @@ const SHOWN: usize = 160;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Words that a message must have, all of them; what stands in double quotes is one. Without any, all messages
+    /// Words that a message must have, all of them; what stands in quotes is one, spaces included. Without any, all messages
     #[arg(value_name = "TEXT")]
     pub words: Vec<String>,
 
@@ -52,71 +59,34 @@ pub struct Args {
     #[arg(long, value_name = "DATE", value_parser = parse_moment)]
     pub till: Option<Moment>,
 
-    /// Only messages with such media
-    #[arg(long, value_name = "KIND", value_enum)]
-    pub media: Option<Media>,
+    /// Only messages with media of these kinds: photos, videos, voice-messages, video-messages, stickers, gifs, files, music, any, or
+    /// none
+    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = media_choice)]
+    pub media: Vec<KindChoice>,
 
     /// Which snapshots are meant.
     #[command(flatten)]
     pub select: Select,
 }
 
-/// Kinds of media.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum Media {
-    /// Any file
-    Any,
-    /// Photos
-    Photo,
-    /// Videos, round ones included
-    Video,
-    /// Voice messages
-    Voice,
-    /// Music
-    Audio,
-    /// Stickers
-    Sticker,
-    /// Animations
-    Animation,
-    /// Other files
-    File,
-}
-
-impl From<Media> for MediaFilter {
-    fn from(media: Media) -> Self {
-        match media {
-            Media::Any => Self::Any,
-            Media::Photo => Self::Photo,
-            Media::Video => Self::Video,
-            Media::Voice => Self::Voice,
-            Media::Audio => Self::Audio,
-            Media::Sticker => Self::Sticker,
-            Media::Animation => Self::Animation,
-            Media::File => Self::File,
-        }
-    }
-}
-
 #[derive(Serialize)]
 struct Found<'a> {
     message_type: &'static str,
-    chat: String,
+    chat: Peer,
     #[serde(skip_serializing_if = "Option::is_none")]
     name: Option<&'a str>,
     id: i64,
     #[serde(skip_serializing_if = "Option::is_none")]
-    date: Option<String>,
+    date: Option<Timestamp>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    from: Option<String>,
-    text: String,
+    from: Option<Cow<'a, str>>,
+    text: Cow<'a, str>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    media: Option<String>,
+    media: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    file: Option<String>,
+    file: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    edited: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    deleted: Option<String>,
+    edited: Option<Timestamp>,
 }
 
 #[derive(Serialize)]
@@ -136,12 +106,14 @@ struct Summary {
 /// When no key fits, there is no such chat, or the snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let mut query =
-        Query::new(&args.words.join(" ")).map_err(|error| CommandError::usage(error.to_string(), "give fewer or shorter words"))?;
+        Query::new(&typed(&args.words)).map_err(|error| CommandError::usage(error.to_string(), "give fewer or shorter words"))?;
+    check_order(args.from, args.till)?;
     query.from = args.from.map(|moment| moment.first);
     query.till = args.till.map(|moment| moment.last.saturating_add(1));
-    query.media = args.media.map(Into::into);
+    query.media.clone_from(&args.media);
     let session = context.session(Keys::Needed).await?;
-    let chats = OpenChats::open(&session, &args.select.choose(&args.snapshot)).await?;
+    let chats = OpenChats::open_with_chats(&session.open().await?, &args.select.choose(&args.snapshot)).await?;
+    chats.stands_in().into_iter().for_each(|said| context.output.say(said));
     let snapshot = chats.snapshot().id.to_string();
     let (output, stop, names) = (context.output.clone(), context.heeded.stop(), args.chat.clone());
     let searched = tokio::task::spawn_blocking(move || {
@@ -149,22 +121,25 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         chats.lost().iter().for_each(|lost| warn(lost));
         let wanted = super::chosen(&chats, &names, &mut |text| warn(text))?;
         let mut lines = output.lines();
-        let zone = TimeZone::system();
         let mut last = None;
-        let each = |hit: &Hit<'_>| {
-            if lines.is_json() {
-                return lines.json(&found(hit));
-            }
-            if last != Some(hit.chat.peer) {
+        let is_json = lines.is_json();
+        let each = |chat: &Chat, written: &[u8]| {
+            if !is_json && last != Some(chat.peer) {
                 if last.is_some() {
                     lines.line("")?;
                 }
-                lines.line(&super::chat_title(hit.chat))?;
-                last = Some(hit.chat.peer);
+                lines.line(&super::chat_title(chat))?;
+                last = Some(chat.peer);
             }
-            lines.line(&line(hit, &zone))
+            lines.bytes(written)
         };
-        let searched = search(&chats, &wanted, &query, &stop, &mut |text| warn(text), each);
+        let warned = &mut |text: &str| warn(text);
+        let searched = if is_json {
+            search(&chats, &Search { chats: &wanted, query: &query, writing: &AsJson, kept_bytes: KEPT_BYTES }, &stop, warned, each)
+        } else {
+            let writing = &AsLines { zone: TimeZone::system() };
+            search(&chats, &Search { chats: &wanted, query: &query, writing, kept_bytes: KEPT_BYTES }, &stop, warned, each)
+        };
         lines.finish()?;
         Ok::<_, CommandError>((searched?, chats.lost().len() as u64))
     });
@@ -186,78 +161,156 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     Ok(if unreadable > 0 { Exit::Incomplete } else { Exit::Done })
 }
 
-fn moment(unix: i64) -> Option<String> {
-    jiff::Timestamp::from_second(unix).ok().map(|time| time.to_string())
+/// What of a message is shown, found in one pass over it.
+#[derive(Default)]
+struct Shown<'a> {
+    from: Option<Cow<'a, str>>,
+    /// Its text, or what happened.
+    words: Cow<'a, str>,
+    /// The kind of its file.
+    media: Option<Cow<'a, str>>,
+    /// Its file's name.
+    file: Option<Cow<'a, str>>,
 }
 
-fn text_key(message: &str, key: &str) -> Option<String> {
-    json::get(message, key).and_then(json::text).map(std::borrow::Cow::into_owned)
-}
-
-/// The kind of a message's file, and its name.
-fn media_of(message: &str) -> (Option<String>, Option<String>) {
-    let has = |key: &str| json::get(message, key).is_some();
-    let kind = text_key(message, "media_type").or_else(|| {
-        let kinds = [
-            ("photo", "photo"),
-            ("file", "file"),
-            ("poll", "poll"),
-            ("location_information", "location"),
-            ("contact_information", "contact"),
-        ];
-        kinds.into_iter().find(|(key, _)| has(key)).map(|(_, kind)| kind.to_owned())
-    });
-    (kind, text_key(message, "file_name"))
-}
-
-/// What a message says in words: its text, or what happened.
-fn words_of(message: &str) -> String {
-    let text = json::get(message, "text").map(plain).unwrap_or_default();
-    if !text.is_empty() {
-        return text;
-    }
-    let question = json::get(message, "poll").and_then(|poll| text_key(poll, "question"));
-    question.or_else(|| text_key(message, "information_text")).or_else(|| text_key(message, "action")).unwrap_or_default()
-}
-
-fn sender(message: &str) -> Option<String> {
-    text_key(message, "from").or_else(|| text_key(message, "actor"))
-}
-
-fn found<'a>(hit: &Hit<'a>) -> Found<'a> {
-    let message = hit.record.message.get();
-    let (media, file) = media_of(message);
-    Found {
-        message_type: "found",
-        chat: hit.chat.peer.to_string(),
-        name: hit.chat.info.name.as_deref(),
-        id: hit.record.id,
-        date: hit.record.date.and_then(moment),
-        from: sender(message),
-        text: words_of(message),
-        media,
-        file,
-        edited: hit.record.edited.and_then(moment),
-        deleted: hit.deleted.and_then(moment),
+impl<'a> Shown<'a> {
+    fn of(message: &'a str) -> Self {
+        let (mut shown, mut actor, mut instead) = (Self::default(), None, [None, None, None]);
+        let (mut kind, mut is_photo) = (None, false);
+        let text_of = |value: &'a str| json::text(value);
+        for (key, value) in json::members(message) {
+            match key {
+                "from" => shown.from = text_of(value),
+                "actor" => actor = text_of(value),
+                "text" => shown.words = text_of(value).unwrap_or_else(|| plain(value).into()),
+                "media_type" => shown.media = text_of(value),
+                "file_name" => shown.file = text_of(value),
+                "photo" => is_photo = true,
+                "file" => kind = kind.or(Some("file")),
+                "location_information" => kind = kind.or(Some("location")),
+                "contact_information" => kind = kind.or(Some("contact")),
+                "poll" => {
+                    kind = kind.or(Some("poll"));
+                    instead[0] = json::get(value, "question").map(plain).map(Cow::Owned);
+                }
+                "information_text" => instead[1] = text_of(value),
+                "action" => instead[2] = text_of(value),
+                _ => {}
+            }
+        }
+        shown.from = shown.from.or(actor);
+        shown.media = shown.media.or(if is_photo { Some("photo") } else { kind }.map(Cow::Borrowed));
+        if shown.words.is_empty() {
+            shown.words = instead.into_iter().flatten().next().unwrap_or_default();
+        }
+        shown
     }
 }
 
-fn line(hit: &Hit<'_>, zone: &TimeZone) -> String {
-    let message = hit.record.message.get();
-    let at = hit.record.date.and_then(|date| time::local(zone, date)).map(time::iso);
-    let at = at.map_or_else(|| "                ".to_owned(), |at| at.chars().take(16).collect::<String>().replace('T', " "));
-    let words = words_of(message).split_whitespace().collect::<Vec<_>>().join(" ");
-    let mut shown: String = words.chars().take(SHOWN).collect();
-    if shown.len() < words.len() {
-        shown.push('…');
-    }
-    let (media, file) = media_of(message);
-    let media = match (media, file) {
-        (Some(kind), Some(file)) => format!("[{kind}: {file}] "),
-        (Some(kind), None) => format!("[{kind}] "),
-        (None, _) => String::new(),
+/// The words as a query has them. A shell takes the quotes off `search "see you"`: what came with spaces was in quotes.
+fn typed(words: &[String]) -> String {
+    let quoted = |word: &String| {
+        if word.contains('"') || !word.trim().contains(char::is_whitespace) { word.clone() } else { format!("\"{}\"", word.trim()) }
     };
-    let deleted = if hit.deleted.is_some() { "(deleted) " } else { "" };
-    let from = sender(message).unwrap_or_default();
-    units::printable(&format!("  {at}  #{:<8} {from}: {deleted}{media}{shown}", hit.record.id))
+    words.iter().map(quoted).collect::<Vec<_>>().join(" ")
+}
+
+fn moment(unix: i64) -> Option<Timestamp> {
+    Timestamp::from_second(unix).ok()
+}
+
+struct AsJson;
+
+impl Writing for AsJson {
+    fn write(&self, chat: &Chat, found: &FoundLine<'_>, out: &mut Vec<u8>) -> usize {
+        let Shown { from, words, media, file } = Shown::of(found.message);
+        let line = Found {
+            message_type: "found",
+            chat: chat.peer,
+            name: chat.info.name.as_deref(),
+            id: found.id,
+            date: found.date.and_then(moment),
+            from,
+            text: words,
+            media,
+            file,
+            edited: found.edited.and_then(moment),
+        };
+        // Neither strings nor writing into memory can fail.
+        let _ = serde_json::to_writer(&mut *out, &line);
+        out.push(b'\n');
+        out.len().saturating_sub(2)
+    }
+
+    fn mark(&self, deleted: i64) -> String {
+        moment(deleted).map_or_else(String::new, |time| format!(r#","deleted":"{time}""#))
+    }
+}
+
+struct AsLines {
+    zone: TimeZone,
+}
+
+impl Writing for AsLines {
+    fn write(&self, _: &Chat, found: &FoundLine<'_>, out: &mut Vec<u8>) -> usize {
+        let Shown { from, words, media, file } = Shown::of(found.message);
+        // Writing into memory does not fail.
+        let _ = match found.date.and_then(|date| time::local(&self.zone, date)) {
+            Some(at) => {
+                let (date, hour, minute) = (at.date(), at.hour(), at.minute());
+                write!(out, "  {:04}-{:02}-{:02} {hour:02}:{minute:02}", date.year(), date.month(), date.day())
+            }
+            None => write!(out, "{:18}", ""),
+        };
+        let _ = write!(out, "  #{:<8} ", found.id);
+        add_harmless(out, &from.unwrap_or_default());
+        out.extend_from_slice(b": ");
+        let mark = out.len();
+        match (media, file) {
+            (Some(kind), Some(file)) => add_harmless(out, &format!("[{kind}: {file}] ")),
+            (Some(kind), None) => add_harmless(out, &format!("[{kind}] ")),
+            (None, _) => {}
+        }
+        let mut left = SHOWN;
+        for (at, word) in words.split_whitespace().enumerate() {
+            if at > 0 {
+                out.push(b' ');
+                left = left.saturating_sub(1);
+            }
+            let cut = word.char_indices().nth(left).map(|(at, _)| at);
+            add_harmless(out, word.get(..cut.unwrap_or(word.len())).unwrap_or_default());
+            if cut.is_some() {
+                out.extend_from_slice("…".as_bytes());
+                break;
+            }
+            left -= word.chars().count();
+        }
+        out.push(b'\n');
+        mark
+    }
+
+    fn mark(&self, _: i64) -> String {
+        "(deleted) ".to_owned()
+    }
+}
+
+/// Appends text that cannot drive a terminal.
+fn add_harmless(out: &mut Vec<u8>, text: &str) {
+    if text.bytes().all(|byte| (b' '..0x7f).contains(&byte)) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        out.extend_from_slice(harmless(text).as_bytes());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn what_a_shell_hands_over_in_one_piece_is_one_phrase() {
+        let typed = |words: &[&str]| super::typed(&words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>());
+        assert_eq!(typed(&["harbour", "tickets"]), "harbour tickets");
+        assert_eq!(typed(&["see you at", "eight"]), "\"see you at\" eight");
+        assert_eq!(typed(&["\"see you\" at"]), "\"see you\" at");
+        assert_eq!(typed(&[" harbour "]), " harbour ");
+    }
 }

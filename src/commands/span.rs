@@ -1,9 +1,11 @@
-//! Which messages are meant: times as people type them, and the options that `restore` and `cat` share.
+//! Which messages are meant: times as people type them, the same for every command, and the options that `restore` and `cat`
+//! share.
 
 use clap::Args;
 use jiff::civil::{Date, DateTime, Time};
 use jiff::tz::TimeZone;
 
+use super::error::CommandError;
 use crate::operations::chats::conversation::Span;
 
 /// Options that choose messages of chats.
@@ -33,14 +35,45 @@ impl SpanArgs {
     }
 
     /// The span as operations take it.
-    pub fn span(&self) -> Span {
-        Span {
+    ///
+    /// # Errors
+    /// When its times contradict each other.
+    pub fn span(&self) -> Result<Span, CommandError> {
+        check_order(self.from, self.till)?;
+        if let Some(at) = self.at {
+            let hint = "leave --at out for what was saved last";
+            check_past("--at", at, hint)?;
+            if self.from.is_some_and(|from| from.first > at.last) {
+                return Err(CommandError::usage("--from lies after --at: no message had been sent by then", "exchange them"));
+            }
+        }
+        Ok(Span {
             from: self.from.map(|moment| moment.first),
             till: self.till.map(|moment| moment.last.saturating_add(1)),
             at: self.at.map(|moment| moment.last),
             history: self.history,
-        }
+        })
     }
+}
+
+/// Refuses times between which nothing can lie.
+///
+/// # Errors
+/// When `--from` lies after `--till`, or in the future.
+pub fn check_order(from: Option<Moment>, till: Option<Moment>) -> Result<(), CommandError> {
+    let Some(from) = from else { return Ok(()) };
+    if till.is_some_and(|till| from.first > till.last) {
+        return Err(CommandError::usage("--till lies before --from", "exchange them"));
+    }
+    check_past("--from", from, "messages are sent before they can be read; see the year")
+}
+
+/// Refuses a time that has not come yet. A day counts as come when it has begun.
+fn check_past(option: &str, moment: Moment, hint: &'static str) -> Result<(), CommandError> {
+    // Clocks differ, and somewhere the day has begun already.
+    const DAY: i64 = 24 * 60 * 60;
+    let now = jiff::Timestamp::now().as_second();
+    if moment.first > now.saturating_add(DAY) { Err(CommandError::usage(format!("{option} lies in the future"), hint)) } else { Ok(()) }
 }
 
 /// A day or a point in time, by its first and last second, Unix time.
@@ -79,6 +112,18 @@ fn moment(text: &str, zone: &TimeZone) -> Result<Moment, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_that_contradict_each_other_are_refused() {
+        let moment = |text: &str| Some(parse_moment(text).unwrap());
+        let (may, june) = (moment("2024-05-04"), moment("2024-06-04"));
+        assert!(check_order(may, june).is_ok() && check_order(may, may).is_ok() && check_order(None, may).is_ok());
+        assert!(check_order(june, may).unwrap_err().to_string().contains("--till lies before --from"));
+        assert!(check_order(moment("2999-01-01"), None).unwrap_err().to_string().contains("in the future"));
+        let span = |from, till, at| SpanArgs { from, till, at, history: false }.span();
+        assert!(span(may, None, june).is_ok() && span(None, may, None).is_ok());
+        assert!(span(june, None, may).is_err() && span(june, may, None).is_err() && span(None, None, moment("2999-01-01")).is_err());
+    }
 
     #[test]
     fn days_and_times_are_read() {

@@ -12,7 +12,6 @@ use super::units;
 use crate::operations::chats::{Chat, OpenChats};
 use crate::operations::choice::SnapshotChoice;
 use crate::operations::messages::count::{ChatCount, MediaCount, count};
-use crate::operations::session::Opened;
 use crate::operations::{OperationError, look};
 
 const EXAMPLES: &str = "\
@@ -93,10 +92,15 @@ struct Summary {
 /// When no key fits, or the snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let opened = context.session(Keys::Needed).await?.open().await?;
-    let choice = args.select.choose(&args.snapshot);
-    let stats = look::stats_in(&opened, &choice).await?;
-    let messages = count_messages(&opened, &choice, context).await?;
     let output = &context.output;
+    let mut choice = args.select.choose(&args.snapshot);
+    let chats = OpenChats::open_with_chats(&opened, &choice).await?;
+    if let Some(said) = chats.stands_in() {
+        output.say(said);
+        choice = SnapshotChoice::of(chats.snapshot());
+    }
+    let stats = look::stats_in(&opened, &choice).await?;
+    let messages = count_messages(chats, context).await?;
     let id = stats.snapshot.to_string();
     let is_whole = messages.as_ref().is_none_or(|messages| messages.is_whole);
     if output.is_json() {
@@ -178,8 +182,7 @@ fn year_name(year: i16) -> String {
 }
 
 /// Counts the messages of a snapshot that has chats; JSON lines are printed at once.
-async fn count_messages(opened: &Opened, choice: &SnapshotChoice, context: &Context) -> Result<Option<Messages>, CommandError> {
-    let chats = OpenChats::open_in(opened, choice).await?;
+async fn count_messages(chats: OpenChats, context: &Context) -> Result<Option<Messages>, CommandError> {
     let (output, stop) = (context.output.clone(), context.heeded.stop());
     let counted = tokio::task::spawn_blocking(move || {
         if !chats.is_telegram() {

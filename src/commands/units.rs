@@ -8,6 +8,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
+use crate::model::harmless::is_harmless;
+
 /// Reads a size in bytes: a number and, if wanted, `K`, `M`, `G` or `T` (powers of 1,024), which `iB` or `B` may follow.
 ///
 /// # Errors
@@ -104,11 +106,11 @@ pub fn time(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
 }
 
-/// Text with its control characters escaped, so that no name or tag can drive a terminal.
+/// Text with whatever a terminal would obey escaped, so that no name or tag can drive a terminal.
 pub fn printable(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for character in text.chars() {
-        if character.is_control() {
+        if !is_harmless(character) {
             // Writing to a string does not fail.
             let _ = write!(shown, "{}", character.escape_default());
         } else {
@@ -193,6 +195,7 @@ mod tests {
     #[test]
     fn names_cannot_drive_a_terminal_or_a_shell() {
         assert_eq!(printable("a\x1b[2J"), "a\\u{1b}[2J");
+        assert_eq!(printable("a\u{202e}b"), "a\\u{202e}b");
         assert_eq!(shell_word(OsStr::new("s3://bucket/a-b")), "s3://bucket/a-b");
         assert_eq!(shell_word(OsStr::new("it's $HOME")), r"'it'\''s $HOME'");
         assert_eq!(shell_word(OsStr::new("")), "''");

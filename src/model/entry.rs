@@ -6,6 +6,8 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::harmless::is_harmless;
+
 /// The longest path that is accepted, in bytes: generous beside Linux' `PATH_MAX` of 4,096, and a bound for hostile input.
 pub const MAX_PATH_BYTES: usize = 64 * 1024;
 
@@ -99,7 +101,7 @@ impl EntryPath {
 impl fmt::Display for EntryPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for character in String::from_utf8_lossy(&self.0).chars() {
-            if character.is_control() {
+            if !is_harmless(character) {
                 write!(f, "{}", character.escape_default())?;
             } else {
                 write!(f, "{character}")?;

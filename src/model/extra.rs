@@ -155,14 +155,15 @@ pub struct Extra {
     /// A `date` that an import holds without zone was read in the zone that this names (an assumption, not a fact).
     #[serde(skip_serializing_if = "Option::is_none")]
     pub assumed_zone: Option<String>,
-    /// The record's date is that of the message before it: service messages of HTML exports tell the day only.
+    /// The date is the earliest that fits, between the messages around it: service messages of HTML exports tell the day only.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub approximate_date: bool,
 }
 
 impl Extra {
-    /// The keys, and those that rendering adds for deletions and histories: what a reader of our own exports takes out again.
-    pub const KEYS: [&str; 37] = [
+    /// The keys, and those that rendering adds for files without a key, deletions and histories: what a reader of our own exports
+    /// takes out again.
+    pub const KEYS: [&str; 38] = [
         "topic_id",
         "grouped_id",
         "views",
@@ -198,6 +199,7 @@ impl Extra {
         "constructor",
         "assumed_zone",
         "approximate_date",
+        "attachments",
         "deleted_unixtime",
         "history",
     ];
@@ -221,7 +223,7 @@ mod tests {
         let source = include_str!("extra.rs");
         let body = source.split("pub struct Extra {").nth(1).unwrap().split("\n}\n").next().unwrap();
         let fields: Vec<&str> = body.lines().filter_map(|line| line.trim().strip_prefix("pub ")?.split(':').next()).collect();
-        assert_eq!(fields, Extra::KEYS[..Extra::KEYS.len() - 2]);
+        assert_eq!(fields, Extra::KEYS[..Extra::KEYS.len() - 3]);
     }
 
     #[test]

@@ -64,6 +64,12 @@ pub fn get<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     members(object).filter(|(name, _)| *name == key).last().map(|(_, value)| value)
 }
 
+/// The value at the beginning of `text`, and what follows it.
+pub fn split_first(text: &str) -> Option<(&str, &str)> {
+    let end = value_end(text.as_bytes(), 0);
+    if end == 0 { None } else { text.split_at_checked(end) }
+}
+
 /// See [`members`].
 pub struct Members<'a> {
     parts: Parts<'a>,
@@ -174,6 +180,8 @@ mod tests {
         assert_eq!(get(object, "a").and_then(text).as_deref(), Some("x\ny"));
         assert_eq!(members("{}").count() + elements(" [ ] ").count() + members("[1]").count() + elements("").count(), 0);
         assert_eq!((integer(" 12 "), digits("\"-5\""), integer("\"1\""), digits("7")), (Some(12), Some(-5), None, None));
+        assert_eq!(split_first(r#"{"a":[1,"}"]},"b":2}"#), Some((r#"{"a":[1,"}"]}"#, r#","b":2}"#)));
+        assert_eq!((split_first("12,3"), split_first(""), split_first("}")), (Some(("12", ",3")), None, None));
         assert_eq!([shape("{"), shape(" ["), shape("\""), shape("1")], [Shape::Object, Shape::Array, Shape::String, Shape::Plain]);
     }
 

@@ -3,6 +3,8 @@
 //! Each Telegram file is stored once per size variant as `media/<kind>/<id>-<variant>.<ext>`, however many messages show it.
 //! Files of an imported export have no Telegram id: theirs is `sha256-<hex>`, so equal content is one entry too.
 
+use std::borrow::Cow;
+
 use serde::{Deserialize, Serialize};
 
 use super::entry::{EntryPath, PathError};
@@ -71,7 +73,7 @@ pub fn media_path(kind: MediaKind, id: &str, variant: &str, extension: &str) -> 
 }
 
 /// Why a file was left out on purpose.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum SkipReason {
     /// Larger than the limit that the user set.
@@ -84,6 +86,13 @@ pub enum SkipReason {
     Expired,
     /// The export that the message came from did not have it.
     NotInExport,
+}
+
+impl SkipReason {
+    /// The word that coverage has for it.
+    pub fn word(self) -> String {
+        serde_json::to_value(self).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default()
+    }
 }
 
 /// Whether a file's bytes are in the backup.
@@ -127,6 +136,15 @@ pub struct Media {
     /// Whether the bytes are there.
     #[serde(flatten)]
     pub status: MediaStatus,
+}
+
+/// A file of a message that no key of Telegram Desktop's names: an element of `attachments` at the message's end.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Attached<'a> {
+    /// What it is for.
+    pub role: MediaRole,
+    /// Where it lies in the export, or the words in its place.
+    pub file: Cow<'a, str>,
 }
 
 #[cfg(test)]

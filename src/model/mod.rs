@@ -3,6 +3,7 @@
 //! - [`entry`]: what every source hands over and every archive takes: a path, a kind, metadata.
 //! - [`record`]: the lines of a chat's log: messages, edits, deletions, events. [`fold`] says what they add up to.
 //! - [`chat`], [`account`], [`coverage`], [`media`]: the other parts of a Telegram backup; [`paths`] says where each lies.
+//! - [`harmless`]: what a terminal may be shown. [`kinds`]: the kinds of media that people choose by.
 //! - [`peer`]: typed ids of users, groups and channels. [`json`]: looking into JSON text without losing any of it.
 //! - [`time`]: local times as exports write them.
 //! - [`digest`]: digests and random names; [`filter`]: which entries are wanted; [`source`]: where a snapshot came from.
@@ -15,7 +16,9 @@ pub mod entry;
 pub mod extra;
 pub mod filter;
 pub mod fold;
+pub mod harmless;
 pub mod json;
+pub mod kinds;
 pub mod media;
 pub mod paths;
 pub mod peer;

@@ -275,9 +275,10 @@ pub struct Head<'a> {
 }
 
 impl<'a> Head<'a> {
-    /// Reads the head of a message's line as this program writes it, up to the message itself; `None` for any other line. Unlike
-    /// [`Self::from_line`] it does not see whether the rest is JSON, and is many times faster.
-    pub fn quick(line: &'a [u8]) -> Option<Self> {
+    /// Reads the head of a message's line as this program writes it, up to the message itself, and gives what follows
+    /// `"message":`; `None` for any other line. Unlike [`Self::from_line`] it does not see whether the rest is JSON, and is many
+    /// times faster.
+    pub fn quick(line: &'a [u8]) -> Option<(Self, &'a [u8])> {
         let rest = line.strip_prefix(b"{\"v\":1,\"record\":\"message\",\"peer\":\"")?;
         if line.last() != Some(&b'}') {
             return None;
@@ -294,11 +295,9 @@ impl<'a> Head<'a> {
             Some(rest) => number(rest).map(|(edited, rest)| (Some(edited), rest))?,
             None => (None, rest),
         };
-        if !rest.starts_with(b",\"message\":") {
-            return None;
-        }
+        let rest = rest.strip_prefix(b",\"message\":")?;
         let (record, peer, run) = (RecordType::Message, peer.parse().ok()?, Cow::Borrowed(run));
-        Some(Self { v: 1, record, peer, id: Some(id), observed, run, date, edited, event: None })
+        Some((Self { v: 1, record, peer, id: Some(id), observed, run, date, edited, event: None }, rest))
     }
 
     /// Reads the head of one line.
@@ -381,7 +380,7 @@ fn check_version(version: u32) -> Result<(), RecordError> {
 
 /// Inside JSON a line break is white space between tokens only, so a space can take its place.
 fn on_one_line(raw: &RawValue) -> Result<Cow<'_, RawValue>, RecordError> {
-    if !raw.get().contains(['\n', '\r']) {
+    if memchr::memchr2(b'\n', b'\r', raw.get().as_bytes()).is_none() {
         return Ok(Cow::Borrowed(raw));
     }
     RawValue::from_string(raw.get().replace(['\n', '\r'], " ")).map(Cow::Owned).map_err(RecordError::Form)
@@ -512,7 +511,7 @@ mod tests {
             r#"{"v":1,"record":"message","peer":"user1","id":5,"observed":1,"run":"r","date":7,"message":{},"raw":{"html":"x"}}"#,
         ];
         for line in lines {
-            let (quick, whole) = (Head::quick(line.as_bytes()).unwrap(), Head::from_line(line.as_bytes()).unwrap());
+            let ((quick, _), whole) = (Head::quick(line.as_bytes()).unwrap(), Head::from_line(line.as_bytes()).unwrap());
             assert_eq!(format!("{quick:?}"), format!("{whole:?}"));
         }
         for other in [

@@ -1,9 +1,8 @@
 //! The Telegram accounts of this machine: their logins below the state folder, sealed like everything there.
 
-use std::io;
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::sync::Arc;
-
-use zeroize::Zeroizing;
 
 use crate::source::telegram::{Accounts, Sealer};
 use crate::state::{MachineKey, ProtectedKey, StateFolder};
@@ -15,12 +14,14 @@ const FOLDER: &str = "telegram";
 struct KeySealer(Arc<MachineKey>);
 
 impl Sealer for KeySealer {
-    fn seal(&self, plain: &[u8]) -> io::Result<Vec<u8>> {
-        self.0.seal(plain).map_err(io::Error::other)
+    fn seal(&self, out: &mut dyn Write, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let mut payload = self.0.seal(out).map_err(io::Error::other)?;
+        fill(&mut payload)?;
+        payload.finish().map(drop)
     }
 
-    fn open(&self, sealed: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
-        self.0.open(sealed).map_err(io::Error::other)
+    fn open(&self, sealed: File) -> io::Result<Box<dyn Read>> {
+        Ok(Box::new(self.0.open(sealed).map_err(io::Error::other)?))
     }
 }
 

@@ -11,7 +11,7 @@ use super::OperationError;
 use super::chats::conversation::{Conversation, Found, Message, Span};
 use super::chats::{Chat, OpenChats};
 use super::choice::SnapshotChoice;
-use super::events::Events;
+use super::events::{Event, Events};
 use super::render::{Chosen, choose};
 use super::restore::{Archives, Report, read_place, with_causes};
 use super::session::Session;
@@ -109,8 +109,11 @@ pub async fn conversation(
     stop: Stop,
     mut each: impl FnMut(&Chat, &Message) -> io::Result<()> + Send + 'static,
 ) -> Result<Trouble, OperationError> {
-    let chats = OpenChats::open(session, choice).await?;
+    let chats = OpenChats::open_with_chats(&session.open().await?, choice).await?;
     let report = Arc::new(Report::new(events, stop));
+    if let Some(said) = chats.stands_in() {
+        report.events.event(&Event::Note(said));
+    }
     for what in chats.lost() {
         report.lost(what);
     }

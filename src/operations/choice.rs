@@ -1,5 +1,7 @@
 //! Picking a snapshot: `latest` or the beginning of its name, narrowed by host, tag and source.
 
+use std::collections::BTreeSet;
+
 use super::OperationError;
 use super::session::Opened;
 use crate::repository::format::snapshot::Snapshot;
@@ -43,6 +45,37 @@ impl SnapshotChoice {
     /// The newest complete snapshot of all.
     pub fn latest() -> Self {
         Self { wanted: "latest".into(), among: Selection::default() }
+    }
+
+    /// This snapshot and no other.
+    pub fn of(snapshot: &Snapshot) -> Self {
+        Self { wanted: snapshot.id.to_string(), among: Selection::default() }
+    }
+
+    /// Where `latest` is wanted of whatever source: the same of the one source of Telegram chats that the vault has; `None` where it
+    /// has none or several.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn of_chats(&self, opened: &Opened) -> Result<Option<Self>, OperationError> {
+        if self.wanted != "latest" || self.among.source.is_some() {
+            return Ok(None);
+        }
+        let (identity, repository) = (opened.identity()?, &opened.repository);
+        let mut sources = BTreeSet::new();
+        for stem in repository.snapshot_stems().await? {
+            match read(repository, &identity, &stem).await {
+                Ok((_, snapshot)) if self.among.takes(&snapshot) && holds_chats(&snapshot) => {
+                    sources.insert(format!("{}:{}", snapshot.source.kind, snapshot.source.name));
+                }
+                Ok(_) => {}
+                Err(error) if error.is_integrity() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut sources = sources.into_iter();
+        let (Some(source), None) = (sources.next(), sources.next()) else { return Ok(None) };
+        Ok(Some(Self { wanted: self.wanted.clone(), among: Selection { source: Some(source), ..self.among.clone() } }))
     }
 
     /// Finds the snapshot.
@@ -139,6 +172,11 @@ impl SnapshotChoice {
             several => Err(RepositoryError::Ambiguous { wanted: self.wanted.clone(), count: several.len() }),
         }
     }
+}
+
+/// Whether a snapshot was made from a Telegram account or export.
+pub fn holds_chats(snapshot: &Snapshot) -> bool {
+    matches!(snapshot.source.kind.as_str(), "telegram" | "desktop-export")
 }
 
 async fn read(repository: &Repository, identity: &Identity, stem: &str) -> Result<(SnapshotRef, Snapshot), RepositoryError> {

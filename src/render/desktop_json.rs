@@ -1,8 +1,11 @@
 //! `result.json` as Telegram Desktop writes it, from stored records.
 //!
 //! Keys, order, types, placeholders and the rules of leaving out are Telegram Desktop's; what it has no keys for follows at the
-//! end of a message: the keys of [`Extra`](crate::model::record::Extra), and on request `deleted_unixtime` (a string of digits)
-//! and `history` (the earlier versions, first to last, as message objects with `observed_unixtime`).
+//! end of a message: `attachments` (files that no other key names), the keys of [`Extra`](crate::model::record::Extra), and on
+//! request `deleted_unixtime` (a string of digits) and `history` (the earlier versions, first to last, as message objects with
+//! `observed_unixtime`). Messages of a live backup differ where Telegram Desktop's form breaks readers: a rich message has its plain
+//! text, too, and no key stands twice (`send_webview_data` has a `text` before the message's). A message of an unsupported kind, which has an id and a type there and nothing else, gets its date. At the
+//! end of a chat follow `full_name`, `username`, `topics` and `only_my_messages` where they are known.
 //!
 //! The writer holds one message at a time, whatever the length of a chat.
 
@@ -11,12 +14,15 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
-use super::json_text::{self, Hand};
+use super::html::escape::rich_plain;
+use super::json_text::{self, Hand, Of};
 use super::media_names::Places;
 use crate::model::account::{AccountSection, Section};
-use crate::model::chat::{ChatInfo, ChatType};
+use crate::model::chat::{ChatInfo, ChatType, Topic};
 use crate::model::json;
-use crate::model::record::MessageRecord;
+use crate::model::media::{Attached, Media};
+use crate::model::record::{MessageRecord, Raw};
+use crate::model::time;
 
 /// What the file says about itself. Telegram Desktop puts sentences in the language of its interface here; nobody reads them.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -68,8 +74,36 @@ pub struct ChatHead<'a> {
     pub id: Option<i64>,
     /// Whether the account has left it.
     pub left: bool,
+    /// What Telegram Desktop does not say of it.
+    pub more: ChatMore<'a>,
     /// A JSON object whose members follow at the chat's end.
     pub unknown_keys: Option<&'a str>,
+}
+
+/// What follows at a chat's end, where extra keys may.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ChatMore<'a> {
+    /// The whole name of a person, where Telegram Desktop shows the first name only.
+    pub full_name: Option<&'a str>,
+    /// The public name, without `@`.
+    pub username: Option<&'a str>,
+    /// The topics of a forum.
+    pub topics: &'a [Topic],
+    /// Whether only the account's own messages are there.
+    pub only_my_messages: bool,
+}
+
+impl ChatMore<'_> {
+    /// A JSON object of what is known.
+    fn object(&self) -> String {
+        let quoted = |text: Option<&str>| text.map(|text| serde_json::Value::from(text).to_string());
+        let topics = Some(self.topics).filter(|topics| !topics.is_empty()).and_then(|topics| serde_json::to_string(topics).ok());
+        let only_my = self.only_my_messages.then(|| "true".to_owned());
+        let (full_name, username) = (quoted(self.full_name), quoted(self.username));
+        let all = [("full_name", full_name), ("username", username), ("topics", topics), ("only_my_messages", only_my)];
+        let members: Vec<String> = all.into_iter().filter_map(|(key, value)| Some(format!("\"{key}\":{}", value?))).collect();
+        format!("{{{}}}", members.join(","))
+    }
 }
 
 impl<'a> ChatHead<'a> {
@@ -80,6 +114,12 @@ impl<'a> ChatHead<'a> {
             kind: chat.kind.map(ChatType::key),
             id: (!chat.peer.is_made_up()).then_some(chat.peer.id),
             left: chat.left,
+            more: ChatMore {
+                full_name: chat.full_name.as_deref(),
+                username: chat.username.as_deref(),
+                topics: &chat.topics,
+                only_my_messages: chat.only_my_messages,
+            },
             unknown_keys: chat.unknown_keys.as_deref().map(RawValue::get),
         }
     }
@@ -112,7 +152,7 @@ enum Place {
     /// Inside `chats.list` or `left_chats.list`.
     List { left: bool },
     /// Inside a chat's `messages`.
-    Messages { left: Option<bool>, unknown_keys: Option<String> },
+    Messages { left: Option<bool>, more: String, unknown_keys: Option<String> },
 }
 
 /// Writes one `result.json`. The calls must come in the file's order: sections as in [`Section::ALL`], chats, left chats.
@@ -147,7 +187,7 @@ impl<W: Write> DesktopJson<W> {
     pub fn single_chat(out: W, chat: ChatHead<'_>, options: Options) -> Self {
         let mut writer = Self::begin(out, options, Place::Root);
         writer.chat_keys(chat, 0);
-        writer.place = Place::Messages { left: None, unknown_keys: chat.unknown_keys.map(Into::into) };
+        writer.place = writer.messages_of(chat, None);
         writer
     }
 
@@ -173,7 +213,11 @@ impl<W: Write> DesktopJson<W> {
         }
         self.key(section.section.key(), 0);
         let place = |stored: &str| names.shown(stored);
-        Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, section.value.get(), 1);
+        let of = match section.section {
+            Section::ProfilePictures | Section::Stories => Of::Pictures,
+            _ => Of::Other,
+        };
+        Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, section.value.get(), 1, of);
         self.flush_if_long()
     }
 
@@ -201,7 +245,7 @@ impl<W: Write> DesktopJson<W> {
         }
         json_text::begin_element(&mut self.buffer, &mut self.first, CHAT_LEVEL - 1);
         self.chat_keys(chat, CHAT_LEVEL);
-        self.place = Place::Messages { left: Some(chat.left), unknown_keys: chat.unknown_keys.map(Into::into) };
+        self.place = self.messages_of(chat, Some(chat.left));
         Ok(())
     }
 
@@ -244,6 +288,11 @@ impl<W: Write> DesktopJson<W> {
         self.first = true;
     }
 
+    fn messages_of(&self, chat: ChatHead<'_>, left: Option<bool>) -> Place {
+        let more = if self.options.extra_keys { chat.more.object() } else { "{}".to_owned() };
+        Place::Messages { left, more, unknown_keys: chat.unknown_keys.map(Into::into) }
+    }
+
     fn text_or_null(&mut self, text: Option<&str>) {
         match text {
             Some(text) => json_text::quoted(&mut self.buffer, text),
@@ -263,21 +312,22 @@ impl<W: Write> DesktopJson<W> {
         };
         self.more.clear();
         if self.options.extra_keys {
-            extra_keys(&mut self.more, shown);
+            extra_keys(&mut self.more, shown, names, &self.options.zone);
         }
         json_text::begin_element(&mut self.buffer, &mut self.first, level);
         let place = |stored: &str| names.shown(stored);
         let hand = Hand { zone: &self.options.zone, place: &place };
-        hand.message(&mut self.buffer, shown.record.message.get(), &self.more, level + 1, shown.id_shift);
+        hand.message(&mut self.buffer, shown.record.message.get(), &self.more, level + 1, shown.id_shift, is_live(shown.record));
         self.flush_if_long()
     }
 
     fn end_chat(&mut self) -> io::Result<()> {
-        let Place::Messages { left, unknown_keys } = std::mem::replace(&mut self.place, Place::Root) else { return Ok(()) };
+        let Place::Messages { left, more, unknown_keys } = std::mem::replace(&mut self.place, Place::Root) else { return Ok(()) };
         let level = if left.is_some() { CHAT_LEVEL } else { 0 };
         json_text::new_line(&mut self.buffer, level + 1);
         self.buffer.push(b']');
         self.first = false;
+        self.members(Some(&more), level);
         self.members(unknown_keys.as_deref(), level);
         json_text::new_line(&mut self.buffer, level);
         self.buffer.push(b'}');
@@ -292,7 +342,7 @@ impl<W: Write> DesktopJson<W> {
         let place = |_: &str| None;
         for (key, value) in object.map(json::members).into_iter().flatten() {
             json_text::begin_member(&mut self.buffer, &mut self.first, key, level);
-            Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, value, level + 1);
+            Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, value, level + 1, Of::Other);
         }
     }
 
@@ -326,7 +376,7 @@ impl<W: Write> DesktopJson<W> {
 }
 
 /// The members that follow at a message's end, as one object.
-fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>) {
+fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>, names: &Places, zone: &TimeZone) {
     more.push(b'{');
     let mut comma = false;
     let mut member = |more: &mut Vec<u8>, key: &str, value: &[u8]| {
@@ -337,8 +387,25 @@ fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>) {
         more.extend_from_slice(value);
     };
     let own: Vec<&str> = json::members(shown.record.message.get()).map(|(key, _)| key).collect();
+    let date = shown.record.date.filter(|_| !own.contains(&"date") && !own.contains(&"date_unixtime"));
+    if let Some((unix, local)) = date.and_then(|unix| Some((unix, time::local(zone, unix)?))) {
+        member(more, "date", format!("\"{}\"", time::iso(local)).as_bytes());
+        member(more, "date_unixtime", format!("\"{unix}\"").as_bytes());
+    }
+    let rich = json::get(shown.record.message.get(), "rich_message").filter(|_| is_live(shown.record) && !own.contains(&"text"));
+    if let Some(rich) = rich {
+        let text = serde_json::Value::from(rich_plain(rich));
+        member(more, "text", text.to_string().as_bytes());
+        member(more, "text_entities", serde_json::json!([{"type": "plain", "text": text}]).to_string().as_bytes());
+    }
+    let attachments = attachments(shown.record, names);
+    if !attachments.is_empty() {
+        member(more, "attachments", attachments.as_bytes());
+    }
     if let Some(extra) = &shown.record.extra {
-        for (key, value) in json::members(extra.get()).filter(|(key, _)| !own.contains(key)) {
+        // What an import told of a deletion does not count where there is more.
+        let told = |key: &str| own.contains(&key) || key == "deleted_unixtime" && shown.deleted.is_some();
+        for (key, value) in json::members(extra.get()).filter(|(key, _)| !told(key)) {
             member(more, key, value.as_bytes());
         }
     }
@@ -364,6 +431,25 @@ fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>) {
     more.push(b'}');
 }
 
+/// Whether this is no import: what an import said is said again as it was.
+fn is_live(record: &MessageRecord) -> bool {
+    matches!(record.raw, Some(Raw::Tl { .. }))
+}
+
+/// The files of a message that no other key names, as an array of objects: paid media, their still pictures, emoji of polls and the
+/// like. Empty where there are none.
+fn attachments(record: &MessageRecord, names: &Places) -> String {
+    let extra = record.extra.as_deref().map_or("", RawValue::get);
+    let object = |media: &Media| {
+        let path = media.path.as_ref()?.to_string();
+        let is_named = record.message.get().contains(&path) || extra.contains(&path);
+        let file = names.shown(&path).filter(|_| !is_named)?;
+        serde_json::to_string(&Attached { role: media.role, file: file.into() }).ok()
+    };
+    let all: Vec<String> = record.media.iter().filter_map(object).collect();
+    if all.is_empty() { String::new() } else { format!("[{}]", all.join(",")) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -385,7 +471,8 @@ mod tests {
     }
 
     fn head(left: bool) -> ChatHead<'static> {
-        ChatHead { name: None, kind: Some("private_group"), id: Some(4), left, unknown_keys: Some(r#"{"later":[1]}"#) }
+        let more = ChatMore { username: Some("g"), ..ChatMore::default() };
+        ChatHead { name: None, kind: Some("private_group"), id: Some(4), left, more, unknown_keys: Some(r#"{"later":[1]}"#) }
     }
 
     fn written(shown: Shown<'_>, extra_keys: bool) -> serde_json::Value {
@@ -404,7 +491,7 @@ mod tests {
         let message = &value["messages"][0];
         assert_eq!((&message["id"], &message["reply_to_message_id"]), (&(-999_999_990).into(), &(-999_999_991).into()));
         assert_eq!((&message["message_id"], &message["text"]), (&(-999_999_992).into(), &"10".into()));
-        assert_eq!(value["later"], serde_json::json!([1]));
+        assert_eq!((&value["later"], &value["username"]), (&serde_json::json!([1]), &"g".into()));
         let other = record(10, r#"{"id":10,"reply_to_message_id":9,"reply_to_peer_id":"channel1"}"#, None);
         let value = written(Shown { id_shift: MIGRATED_ID_OFFSET, ..Shown::plain(&other) }, true);
         assert_eq!(value["messages"][0]["reply_to_message_id"], 9);

@@ -3,6 +3,8 @@
 //! Unlike Telegram Desktop's own, the output is always valid JSON and UTF-8: control characters are `\u00NN`, and U+2028 and
 //! U+2029 leave no stray bytes behind.
 
+use std::borrow::Cow;
+use std::collections::HashSet;
 use std::io::Write;
 
 use jiff::tz::TimeZone;
@@ -19,8 +21,94 @@ const TIMES: [&str; 5] = ["date", "edited", "expires", "last_active", "created"]
 /// Keys whose value may be the path of a file.
 const FILES: [&str; 6] = ["photo", "file", "thumbnail", "contact_vcard", "document_id", "media"];
 
+/// What stands in the place of a file that is not there, by where it is named.
+const NO_FILE: &str = "(File unavailable, please try again later)";
+const NO_PICTURE: &str = "(Photo unavailable, please try again later)";
+const NO_EMOJI: &str = "(unavailable)";
+
 /// Keys of a message that name another message of the same chat.
 const SAME_CHAT_IDS: [&str; 5] = ["id", "message_id", "game_message_id", "invoice_message_id", "giveaway_msg_id"];
+
+/// What an object is, which says which of its keys name files of the export.
+///
+/// A file that an import named and did not have is in no place of the output: Telegram Desktop's words stand for it there, so that
+/// no path leads nowhere or out of the folder. The record keeps what the import said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Of {
+    /// A message, or an earlier version of one.
+    Message,
+    /// Something inside of a message.
+    Part,
+    /// A list of pictures or stories of the account.
+    Pictures,
+    /// Anything else, written as it is.
+    Other,
+}
+
+impl Of {
+    /// The words for a file that has no place, unless `path` is something else than the path of one.
+    fn instead(self, key: &str, path: &str) -> Option<&'static str> {
+        if path.is_empty() || is_words(path) {
+            return None;
+        }
+        match (self, key) {
+            (Self::Other, _) => None,
+            // In polls and gifts this is Telegram's number of the emoji.
+            (_, "document_id") => path.bytes().any(|byte| !byte.is_ascii_digit()).then_some(NO_EMOJI),
+            (Self::Message, "photo" | "file" | "thumbnail" | "contact_vcard") => Some(NO_FILE),
+            (Self::Pictures, "photo" | "media") => Some(NO_PICTURE),
+            _ => leads_out(path).then_some(NO_FILE),
+        }
+    }
+
+    /// What the values in it are.
+    fn inside(self) -> Self {
+        if self == Self::Message { Self::Part } else { self }
+    }
+}
+
+/// Whether these are words in the place of a path.
+fn is_words(path: &str) -> bool {
+    path.starts_with('(') && path.ends_with(')') && !path.contains(['/', '\\']) && !path.contains(char::is_control)
+}
+
+/// Whether some system takes this for a path that leads out of the folder that it is relative to.
+fn leads_out(path: &str) -> bool {
+    let is_drive = matches!(path.as_bytes(), [letter, b':', ..] if letter.is_ascii_alphabetic());
+    is_drive || path.starts_with('/') || path.contains('\\') || path.contains(char::is_control) || path.split('/').any(|part| part == "..")
+}
+
+/// Where a value stands.
+#[derive(Clone, Copy)]
+struct At {
+    level: usize,
+    of: Of,
+    /// How much deeper it may go.
+    depth: usize,
+}
+
+impl At {
+    fn new(level: usize, of: Of) -> Self {
+        Self { level, of, depth: MAX_DEPTH }
+    }
+}
+
+/// A key as it is spelt, and the value's text.
+type Member<'a> = (Cow<'a, str>, &'a str);
+
+/// The members of an object. Letters of a key that are escaped for no reason are not: who escapes them hides what the key is.
+fn members(object: &str) -> Vec<Member<'_>> {
+    let plain = |key| -> Option<String> {
+        let spelt = serde_json::to_string(&json::text(&format!("\"{key}\""))?).ok()?;
+        json::spelling(&spelt).map(str::to_owned)
+    };
+    json::members(object)
+        .map(|(key, value)| {
+            let plain = key.contains('\\').then(|| plain(key)).flatten();
+            (plain.map_or(Cow::Borrowed(key), Cow::Owned), value)
+        })
+        .collect()
+}
 
 /// How values are written.
 pub struct Hand<'a> {
@@ -31,48 +119,54 @@ pub struct Hand<'a> {
 }
 
 impl Hand<'_> {
-    /// Writes `value` with its first line unindented and the others indented by `level`.
-    pub fn value(&self, out: &mut Vec<u8>, value: &str, level: usize) {
-        self.nested(out, value, level, MAX_DEPTH);
+    /// Writes `value`, which is `of` this sort, with its first line unindented and the others indented by `level`.
+    pub fn value(&self, out: &mut Vec<u8>, value: &str, level: usize, of: Of) {
+        self.nested(out, value, At::new(level, of));
     }
 
     /// Writes an object as [`Hand::value`] does, with the members of `more` after its own. `shift` is subtracted from the ids of
-    /// messages of the same chat.
-    pub fn message(&self, out: &mut Vec<u8>, message: &str, more: &[u8], level: usize, shift: i64) {
-        let members: Vec<_> = json::members(message).collect();
-        let other_chat = members.iter().any(|(key, _)| *key == "reply_to_peer_id");
+    /// messages of the same chat. With `unique`, only the first of several members with one key is written.
+    pub fn message(&self, out: &mut Vec<u8>, message: &str, more: &[u8], level: usize, shift: i64, unique: bool) {
+        let mut members = members(message);
+        if unique {
+            let mut seen = HashSet::new();
+            members.retain(|(key, _)| seen.insert(key.clone()));
+        }
+        let other_chat = members.iter().any(|(key, _)| key == "reply_to_peer_id");
         out.push(b'{');
         let mut first = true;
         for (key, value) in &members {
             begin_member(out, &mut first, key, level);
-            let is_id = SAME_CHAT_IDS.contains(key) || (*key == "reply_to_message_id" && !other_chat);
+            let is_id = SAME_CHAT_IDS.contains(&&**key) || (key == "reply_to_message_id" && !other_chat);
             match json::integer(value).filter(|_| is_id && shift != 0).and_then(|id| id.checked_sub(shift)) {
                 Some(shifted) => out.extend_from_slice(shifted.to_string().as_bytes()),
-                None => self.member(out, &members, key, value, level, MAX_DEPTH),
+                None => self.member(out, &members, (key, value), At::new(level, Of::Message)),
             }
         }
         if let Ok(more) = std::str::from_utf8(more) {
             for (key, value) in json::members(more) {
                 begin_member(out, &mut first, key, level);
-                self.nested(out, value, level + 1, MAX_DEPTH);
+                let of = if matches!(key, "history" | "web_page") { Of::Message } else { Of::Part };
+                self.nested(out, value, At::new(level + 1, of));
             }
         }
         end(out, first, level, b'}');
     }
 
-    fn nested(&self, out: &mut Vec<u8>, value: &str, level: usize, depth: usize) {
+    fn nested(&self, out: &mut Vec<u8>, value: &str, at: At) {
+        let At { level, of, depth } = at;
         let Some(depth) = depth.checked_sub(1) else {
             out.extend_from_slice(value.as_bytes());
             return;
         };
         match json::shape(value) {
             Shape::Object => {
-                let members: Vec<_> = json::members(value).collect();
+                let members = members(value);
                 out.push(b'{');
                 let mut first = true;
                 for (key, value) in &members {
                     begin_member(out, &mut first, key, level);
-                    self.member(out, &members, key, value, level, depth);
+                    self.member(out, &members, (key, value), At { level, of, depth });
                 }
                 end(out, first, level, b'}');
             }
@@ -81,7 +175,7 @@ impl Hand<'_> {
                 let mut first = true;
                 for element in json::elements(value) {
                     begin_element(out, &mut first, level);
-                    self.nested(out, element, level + 1, depth);
+                    self.nested(out, element, At { level: level + 1, of, depth });
                 }
                 // An empty list of Telegram Desktop's still has its line break.
                 end(out, false, level, b']');
@@ -91,7 +185,8 @@ impl Hand<'_> {
         }
     }
 
-    fn member(&self, out: &mut Vec<u8>, members: &[(&str, &str)], key: &str, value: &str, level: usize, depth: usize) {
+    fn member(&self, out: &mut Vec<u8>, members: &[Member<'_>], (key, value): (&str, &str), at: At) {
+        let At { level, of, depth } = at;
         if TIMES.contains(&key) {
             let twin = members.iter().find(|(name, _)| name.strip_suffix("_unixtime") == Some(key));
             if let Some(local) = twin.and_then(|(_, unix)| time::local(self.zone, json::digits(unix)?)) {
@@ -101,9 +196,12 @@ impl Hand<'_> {
             }
         }
         if FILES.contains(&key)
-            && let Some(path) = json::text(value).and_then(|path| (self.place)(&path))
+            && json::shape(value) == Shape::String
+            // Half a surrogate pair stands for no text, and for no path.
+            && let path = json::text(value).unwrap_or("..".into())
+            && let Some(shown) = (self.place)(&path).or_else(|| of.instead(key, &path))
         {
-            quoted(out, path);
+            quoted(out, shown);
             return;
         }
         let empty = || json::elements(value).next().is_none();
@@ -113,7 +211,7 @@ impl Hand<'_> {
                 let numbers: Vec<_> = json::elements(value).collect();
                 let _ = write!(out, "[{}]", numbers.join(","));
             }
-            _ => self.nested(out, value, level + 1, depth),
+            _ => self.nested(out, value, At { level: level + 1, of: of.inside(), depth }),
         }
     }
 }
@@ -207,7 +305,7 @@ mod tests {
         let zone = TimeZone::UTC;
         let place = |path: &str| (path == "media/photo/1-y.jpg").then_some("photos/photo_1.jpg");
         let mut out = Vec::new();
-        Hand { zone: &zone, place: &place }.value(&mut out, value, 0);
+        Hand { zone: &zone, place: &place }.value(&mut out, value, 0, Of::Message);
         String::from_utf8(out).unwrap()
     }
 
@@ -232,6 +330,36 @@ mod tests {
             write(r#"{"date":"x","date_unixtime":"60","edited":"1970-01-01T00:00:00","photo":"media/photo/1-y.jpg","file":"(none)"}"#),
             "{\n \"date\": \"1970-01-01T00:01:00\",\n \"date_unixtime\": \"60\",\n \"edited\": \"1970-01-01T00:00:00\",\n \"photo\": \"photos/photo_1.jpg\",\n \"file\": \"(none)\"\n}"
         );
+    }
+
+    #[test]
+    fn files_without_a_place_are_words_and_no_path_leads_out() {
+        let write = |value: &str, of: Of| {
+            let place = |path: &str| (path == "media/photo/1-y.jpg").then_some("photos/photo_1.jpg");
+            let mut out = Vec::new();
+            Hand { zone: &TimeZone::UTC, place: &place }.value(&mut out, value, 0, of);
+            String::from_utf8(out).unwrap().replace(['\n', ' '], "")
+        };
+        let no_file = format!("{{\"photo\":{NO_FILE:?}}}").replace(' ', "");
+        for path in ["photos/1.jpg", "../../etc/passwd", "/etc/passwd", "C:\\x", "a\0b", "..", "(x/../../../y)", "media/photo/2-y.jpg"] {
+            let path = serde_json::to_string(path).unwrap();
+            assert_eq!(write(&format!("{{\"photo\":{path}}}"), Of::Message), no_file, "{path}");
+        }
+        for hidden in [r#"{"ph\u006fto":"../x"}"#, r#"{"photo":"../\ud83d"}"#] {
+            assert_eq!(write(hidden, Of::Message), no_file, "{hidden}");
+        }
+        // What is no path stays: other words, nothing, objects, numbers of emoji.
+        for kept in [r#"{"photo":"(Fileexceeds)","file":"","document_id":"5123"}"#, r#"{"photo":{"id":5},"file":7}"#] {
+            assert_eq!(write(kept, Of::Message), kept);
+        }
+        assert_eq!(write(r#"{"a":[{"document_id":"stickers/x.tgs"}]}"#, Of::Message), r#"{"a":[{"document_id":"(unavailable)"}]}"#);
+        // Keys of the same name inside of something unknown may be anything, but lead nowhere else.
+        assert_eq!(
+            write(r#"{"a":{"photo":"x","file":"../x","document_id":"media/photo/1-y.jpg"}}"#, Of::Message),
+            format!(r#"{{"a":{{"photo":"x","file":"{NO_FILE}","document_id":"photos/photo_1.jpg"}}}}"#).replace(' ', "")
+        );
+        assert_eq!(write(r#"[{"photo":"x"}]"#, Of::Pictures), format!(r#"[{{"photo":"{NO_PICTURE}"}}]"#).replace(' ', ""));
+        assert_eq!(write(r#"{"photo":"../x"}"#, Of::Other), r#"{"photo":"../x"}"#);
     }
 
     #[test]

@@ -7,8 +7,10 @@ use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
+use super::html::escape::plain;
 use crate::model::fold::{AsOf, Fold, Folded, FoldedMessages, Location};
-use crate::model::record::{Head, MessageRecord, Record, RecordError};
+use crate::model::json;
+use crate::model::record::{Head, MessageRecord, Raw, Record, RecordError};
 
 /// How many batches, of at most 4 MiB each, are in memory.
 pub const BATCHES_KEPT: usize = 3;
@@ -119,16 +121,33 @@ impl<B: Batches> ChatLog<B> {
 
     /// A message with its earlier versions, first to last; none of them unless `history`.
     ///
+    /// A page of an HTML export tells less of a message than anything else: where it says what an earlier version said, that one
+    /// counts, with its exact time and the ids of people.
+    ///
     /// # Errors
     /// As [`ChatLog::message`].
     pub fn versions(&mut self, folded: &Folded, history: bool) -> Result<(MessageRecord, Vec<MessageRecord>), LogError> {
+        let current = self.message(folded.current)?;
+        let is_page = matches!(current.raw, Some(Raw::Html { .. }));
         let mut earlier = Vec::new();
-        if history {
+        if history || is_page {
             for &at in &folded.earlier {
                 earlier.push(self.message(at)?);
             }
         }
-        Ok((self.message(folded.current)?, earlier))
+        let better = is_page.then(|| earlier.iter().rposition(|record| tells_more(record, &current))).flatten();
+        let current = match better {
+            Some(index) => {
+                let better = earlier.remove(index);
+                earlier.push(current);
+                better
+            }
+            None => current,
+        };
+        if !history {
+            earlier.clear();
+        }
+        Ok((current, earlier))
     }
 
     fn batch(&mut self, batch: u32) -> Result<Arc<[u8]>, LogError> {
@@ -146,6 +165,15 @@ impl<B: Batches> ChatLog<B> {
         self.kept.push_back((batch, Arc::clone(&bytes)));
         Ok(bytes)
     }
+}
+
+/// Whether `record` is no page's, and says the same as `page`.
+fn tells_more(record: &MessageRecord, page: &MessageRecord) -> bool {
+    let is_service = |record: &MessageRecord| json::get(record.message.get(), "type").and_then(json::spelling) == Some("service");
+    let text = |record: &MessageRecord| json::get(record.message.get(), "text").map(plain).unwrap_or_default();
+    // What a page says of a service message is a sentence of its own.
+    let same = || is_service(record) || is_service(page) || text(record).trim() == text(page).trim();
+    !matches!(record.raw, Some(Raw::Html { .. })) && same()
 }
 
 #[cfg(test)]

@@ -1,18 +1,18 @@
 //! Finding messages by words, in any script, while their logs stream by.
 //!
-//! A word is found anywhere, also inside longer words: scripts without spaces have it no other way. Case does not count. All
-//! words of a query must be found in one message. A query is tried on the bytes of a line first, so that nearly all lines are
-//! never taken apart.
+//! A word is found anywhere, also inside longer words: scripts without spaces have it no other way. Neither case counts nor how
+//! a letter was typed (see [`letters`](super::letters)). All words of a query must be found in one message. A query is tried on a
+//! message's JSON first, so that nearly all messages are never taken apart.
 
 use memchr::memmem::Finder;
 use regex::bytes::{Regex as ByteRegex, RegexBuilder as ByteRegexBuilder};
-use regex::{Regex, RegexBuilder};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::letters::{Disguises, folded};
 use crate::model::json::{self, Shape};
-use crate::model::media::MediaRole;
-use crate::model::record::{MessageRecord, Record, RecordError, RecordType, VERSION};
+use crate::model::kinds::{FileKind, KindChoice};
+use crate::model::record::{Head, RecordError, RecordType, VERSION};
 
 /// Keys whose values are not what people wrote.
 const NOT_TEXT: [&str; 26] = [
@@ -47,59 +47,126 @@ const NOT_TEXT: [&str; 26] = [
 /// How deep values are searched.
 const MAX_DEPTH: usize = 32;
 
-/// The kinds of media that a search can ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MediaFilter {
-    /// Any file.
-    Any,
-    /// Photos.
-    Photo,
-    /// Videos, round ones included.
-    Video,
-    /// Voice messages.
-    Voice,
-    /// Music.
-    Audio,
-    /// Stickers.
-    Sticker,
-    /// Animations.
-    Animation,
-    /// Other files.
-    File,
+/// A message's line of a log, opened as far as a search needs it, without copies.
+#[derive(Clone, Copy, Debug)]
+pub struct FoundLine<'a> {
+    /// The message's id.
+    pub id: i64,
+    /// When it was sent, Unix seconds.
+    pub date: Option<i64>,
+    /// When it was edited, Unix seconds.
+    pub edited: Option<i64>,
+    /// Telegram Desktop's object for it.
+    pub message: &'a str,
+    /// What Telegram Desktop has no key for.
+    pub extra: Option<&'a str>,
+    /// Its files.
+    pub media: Option<&'a str>,
 }
 
-impl MediaFilter {
-    fn accepts(self, message: &str) -> bool {
-        let kind = json::get(message, "media_type").and_then(json::spelling);
-        let has = |key: &str| json::get(message, key).is_some();
-        match self {
-            Self::Any => has("photo") || has("file"),
-            Self::Photo => has("photo"),
-            Self::Video => matches!(kind, Some("video_file" | "video_message")),
-            Self::Voice => kind == Some("voice_message"),
-            Self::Audio => kind == Some("audio_file"),
-            Self::Sticker => kind == Some("sticker"),
-            Self::Animation => kind == Some("animation"),
-            Self::File => has("file") && kind.is_none(),
+#[derive(Deserialize)]
+struct Slow<'a> {
+    v: u32,
+    record: RecordType,
+    #[serde(default)]
+    id: Option<i64>,
+    #[serde(default)]
+    date: Option<i64>,
+    #[serde(default)]
+    edited: Option<i64>,
+    #[serde(default, borrow)]
+    message: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    extra: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    media: Option<&'a RawValue>,
+}
+
+impl<'a> FoundLine<'a> {
+    /// Opens a line; `None` for one that is no message.
+    ///
+    /// # Errors
+    /// When it cannot be understood.
+    pub fn open(line: &'a [u8]) -> Result<Option<Self>, RecordError> {
+        match Self::quick(line) {
+            Some(found) => Ok(Some(found)),
+            None => Self::slow(line),
         }
+    }
+
+    /// A line as this program writes it: the keys in their order, no space between them.
+    fn quick(line: &'a [u8]) -> Option<Self> {
+        let (head, rest) = Head::quick(line)?;
+        let (message, mut rest) = json::split_first(std::str::from_utf8(rest).ok()?)?;
+        let (mut extra, mut media) = (None, None);
+        for (key, value) in [(",\"extra\":", &mut extra), (",\"media\":", &mut media)] {
+            if let Some(after) = rest.strip_prefix(key) {
+                let (first, after) = json::split_first(after)?;
+                (*value, rest) = (Some(first), after);
+            }
+        }
+        let ends = rest == "}" || rest.starts_with(",\"raw\":{");
+        let is_object = message.starts_with('{') && message.ends_with('}');
+        (ends && is_object).then_some(Self { id: head.id?, date: head.date, edited: head.edited, message, extra, media })
+    }
+
+    fn slow(line: &'a [u8]) -> Result<Option<Self>, RecordError> {
+        let Slow { v, record, id, date, edited, message, extra, media } = serde_json::from_slice(line).map_err(RecordError::Form)?;
+        if v > VERSION {
+            return Err(RecordError::Version(v));
+        }
+        if record != RecordType::Message {
+            return Ok(None);
+        }
+        let message = message.ok_or(RecordError::Missing("message"))?.get();
+        let id = id.ok_or(RecordError::Missing("id"))?;
+        Ok(Some(Self { id, date, edited, message, extra: extra.map(RawValue::get), media: media.map(RawValue::get) }))
+    }
+}
+
+/// One word, or several in quotes.
+#[derive(Clone, Debug)]
+struct Word {
+    /// In its folded form.
+    folded: Finder<'static>,
+    /// As it stands in JSON, in any case; none where escapes may stand in it.
+    spelt: Option<ByteRegex>,
+    /// The letters of other spellings.
+    disguises: Disguises,
+}
+
+impl Word {
+    fn new(word: &str) -> Result<Option<Self>, QueryError> {
+        let folded = folded(word);
+        if folded.is_empty() {
+            return Ok(None);
+        }
+        let escaped = folded.chars().any(|c| c.is_control() || matches!(c, '\\' | '/' | '"'));
+        let spelt = if escaped { None } else { Some(ByteRegexBuilder::new(&regex::escape(&folded)).case_insensitive(true).build()?) };
+        let (disguises, folded) = (Disguises::of(&folded), Finder::new(&folded).into_owned());
+        Ok(Some(Self { folded, spelt, disguises }))
+    }
+
+    /// Whether it might stand in a piece of JSON; false is certain where letters are not spelt `\uNNNN` and texts are in one piece.
+    fn may_be_in(&self, json: &str) -> bool {
+        let Some(spelt) = &self.spelt else { return true };
+        spelt.is_match(json.as_bytes()) || self.disguises.are_in(json)
     }
 }
 
 /// What is looked for.
 #[derive(Clone, Debug)]
 pub struct Query {
-    words: Vec<Regex>,
-    /// The words as they stand in a line's JSON; those that escapes would change are not here.
-    in_line: Vec<ByteRegex>,
-    /// Signs of a line whose words may not stand in it in one piece: letters spelt `\uNNNN`, and text with a change of style,
+    words: Vec<Word>,
+    /// Signs of a message whose words may not stand in it in one piece: letters spelt `\uNNNN`, and text with a change of style,
     /// which may fall inside a word.
     hidden: [Finder<'static>; 2],
     /// Only messages sent at this time or later, Unix seconds.
     pub from: Option<i64>,
     /// Only messages sent before this time, Unix seconds.
     pub till: Option<i64>,
-    /// Only messages with such media.
-    pub media: Option<MediaFilter>,
+    /// Only messages with one of these kinds of media; any message when empty.
+    pub media: Vec<KindChoice>,
 }
 
 /// The words cannot be searched for.
@@ -115,110 +182,80 @@ impl Query {
     /// When the words are longer than can be searched for.
     pub fn new(text: &str) -> Result<Self, QueryError> {
         let hidden = [Finder::new(b"\\u"), Finder::new(b",{\"type\":")];
-        let mut query = Self { words: Vec::new(), in_line: Vec::new(), hidden, from: None, till: None, media: None };
+        let mut query = Self { words: Vec::new(), hidden, from: None, till: None, media: Vec::new() };
         for (index, part) in text.split('"').enumerate() {
             let words: Vec<&str> = if index % 2 == 1 { vec![part] } else { part.split_whitespace().collect() };
-            for word in words.into_iter().filter(|word| !word.is_empty()) {
-                let pattern = regex::escape(word);
-                query.words.push(RegexBuilder::new(&pattern).case_insensitive(true).build()?);
-                if !word.chars().any(|c| c.is_control() || matches!(c, '\\' | '/' | '"')) {
-                    query.in_line.push(ByteRegexBuilder::new(&pattern).case_insensitive(true).build()?);
-                }
+            for word in words {
+                query.words.extend(Word::new(word)?);
             }
         }
         Ok(query)
     }
 
-    /// Whether the message in this line of a log might be found; false is certain.
+    /// Whether the message in this line of a log might be found; false is certain, and told without opening the line.
     pub fn may_match(&self, line: &[u8]) -> bool {
-        self.in_line.iter().all(|word| word.is_match(line)) || self.hidden.iter().any(|sign| sign.find(line).is_some())
+        // Without other letters there are no other spellings.
+        !line.is_ascii()
+            || self.words.iter().all(|word| word.spelt.as_ref().is_none_or(|spelt| spelt.is_match(line)))
+            || self.hidden.iter().any(|sign| sign.find(line).is_some())
     }
 
     /// Whether a message is found.
-    pub fn matches(&self, record: &MessageRecord) -> bool {
-        let attached = record.media.iter().any(|media| media.role == MediaRole::Attachment);
-        self.accepts(record.date, record.message.get(), record.extra.as_deref().map(RawValue::get), attached)
-    }
-
-    fn accepts(&self, date: Option<i64>, message: &str, extra: Option<&str>, attached: bool) -> bool {
-        let sent = date.unwrap_or(i64::MIN);
+    pub fn matches(&self, found: &FoundLine<'_>) -> bool {
+        let sent = found.date.unwrap_or(i64::MIN);
         if self.from.is_some_and(|from| sent < from) || self.till.is_some_and(|till| sent >= till) {
             return false;
         }
-        let has_media = |filter: MediaFilter| filter.accepts(message) || (filter == MediaFilter::Any && attached);
-        if !self.media.is_none_or(has_media) {
-            return false;
+        if !self.media.is_empty() {
+            // What a web page shows has no key in the message.
+            let attached = || found.media.is_some_and(|media| media.contains("\"attachment\"")).then_some(FileKind::File);
+            let kind = FileKind::of_message(found.message);
+            let has = |choice: &KindChoice| match choice {
+                KindChoice::Any => kind.or_else(attached).is_some(),
+                KindChoice::None => kind.or_else(attached).is_none(),
+                choice => kind.is_some_and(|kind| choice.takes(kind)),
+            };
+            if !self.media.iter().any(has) {
+                return false;
+            }
         }
         if self.words.is_empty() {
             return true;
         }
-        let text = text_of(message, extra);
-        self.words.iter().all(|word| word.is_match(&text))
+        // Nearly all messages are never taken apart.
+        let pieces = || std::iter::once(found.message).chain(found.extra);
+        let may_be = |word: &Word| pieces().any(|piece| word.may_be_in(piece));
+        let is_hidden = || pieces().any(|piece| self.hidden.iter().any(|sign| sign.find(piece.as_bytes()).is_some()));
+        if !self.words.iter().all(may_be) && !is_hidden() {
+            return false;
+        }
+        let text = folded(&text_of(found.message, found.extra));
+        self.words.iter().all(|word| word.folded.find(text.as_bytes()).is_some())
     }
-
-    /// The messages of a batch of a log that are found, with the offset of their lines.
-    pub fn find<'a>(&'a self, batch: &'a [u8]) -> impl Iterator<Item = Result<(usize, MessageRecord), RecordError>> + 'a {
-        let mut at = 0;
-        let lines = batch.split_inclusive(|&byte| byte == b'\n').map(move |line| {
-            let start = at;
-            at += line.len();
-            (start, line)
-        });
-        lines.filter_map(|(start, line)| {
-            if line.trim_ascii().is_empty() || !self.may_match(line) {
-                return None;
-            }
-            let seen: Seen<'_> = match serde_json::from_slice(line) {
-                Ok(seen) => seen,
-                Err(error) => return Some(Err(RecordError::Form(error))),
-            };
-            let message = match (seen.v, seen.record, seen.message) {
-                (v, ..) if v > VERSION => return Some(Err(RecordError::Version(v))),
-                (_, RecordType::Message, Some(message)) => message.get(),
-                (_, RecordType::Message, None) => return Some(Err(RecordError::Missing("message"))),
-                (_, RecordType::Deletion | RecordType::Event, _) => return None,
-            };
-            let attached = seen.media.is_some_and(|media| media.get().contains("\"attachment\""));
-            if !self.accepts(seen.date, message, seen.extra.map(RawValue::get), attached) {
-                return None;
-            }
-            match Record::from_line(line) {
-                Ok(Record::Message(record)) => Some(Ok((start, record))),
-                Ok(_) => None,
-                Err(error) => Some(Err(error)),
-            }
-        })
-    }
-}
-
-/// What of a line tells whether it is found, without copies.
-#[derive(Deserialize)]
-struct Seen<'a> {
-    v: u32,
-    record: RecordType,
-    #[serde(default)]
-    date: Option<i64>,
-    #[serde(default, borrow)]
-    message: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    extra: Option<&'a RawValue>,
-    #[serde(default, borrow)]
-    media: Option<&'a RawValue>,
 }
 
 /// Everything that people wrote in a message: its text, names of files, songs and places, questions and answers, senders.
 /// `message` and `extra` are those of a record.
 pub fn text_of(message: &str, extra: Option<&str>) -> String {
-    let mut out = String::new();
+    let mut out = String::with_capacity(message.len() / 2);
     collect(&mut out, message, MAX_DEPTH);
     if let Some(extra) = extra {
-        for key in ["web_page", "reply_quote"] {
-            if let Some(value) = json::get(extra, key) {
+        for (key, value) in json::members(extra) {
+            if matches!(key, "web_page" | "reply_quote") {
                 collect(&mut out, value, MAX_DEPTH);
             }
         }
     }
     out
+}
+
+/// As [`plain`](super::html::escape::plain), without strings in between.
+fn add_plain(out: &mut String, value: &str) {
+    match json::shape(value) {
+        Shape::Array => json::elements(value).for_each(|element| add_plain(out, element)),
+        Shape::Object => json::get(value, "text").into_iter().for_each(|text| add_plain(out, text)),
+        _ => out.push_str(&json::text(value).unwrap_or_default()),
+    }
 }
 
 fn collect(out: &mut String, value: &str, depth: usize) {
@@ -228,7 +265,7 @@ fn collect(out: &mut String, value: &str, depth: usize) {
             for (key, value) in json::members(value).filter(|(key, _)| !NOT_TEXT.contains(key)) {
                 if key == "text" {
                     // Parts of one text follow each other without a gap.
-                    out.push_str(&super::html::escape::plain(value));
+                    add_plain(out, value);
                     out.push('\n');
                 } else {
                     collect(out, value, depth);
@@ -276,7 +313,13 @@ mod tests {
     }
 
     fn found(query: &Query) -> Vec<i64> {
-        query.find(log().as_bytes()).map(|hit| hit.unwrap().1.id).collect()
+        let log = log();
+        let opened = log.lines().filter_map(|line| FoundLine::open(line.as_bytes()).unwrap());
+        let found: Vec<i64> = opened.filter(|found| query.matches(found)).map(|found| found.id).collect();
+        let passed =
+            log.lines().filter(|line| query.may_match(line.as_bytes())).filter_map(|line| FoundLine::open(line.as_bytes()).unwrap());
+        assert_eq!(passed.filter(|passed| query.matches(passed)).count(), found.len());
+        found
     }
 
     #[test]
@@ -304,21 +347,65 @@ mod tests {
         let query = Query { from: Some(200), till: Some(700), ..Query::new("brown").unwrap() };
         assert_eq!(found(&query), [2]);
         for (media, ids) in [
-            (MediaFilter::Any, vec![6, 7, 8]),
-            (MediaFilter::Photo, vec![6]),
-            (MediaFilter::File, vec![7]),
-            (MediaFilter::Voice, vec![8]),
-            (MediaFilter::Sticker, vec![]),
+            (vec![KindChoice::Any], vec![6, 7, 8]),
+            (vec![KindChoice::Photos], vec![6]),
+            (vec![KindChoice::Files], vec![7]),
+            (vec![KindChoice::VoiceMessages, KindChoice::Photos], vec![6, 8]),
+            (vec![KindChoice::Stickers], vec![]),
+            (vec![KindChoice::None], vec![1, 2, 3, 4, 5]),
         ] {
-            assert_eq!(found(&Query { media: Some(media), ..Query::new("").unwrap() }), ids, "{media:?}");
+            assert_eq!(found(&Query { media: media.clone(), ..Query::new("").unwrap() }), ids, "{media:?}");
         }
     }
 
     #[test]
+    fn words_are_found_however_they_were_typed() {
+        for (word, text) in [
+            ("café", "Im CAFE\u{301} um acht"),
+            ("cafe\u{301}", "Café"),
+            ("strasse", "Goethestraße 5"),
+            ("STRAẞE", "strassenbahn"),
+            ("file", "the ﬁle"),
+            ("tokyo", "ＴＯＫＹＯ 2020"),
+            ("ガス", "ｶﾞｽ代"),
+            ("istanbul", "İstanbul'da"),
+            ("ISI", "ısı"),
+            ("ΟΔΟΣ", "η οδος μου"),
+            ("天気", "今日は天気がいい"),
+            ("น้ำ", "ดื่มน\u{e49}\u{e4d}\u{e32}เย็น"),
+            ("محمد", "قال مُحَمَّد"),
+            ("مُحَمَّد", "محمد"),
+            ("שלום", "שָׁלוֹם לך"),
+            ("reservation", "re\u{AD}serva\u{200B}tion"),
+            ("ёж", "е\u{308}ж"),
+            ("한국", "\u{1112}\u{1161}\u{11AB}\u{1100}\u{116E}\u{11A8}어"),
+        ] {
+            let query = Query::new(word).unwrap();
+            let line = line(1, &serde_json::json!({ "text": text }).to_string());
+            let opened = FoundLine::open(line.trim_end().as_bytes()).unwrap().unwrap();
+            assert!(query.matches(&opened), "{word} in {text}");
+        }
+        for (word, text) in [("cafe", "café"), ("и", "й"), ("oe", "ö")] {
+            let line = line(1, &serde_json::json!({ "text": text }).to_string());
+            let opened = FoundLine::open(line.trim_end().as_bytes()).unwrap().unwrap();
+            assert!(!Query::new(word).unwrap().matches(&opened), "{word} in {text}");
+        }
+    }
+
+    #[test]
+    fn lines_are_opened_alike_however_they_are_written() {
+        let quick = br#"{"v":1,"record":"message","peer":"user1","id":7,"observed":1,"run":"r","date":5,"edited":6,"message":{"a":"}"},"extra":{"b":1},"media":[2],"raw":{"html":"x"}}"#;
+        let slow = br#"{ "v":1,"record":"message","peer":"user1","id":7,"observed":1,"run":"r","date":5,"edited":6,"message":{"a":"}"},"raw":{"html":"x"},"extra":{"b":1},"media":[2],"new":3}"#;
+        assert!(FoundLine::quick(quick).is_some() && FoundLine::quick(slow).is_none());
+        let told = |line: &[u8]| format!("{:?}", FoundLine::open(line).unwrap().unwrap());
+        assert_eq!(told(quick), told(slow));
+        assert!(FoundLine::open(br#"{"v":1,"record":"deletion","peer":"user1","id":7,"observed":1,"run":"r"}"#).unwrap().is_none());
+    }
+
+    #[test]
     fn lines_that_cannot_be_read_are_told() {
-        let query = Query::new("brown").unwrap();
-        let hits: Vec<_> = query.find(b"brown\n\n{}\n").collect();
-        assert_eq!(hits.len(), 1);
-        assert!(hits[0].is_err());
+        for bad in ["brown", "{}", r#"{"v":2,"record":"message","id":1,"message":{}}"#, r#"{"v":1,"record":"message","id":1}"#] {
+            assert!(FoundLine::open(bad.as_bytes()).is_err(), "{bad}");
+        }
     }
 }

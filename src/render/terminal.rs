@@ -12,6 +12,7 @@ use super::html::escape::plain;
 use super::html::media::size_text;
 use super::html::service::{duration, sentence};
 use super::html::view::{View, day};
+use crate::model::harmless::is_harmless;
 use crate::model::json;
 
 /// Where lines under a name begin.
@@ -137,14 +138,11 @@ fn lines(out: &mut String, before: &str, text: &str, after: &str) {
 
 /// A line with whatever could drive a terminal made visible.
 pub fn harmless(line: &str) -> String {
-    let bad = |c: char| {
-        c.is_control() || matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}')
-    };
     line.chars()
         .map(|c| {
             if c == '\t' {
                 ' '
-            } else if bad(c) {
+            } else if !is_harmless(c) {
                 '\u{FFFD}'
             } else {
                 c

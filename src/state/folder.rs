@@ -1,6 +1,7 @@
 //! The state folder and the machine's key.
 
 use std::fs;
+use std::io::{self, Read, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,12 +12,11 @@ use zeroize::Zeroizing;
 
 use super::StateError;
 use super::sealed::{self, SealedFolder};
+use crate::crypt::header::{self, MAX_HEADER_BYTES};
 use crate::crypt::keys::{Identities, Recipients, generate, recipient_of};
+use crate::crypt::payload::{PayloadReader, PayloadWriter};
 use crate::crypt::{CryptError, blob};
 use crate::model::digest::Id;
-
-/// The longest thing that [`MachineKey::open`] opens, so that a damaged file cannot exhaust the memory.
-const MAX_SEALED_BYTES: u64 = 1 << 30;
 
 /// The file of a [`ProtectedKey`].
 const PROTECTED_KEY: &str = "key.age";
@@ -38,20 +38,26 @@ impl MachineKey {
         Ok(Self { identities, recipients })
     }
 
-    /// Encrypts something small for this key alone.
+    /// Begins to encrypt into `out`, for this key alone.
     ///
     /// # Errors
-    /// When the system has no randomness.
-    pub fn seal(&self, plain: &[u8]) -> Result<Vec<u8>, CryptError> {
-        blob::seal(plain, &self.recipients)
+    /// When the system has no randomness, and those of `out`.
+    pub fn seal<W: Write>(&self, mut out: W) -> Result<PayloadWriter<W>, CryptError> {
+        let (head, key) = header::seal(&self.recipients)?;
+        out.write_all(&head)?;
+        Ok(PayloadWriter::new(key, out))
     }
 
-    /// Decrypts what [`Self::seal`] gave.
+    /// Begins to decrypt what [`Self::seal`] wrote. Reading fails at what was changed, and at the end where it is not whole.
     ///
     /// # Errors
-    /// When it was sealed with another key, or changed.
-    pub fn open(&self, sealed: &[u8]) -> Result<Zeroizing<Vec<u8>>, CryptError> {
-        blob::open(sealed, &self.identities, MAX_SEALED_BYTES)
+    /// When it was sealed with another key, is none such, or cannot be read.
+    pub fn open<R: Read>(&self, mut sealed: R) -> Result<PayloadReader<impl Read + use<R>>, CryptError> {
+        let mut head = Vec::new();
+        sealed.by_ref().take(MAX_HEADER_BYTES as u64).read_to_end(&mut head)?;
+        let (length, key) = header::open(&head, &self.identities)?;
+        let rest = io::Cursor::new(head.split_off(length)).chain(sealed);
+        Ok(PayloadReader::new(key, rest))
     }
 
     /// A fresh secret for [`Self::parse`].
@@ -89,7 +95,7 @@ impl StateFolder {
     fn key_from_file(path: &Path) -> Result<MachineKey, StateError> {
         let text = match fs::read_to_string(path) {
             Ok(text) => SecretString::from(text),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 let secret = MachineKey::generate();
                 let line = Zeroizing::new(format!("{}\n", secret.expose_secret()));
                 // Another process may be first: what is in the file then counts.

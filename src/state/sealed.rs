@@ -10,8 +10,7 @@ use zeroize::Zeroizing;
 
 use super::folder::{MachineKey, make_private};
 use super::{Lock, StateError};
-use crate::crypt::header::{self, MAX_HEADER_BYTES};
-use crate::crypt::payload::{PayloadReader, PayloadWriter};
+use crate::crypt::payload::PayloadWriter;
 
 /// A folder of sealed files.
 #[derive(Clone)]
@@ -107,12 +106,10 @@ impl SealedFolder {
     /// When it cannot be written.
     pub fn writer(&self, name: &str) -> Result<SealedWriter, StateError> {
         let path = self.path.join(name);
-        let sealed = |source| StateError::Sealed { path: path.clone(), source };
-        let (head, key) = header::seal(&self.key.recipients).map_err(sealed)?;
         let replacement = Replacement::create(&path)?;
-        let mut out = BufWriter::with_capacity(1 << 18, replacement.file.try_clone().map_err(StateError::file("write", &path))?);
-        out.write_all(&head).map_err(StateError::file("write", &path))?;
-        Ok(SealedWriter { payload: PayloadWriter::new(key, out), replacement })
+        let out = BufWriter::with_capacity(1 << 18, replacement.file.try_clone().map_err(StateError::file("write", &path))?);
+        let payload = self.key.seal(out).map_err(|source| StateError::Sealed { path, source })?;
+        Ok(SealedWriter { payload, replacement })
     }
 
     /// Opens file `name`; `None` when there is none.
@@ -122,17 +119,13 @@ impl SealedFolder {
     pub fn reader(&self, name: &str) -> Result<Option<impl BufRead + use<>>, StateError> {
         let path = self.path.join(name);
         let failed = |error| StateError::file("read", &path)(error);
-        let mut file = match File::open(&path) {
+        let file = match File::open(&path) {
             Ok(file) => file,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) => return Err(failed(error)),
         };
-        let mut head = Vec::new();
-        (&mut file).take(MAX_HEADER_BYTES as u64).read_to_end(&mut head).map_err(failed)?;
-        let opened = header::open(&head, &self.key.identities);
-        let (length, key) = opened.map_err(|source| StateError::Sealed { path: path.clone(), source })?;
-        let rest = io::Cursor::new(head.split_off(length)).chain(file);
-        Ok(Some(BufReader::with_capacity(1 << 17, PayloadReader::new(key, rest))))
+        let payload = self.key.open(file).map_err(|source| StateError::Sealed { path: path.clone(), source })?;
+        Ok(Some(BufReader::with_capacity(1 << 17, payload)))
     }
 
     /// Replaces file `name`.

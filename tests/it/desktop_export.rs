@@ -313,6 +313,16 @@ fn every_golden_file_is_a_concatenation_of_stored_spans() {
 }
 
 #[test]
+fn every_word_of_the_form_is_in_a_golden_export() {
+    let files = fs::read_dir(folder().join("desktop-export")).unwrap().map(|file| fs::read(file.unwrap().path()).unwrap());
+    let all: Vec<String> = files.map(|file| String::from_utf8_lossy(&file).into_owned()).collect();
+    let words = String::from_utf8(data("desktop-export-words.txt")).unwrap();
+    let missing: Vec<&str> = words.lines().filter(|word| !all.iter().any(|file| file.contains(&format!("\"{word}\"")))).collect();
+    assert_eq!(missing, [""; 0]);
+    assert!(words.lines().count() > 250);
+}
+
+#[test]
 fn a_grown_export_says_the_same_of_old_messages() {
     let old = String::from_utf8(data("sample-export/result.json")).unwrap();
     // A contact was renamed and one text changed.
@@ -407,7 +417,7 @@ proptest::proptest! {
             media: Vec::new(),
             raw: None,
         });
-        let head = ChatHead { name: None, kind: Some("private_channel"), id: Some(9), left: false, unknown_keys: None };
+        let head = ChatHead { name: None, kind: Some("private_channel"), id: Some(9), left: false, more: Default::default(), unknown_keys: None };
         let names = MediaNamer::new(zone());
         let mut out = DesktopJson::single_chat(Vec::new(), head, Options::new(zone()));
         let records: Vec<_> = records.collect();

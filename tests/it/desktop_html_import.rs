@@ -87,7 +87,8 @@ fn a_page_of_telegram_desktop_is_read() {
     // 12 January 2024, 09:05:06 in Central Europe.
     let nine = 1_705_046_706;
     let dates: Vec<Option<i64>> = collected.messages.iter().map(|message| message.date).collect();
-    assert_eq!(dates[..5], [None, Some(nine), Some(nine + 54), Some(nine + 3294), Some(nine + 3354)]);
+    let midnight = 1_705_014_000;
+    assert_eq!(dates[..5], [Some(midnight), Some(nine), Some(nine + 54), Some(nine + 3294), Some(nine + 3354)]);
 
     assert_eq!(all[0]["type"], "service");
     assert!(all[0]["information_text"].as_str().unwrap().starts_with("Ada Byron created group «Tea»"));

@@ -4,11 +4,11 @@ use std::path::Path;
 use std::sync::Arc;
 
 use jiff::tz::TimeZone;
+use tgvault::model::kinds::KindChoice;
 use tgvault::operations::Stop;
 use tgvault::operations::chats::conversation::Span;
 use tgvault::operations::choice::SnapshotChoice;
 use tgvault::operations::render::{Form, RenderOptions, render};
-use tgvault::source::telegram::MediaType;
 use tgvault::target::Overwrite;
 
 use crate::support::{Log, World, noise, tempdir};
@@ -39,7 +39,7 @@ async fn one_small_file_costs_its_frames_and_not_its_archive() {
     assert!(after.requests - before.requests < 30 + 5 * archives, "{} requests", after.requests - before.requests);
 }
 
-fn options(to: &Path, media: Option<Vec<MediaType>>, chats: &[&str]) -> RenderOptions {
+fn options(to: &Path, media: Vec<KindChoice>, chats: &[&str]) -> RenderOptions {
     RenderOptions {
         to: to.to_owned(),
         form: Form::TelegramDesktop { json: true, html: true },
@@ -48,6 +48,7 @@ fn options(to: &Path, media: Option<Vec<MediaType>>, chats: &[&str]) -> RenderOp
         media,
         zone: TimeZone::UTC,
         overwrite: Overwrite::Always,
+        dry_run: false,
         lanes: 2,
     }
 }
@@ -87,7 +88,7 @@ async fn one_chat_costs_its_log_and_the_media_that_are_wanted() {
     let stored: u64 = objects.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum();
     assert!(stored > 55_000_000, "{stored}");
     let session = world.session(&world.storage, Some(world.unlock()));
-    let fetched = async |media: Option<Vec<MediaType>>, chats: &[&str]| {
+    let fetched = async |media: Vec<KindChoice>, chats: &[&str]| {
         let to = tempdir();
         let options = options(to.path(), media, chats);
         let before = world.storage.traffic().downloaded_bytes;
@@ -97,17 +98,17 @@ async fn one_chat_costs_its_log_and_the_media_that_are_wanted() {
     };
     // A log of 1.2 MB costs the frames that it shares with others, and the indexes. By its name, the descriptions of all chats
     // are looked through, which costs a frame each.
-    let log_alone = fetched(Some(vec![]), &["user7"]).await;
-    let by_name = fetched(Some(vec![]), &["Chat 7"]).await;
+    let log_alone = fetched(vec![KindChoice::None], &["user7"]).await;
+    let by_name = fetched(vec![KindChoice::None], &["Chat 7"]).await;
     assert!(by_name < stored / 2, "{by_name} bytes for one log by the name of its chat, of {stored}");
     assert!(log_alone < 8_000_000, "{log_alone} bytes for one log, of {stored}");
-    let photos = fetched(Some(vec![MediaType::Photos]), &["user7"]).await;
+    let photos = fetched(vec![KindChoice::Photos], &["user7"]).await;
     // Which files share a frame depends on how the lanes took turns.
     assert!(
         photos > log_alone + 2_000_000 && photos < log_alone + stored / 4,
         "{photos} bytes with photos, {log_alone} without, of {stored}"
     );
-    let all = fetched(None, &[]).await;
+    let all = fetched(vec![], &[]).await;
     assert!(all > stored, "{all} of {stored}");
 }
 
@@ -128,7 +129,7 @@ async fn many_small_chats_share_what_is_fetched() {
     let session = world.session(&world.storage, Some(world.unlock()));
     let (before, to) = (world.storage.traffic(), tempdir());
     let summary =
-        render(&session, &SnapshotChoice::latest(), options(to.path(), None, &[]), Arc::new(Log::default()), Stop::new()).await.unwrap();
+        render(&session, &SnapshotChoice::latest(), options(to.path(), vec![], &[]), Arc::new(Log::default()), Stop::new()).await.unwrap();
     assert_eq!((summary.chats, summary.messages, summary.restored.problems), (300, 300, 0));
     let after = world.storage.traffic();
     let (fetched, requests) = (after.downloaded_bytes - before.downloaded_bytes, after.requests - before.requests);

@@ -1,7 +1,8 @@
 //! A logged-in account at a server of the test's own, and a sink that keeps everything.
 
 use std::collections::BTreeMap;
-use std::io::{self, Read};
+use std::fs::File;
+use std::io::{self, Read, Write};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,19 +20,23 @@ use tgvault::source::telegram::{
 };
 use tgvault::source::{Item, Problem, Sink, Source, SourceError, Stopped};
 use tgvault_test_support::telegram::{self as server, Options, TelegramServer};
-use zeroize::Zeroizing;
 
 /// Marks what was sealed, so that a test can tell it from plain text.
 pub struct TestSealer;
 
 impl Sealer for TestSealer {
-    fn seal(&self, plain: &[u8]) -> io::Result<Vec<u8>> {
-        Ok(b"sealed:".iter().copied().chain(plain.iter().map(|byte| byte ^ 0x5A)).collect())
+    fn seal(&self, out: &mut dyn Write, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        let mut plain = Vec::new();
+        fill(&mut plain)?;
+        let sealed: Vec<u8> = b"sealed:".iter().copied().chain(plain.iter().map(|byte| byte ^ 0x5A)).collect();
+        out.write_all(&sealed)
     }
 
-    fn open(&self, sealed: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
-        let body = sealed.strip_prefix(b"sealed:").ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Zeroizing::new(body.iter().map(|byte| byte ^ 0x5A).collect()))
+    fn open(&self, mut sealed: File) -> io::Result<Box<dyn Read>> {
+        let mut bytes = Vec::new();
+        sealed.read_to_end(&mut bytes)?;
+        let body = bytes.strip_prefix(b"sealed:").ok_or(io::ErrorKind::InvalidData)?;
+        Ok(Box::new(io::Cursor::new(body.iter().map(|byte| byte ^ 0x5A).collect::<Vec<u8>>())))
     }
 }
 

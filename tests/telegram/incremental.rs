@@ -7,7 +7,7 @@ use tgvault::model::coverage::Verdict;
 use tgvault::model::paths::{Place, place};
 use tgvault::model::record::{ChatEvent, Evidence, Raw, Record};
 use tgvault::source::Source;
-use tgvault::source::telegram::ExportOptions;
+use tgvault::source::telegram::{ExportOptions, MediaType};
 use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When};
 
 use crate::export::{assert_all_there, readable};
@@ -260,6 +260,35 @@ fn a_run_that_is_stopped_anywhere_is_completed_by_the_next() {
         let media: Vec<_> = vault.last_run.iter().filter(|path| matches!(place(path), Some(Place::Media))).collect();
         assert!(media.iter().all(|path| vault.files.contains_key(*path)));
     }
+}
+
+#[test]
+fn what_options_left_out_comes_with_wider_ones() {
+    let setup = Setup::new(Options { messages: 600, chats: 8, files: 60, media_bytes: 6_000_000, ..Options::default() });
+    let mut vault = Vault::default();
+    let counted = |vault: &Vault, reason: &str| -> u64 {
+        let chats = readable(&setup.server).into_iter().map(|chat| vault.coverage(peer(chat.peer)).media);
+        chats.flat_map(|media| media.skipped).filter(|skipped| skipped.reason == reason).map(|skipped| skipped.count).sum()
+    };
+    let wanted = |vault: &Vault| -> u64 { readable(&setup.server).iter().map(|chat| vault.coverage(peer(chat.peer)).media.wanted).sum() };
+    let narrow = ExportOptions { media: vec![MediaType::Photos], max_file_size: 50_000, ..plain() };
+    let source = setup.run(&mut vault, narrow.clone());
+    let (types, sizes, all) = (counted(&vault, "type_not_chosen"), counted(&vault, "too_large"), wanted(&vault));
+    assert!(types > 10 && sizes > 0, "{types} {sizes}");
+    assert_eq!(source.coverage().files_left_out, types + sizes);
+
+    setup.server.forget_requests();
+    setup.run(&mut vault, narrow);
+    assert_eq!(setup.server.methods().get("upload.getFile"), None, "the same options take nothing more");
+
+    let source = setup.run(&mut vault, ExportOptions { media: vec![MediaType::Photos], ..plain() });
+    assert_eq!((counted(&vault, "type_not_chosen"), counted(&vault, "too_large")), (types, 0));
+    assert_eq!(source.coverage().files_left_out, types);
+
+    let source = setup.run(&mut vault, plain());
+    assert_eq!((counted(&vault, "type_not_chosen"), wanted(&vault)), (0, all));
+    assert_eq!(source.coverage().files_left_out, 0);
+    crate::export::assert_complete(&setup, &vault);
 }
 
 #[test]

@@ -11,3 +11,4 @@ mod login;
 mod pace;
 mod program;
 mod program_runs;
+mod round_trip;

@@ -10,6 +10,7 @@ use super::{Common, back_up, conclude};
 use crate::commands::context::{Context, Keys};
 use crate::commands::error::CommandError;
 use crate::commands::exit::Exit;
+use crate::commands::units;
 use crate::model::account::DEFAULT_ACCOUNT;
 use crate::model::paths::RunId;
 use crate::model::peer::Peer;
@@ -149,7 +150,11 @@ pub(super) async fn take_in(
     let account = typed.map_or(DEFAULT_ACCOUNT, String::as_str);
     let known = imports::remembered(&session, account).await?;
     let folder = FolderOptions { never, ..FolderOptions::default() };
-    let source = DesktopExport::open_with(&args.path, folder, args.import_options()?, Arc::clone(&known))?;
+    let path = folder_of(&args.path)?;
+    if path != args.path {
+        context.output.say(&format!("the export is the whole folder '{}'", path.display()));
+    }
+    let source = DesktopExport::open_with(&path, folder, args.import_options()?, Arc::clone(&known))?;
     let source = source.of_account(account).of_chat(args.chat);
     let options = common.options(context, args.given())?;
     let summary = back_up(context, session, Arc::new(source), options).await?;
@@ -157,6 +162,25 @@ pub(super) async fn take_in(
         context.output.warn(&format!("what was stored could not be noted, so the next import stores some of it again: {error}"));
     }
     conclude(&summary, common.dry_run, context)
+}
+
+/// The folder with the export, where one of its files is named.
+///
+/// # Errors
+/// When a file is named that is not one of those by which an export is known.
+fn folder_of(path: &Path) -> Result<PathBuf, CommandError> {
+    if !path.is_file() {
+        return Ok(path.to_owned());
+    }
+    let name = path.file_name().map(|name| name.to_string_lossy().to_lowercase()).unwrap_or_default();
+    if ["result.json", "messages.html", "export_results.html"].contains(&name.as_str()) {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty());
+        return Ok(folder.unwrap_or(Path::new(".")).to_owned());
+    }
+    Err(CommandError::usage(
+        format!("'{}' is a file, and an export is a folder", units::printable(&path.to_string_lossy())),
+        "name the folder that holds result.json, messages.html or export_results.html; an archive is unpacked first",
+    ))
 }
 
 /// Whether the folder at `path` holds an export; no for what cannot be looked at, which other errors tell better.

@@ -11,10 +11,11 @@ use crate::commands::context::{Context, Keys};
 use crate::commands::coverage;
 use crate::commands::error::CommandError;
 use crate::commands::exit::Exit;
+use crate::commands::span::{Moment, check_order, parse_moment};
 use crate::commands::telegram::apart;
 use crate::commands::telegram::connection::Connection;
 use crate::commands::telegram::observer::Teller;
-use crate::commands::telegram::words::{self, Moment};
+use crate::commands::telegram::words;
 use crate::commands::units;
 use crate::repository;
 use crate::source::telegram::{
@@ -62,11 +63,11 @@ pub struct Args {
     pub max_file_size: Option<u64>,
 
     /// Only messages from this day or time on, as in 2025-01-31
-    #[arg(long, value_name = "TIME", value_parser = words::moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     pub from: Option<Moment>,
 
     /// Only messages up to this day (the whole of it) or time
-    #[arg(long, value_name = "TIME", value_parser = words::moment)]
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
     pub till: Option<Moment>,
 
     /// Only chats: no contacts, sessions, stories and other data of the account itself
@@ -106,6 +107,7 @@ struct CoverageLine {
     unknown: u64,
     messages: u64,
     files_missing: u64,
+    files_left_out: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     chats_waiting: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -144,7 +146,7 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
 
 fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandError> {
     let outcome = source.outcome();
-    let CoverageCounts { complete, incomplete, unknown, messages, files_missing } = source.coverage();
+    let CoverageCounts { complete, incomplete, unknown, messages, files_missing, files_left_out } = source.coverage();
     context.output.json(&CoverageLine {
         message_type: "coverage",
         complete,
@@ -152,6 +154,7 @@ fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandEr
         unknown,
         messages,
         files_missing,
+        files_left_out,
         chats_waiting: outcome.takeout_delayed.map(|(chats, _)| chats),
         takeout_at: outcome.takeout_delayed.map(|(_, seconds)| later(seconds)),
         requests: source.requests(),
@@ -195,6 +198,9 @@ fn coverage_line(counts: &CoverageCounts) -> String {
     if counts.files_missing > 0 {
         line += &format!("; {} missing", units::counted(counts.files_missing, "file"));
     }
+    if counts.files_left_out > 0 {
+        line += &format!("; {} left out by --media or --max-file-size", units::counted(counts.files_left_out, "file"));
+    }
     line
 }
 
@@ -218,11 +224,7 @@ fn export_options(args: &Args, common: &Common, context: &Context) -> Result<Exp
         }
         (None, None) => usual.recheck,
     };
-    if let (Some(from), Some(till)) = (args.from, args.till)
-        && from.first >= till.after
-    {
-        return Err(CommandError::usage("--till lies before --from", "exchange them"));
-    }
+    check_order(args.from, args.till)?;
     Ok(ExportOptions {
         classes: if args.chats.is_empty() { profile.chats.clone().unwrap_or(usual.classes) } else { args.chats.clone() },
         chats: args.chat.clone(),
@@ -237,7 +239,7 @@ fn export_options(args: &Args, common: &Common, context: &Context) -> Result<Exp
         },
         max_file_size: args.max_file_size.or(profile.max_file_size.map(|size| size.0)).unwrap_or(LARGEST_FILE_BYTES),
         from: args.from.map(|from| from.first),
-        till: args.till.map(|till| till.after),
+        till: args.till.map(|till| till.last.saturating_add(1)),
         left: !args.no_left_chats,
         account: !args.no_account_data,
         // A dry run must not alarm the account's devices.
@@ -271,7 +273,7 @@ fn given(args: &Args, export: &ExportOptions) -> Vec<String> {
     }
     let time = |seconds: i64| Timestamp::from_second(seconds).map_or_else(|_| seconds.to_string(), |time| time.to_string());
     given.extend(args.from.map(|from| format!("--from={}", time(from.first))));
-    given.extend(args.till.map(|till| format!("--till={}", time(till.after))));
+    given.extend(args.till.map(|till| format!("--till={}", time(till.last.saturating_add(1)))));
     let flags =
         [("--only-my-messages", export.only_my_messages), ("--no-account-data", !export.account), ("--no-left-chats", !export.left)];
     given.extend(flags.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| (*name).to_owned()));

@@ -1,13 +1,13 @@
-//! Options of Telegram commands as they are typed: words out of a list, spans and moments of time.
+//! Options of Telegram commands as they are typed: words out of a list, and spans of time.
 
 use std::time::Duration;
 
-use jiff::civil;
-use jiff::tz::TimeZone;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 
+use crate::commands::media::media_choice;
 use crate::commands::units::printable;
+use crate::model::kinds::KindChoice;
 use crate::source::telegram::{ChatClass, MediaType, Pace, TakeoutUse};
 
 /// Reads one word of a closed list, as the profile has it too.
@@ -24,15 +24,24 @@ pub fn chat_class(text: &str) -> Result<ChatClass, String> {
     word(text, "personal, bots, private-groups, public-groups, private-channels, public-channels")
 }
 
-/// Reads a kind of media.
+/// Reads a kind of media that a backup can leave out: the words of restores and searches, as far as Telegram tells kinds apart
+/// before a file is fetched.
 ///
 /// # Errors
 /// When it is none.
 pub fn media_type(text: &str) -> Result<Option<MediaType>, String> {
-    match text {
-        "none" => Ok(None),
-        text => word(text, "photos, videos, voice-messages, video-messages, stickers, gifs, files, none").map(Some),
-    }
+    Ok(Some(match media_choice(text)? {
+        KindChoice::Photos => MediaType::Photos,
+        KindChoice::Videos => MediaType::Videos,
+        KindChoice::VoiceMessages => MediaType::VoiceMessages,
+        KindChoice::VideoMessages => MediaType::VideoMessages,
+        KindChoice::Stickers => MediaType::Stickers,
+        KindChoice::Gifs => MediaType::Gifs,
+        KindChoice::Files => MediaType::Files,
+        KindChoice::Music => return Err("a backup takes music together with other files; write files".to_owned()),
+        KindChoice::Any => return Err("a backup takes all kinds unless some are named; leave --media out".to_owned()),
+        KindChoice::None => return Ok(None),
+    }))
 }
 
 /// Reads when to use a takeout.
@@ -71,45 +80,19 @@ pub fn span(text: &str) -> Result<Duration, String> {
     number.checked_mul(hours * HOUR).map(Duration::from_secs).ok_or_else(malformed)
 }
 
-/// A moment as it is typed: a whole day in the user's time zone, or a time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Moment {
-    /// Its beginning, Unix seconds.
-    pub first: i64,
-    /// The second after it.
-    pub after: i64,
-}
-
-/// Reads `2026-01-31`, `2026-01-31T18:00`, or a time with its zone.
-///
-/// # Errors
-/// When it is none of these.
-pub fn moment(text: &str) -> Result<Moment, String> {
-    if let Ok(time) = text.parse::<jiff::Timestamp>() {
-        return Ok(Moment { first: time.as_second(), after: time.as_second() });
-    }
-    let malformed = || format!("'{}' is not a time; write 2026-01-31, or 2026-01-31T18:00", printable(text));
-    let in_zone = |time: civil::DateTime| time.to_zoned(TimeZone::system()).map(|time| time.timestamp().as_second());
-    if text.contains(['T', ' ']) {
-        let time: civil::DateTime = text.parse().map_err(|_| malformed())?;
-        let first = in_zone(time).map_err(|_| malformed())?;
-        return Ok(Moment { first, after: first });
-    }
-    let day: civil::Date = text.parse().map_err(|_| malformed())?;
-    let next = day.tomorrow().map_err(|_| malformed())?;
-    let midnight = |day: civil::Date| in_zone(day.at(0, 0, 0, 0)).map_err(|_| malformed());
-    Ok(Moment { first: midnight(day)?, after: midnight(next)? })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn words_spans_and_moments_are_read_as_people_type_them() {
+    fn words_and_spans_are_read_as_people_type_them() {
         assert_eq!(chat_class("private-groups"), Ok(ChatClass::PrivateGroups));
         assert_eq!(media_type("gifs"), Ok(Some(MediaType::Gifs)));
         assert_eq!(media_type("none"), Ok(None));
+        assert!(media_type("music").unwrap_err().contains("files"));
+        for (word, choice) in KindChoice::WORDS {
+            assert_eq!(media_type(word).is_err(), matches!(choice, KindChoice::Music | KindChoice::Any), "{word}");
+        }
         assert_eq!(pace("fast"), Ok(Pace::Fast));
         assert_eq!(takeout("never"), Ok(TakeoutUse::Never));
         assert!(chat_class("people").unwrap_err().contains("private-groups"));
@@ -117,12 +100,6 @@ mod tests {
         assert_eq!(span("0"), Ok(Duration::ZERO));
         for bad in ["", "d", "3", "3y", "-1d"] {
             assert!(span(bad).is_err(), "{bad}");
-        }
-        let day = moment("2026-01-31").unwrap();
-        assert!((23 * 3600..=25 * 3600).contains(&(day.after - day.first)));
-        assert_eq!(moment("2026-01-31T18:00:00Z"), Ok(Moment { first: 1_769_882_400, after: 1_769_882_400 }));
-        for bad in ["yesterday", "2026-13-01", "2026"] {
-            assert!(moment(bad).is_err(), "{bad}");
         }
     }
 }

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use super::{BatchReader, Chat, OpenChats};
 use crate::model::entry::EntryPath;
 use crate::model::fold::{AsOf, Folded, FoldedMessages};
+use crate::model::json;
 use crate::model::peer::MIGRATED_ID_OFFSET;
 use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
@@ -134,7 +135,12 @@ impl Conversation {
     pub fn read(&mut self, found: &Found) -> Result<Option<Message>, OperationError> {
         let Some(part) = self.parts.get_mut(found.part) else { return Ok(None) };
         match part.log.versions(&found.folded, self.span.history) {
-            Ok((record, earlier)) => Ok(Some(Message { record, earlier, deleted: found.folded.deleted, id_shift: part.id_shift })),
+            Ok((record, earlier)) => {
+                // An export of our own says what was known of its deletion.
+                let told = || json::get(record.extra.as_ref()?.get(), "deleted_unixtime").and_then(json::digits);
+                let deleted = found.folded.deleted.or_else(told);
+                Ok(Some(Message { record, earlier, deleted, id_shift: part.id_shift }))
+            }
             Err(error) => {
                 let batch = batch_of(&error);
                 let error = told(error);

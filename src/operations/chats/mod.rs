@@ -73,6 +73,7 @@ struct Shared {
     archives: Archives,
     frames: Frames,
     lost: Vec<String>,
+    stands_in: Option<String>,
 }
 
 /// A part of a snapshot that cannot be read: its path, and what is wrong with it.
@@ -101,7 +102,37 @@ impl OpenChats {
         let tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
         lost.extend(broken.iter().map(|error| format!("what an archive held is lost: {}", with_causes(error))));
         let archives = Archives::new(&opened.repository, &tree, &identity.identities, &Handle::current());
-        Ok(Self { shared: Arc::new(Shared { snapshot, tree, archives, frames: Frames::default(), lost }) })
+        Ok(Self { shared: Arc::new(Shared { snapshot, tree, archives, frames: Frames::default(), lost, stands_in: None }) })
+    }
+
+    /// As [`Self::open_in`], for what needs chats: where `latest` is wanted and has none, the latest snapshot of the one source of
+    /// chats in the vault is opened instead, and [`Self::stands_in`] says so.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_with_chats(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
+        let latest = Self::open_in(opened, choice).await?;
+        if latest.is_telegram() {
+            return Ok(latest);
+        }
+        let Some(choice) = choice.of_chats(opened).await? else { return Ok(latest) };
+        let mut instead = Self::open_in(opened, &choice).await?;
+        let (other, snapshot) = (latest.snapshot().source.kind.clone(), instead.snapshot());
+        let said = format!(
+            "the latest snapshot has no chats, for it is of a {other}; this is {}, the latest of {}:{}",
+            snapshot.id.to_string().get(..8).unwrap_or_default(),
+            snapshot.source.kind,
+            snapshot.source.name
+        );
+        if let Some(shared) = Arc::get_mut(&mut instead.shared) {
+            shared.stands_in = Some(said);
+        }
+        Ok(instead)
+    }
+
+    /// Which snapshot this is, where it stands in for one without chats.
+    pub fn stands_in(&self) -> Option<&str> {
+        self.shared.stands_in.as_deref()
     }
 
     /// The snapshot.

@@ -88,20 +88,20 @@ fn states(
         wanted,
         default_lanes(),
         stop,
-        |batch| look(hasher, batch),
+        |_, batch| look(hasher, batch),
         &mut tell,
         |chat, batches| {
             let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
-            let folded = fold(chat, foldings, &|_| true);
-            let state = folded.map(|message| {
+            let mut state = Vec::new();
+            fold(chat, foldings, &|_| true, &mut |message| {
                 let looked = batches.get(message.current.batch as usize).and_then(Option::as_ref);
                 let says = looked.and_then(|looked| {
                     let at = looked.folding.messages.binary_search_by_key(&message.current.offset, |line| line.offset);
                     looked.says.get(at.ok()?).copied()
                 });
-                (message.id, says.unwrap_or_default(), message.deleted.is_some())
+                state.push((message.id, says.unwrap_or_default(), message.deleted.is_some()));
             });
-            each(chat, state.collect())
+            each(chat, state)
         },
     )
 }

@@ -152,7 +152,7 @@ pub fn count(
         wanted,
         default_lanes(),
         stop,
-        |batch| look(&paths, batch),
+        |_, batch| look(&paths, batch),
         &mut tell,
         |chat, batches| {
             let mut count = ChatCount { messages: 0, deleted: 0, by_class: BTreeMap::new() };
@@ -165,15 +165,15 @@ pub fn count(
             }
             unread += batches.iter().flatten().map(|looked| looked.folding.bad + looked.unread).sum::<u64>();
             let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
-            for message in fold(chat, foldings, &|_| true) {
+            fold(chat, foldings, &|_| true, &mut |message| {
                 count.messages += 1;
                 count.deleted += u64::from(message.deleted.is_some());
-                let Some(Some(looked)) = batches.get(message.current.batch as usize) else { continue };
+                let Some(Some(looked)) = batches.get(message.current.batch as usize) else { return };
                 let at = looked.folding.messages.binary_search_by_key(&message.current.offset, |line| line.offset);
                 if let Some((year, kind)) = at.ok().and_then(|at| looked.classes.get(at)) {
                     *count.by_class.entry((*year, name(*kind))).or_default() += 1;
                 }
-            }
+            });
             each(chat, count).map_err(OperationError::Output)
         },
     )?;

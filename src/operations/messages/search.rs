@@ -1,26 +1,37 @@
 //! Finding messages of a snapshot by words.
+//!
+//! The workers that read logs also write what is found in the caller's form, so that both cores have work. What they wrote waits,
+//! compressed and within bounds, until its chat is folded and it is known which version of a message counts; of a batch
+//! that found no room only the places are kept, and it is read once more then.
 
 use std::collections::{HashMap, HashSet};
+use std::io;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{Folding, fold, lines, pass};
-use crate::model::record::{MessageRecord, Record};
+use crate::archive::frame::{compress_quickly, decompress_small};
 use crate::operations::chats::{Chat, OpenChats};
 use crate::operations::stop::Stop;
 use crate::operations::{OperationError, default_lanes};
-use crate::render::search::Query;
+use crate::render::log::Batches;
+use crate::render::search::{FoundLine, Query};
 
-/// Bytes of lines that one batch keeps for when its chat is folded; of a batch with more, they are read once more then.
-const KEPT_BYTES: usize = 64 * 1024;
+/// Bytes of what is found that wait for their chats to be folded, all together, for most uses.
+pub const KEPT_BYTES: usize = 24 * 1024 * 1024;
 
-/// A message that was found.
-#[derive(Debug)]
-pub struct Hit<'a> {
-    /// Its chat.
-    pub chat: &'a Chat,
-    /// The message, in the version that counts.
-    pub record: &'a MessageRecord,
-    /// When it was found to be deleted, Unix seconds.
-    pub deleted: Option<i64>,
+/// What is found in one batch is compressed from so many bytes on.
+const COMPRESSED_FROM: usize = 4 * 1024;
+
+/// The most that one batch's finds have after decompression: a batch has 64 MiB at most, and a form may say everything twice.
+const MOST_BYTES: u64 = 1 << 30;
+
+/// How finds are written.
+pub trait Writing: Sync {
+    /// Appends a message in the caller's form, and gives the place in `out` where the mark of a deleted one goes.
+    fn write(&self, chat: &Chat, found: &FoundLine<'_>, out: &mut Vec<u8>) -> usize;
+
+    /// The mark of a message that was found to be deleted at this time, Unix seconds.
+    fn mark(&self, deleted: i64) -> String;
 }
 
 /// What a search went through.
@@ -36,56 +47,136 @@ pub struct Searched {
     pub unreadable: u64,
 }
 
+/// A line that matches.
+#[derive(Clone, Copy)]
+struct Place {
+    /// Where its line begins in the batch.
+    offset: u32,
+    /// Where it ends in what was written.
+    end: u32,
+    /// Where the mark of a deleted message goes.
+    mark: u32,
+    /// Whether it is the version that counts.
+    counts: bool,
+}
+
+/// What was written for a batch.
+enum Written {
+    Nothing,
+    Plain(Vec<u8>),
+    Compressed(Vec<u8>),
+    /// There was no room for it.
+    Dropped,
+}
+
+impl Written {
+    fn len(&self) -> usize {
+        match self {
+            Self::Plain(bytes) | Self::Compressed(bytes) => bytes.len(),
+            Self::Nothing | Self::Dropped => 0,
+        }
+    }
+}
+
 /// What a batch has.
 struct Looked {
     folding: Folding,
-    /// The ids of the lines that match.
-    ids: Vec<i64>,
-    /// Their lines, by their place; `None` where they are too long to be kept.
-    kept: Option<Vec<(u32, Vec<u8>)>>,
+    /// The lines that match, in their order.
+    places: Vec<Place>,
+    written: Written,
 }
 
-fn look(query: &Query, batch: &[u8]) -> Looked {
-    let mut looked = Looked { folding: Folding::default(), ids: Vec::new(), kept: Some(Vec::new()) };
-    let mut bytes = 0;
-    for (offset, line) in lines(batch) {
-        if !looked.folding.add(offset, line) || !query.may_match(line) {
-            continue;
-        }
-        // What looks like a hit is taken apart.
-        match query.find(line).next() {
-            Some(Ok(_)) => {}
-            Some(Err(_)) => {
-                looked.folding.bad += 1;
+/// What to search, and how.
+#[derive(Clone, Copy, Debug)]
+pub struct Search<'a, W> {
+    /// These chats.
+    pub chats: &'a [Chat],
+    /// For this.
+    pub query: &'a Query,
+    /// In which form finds are wanted.
+    pub writing: &'a W,
+    /// How many bytes of finds may wait: [`KEPT_BYTES`].
+    pub kept_bytes: usize,
+}
+
+/// A search that goes on.
+struct Going<'a, W> {
+    search: &'a Search<'a, W>,
+    /// Bytes that are kept now.
+    kept: AtomicUsize,
+}
+
+impl<W: Writing> Going<'_, W> {
+    fn look(&self, chat: &Chat, batch: &[u8]) -> Looked {
+        let mut looked = Looked { folding: Folding::default(), places: Vec::new(), written: Written::Nothing };
+        let mut out = Vec::new();
+        for (offset, line) in lines(batch) {
+            if !looked.folding.add(offset, line) || !self.search.query.may_match(line) {
                 continue;
             }
-            None => continue,
+            match FoundLine::open(line) {
+                Ok(Some(found)) if self.search.query.matches(&found) => {
+                    let mark = self.search.writing.write(chat, &found, &mut out);
+                    let [end, mark] = [out.len(), mark].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+                    looked.places.push(Place { offset, end, mark, counts: false });
+                }
+                Ok(_) => {}
+                Err(_) => looked.folding.bad += 1,
+            }
         }
-        looked.ids.extend(looked.folding.messages.last().map(|message| message.id));
-        bytes += line.len();
-        if let Some(kept) = &mut looked.kept {
-            kept.push((offset, line.to_vec()));
-        }
-        if bytes > KEPT_BYTES {
-            looked.kept = None;
-        }
+        looked.folding.messages.shrink_to_fit();
+        looked.places.shrink_to_fit();
+        looked.written = self.keep(out);
+        looked
     }
-    looked
+
+    fn keep(&self, mut out: Vec<u8>) -> Written {
+        if out.is_empty() {
+            return Written::Nothing;
+        }
+        let is_small = out.len() < COMPRESSED_FROM;
+        let written = match if is_small { None } else { compress_quickly(&out).ok() } {
+            Some(compressed) => Written::Compressed(compressed),
+            None => {
+                out.shrink_to_fit();
+                Written::Plain(out)
+            }
+        };
+        let len = written.len();
+        let room = self.kept.fetch_add(len, Ordering::Relaxed).saturating_add(len) <= self.search.kept_bytes;
+        if room {
+            return written;
+        }
+        self.kept.fetch_sub(len, Ordering::Relaxed);
+        Written::Dropped
+    }
+
+    /// What was written for the lines of a batch at `places`, anew.
+    fn again(&self, chat: &Chat, batch: &[u8], places: &mut [Place]) -> Vec<u8> {
+        let mut out = Vec::new();
+        for place in places {
+            let line = batch.get(place.offset as usize..).unwrap_or_default();
+            let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
+            let found = FoundLine::open(line.trim_ascii_end()).ok().flatten();
+            let mark = found.map_or(out.len(), |found| self.search.writing.write(chat, &found, &mut out));
+            [place.end, place.mark] = [out.len(), mark].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
+        }
+        out
+    }
 }
 
-/// Hands the messages of `wanted` that `query` finds to `each`, chat by chat, each in the version that counts. Earlier versions
-/// are not searched. What cannot be read is told to `bad`.
+/// Hands the messages that are found to `each`, chat by chat, each in the version that counts and in the wanted form. Earlier versions are not searched. What cannot be read is told to `bad`.
 ///
 /// # Errors
 /// When the store fails, or the run is stopped; otherwise what `each` says.
-pub fn search(
+pub fn search<W: Writing>(
     chats: &OpenChats,
-    wanted: &[Chat],
-    query: &Query,
+    search: &Search<'_, W>,
     stop: &Stop,
     bad: &mut dyn FnMut(&str),
-    mut each: impl FnMut(&Hit<'_>) -> std::io::Result<()>,
+    mut each: impl FnMut(&Chat, &[u8]) -> io::Result<()>,
 ) -> Result<Searched, OperationError> {
+    let going = Going { search, kept: AtomicUsize::new(0) };
     let mut searched = Searched::default();
     let mut failed = 0;
     let told = &mut *bad;
@@ -96,45 +187,40 @@ pub fn search(
     let mut lines_bad = 0;
     pass(
         chats,
-        wanted,
+        search.chats,
         default_lanes(),
         stop,
-        |batch| look(query, batch),
+        |chat, batch| going.look(chat, batch),
         &mut tell,
-        |chat, batches| {
+        |chat, mut batches| {
             searched.chats += 1;
             for looked in batches.iter().flatten() {
                 searched.messages += looked.folding.messages.len() as u64;
                 lines_bad += looked.folding.bad;
             }
-            let ids: HashSet<i64> = batches.iter().flatten().flat_map(|looked| looked.ids.iter().copied()).collect();
-            if ids.is_empty() {
-                return Ok(());
-            }
-            let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
-            let folded = fold(chat, foldings, &|id| ids.contains(&id));
-            let current: HashMap<(u32, u32), Option<i64>> =
-                folded.map(|message| ((message.current.batch, message.current.offset), message.deleted)).collect();
+            let deleted = settle(chat, &mut batches);
+            let log = chats.log(chat);
             for (number, looked) in (0u32..).zip(batches) {
-                let Some(looked) = looked.filter(|looked| !looked.ids.is_empty()) else { continue };
-                let mut hit = |offset: u32, record: &MessageRecord| -> Result<(), OperationError> {
-                    let Some(deleted) = current.get(&(number, offset)) else { return Ok(()) };
-                    searched.found += 1;
-                    each(&Hit { chat, record, deleted: *deleted }).map_err(OperationError::Output)
-                };
-                if let Some(kept) = looked.kept {
-                    for (offset, line) in kept {
-                        if let Ok(Record::Message(record)) = Record::from_line(&line) {
-                            hit(offset, &record)?;
-                        }
-                    }
+                let Some(Looked { mut places, written, .. }) = looked else { continue };
+                going.kept.fetch_sub(written.len(), Ordering::Relaxed);
+                if places.is_empty() {
                     continue;
                 }
-                let Some(path) = chat.batches.get(number as usize) else { continue };
-                let again = chats.read(path)?;
-                for found in query.find(&again).flatten() {
-                    hit(u32::try_from(found.0).unwrap_or(u32::MAX), &found.1)?;
+                if stop.is_wanted() {
+                    return Err(OperationError::Interrupted);
                 }
+                let text = match written {
+                    Written::Plain(bytes) => bytes,
+                    Written::Compressed(bytes) => {
+                        decompress_small(&bytes, MOST_BYTES).map_err(|error| OperationError::Internal(error.to_string()))?
+                    }
+                    Written::Nothing | Written::Dropped => {
+                        let batch = log.load(number).map_err(store_error)?;
+                        going.again(chat, &batch, &mut places)
+                    }
+                };
+                searched.found +=
+                    hand_out(chat, number, &places, &text, &deleted, search.writing, &mut each).map_err(OperationError::Output)?;
             }
             Ok(())
         },
@@ -144,4 +230,73 @@ pub fn search(
     }
     searched.unreadable = failed + lines_bad;
     Ok(searched)
+}
+
+/// Notes of all places which of them count, and gives those that were found to be deleted, by batch and offset, with the time.
+/// After that nobody needs the heads of lines any more.
+fn settle(chat: &Chat, batches: &mut [Option<Looked>]) -> HashMap<(u32, u32), i64> {
+    let mut places: Vec<Vec<Place>> =
+        batches.iter_mut().map(|looked| looked.as_mut().map(|looked| std::mem::take(&mut looked.places)).unwrap_or_default()).collect();
+    let (matching, lines) = batches.iter().zip(&places).fold((0, 0), |(matching, lines), (looked, places)| {
+        (matching + places.len(), lines + looked.as_ref().map_or(0, |looked| looked.folding.messages.len()))
+    });
+    let mut deleted = HashMap::new();
+    if matching > 0 {
+        // Where few are found, the others' heads are passed over.
+        let ids: Option<HashSet<i64>> = (matching.saturating_mul(8) < lines).then(|| {
+            let found = batches.iter().zip(&places).filter_map(|(looked, places)| Some((looked.as_ref()?, places)));
+            found.flat_map(|(looked, places)| places.iter().filter_map(|place| looked.folding.id_at(place.offset))).collect()
+        });
+        let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
+        fold(chat, foldings, &|id| ids.as_ref().is_none_or(|ids| ids.contains(&id)), &mut |message| {
+            let Some(places) = places.get_mut(message.current.batch as usize) else { return };
+            let Ok(at) = places.binary_search_by_key(&message.current.offset, |place| place.offset) else { return };
+            if let Some(place) = places.get_mut(at) {
+                place.counts = true;
+                deleted.extend(message.deleted.map(|time| ((message.current.batch, message.current.offset), time)));
+            }
+        });
+    }
+    for (looked, places) in batches.iter_mut().zip(places) {
+        if let Some(looked) = looked {
+            looked.folding = Folding::default();
+            looked.places = places;
+        }
+    }
+    deleted
+}
+
+/// Hands out what was written for a batch's places that count, and gives their number.
+fn hand_out<W: Writing>(
+    chat: &Chat,
+    batch: u32,
+    places: &[Place],
+    text: &[u8],
+    deleted: &HashMap<(u32, u32), i64>,
+    writing: &W,
+    each: &mut impl FnMut(&Chat, &[u8]) -> io::Result<()>,
+) -> io::Result<u64> {
+    let mut count = 0;
+    let mut start = 0;
+    for place in places {
+        let from = std::mem::replace(&mut start, place.end as usize);
+        let written = text.get(from..place.end as usize).unwrap_or_default();
+        if !place.counts || written.is_empty() {
+            continue;
+        }
+        count += 1;
+        match deleted.get(&(batch, place.offset)) {
+            None => each(chat, written)?,
+            Some(time) => {
+                let (before, after) = written.split_at((place.mark as usize).saturating_sub(from).min(written.len()));
+                each(chat, &[before, writing.mark(*time).as_bytes(), after].concat())?;
+            }
+        }
+    }
+    Ok(count)
+}
+
+/// Why a batch cannot be had.
+fn store_error(error: io::Error) -> OperationError {
+    error.downcast::<OperationError>().unwrap_or_else(|error| OperationError::Internal(error.to_string()))
 }

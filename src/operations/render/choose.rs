@@ -4,12 +4,9 @@ use std::cmp::Reverse;
 use std::collections::HashSet;
 
 use crate::model::json;
-use crate::model::media::{Media, MediaRole};
 use crate::model::peer::{Peer, PeerKind};
-use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
 use crate::operations::chats::{Chat, OpenChats};
-use crate::source::telegram::MediaType;
 
 /// A chat to show.
 #[derive(Clone, Debug)]
@@ -51,29 +48,4 @@ pub(in crate::operations) fn choose(chats: &OpenChats, all: Vec<Chat>, wanted: &
         (chat.info.left, position(chat).unwrap_or(i64::MAX), Reverse(last), chat.peer)
     });
     Ok(chosen)
-}
-
-/// The kind of a message's file; `None` for what comes inside messages and is always there.
-pub(super) fn media_type(media: &Media, record: &MessageRecord) -> Option<MediaType> {
-    let mime = media.mime.as_deref().unwrap_or_default();
-    match media.role {
-        MediaRole::ContactVcard => None,
-        MediaRole::Photo | MediaRole::Userpic => Some(MediaType::Photos),
-        MediaRole::CustomEmoji => Some(MediaType::Stickers),
-        MediaRole::Story if mime.starts_with("video/") => Some(MediaType::Videos),
-        MediaRole::Story => Some(MediaType::Photos),
-        MediaRole::Attachment if mime.starts_with("image/") => Some(MediaType::Photos),
-        MediaRole::Attachment if mime.starts_with("video/") => Some(MediaType::Videos),
-        MediaRole::Attachment => Some(MediaType::Files),
-        MediaRole::File | MediaRole::Thumbnail => {
-            Some(match json::get(record.message.get(), "media_type").and_then(json::spelling).unwrap_or_default() {
-                "video_file" => MediaType::Videos,
-                "voice_message" => MediaType::VoiceMessages,
-                "video_message" => MediaType::VideoMessages,
-                "sticker" => MediaType::Stickers,
-                "animation" => MediaType::Gifs,
-                _ => MediaType::Files,
-            })
-        }
-    }
 }

@@ -5,18 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::choose::{Chosen, choose, media_type};
+use super::choose::{Chosen, choose};
 use super::write::{self, BegunChat, Out, Step};
 use super::{Counts, Form, RenderOptions};
 use crate::model::account::AccountSection;
 use crate::model::entry::{EntryPath, Kind, Timestamp};
+use crate::model::kinds::FileKind;
 use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::{Conversation, Message};
 use crate::operations::chats::{Chat, OpenChats};
 use crate::operations::restore::{Plan, Report, finish, with_causes, work};
 use crate::render::media_names::{LeftOut, MediaNamer, Places, chat_folder};
-use crate::source::telegram::MediaType;
 use crate::target::{TargetFolder, TargetOptions};
 
 /// Messages that are handed over together, at most; and bytes of their lines, about.
@@ -39,9 +39,12 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
     let logs = chosen.iter().flat_map(|chosen| std::iter::once(&chosen.chat).chain(&chosen.before));
     report.total_bytes.fetch_add(logs.map(|chat| chat.log_bytes).sum(), Ordering::Relaxed);
 
-    let target = TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?;
+    let target = match options.dry_run {
+        true => None,
+        false => Some(TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?),
+    };
     let time = Timestamp { seconds: chats.snapshot().time.as_second(), nanos: 0 };
-    let out = Out { target: &target, report, time, written: AtomicU64::new(0) };
+    let out = Out { target: target.as_ref(), report, time, written: AtomicU64::new(0) };
     let mut feed = Feed {
         chats,
         options,
@@ -80,6 +83,10 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
     })?;
     let (media, mut counts) = (feed.media, feed.counts);
     counts.written = out.written.load(Ordering::Relaxed);
+    let Some(target) = target else {
+        plan_media(chats, report, &media);
+        return Ok(counts);
+    };
     if !report.stop.is_wanted() {
         restore_media(chats, options, report, &target, &media)?;
     }
@@ -88,6 +95,15 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
     }
     finish(target, report)?;
     Ok(counts)
+}
+
+/// Tells which media would be fetched.
+fn plan_media(chats: &OpenChats, report: &Report, media: &[(EntryPath, EntryPath)]) {
+    for (place, stored) in media {
+        if let Some(entry) = chats.tree().get(stored) {
+            super::planned(report, place, entry.size);
+        }
+    }
 }
 
 /// Restores media to their places.
@@ -132,11 +148,8 @@ impl Feed<'_> {
     fn everything(&mut self, sections: Vec<AccountSection>, chosen: &[Chosen], single: bool) -> Result<(), OperationError> {
         for section in sections {
             self.namer.section(&section, &mut |media, stored, place| {
-                let kind = if media.mime.as_deref().is_some_and(|mime| mime.starts_with("video/")) {
-                    MediaType::Videos
-                } else {
-                    MediaType::Photos
-                };
+                let kind =
+                    if media.mime.as_deref().is_some_and(|mime| mime.starts_with("video/")) { FileKind::Video } else { FileKind::Photo };
                 put(self.chats, self.report, &mut self.media, wanted(self.options, Some(kind)), stored, place)
             });
             let places = Arc::new(self.namer.places().clone());
@@ -194,7 +207,7 @@ impl Feed<'_> {
             return;
         }
         self.namer.message(record, &mut |media, stored, place| {
-            let wanted = wanted(self.options, media_type(media, record));
+            let wanted = wanted(self.options, FileKind::of_stored(media, record.message.get()));
             put(self.chats, self.report, &mut self.media, wanted, stored, place)
         });
         places.copy(record, self.namer.places());
@@ -212,9 +225,9 @@ impl Feed<'_> {
 }
 
 /// Whether a kind of media was chosen.
-pub(super) fn wanted(options: &RenderOptions, kind: Option<MediaType>) -> bool {
-    match (&options.media, kind) {
-        (Some(chosen), Some(kind)) => chosen.contains(&kind),
+pub(super) fn wanted(options: &RenderOptions, kind: Option<FileKind>) -> bool {
+    match kind {
+        Some(kind) if !options.media.is_empty() => options.media.iter().any(|choice| choice.takes(kind)),
         _ => true,
     }
 }

@@ -19,12 +19,13 @@ use jiff::tz::TimeZone;
 use super::OperationError;
 use super::chats::OpenChats;
 use super::chats::conversation::Span;
-use super::choice::SnapshotChoice;
-use super::events::Events;
+use super::choice::{SnapshotChoice, holds_chats};
+use super::events::{Event, Events};
 use super::restore::{Report, RestoreOptions, RestoreSummary, TICK, restore_opened, summary};
 use super::session::Session;
 use super::stop::Stop;
-use crate::source::telegram::MediaType;
+use crate::model::entry::EntryPath;
+use crate::model::kinds::KindChoice;
 use crate::target::Overwrite;
 
 pub(super) use choose::{Chosen, choose};
@@ -59,14 +60,22 @@ pub struct RenderOptions {
     pub chats: Vec<String>,
     /// Which messages.
     pub span: Span,
-    /// Which kinds of media; all when `None`.
-    pub media: Option<Vec<MediaType>>,
+    /// Which kinds of media; all when empty.
+    pub media: Vec<KindChoice>,
     /// The zone of local times.
     pub zone: TimeZone,
     /// What to do with what exists already.
     pub overwrite: Overwrite,
+    /// Only says what would be written.
+    pub dry_run: bool,
     /// Files that are fetched side by side.
     pub lanes: usize,
+}
+
+/// Tells a file that would be written.
+fn planned(report: &Report, path: &EntryPath, bytes: u64) {
+    report.restored(bytes);
+    report.events.event(&Event::Planned { path, bytes });
 }
 
 /// What was written.
@@ -105,7 +114,8 @@ pub async fn render(
     events: Arc<dyn Events>,
     stop: Stop,
 ) -> Result<RenderSummary, OperationError> {
-    render_opened(session, OpenChats::open(session, choice).await?, options, events, stop).await
+    let opened = OpenChats::open_with_chats(&session.open().await?, choice).await?;
+    render_opened(session, opened, options, events, stop).await
 }
 
 /// What a restore made.
@@ -130,7 +140,7 @@ pub async fn restore_fitting(
     stop: Stop,
 ) -> Result<Made, OperationError> {
     let opened = OpenChats::open(session, choice).await?;
-    if matches!(opened.snapshot().source.kind.as_str(), "telegram" | "desktop-export") {
+    if holds_chats(opened.snapshot()) {
         Ok(Made::Rendered(render_opened(session, opened, rendered, events, stop).await?))
     } else {
         Ok(Made::Files(restore_opened(session, opened, files, events, stop).await?))
@@ -146,6 +156,9 @@ async fn render_opened(
 ) -> Result<RenderSummary, OperationError> {
     let began = Instant::now();
     let report = Arc::new(Report::new(events, stop));
+    if let Some(said) = chats.stands_in() {
+        report.events.event(&Event::Note(said));
+    }
     for what in chats.lost() {
         report.lost(what);
     }

@@ -29,6 +29,12 @@ pub(super) fn original(
     report: &Arc<Report>,
 ) -> Result<Counts, OperationError> {
     let files = files(chats, import)?;
+    if options.dry_run {
+        for file in &files {
+            super::planned(report, &file.path, if file.kind == Kind::File { file.size } else { 0 });
+        }
+        return Ok(Counts::default());
+    }
     let target = TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?;
     let mut plan = Plan::default();
     let mut apart = Vec::new();

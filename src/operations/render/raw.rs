@@ -4,15 +4,17 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::choose::{Chosen, choose, media_type};
+use super::choose::{Chosen, choose};
 use super::feed::wanted;
 use super::{Counts, RenderOptions};
 use crate::model::entry::{EntryPath, Kind};
+use crate::model::kinds::FileKind;
 use crate::model::paths::{self, Place};
 use crate::model::peer::Peer;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::Conversation;
 use crate::operations::chats::{Chat, OpenChats};
+use crate::operations::messages::count_messages;
 use crate::operations::restore::{Plan, Report, finish, with_causes, work};
 use crate::target::{TargetFolder, TargetOptions};
 
@@ -27,9 +29,17 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
     let everything = options.chats.is_empty();
     let peers: BTreeSet<Peer> = both(&chosen).map(|chat| chat.peer).collect();
     // Which media belong to chosen chats, or are of a chosen kind, only the messages tell.
-    let named = if everything && options.media.is_none() { None } else { Some(media_of(chats, options, &chosen, report, &mut counts)?) };
+    let named = if everything && options.media.is_empty() { None } else { Some(media_of(chats, options, &chosen, report, &mut counts)?) };
 
-    let target = TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?;
+    if named.is_none() {
+        let all: Vec<Chat> = both(&chosen).cloned().collect();
+        counts.messages = count_messages(chats, &all, &report.stop)?;
+    }
+
+    let target = match options.dry_run {
+        true => None,
+        false => Some(TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?),
+    };
     let mut plan = Plan::default();
     for (path, entry) in chats.tree().iter().filter(|(_, entry)| entry.kind == Kind::File) {
         let takes = match paths::place(path) {
@@ -41,6 +51,10 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
         if !takes {
             continue;
         }
+        let Some(target) = &target else {
+            super::planned(report, path, entry.size);
+            continue;
+        };
         report.total_entries.fetch_add(1, Ordering::Relaxed);
         report.total_bytes.fetch_add(entry.size, Ordering::Relaxed);
         match target.wants(path, &entry.kind, entry.stored_size(), entry.mtime()) {
@@ -51,6 +65,7 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
             Err(error) => report.refused(path, error)?,
         }
     }
+    let Some(target) = target else { return Ok(counts) };
     work(chats.archives(), chats.tree(), &target, &plan, options.lanes, report)?;
     if !report.stop.is_wanted() {
         finish(target, report)?;
@@ -82,7 +97,7 @@ fn media_of(
             let Some(message) = conversation.read(&found)? else { continue };
             counts.messages += 1;
             for record in std::iter::once(&message.record).chain(&message.earlier) {
-                let media = record.media.iter().filter(|media| wanted(options, media_type(media, record)));
+                let media = record.media.iter().filter(|media| wanted(options, FileKind::of_stored(media, record.message.get())));
                 named.extend(media.filter_map(|media| media.path.clone()));
             }
         }

@@ -13,6 +13,7 @@ use crate::model::entry::{EntryPath, Metadata, Timestamp};
 use crate::model::json;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::Message;
+use crate::operations::events::Event;
 use crate::operations::restore::Report;
 use crate::render::desktop_json::{ChatHead, DesktopJson, Options};
 use crate::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
@@ -45,7 +46,8 @@ pub(super) struct BegunChat {
 
 /// Where files go.
 pub(super) struct Out<'a> {
-    pub target: &'a TargetFolder,
+    /// The folder; without one, files are only counted and told.
+    pub target: Option<&'a TargetFolder>,
     pub report: &'a Report,
     /// The time that written files get: that of the snapshot.
     pub time: Timestamp,
@@ -59,10 +61,11 @@ impl Out<'_> {
     }
 
     /// Begins a file; `None` for one that is there and is kept.
-    fn begin(&self, path: &EntryPath) -> Result<Option<FileWriter>, TargetError> {
+    fn begin(&self, path: &EntryPath) -> Result<Option<Writer>, TargetError> {
         self.report.total_entries.fetch_add(1, Ordering::Relaxed);
-        match self.target.open_ended(path, &self.meta()) {
-            Ok(writer) => Ok(Some(writer)),
+        let Some(target) = self.target else { return Ok(Some(Writer::Counted { path: path.clone(), bytes: 0 })) };
+        match target.open_ended(path, &self.meta()) {
+            Ok(writer) => Ok(Some(Writer::File(writer))),
             Err(TargetError::Exists { .. }) => {
                 self.report.kept.fetch_add(1, Ordering::Relaxed);
                 Ok(None)
@@ -71,9 +74,18 @@ impl Out<'_> {
         }
     }
 
-    fn commit(&self, writer: FileWriter) -> Result<(), TargetError> {
-        let bytes = writer.written();
-        writer.commit()?;
+    fn commit(&self, writer: Writer) -> Result<(), TargetError> {
+        let bytes = match writer {
+            Writer::File(writer) => {
+                let bytes = writer.written();
+                writer.commit()?;
+                bytes
+            }
+            Writer::Counted { path, bytes } => {
+                self.report.events.event(&Event::Planned { path: &path, bytes });
+                bytes
+            }
+        };
         self.written.fetch_add(bytes, Ordering::Relaxed);
         self.report.restored(0);
         Ok(())
@@ -94,6 +106,31 @@ impl Out<'_> {
 impl Pages for &Out<'_> {
     fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
         self.file(path, &bytes).map_err(io::Error::other)
+    }
+}
+
+/// A file on its way, or what it would be.
+enum Writer {
+    File(FileWriter),
+    Counted { path: EntryPath, bytes: u64 },
+}
+
+impl Write for Writer {
+    fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::File(writer) => writer.write(buffer),
+            Self::Counted { bytes, .. } => {
+                *bytes += buffer.len() as u64;
+                Ok(buffer.len())
+            }
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::File(writer) => writer.flush(),
+            Self::Counted { .. } => Ok(()),
+        }
     }
 }
 
@@ -126,7 +163,7 @@ pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, zone: &T
 }
 
 /// Gives the writer back when everything came.
-fn json_into(writer: FileWriter, steps: &Receiver<Step>, single: bool, zone: &TimeZone) -> io::Result<Option<FileWriter>> {
+fn json_into(writer: Writer, steps: &Receiver<Step>, single: bool, zone: &TimeZone) -> io::Result<Option<Writer>> {
     let options = Options::new(zone.clone());
     let mut json = if single {
         // Nothing comes before the chat.

@@ -139,6 +139,37 @@ pub fn plain(value: &str) -> String {
     }
 }
 
+/// The texts of a rich message, each block on a line of its own; its layout is not kept.
+pub fn rich_plain(value: &str) -> String {
+    let mut out = String::new();
+    add_rich(&mut out, value, false, 40);
+    out
+}
+
+fn add_rich(out: &mut String, value: &str, blocks: bool, depth: usize) {
+    let Some(depth) = depth.checked_sub(1) else { return };
+    match json::shape(value) {
+        Shape::Object => {
+            for (key, value) in json::members(value) {
+                match (key, json::shape(value)) {
+                    ("text", Shape::String) => out.push_str(&json::text(value).unwrap_or_default()),
+                    (_, Shape::Object | Shape::Array) => add_rich(out, value, key == "blocks", depth),
+                    _ => {}
+                }
+            }
+        }
+        Shape::Array => {
+            for element in json::elements(value) {
+                if blocks && !out.is_empty() && !out.ends_with('\n') {
+                    out.push('\n');
+                }
+                add_rich(out, element, false, depth);
+            }
+        }
+        Shape::String | Shape::Plain => {}
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -165,6 +196,13 @@ mod tests {
             "<a href=\"https://e.org/?a=1&amp;b=&quot;&gt;&lt;script&gt;\" rel=\"noopener noreferrer\">&lt;i&gt;</a>"
         );
         assert_eq!(html(r#"[{"type":"no\"t<known>","text":"x"}]"#), "x");
+    }
+
+    #[test]
+    fn rich_messages_have_a_plain_text() {
+        let rich = r#"{"blocks":[{"type":"heading","text":{"type":"plain","text":"A"}},{"type":"paragraph","text":{"type":"concat","text":[{"text":"b"},{"text":"c"}]}}]}"#;
+        assert_eq!(rich_plain(rich), "A\nbc");
+        assert_eq!(rich_plain(&"[".repeat(10_000)), "");
     }
 
     #[test]

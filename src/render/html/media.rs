@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use crate::model::json;
+use crate::model::media::MediaRole;
 use crate::render::media_names::is_placeholder;
 
 use super::Page;
@@ -84,6 +85,27 @@ pub fn media(out: &mut String, view: &View<'_>, page: &Page<'_>) {
         let emoji = json::get(dice, "emoji").and_then(json::text).unwrap_or_default();
         let shown = json::get(dice, "value").unwrap_or_default();
         block(out, "media_game", &emoji, shown, "", None);
+    }
+}
+
+/// Writes the files that no key of the message names: pictures of link previews, paid media and the like.
+pub fn attachments(out: &mut String, view: &View<'_>, page: &Page<'_>) {
+    for media in view.record.media.iter().filter(|media| media.role == MediaRole::Attachment) {
+        let shown = media.path.as_ref().and_then(|stored| (page.place)(&stored.to_string()));
+        let Some(path) = shown.filter(|shown| !is_placeholder(shown)) else { continue };
+        let source = relative(page, path);
+        let name = path.rsplit('/').next().unwrap_or_default();
+        let extension = name.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
+        if matches!(&*extension, "jpg" | "jpeg" | "png" | "webp" | "gif") {
+            let _ =
+                write!(out, "<div class=\"media_wrap clearfix attachment\"><a class=\"photo_wrap clearfix pull_left\" href=\"{source}\">");
+            image(out, "photo", &source, None);
+            out.push_str("</a></div>");
+        } else {
+            out.push_str("<div class=\"attachment\">");
+            block(out, "media_file", name, "", "", Some(&source));
+            out.push_str("</div>");
+        }
     }
 }
 

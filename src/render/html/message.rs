@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 
-use super::media::media;
+use super::media::{attachments, media};
 use super::service::sentence;
 use super::view::{View, day};
 use super::{Page, escape};
@@ -42,7 +42,7 @@ pub fn message(out: &mut String, shown: Shown<'_>, page: &mut Page<'_>, before: 
             day(local)
         );
     }
-    let is_service = view.word("type") == "service";
+    let is_service = matches!(view.word("type"), "service" | "unsupported");
     let now = Before {
         day: today.or(before.day),
         sender: Some((view.sender(), name_of(&view, "from"))),
@@ -74,6 +74,7 @@ fn service(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>,
     if view.get("photo").is_some() {
         media(out, view, page);
     }
+    attachments(out, view, page);
     deletion(out, view, shown);
     out.push_str("</div>\n");
 }
@@ -129,11 +130,9 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
         out.push_str("</div>");
     }
     reply(out, view, shown, page);
-    if view.word("type") == "unsupported" {
-        out.push_str("<div class=\"details\">This kind of message was not exported by Telegram Desktop.</div>");
-    }
     media(out, view, page);
     text(out, view);
+    attachments(out, view, page);
     buttons(out, view);
     if let Some(author) = view.text("author").filter(|author| !author.is_empty()) {
         out.push_str("<div class=\"signature details\">");
@@ -220,7 +219,7 @@ fn text(out: &mut String, view: &View<'_>) {
         _ => match view.get("rich_message") {
             Some(rich) => {
                 out.push_str("<div class=\"text\">");
-                rich_text(out, rich, 40);
+                escape::lines(out, &escape::rich_plain(rich));
                 out.push_str("</div>");
                 return;
             }
@@ -230,28 +229,6 @@ fn text(out: &mut String, view: &View<'_>) {
     out.push_str("<div class=\"text\">");
     escape::rich(out, value);
     out.push_str("</div>");
-}
-
-/// The texts of a rich message, one after the other; its layout is not kept here.
-fn rich_text(out: &mut String, value: &str, depth: usize) {
-    let Some(depth) = depth.checked_sub(1) else { return };
-    match json::shape(value) {
-        json::Shape::Object => {
-            for (key, value) in json::members(value) {
-                match (key, json::shape(value)) {
-                    ("text", json::Shape::String) => escape::lines(out, &json::text(value).unwrap_or_default()),
-                    (_, json::Shape::Object | json::Shape::Array) => rich_text(out, value, depth),
-                    _ => {}
-                }
-            }
-        }
-        json::Shape::Array => {
-            for element in json::elements(value) {
-                rich_text(out, element, depth);
-            }
-        }
-        _ => {}
-    }
 }
 
 fn buttons(out: &mut String, view: &View<'_>) {

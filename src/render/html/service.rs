@@ -5,9 +5,17 @@ use crate::model::json;
 use super::escape;
 use super::view::View;
 
+/// Telegram Desktop's words for a message that it cannot export.
+pub const UNSUPPORTED: &str = "This message is not supported by this version of Telegram Desktop. Please update the application.";
+
 /// The sentence of a service message, as HTML, links to messages included. `link` makes the link to a message of the chat.
 pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> String) {
+    if view.word("type") == "unsupported" {
+        return out.push_str(UNSUPPORTED);
+    }
     let action = view.word("action");
+    // What is posted in a channel is posted by the channel.
+    let in_channel = view.sender() == Some(view.record.peer);
     let actor = name(view, "actor");
     let text = |key: &str| escaped(&view.text(key).unwrap_or_default());
     let quoted = |key: &str| format!("«{}»", text(key));
@@ -34,6 +42,9 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
     };
     let html = match action {
         "create_group" => format!("{actor} created group {} with members {}", quoted("title"), members()),
+        "edit_group_title" if in_channel => format!("Channel title changed to {}", quoted("title")),
+        "edit_group_photo" if in_channel => "Channel photo changed".to_owned(),
+        "delete_group_photo" if in_channel => "Channel photo removed".to_owned(),
         "edit_group_title" => format!("{actor} changed group title to {}", quoted("title")),
         "edit_group_photo" => format!("{actor} changed group photo"),
         "delete_group_photo" => format!("{actor} removed group photo"),
@@ -93,14 +104,18 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
         }
         "requested_phone_number" => format!("{actor} asked for the phone number"),
         "group_call" => match view.integer("duration") {
-            Some(seconds) => format!("Group call ({})", duration(seconds)),
-            None => format!("{actor} started a group call"),
+            Some(seconds) => format!("Voice chat ({})", duration(seconds)),
+            None if in_channel => "Voice chat".to_owned(),
+            None => format!("{actor} started voice chat"),
         },
-        "invite_to_group_call" => format!("{actor} invited {} to the group call", members()),
-        "group_call_scheduled" => format!("{actor} scheduled a group call for {}", view.unix_time(number("schedule_date"))),
+        "invite_to_group_call" => format!("{actor} invited {} to the voice chat", members()),
+        "group_call_scheduled" => {
+            let who = if in_channel { "Voice chat scheduled".to_owned() } else { format!("{actor} scheduled a voice chat") };
+            format!("{who} for {}", view.unix_time(number("schedule_date")))
+        }
         "set_messages_ttl" => match number("period") {
-            0 => format!("{actor} disabled messages auto-delete"),
-            seconds => format!("{actor} set messages to auto-delete in {}", period(seconds)),
+            0 => format!("{actor} has set messages not to auto-delete"),
+            seconds => format!("{actor} has set messages to auto-delete in {}", period(seconds)),
         },
         "edit_chat_theme" => match view.text("emoticon").filter(|emoticon| !emoticon.is_empty()) {
             Some(emoticon) => format!("{actor} changed chat theme to {}", escaped(&emoticon)),
@@ -114,7 +129,7 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
         "topic_created" => format!("{actor} created topic {}", quoted("title")),
         "topic_edit" => match view.text("new_title").filter(|title| !title.is_empty()) {
             Some(title) => format!("{actor} changed topic title to «{}»", escaped(&title)),
-            None => format!("{actor} changed topic icon"),
+            None => format!("{actor} changed topic icon to «{}»", number("new_icon_emoji_id")),
         },
         "suggest_profile_photo" => format!("{actor} suggested a profile photo"),
         "requested_peer" => format!("{actor} shared a chat with the bot"),

@@ -8,15 +8,17 @@ const NAMES: [(&str, &str); 3] = [("from", "from_id"), ("actor", "actor_id"), ("
 
 /// Appends what `record` says, so that two records of a message with equal bytes here need not both be kept.
 ///
-/// Left out are: when and by whom it was seen, its raw bytes, local times beside their `_unixtime`, and names beside their ids.
+/// Left out are: when and by whom it was seen, its raw bytes, local times beside their `_unixtime`, times that are not exact, and
+/// names beside their ids.
 /// Files count by their path in the backup, which for imports is their content, so that another name for the same file is no
 /// change either. Callers keep a keyed hash of the bytes for each message.
 pub fn content(record: &MessageRecord, out: &mut Vec<u8>) {
     out.extend_from_slice(format!("{} {}\n", record.peer, record.id).as_bytes());
     let members: Vec<(&str, &str)> = json::members(record.message.get()).collect();
     let has = |key: &str| members.iter().any(|(name, _)| *name == key);
+    let approximate = record.extra.as_ref().is_some_and(|extra| json::get(extra.get(), "approximate_date") == Some("true"));
     for (key, value) in &members {
-        let local = matches!(*key, "date" | "edited") && has(&format!("{key}_unixtime"));
+        let local = matches!(*key, "date" | "edited") && has(&format!("{key}_unixtime")) || approximate && *key == "date_unixtime";
         let name = NAMES.iter().any(|(name, id)| name == key && has(id));
         if !local && !name {
             member(out, key, value);

@@ -1,14 +1,17 @@
 //! From an export's message to a record.
 
+use std::borrow::Cow;
 use std::io::Write;
+use std::sync::LazyLock;
 
 use jiff::tz::TimeZone;
+use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 
 use super::age::{Age, TYPE_BIT};
 use crate::model::entry::EntryPath;
 use crate::model::json::{self, Shape};
-use crate::model::media::{Media, MediaRole, MediaStatus, SkipReason};
+use crate::model::media::{Attached, Media, MediaRole, MediaStatus, SkipReason};
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::Extra;
 
@@ -38,6 +41,9 @@ pub struct Converted {
     pub age: Age,
 }
 
+/// What a message with custom emoji has in it.
+static EMOJI_SIGN: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"document_id\""));
+
 /// How deep values are searched for files; deeper ones are kept as they are.
 const MAX_DEPTH: usize = 64;
 
@@ -65,13 +71,21 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
     let mut out = Vec::with_capacity(text.len());
     let mut extra = vec![b'{'];
     let mut found = Found { files, media: Vec::new() };
-    let has_emoji = memchr::memmem::find(text.as_bytes(), b"\"document_id\"").is_some();
+    let has_emoji = EMOJI_SIGN.find(text.as_bytes()).is_some();
     out.push(b'{');
     for (key, value) in &members {
         age = age.max(Age::of_key(key, value));
+        if *key == "attachments" && found.attachments(value) {
+            continue;
+        }
         if Extra::KEYS.contains(key) {
             member(&mut extra, key);
-            compact(&mut extra, value);
+            let within = match *key {
+                "history" => Within::Message,
+                "web_page" => Within::WebPage,
+                _ => Within::Other,
+            };
+            found.search(&mut extra, value, within, MAX_DEPTH);
             continue;
         }
         member(&mut out, key);
@@ -83,7 +97,7 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
                 }
                 None => compact(&mut out, value),
             },
-            _ if has_emoji => found.search(&mut out, value, MAX_DEPTH),
+            _ if has_emoji => found.search(&mut out, value, Within::Other, MAX_DEPTH),
             _ => compact(&mut out, value),
         }
     }
@@ -168,7 +182,7 @@ pub fn compact(out: &mut Vec<u8>, value: &str) {
 }
 
 /// The peer that exports before 2.7.2 wrote as a number.
-fn peer_of_number(value: &str) -> Option<Peer> {
+pub(super) fn peer_of_number(value: &str) -> Option<Peer> {
     let number = json::integer(value).filter(|&number| number > 0)?;
     match number / TYPE_BIT {
         0 => Some(Peer::user(number)),
@@ -197,11 +211,16 @@ impl Found<'_> {
     }
 
     fn path(&mut self, out: &mut Vec<u8>, value: &str, role: MediaRole, members: &[(&str, &str)]) {
-        let Some(path) = json::text(value).filter(|path| !path.is_empty()) else {
-            return compact(out, value);
-        };
+        match json::text(value).filter(|path| !path.is_empty()) {
+            Some(path) => self.named(out, path, value, role, members),
+            None => compact(out, value),
+        }
+    }
+
+    /// As [`Self::path`], with the path that `value` stands for.
+    fn named(&mut self, out: &mut Vec<u8>, path: Cow<'_, str>, value: &str, role: MediaRole, members: &[(&str, &str)]) {
         let value_of = |key: &str| members.iter().find(|(name, _)| *name == key).map(|(_, value)| *value);
-        let owned = |key: &str| value_of(key).and_then(json::text).map(std::borrow::Cow::into_owned);
+        let owned = |key: &str| value_of(key).and_then(json::text).map(Cow::into_owned);
         let (name, mime, size) = match role {
             MediaRole::File => (owned("file_name"), owned("mime_type"), value_of("file_size")),
             MediaRole::Photo => (None, Some("image/jpeg".to_owned()), value_of("photo_file_size")),
@@ -236,20 +255,27 @@ impl Found<'_> {
         }
     }
 
-    /// A value that may hold custom emoji.
-    fn search(&mut self, out: &mut Vec<u8>, value: &str, depth: usize) {
+    /// Files that no key of Telegram Desktop's names. False if they are something else.
+    fn attachments(&mut self, value: &str) -> bool {
+        let Ok(all) = serde_json::from_str::<Vec<Attached<'_>>>(value) else { return false };
+        for Attached { role, file } in all {
+            self.named(&mut Vec::new(), file, "", role, &[]);
+        }
+        true
+    }
+
+    /// A value that may hold custom emoji, or, by what it is part of, other files.
+    fn search(&mut self, out: &mut Vec<u8>, value: &str, within: Within, depth: usize) {
         let Some(depth) = depth.checked_sub(1) else { return compact(out, value) };
         match json::shape(value) {
             Shape::Object => {
+                let members: Vec<(&str, &str)> = json::members(value).collect();
                 out.push(b'{');
-                for (key, value) in json::members(value) {
+                for (key, value) in &members {
                     member(out, key);
-                    // In polls and gifts this is Telegram's number of the emoji, not a file.
-                    let is_path = key == "document_id" && json::digits(value).is_none();
-                    if is_path && json::text(value).is_some_and(|text| text != "(unavailable)") {
-                        self.path(out, value, MediaRole::CustomEmoji, &[]);
-                    } else {
-                        self.search(out, value, depth);
+                    match within.role(key, value) {
+                        Some(role) => self.path(out, value, role, &members),
+                        None => self.search(out, value, Within::Other, depth),
                     }
                 }
                 out.push(b'}');
@@ -260,11 +286,39 @@ impl Found<'_> {
                     if index > 0 {
                         out.push(b',');
                     }
-                    self.search(out, element, depth);
+                    self.search(out, element, within, depth);
                 }
                 out.push(b']');
             }
             _ => compact(out, value),
+        }
+    }
+}
+
+/// What a value is part of.
+#[derive(Clone, Copy)]
+enum Within {
+    /// Earlier versions of a message.
+    Message,
+    /// The preview of a link.
+    WebPage,
+    /// Anything else.
+    Other,
+}
+
+impl Within {
+    /// What the file is for that a key names; `None` for keys that name none.
+    fn role(self, key: &str, value: &str) -> Option<MediaRole> {
+        match (self, key) {
+            // In polls and gifts this is Telegram's number of the emoji, not a file.
+            (_, "document_id") if json::digits(value).is_some() => None,
+            (_, "document_id") => json::text(value).filter(|text| text != "(unavailable)").map(|_| MediaRole::CustomEmoji),
+            (Self::Message, "photo") => Some(MediaRole::Photo),
+            (Self::Message, "file") => Some(MediaRole::File),
+            (Self::Message, "thumbnail") => Some(MediaRole::Thumbnail),
+            (Self::Message, "contact_vcard") => Some(MediaRole::ContactVcard),
+            (Self::WebPage, "photo") => Some(MediaRole::Attachment),
+            _ => None,
         }
     }
 }

@@ -11,12 +11,16 @@ use super::convert::{self, Files};
 use super::repair::{repair, valid_text};
 use super::scan::{Piece, Scanner, What};
 use crate::model::account::{AccountSection, Section};
-use crate::model::chat::{ChatInfo, ChatType};
+use crate::model::chat::{ChatInfo, ChatType, Topic};
 use crate::model::json;
 use crate::model::media::MediaRole;
 use crate::model::paths::RunId;
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Raw, VERSION};
+
+/// A message longer than this is kept, and not taken apart: its record would not fit in memory a few times. Telegram's own limits
+/// keep messages below 1 MB.
+const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;
 
 /// Takes what an export holds, in the file's order.
 ///
@@ -104,9 +108,31 @@ impl ChatHead {
 struct Chat {
     head: ChatHead,
     left: bool,
+    full_name: Option<String>,
+    username: Option<String>,
+    topics: Vec<Topic>,
+    only_my_messages: bool,
     unknown: Vec<(String, String)>,
     peer: Option<Peer>,
-    announced_unknown: usize,
+    /// Whether it told something since it was announced.
+    told_more: bool,
+}
+
+impl Chat {
+    /// Takes one of its keys that a later version may have, or we.
+    fn take(&mut self, key: String, value: String) {
+        self.told_more = true;
+        let text = || json::text(&value).map(Into::into);
+        match &*key {
+            "full_name" if text().is_some() => self.full_name = text(),
+            "username" if text().is_some() => self.username = text(),
+            "topics" if self.topics.is_empty() && serde_json::from_str::<Vec<Topic>>(&value).is_ok() => {
+                self.topics = serde_json::from_str(&value).unwrap_or_default();
+            }
+            "only_my_messages" if value.trim() == "true" => self.only_my_messages = true,
+            _ => self.unknown.push((key, value)),
+        }
+    }
 }
 
 /// Reads the `result.json` in `input`.
@@ -196,7 +222,7 @@ impl Reader<'_> {
         let heads = &mut self.heads;
         let chat = self.chat.get_or_insert_with(|| Chat { head: heads.next().unwrap_or_default(), ..Chat::default() });
         if !chat.head.take(&key, &text) {
-            chat.unknown.push((key, text));
+            chat.take(key, text);
         }
         if chat.peer.is_some() && matches!(key_kind(chat), Some(kind) if Some(kind) != chat.peer.map(|peer| peer.kind)) {
             self.receiver.problem(offset, "the chat's type stands after its messages, which were filed under another");
@@ -208,7 +234,7 @@ impl Reader<'_> {
         let heads = &mut self.heads;
         let chat = self.chat.get_or_insert_with(|| Chat { head: heads.next().unwrap_or_default(), ..Chat::default() });
         if let Some(peer) = chat.peer
-            && chat.unknown.len() == chat.announced_unknown
+            && !chat.told_more
         {
             return Ok(peer);
         }
@@ -225,7 +251,7 @@ impl Reader<'_> {
             }
         });
         chat.peer = Some(peer);
-        chat.announced_unknown = chat.unknown.len();
+        chat.told_more = false;
         if first_time {
             self.summary.chats += 1;
         }
@@ -234,13 +260,13 @@ impl Reader<'_> {
             peer,
             name: chat.head.name.clone(),
             kind: chat.head.kind.as_deref().and_then(ChatType::from_key),
-            full_name: None,
-            username: None,
+            full_name: chat.full_name.clone(),
+            username: chat.username.clone(),
             left: chat.left,
-            only_my_messages: false,
+            only_my_messages: chat.only_my_messages,
             migrated_from: None,
             migrated_to: None,
-            topics: Vec::new(),
+            topics: chat.topics.clone(),
             observed: self.circumstances.observed,
             run: self.circumstances.run.clone(),
             dialog: position(self.summary.chats),
@@ -262,6 +288,10 @@ impl Reader<'_> {
     /// Hands out a message; false if it is not one, with its bytes not handed out yet.
     fn message(&mut self, offset: u64, bytes: &[u8]) -> io::Result<bool> {
         let peer = self.announce()?;
+        if bytes.len() > MAX_MESSAGE_BYTES {
+            self.receiver.problem(offset, "this message is longer than 16 MiB; it is kept as it is, but shown nowhere");
+            return Ok(false);
+        }
         let zone = &self.circumstances.zone;
         // What `convert` returns has been checked to be JSON: a piece that needs no repair is not checked twice.
         let converted = match valid_text(bytes).and_then(|text| convert::message(text, zone, self.files)) {

@@ -5,6 +5,12 @@
 //! here serves for reading only: the bytes as they were are kept with the record.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+
+/// How a byte is written that is not JSON.
+static ESCAPED_BYTE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\\x"));
 
 /// The piece as valid JSON; `None` if it cannot be understood.
 pub fn repair(piece: &[u8]) -> Option<Cow<'_, str>> {
@@ -21,7 +27,7 @@ pub fn repair(piece: &[u8]) -> Option<Cow<'_, str>> {
 
 /// The piece as text where it has none of the two bugs; whether it is JSON is not looked at.
 pub fn valid_text(piece: &[u8]) -> Option<&str> {
-    if memchr::memmem::find(piece, b"\\x").is_some() { None } else { std::str::from_utf8(piece).ok() }
+    if ESCAPED_BYTE.find(piece).is_some() { None } else { std::str::from_utf8(piece).ok() }
 }
 
 fn is_json(text: &str) -> bool {

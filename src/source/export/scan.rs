@@ -6,7 +6,7 @@
 
 use std::io::{self, Read};
 
-/// The longest single message or section that is taken apart. Telegram's own limits keep messages below 1 MB.
+/// The longest single message or section that is looked for: what is behind a longer one is not found.
 pub const MAX_VALUE_BYTES: usize = 64 * 1024 * 1024;
 
 /// How much is read at once.
@@ -199,7 +199,7 @@ impl<R: Read> Scanner<R> {
                 None => {
                     at = at.max(self.window().len());
                     if at > MAX_VALUE_BYTES {
-                        return Err(Stop::Broken("a text without end"));
+                        return Err(Stop::Broken("a text that is longer than 64 MiB, or has no end"));
                     }
                     if !self.more()? {
                         return Err(Stop::Broken("the file ends inside a text"));

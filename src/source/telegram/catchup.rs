@@ -121,7 +121,7 @@ impl Run {
         if !changes.gone_somewhere.is_empty() {
             let state = self.state.read();
             for (peer, chat) in state.chats.iter().filter(|(peer, _)| peer.kind != PeerKind::Channel) {
-                let here: BTreeSet<i32> = changes.gone_somewhere.iter().copied().filter(|id| chat.messages.0.contains_key(id)).collect();
+                let here: BTreeSet<i32> = changes.gone_somewhere.iter().copied().filter(|id| chat.messages.contains(*id)).collect();
                 if !here.is_empty() {
                     changes.gone.entry(*peer).or_default().extend(here);
                 }
@@ -131,11 +131,11 @@ impl Run {
             let log = self.log(peer);
             let held = self.state.after_pending(peer).messages;
             let new: Vec<enums::Message> = changes.new.remove(&peer).unwrap_or_default().into_values().collect();
-            if held.0.is_empty() && new.is_empty() {
+            if held.is_empty() && new.is_empty() {
                 continue;
             }
             let mut now = changes.now.remove(&peer).unwrap_or_default();
-            let ask: Vec<i32> = changes.ask.remove(&peer).unwrap_or_default().into_iter().filter(|id| held.0.contains_key(id)).collect();
+            let ask: Vec<i32> = changes.ask.remove(&peer).unwrap_or_default().into_iter().filter(|id| held.contains(*id)).collect();
             for page in ask.chunks(BY_ID) {
                 match messages_by_id(&self.api, &self.peers, peer, page).await {
                     Ok(messages) => now.extend(messages.into_iter().map(|message| (message.id(), message))),
@@ -148,14 +148,12 @@ impl Run {
                     }
                 }
             }
-            let changed: Vec<enums::Message> = now
-                .into_values()
-                .filter(|message| held.0.get(&message.id()).is_some_and(|&print| print != self.prints.of(message)))
-                .collect();
+            let changed: Vec<enums::Message> =
+                now.into_values().filter(|message| held.get(message.id()).is_some_and(|print| print != self.prints.of(message))).collect();
             let mut batch = Batch::default();
             self.add_messages(&log, &mut batch, &changed).await?;
             self.add_messages(&log, &mut batch, &new).await?;
-            let gone: Vec<i32> = changes.gone.remove(&peer).unwrap_or_default().into_iter().filter(|id| held.0.contains_key(id)).collect();
+            let gone: Vec<i32> = changes.gone.remove(&peer).unwrap_or_default().into_iter().filter(|id| held.contains(*id)).collect();
             self.alarm(peer, gone.len());
             for id in gone {
                 self.add_deletion(&log, &mut batch, id, Evidence::Update).await?;
@@ -351,7 +349,7 @@ impl Chat {
     async fn reread(&self, first: i32, last: i32, mut budget: Option<&mut u32>) -> Result<Option<i32>, Trouble> {
         let mode = if self.before.only_my { Mode::Own } else { Mode::All };
         // With what this run has found already: a deletion is told once.
-        let held = self.run.state.after_pending(self.peer()).messages.0;
+        let held = self.run.state.after_pending(self.peer()).messages;
         let mut batch = Batch::default();
         let mut from = first;
         while from <= last {
@@ -371,12 +369,12 @@ impl Chat {
             let changed: Vec<enums::Message> = page
                 .messages
                 .into_iter()
-                .filter(|message| held.get(&message.id()).is_none_or(|&print| print != self.run.prints.of(message)))
+                .filter(|message| held.get(message.id()).is_none_or(|print| print != self.run.prints.of(message)))
                 .collect();
             self.run.add_messages(&self.log, &mut batch, &changed).await?;
             // What cannot be read is not gone.
             let unread = |id: i32| page.unreadable.is_some_and(|gap| (gap.first..=gap.last).contains(&i64::from(id)));
-            let absent: Vec<i32> = held.range(from..=end).map(|(&id, _)| id).filter(|&id| !here.contains(&id) && !unread(id)).collect();
+            let absent: Vec<i32> = held.ids(from, end).filter(|&id| !here.contains(&id) && !unread(id)).collect();
             let gone = self.confirmed_gone(absent).await?;
             self.run.alarm(self.peer(), gone.len());
             let range = IdRange { first: from.into(), last: end.into() };

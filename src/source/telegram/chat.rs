@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::future::try_join_all;
-use grammers_tl_types::{LAYER, Serializable, enums, functions, types};
+use grammers_tl_types::{LAYER, enums, functions, types};
 
 use super::convert::json::Object;
 use super::dialogs::Dialog;
@@ -12,7 +12,7 @@ use super::error::TelegramError;
 use super::events::Event;
 use super::history::{Mode, PAGE, Page, Reader};
 use super::run::{Batch, ChatLog, Run, path};
-use super::state::{ChatState, Effect, MediaCounts, Seen};
+use super::state::{ChatState, Effect, Seen};
 use super::transport::CallError;
 use crate::model::chat::{ChatInfo, Topic};
 use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, ReasonCount, Verdict};
@@ -229,7 +229,7 @@ impl Chat {
             findings.server_before = findings.server_before.or(count);
         }
         // How many of the chat's messages may lie here: all that are not known yet.
-        let expected = count.unwrap_or_default().saturating_sub(self.before.messages.0.len() as u64);
+        let expected = count.unwrap_or_default().saturating_sub(self.before.messages.len() as u64);
         let full = page.messages.len() >= usize::try_from(PAGE).unwrap_or_default();
         let reached = page.messages.last().map_or(last, enums::Message::id);
         if !full || expected <= SPLIT_ABOVE || reached >= last {
@@ -279,12 +279,13 @@ impl Chat {
             let more = end < last && !page.messages.is_empty();
             let next = async { if more { Some(reader.upwards(end.saturating_add(1), last).await) } else { None } };
             // The account's own messages may be there from a time when nothing else could be had.
-            let news: Vec<enums::Message> = page.messages.iter().filter(|message| self.is_news(message)).cloned().collect();
+            ours += page.messages.len() as u64;
+            let mut news = page.messages;
+            news.retain(|message| self.is_news(message));
             let (next, added) = tokio::join!(next, self.add(&mut batch, &news));
             if let Err(error) = added {
                 break Err(error.into());
             }
-            ours += page.messages.len() as u64;
             let mut readable = i64::from(from);
             if let Some(gap) = page.unreadable {
                 // Not covered: a later version, or Telegram itself, may do better.
@@ -316,7 +317,7 @@ impl Chat {
     }
 
     fn is_news(&self, message: &enums::Message) -> bool {
-        self.before.messages.0.get(&message.id()).is_none_or(|&print| print != self.run.prints.of(message))
+        self.before.messages.get(message.id()).is_none_or(|print| print != self.run.prints.of(message))
     }
 
     pub(super) async fn add(&self, batch: &mut Batch, messages: &[enums::Message]) -> Result<(), TelegramError> {
@@ -419,7 +420,7 @@ impl Chat {
             run: run.id.clone(),
             dialog: Some(dialog.into_raw()),
             unknown_keys: None,
-            raw: self.dialog.raw.as_ref().map(|raw| Raw::Tl { layer: LAYER.unsigned_abs(), bytes: raw.to_bytes() }),
+            raw: self.dialog.raw.clone().map(|bytes| Raw::Tl { layer: LAYER.unsigned_abs(), bytes }),
         };
         let known = (&info.name, &info.kind, &info.full_name, &info.username, info.left, own_only, migrated_from, &info.migrated_to);
         let mut digested = serde_json::to_vec(&known).unwrap_or_default();
@@ -468,7 +469,7 @@ impl Chat {
         for ids in read.iter() {
             let first = i32::try_from(ids.first).unwrap_or(i32::MAX);
             let last = i32::try_from(ids.last).unwrap_or(i32::MAX);
-            let ours = pending.messages.0.range(first..=last).count() as u64;
+            let ours = pending.messages.ids(first, last).count() as u64;
             let inside = findings.ranges.iter().filter(|range| range.ids.first >= ids.first && range.ids.last <= ids.last);
             let pages = inside.map(|range| range.pages).sum();
             ranges.push(CoveredRange { ids, pages, joined: true, server_before: None, server_after: None, ours });
@@ -522,7 +523,7 @@ impl Chat {
             media: MediaCoverage {
                 wanted: pending.media.wanted,
                 stored: pending.media.stored,
-                skipped: MediaCounts::reasons(&pending.media.skipped),
+                skipped: skipped(&pending),
                 failed: failed.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect(),
             },
             reactions_read: pending.reread,
@@ -552,13 +553,20 @@ impl Chat {
     }
 }
 
+/// Files that were left out on purpose, by reason.
+fn skipped(state: &ChatState) -> Vec<ReasonCount> {
+    let mut counts = state.media.skipped.clone();
+    counts.extend(state.left_out.counts().into_iter().map(|(reason, count)| (reason.word(), count)));
+    counts.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect()
+}
+
 /// Ids inside the ranges that no message has.
 fn not_returned(state: &ChatState) -> Vec<IdRange> {
     let mut missing = Vec::new();
     for range in state.ranges.iter() {
         let (Ok(first), Ok(last)) = (i32::try_from(range.first), i32::try_from(range.last)) else { continue };
         let mut next = range.first;
-        for (&id, _) in state.messages.0.range(first..=last) {
+        for id in state.messages.ids(first, last) {
             if i64::from(id) > next {
                 missing.push(IdRange { first: next, last: i64::from(id) - 1 });
             }

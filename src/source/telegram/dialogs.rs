@@ -3,7 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use grammers_tl_types::{enums, functions, types};
+use grammers_tl_types::{Serializable, enums, functions, types};
 
 use super::api::{Api, now};
 use super::error::TelegramError;
@@ -33,7 +33,8 @@ pub(super) struct Dialog {
     pub(super) ttl: Option<i32>,
     /// Whether the account has left it.
     pub(super) left: bool,
-    pub(super) raw: Option<enums::Dialog>,
+    /// As Telegram sent it.
+    pub(super) raw: Option<Vec<u8>>,
 }
 
 impl Dialog {
@@ -157,7 +158,7 @@ impl DialogReader<'_> {
                         unread: raw.unread_count,
                         ttl: raw.ttl_period,
                         left: self.peers.is_left(peer),
-                        raw: Some(dialog.clone()),
+                        raw: Some(dialog.to_bytes()),
                     });
                 }
             }

@@ -111,7 +111,7 @@ impl Run {
         if self.options.account {
             self.sections().await?;
         }
-        self.retry_missing().await?;
+        self.retry_missing(&self.chosen(&dialogs)).await?;
         self.tell(Event::Chats { total: dialogs.len() as u64 });
         outcome.chats = dialogs.len() as u64;
         let reread_privately = counting.too_long;
@@ -158,6 +158,13 @@ impl Run {
         self.finish(counting);
         outcome.files_failed = self.fetcher.failed();
         Ok(())
+    }
+
+    /// The chats of this run, with the groups that they were before.
+    fn chosen(&self, dialogs: &[Dialog]) -> HashSet<Peer> {
+        let state = self.state.read();
+        let peers = dialogs.iter().map(|dialog| dialog.peer);
+        peers.flat_map(|peer| [Some(peer), state.chats.get(&peer).and_then(|chat| chat.migrated_from)]).flatten().collect()
     }
 
     /// The moment from which on messages count as recent.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::chat::ChatType;
+use crate::model::media::SkipReason;
 
 /// A kind of media that can be left out, as Telegram Desktop's export has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -122,6 +123,16 @@ pub struct ExportOptions {
     pub recheck_budget: u32,
     /// Bytes of files to hold in memory while nobody takes them.
     pub prefetch_bytes: usize,
+}
+
+impl ExportOptions {
+    /// Why the user does not want a file of this type and length; `None` as type is for what every choice of types takes.
+    pub(super) fn leave_out(&self, class: Option<MediaType>, bytes: u64) -> Option<SkipReason> {
+        if class.is_some_and(|class| !self.media.contains(&class)) {
+            return Some(SkipReason::TypeNotChosen);
+        }
+        (bytes > self.max_file_size).then_some(SkipReason::TooLarge)
+    }
 }
 
 impl Default for ExportOptions {

@@ -1,6 +1,6 @@
 //! What all parts of one run share, and how messages become batches of a chat's log.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,22 +14,23 @@ use super::api::Api;
 use super::convert::{Context, FileKey, Fingerprints, Outcomes, Want, document_want, record, wants};
 use super::error::TelegramError;
 use super::events::Event;
+use super::held::Print;
 use super::history::Mode;
+use super::left_out::LeftFile;
 use super::media::{Fetcher, emoji_of, messages_by_id};
 use super::options::ExportOptions;
 use super::outbox::Outbox;
 use super::peers::PeerBook;
-use super::ranges::Ranges;
-use super::state::{Effect, MediaCounts, Seen, StateStore};
+use super::state::{Effect, LogEffect, Seen, StateStore};
 use crate::model::chat::SeenPeer;
 use crate::model::entry::EntryPath;
-use crate::model::media::{MediaRole, MediaStatus};
+use crate::model::media::{MediaRole, MediaStatus, SkipReason};
 use crate::model::paths::{self, RunId};
 use crate::model::peer::Peer;
 use crate::model::record::{MessageRecord, Record};
 
-/// A batch is handed over at this length: a quarter of what a reader must be ready for, because many are filled at once.
-const BATCH_BYTES: usize = paths::MAX_BATCH_BYTES / 4;
+/// A batch is handed over at this length: an eighth of what a reader must be ready for, because many are filled at once.
+const BATCH_BYTES: usize = paths::MAX_BATCH_BYTES / 8;
 /// Custom emoji asked for at once.
 const EMOJI_PAGE: usize = 100;
 /// Files of one page that are looked after at once.
@@ -91,10 +92,7 @@ impl ChatLog {
 #[derive(Default)]
 pub(super) struct Batch {
     lines: Vec<u8>,
-    covered: Ranges,
-    own: Ranges,
-    messages: Vec<(i32, Option<u64>)>,
-    media: MediaCounts,
+    effect: LogEffect,
 }
 
 /// The path of a model's file, whose building cannot fail for peers and runs of ours.
@@ -183,19 +181,32 @@ impl Run {
         Ok(ids.into_iter().filter_map(|id| Some((id, known.get(&id)?.clone()?))).collect())
     }
 
-    /// Tries again to get files that earlier runs could not have.
-    pub(super) async fn retry_missing(&self) -> Result<(), TelegramError> {
+    /// Tries again to get files that earlier runs could not have, and of the chats in `chosen` those that the options of earlier runs
+    /// left out and those of this one do not.
+    pub(super) async fn retry_missing(&self, chosen: &HashSet<Peer>) -> Result<(), TelegramError> {
         /// A file that failed in so many runs is left alone.
         const MAX_TRIES: u32 = 20;
         let (mut by_chat, mut emoji): (BTreeMap<Peer, BTreeSet<i32>>, Vec<i64>) = Default::default();
-        for missing in self.state.read().missing.values().filter(|missing| missing.tries < MAX_TRIES) {
-            match missing.seen {
-                Seen::Message(peer, id) => {
-                    by_chat.entry(peer).or_default().insert(id);
+        {
+            let state = self.state.read();
+            // Without the messages themselves nothing tells whether they are of the period that was asked for.
+            if self.options.from.is_none() && self.options.till.is_none() {
+                for (peer, chat) in state.chats.iter().filter(|(peer, _)| chosen.contains(peer)) {
+                    let wanted = chat.left_out.wanted(&self.options);
+                    if !wanted.is_empty() {
+                        by_chat.insert(*peer, wanted);
+                    }
                 }
-                Seen::Emoji(id) => emoji.push(id),
-                // These are listed in every run.
-                Seen::Story(_) | Seen::Userpic(_) => {}
+            }
+            for missing in state.missing.values().filter(|missing| missing.tries < MAX_TRIES) {
+                match missing.seen {
+                    Seen::Message(peer, id) => {
+                        by_chat.entry(peer).or_default().insert(id);
+                    }
+                    Seen::Emoji(id) => emoji.push(id),
+                    // These are listed in every run.
+                    Seen::Story(_) | Seen::Userpic(_) => {}
+                }
             }
         }
         for (peer, ids) in by_chat {
@@ -210,14 +221,20 @@ impl Run {
                         continue;
                     }
                 };
+                let were_missing: HashSet<FileKey> =
+                    messages.iter().flat_map(wants).map(|want| want.key).filter(|key| self.fetcher.was_missing(key)).collect();
                 let (wants, outcomes) = self.files(peer, &messages).await?;
+                let found = wants
+                    .iter()
+                    .flatten()
+                    .filter(|want| were_missing.contains(&want.key) && outcomes.get(&want.key) == Some(&MediaStatus::Stored));
+                batch.effect.media.stored += found.count() as u64;
                 let had = |wants: &Vec<Want>| wants.iter().any(|want| outcomes.get(&want.key) == Some(&MediaStatus::Stored));
                 let better: Vec<enums::Message> =
                     messages.into_iter().zip(&wants).filter(|(_, wants)| had(wants)).map(|(message, _)| message).collect();
                 // Their records say that a file is missing: the new ones say where it is.
                 self.add_messages(&log, &mut batch, &better).await?;
             }
-            batch.media = MediaCounts::default();
             self.flush(&log, &mut batch).await?;
         }
         for page in emoji.chunks(EMOJI_PAGE) {
@@ -251,7 +268,13 @@ impl Run {
                 .collect();
             let emoji = |id: i64| paths.get(&id).cloned();
             let Some(record) = record(message, &self.context(log.peer, &emoji), wants, &outcomes) else { continue };
-            batch.media.count(&record);
+            let before = self
+                .state
+                .read()
+                .chats
+                .get(&log.peer)
+                .map_or((false, 0), |chat| (chat.messages.contains(message.id()), chat.left_out.of(message.id())));
+            batch.count(message.id(), &record, &left_out(wants, &outcomes), before);
             self.note_migration(log.peer, message);
             batch.push(Record::Message(record), message.id(), Some(self.prints.of(message)))?;
             if batch.lines.len() >= BATCH_BYTES {
@@ -286,8 +309,10 @@ impl Run {
 
     /// Hands a batch over.
     pub(super) async fn flush(&self, log: &ChatLog, batch: &mut Batch) -> Result<(), TelegramError> {
-        let Batch { lines, covered, own, messages, media } = std::mem::take(batch);
-        let effect = Effect::Log { peer: log.peer, covered, own, messages, media };
+        let Batch { lines, mut effect } = std::mem::take(batch);
+        // It stays until the batch is stored for good, with those of many others.
+        effect.messages.shrink_to_fit();
+        let effect = Effect::Log(log.peer, effect);
         if lines.is_empty() {
             // Nothing was there: that needs no item to be true.
             self.state.when_all(&[], effect);
@@ -349,33 +374,50 @@ impl Run {
 }
 
 impl Batch {
+    /// Counts the media of a message. `before` says whether it was held already, and how many of its files were left out: what was
+    /// counted once is not counted again.
+    fn count(&mut self, id: i32, record: &MessageRecord, left: &[LeftFile], before: (bool, usize)) {
+        let (held, left_before) = before;
+        if !left.is_empty() || left_before > 0 {
+            self.effect.left_out.push((id, left.to_vec()));
+        }
+        if held {
+            let failed = record.media.iter().filter(|media| matches!(media.status, MediaStatus::Failed(_))).count();
+            self.effect.media.stored += left_before.saturating_sub(left.len() + failed) as u64;
+            return;
+        }
+        for media in &record.media {
+            self.effect.media.wanted += 1;
+            match &media.status {
+                MediaStatus::Stored => self.effect.media.stored += 1,
+                MediaStatus::Skipped(SkipReason::TooLarge | SkipReason::TypeNotChosen) | MediaStatus::Failed(_) => {}
+                MediaStatus::Skipped(reason) => *self.effect.media.skipped.entry(reason.word()).or_default() += 1,
+            }
+        }
+    }
+
     fn push(&mut self, record: Record, id: i32, print: Option<u64>) -> Result<(), TelegramError> {
         record.write_line(&mut self.lines).map_err(|error| TelegramError::Invalid(error.to_string()))?;
-        self.messages.push((id, print));
+        self.effect.messages.push((id, print.map(Print::from)));
         Ok(())
     }
 
     /// Takes note that these ids were paged over, and that everything that was there is in the batch or before it.
     pub(super) fn cover(&mut self, mode: Mode, first: i64, last: i64) {
         match mode {
-            Mode::All => self.covered.add(first, last),
-            Mode::Own => self.own.add(first, last),
+            Mode::All => self.effect.covered.add(first, last),
+            Mode::Own => self.effect.own.add(first, last),
         }
     }
 }
 
-impl MediaCounts {
-    fn count(&mut self, record: &MessageRecord) {
-        for media in &record.media {
-            self.wanted += 1;
-            match &media.status {
-                MediaStatus::Stored => self.stored += 1,
-                MediaStatus::Skipped(reason) => {
-                    let reason = serde_json::to_value(reason).ok().and_then(|word| word.as_str().map(str::to_owned)).unwrap_or_default();
-                    *self.skipped.entry(reason).or_default() += 1;
-                }
-                MediaStatus::Failed(_) => {}
-            }
+/// The files of a message that the options leave out.
+fn left_out(wants: &[Want], outcomes: &Outcomes) -> Vec<LeftFile> {
+    let left = |want: &Want| match outcomes.get(&want.key) {
+        Some(MediaStatus::Skipped(reason @ (SkipReason::TooLarge | SkipReason::TypeNotChosen))) => {
+            Some(LeftFile { class: want.class, bytes: u32::try_from(want.judged_size).unwrap_or(u32::MAX), reason: *reason })
         }
-    }
+        _ => None,
+    };
+    wants.iter().filter_map(left).collect()
 }

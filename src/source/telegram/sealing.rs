@@ -1,7 +1,7 @@
 //! Files that hold secrets: sealed before they are written, replaced as a whole.
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, BufWriter, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -12,17 +12,17 @@ use zeroize::Zeroizing;
 ///
 /// The source never sees a key. Whoever implements this authenticates as well as encrypts: `open` refuses what `seal` did not make.
 pub trait Sealer: Send + Sync {
-    /// Encrypts `plain`.
+    /// Encrypts what `fill` writes, into `out`.
     ///
     /// # Errors
-    /// When the key cannot be had.
-    fn seal(&self, plain: &[u8]) -> io::Result<Vec<u8>>;
+    /// When the key cannot be had, and those of `out` and `fill`.
+    fn seal(&self, out: &mut dyn Write, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
 
-    /// Decrypts what [`Sealer::seal`] gave.
+    /// Decrypts what [`Sealer::seal`] wrote. Reading fails where the bytes were changed, and at the end where it is not the end.
     ///
     /// # Errors
-    /// When the key is not the one it was sealed with, or the bytes were changed.
-    fn open(&self, sealed: &[u8]) -> io::Result<Zeroizing<Vec<u8>>>;
+    /// When the key is not the one it was sealed with.
+    fn open(&self, sealed: File) -> io::Result<Box<dyn Read>>;
 }
 
 /// A sealed file, 0600 in a folder 0700.
@@ -43,24 +43,40 @@ impl SealedFile {
 
     /// The file's content; `None` where there is no file.
     pub(super) fn load(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
-        match fs::read(&self.path) {
-            Ok(sealed) => self.sealer.open(&sealed).map(Some),
+        let Some(mut reader) = self.reader()? else { return Ok(None) };
+        let mut plain = Zeroizing::new(Vec::new());
+        reader.read_to_end(&mut plain)?;
+        Ok(Some(plain))
+    }
+
+    /// The file's content as a stream; `None` where there is no file. Only what is read to its end is known to be whole.
+    pub(super) fn reader(&self) -> io::Result<Option<Box<dyn Read>>> {
+        match File::open(&self.path) {
+            Ok(sealed) => self.sealer.open(sealed).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
     }
 
-    /// Replaces the content: written beside, synced, renamed, the folder synced, so that a power cut leaves the old or the new.
+    /// Replaces the content.
     pub(super) fn save(&self, plain: &[u8]) -> io::Result<()> {
-        let sealed = self.sealer.seal(plain)?;
+        self.replace(&mut |out| out.write_all(plain))
+    }
+
+    /// Replaces the content by what `fill` writes: beside, synced, renamed, the folder synced, so that a power cut leaves the old or
+    /// the new.
+    pub(super) fn replace(&self, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let folder = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut unique = [0; 8];
         getrandom::fill(&mut unique).map_err(io::Error::other)?;
         let beside = folder.join(format!(".{:016x}.new", u64::from_le_bytes(unique)));
         let written = (|| {
-            let mut file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
-            file.write_all(&sealed)?;
+            let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&beside)?;
+            let mut out = BufWriter::new(&file);
+            self.sealer.seal(&mut out, fill)?;
+            out.flush()?;
+            drop(out);
             file.sync_all()?;
             fs::rename(&beside, &self.path)?;
             File::open(folder)?.sync_all()
@@ -89,13 +105,18 @@ pub(super) mod tests {
     pub(crate) struct Inverted;
 
     impl Sealer for Inverted {
-        fn seal(&self, plain: &[u8]) -> io::Result<Vec<u8>> {
-            Ok(b"sealed:".iter().copied().chain(plain.iter().map(|byte| !byte)).collect())
+        fn seal(&self, out: &mut dyn Write, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+            let mut plain = Vec::new();
+            fill(&mut plain)?;
+            let sealed: Vec<u8> = b"sealed:".iter().copied().chain(plain.iter().map(|byte| !byte)).collect();
+            out.write_all(&sealed)
         }
 
-        fn open(&self, sealed: &[u8]) -> io::Result<Zeroizing<Vec<u8>>> {
-            let body = sealed.strip_prefix(b"sealed:").ok_or(io::ErrorKind::InvalidData)?;
-            Ok(Zeroizing::new(body.iter().map(|byte| !byte).collect()))
+        fn open(&self, mut sealed: File) -> io::Result<Box<dyn Read>> {
+            let mut bytes = Vec::new();
+            sealed.read_to_end(&mut bytes)?;
+            let body = bytes.strip_prefix(b"sealed:").ok_or(io::ErrorKind::InvalidData)?;
+            Ok(Box::new(io::Cursor::new(body.iter().map(|byte| !byte).collect::<Vec<u8>>())))
         }
     }
 

@@ -4,51 +4,33 @@
 //! when its mark comes back in [`crate::source::Source::committed`], so a state that lags costs a little work and loses nothing.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
-use std::io;
+use std::io::{self, BufReader};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::held::{Held, Print};
+use super::left_out::{LeftFile, LeftOut};
 use super::ranges::Ranges;
 use super::sealing::SealedFile;
 use crate::model::account::Section;
-use crate::model::coverage::{ReasonCount, Verdict};
+use crate::model::coverage::Verdict;
 use crate::model::peer::Peer;
 
 /// The version of the stored form.
 const VERSION: u8 = 1;
 
-/// Ids of messages with their fingerprints, in a compact stored form: 4 and 8 bytes each, base64.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(super) struct Messages(pub(super) BTreeMap<i32, u64>);
-
-/// A set of keyed digests in the same form.
+/// A set of keyed digests in a compact stored form: 8 bytes each, base64.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Digests(pub(super) HashSet<u64>);
 
-impl Serialize for Messages {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|(id, print)| id.to_le_bytes().into_iter().chain(print.to_le_bytes())).collect();
-        serializer.serialize_str(&BASE64.encode(bytes))
-    }
-}
-
-fn chunks<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<Vec<[u8; N]>, D::Error> {
+pub(super) fn chunks<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<Vec<[u8; N]>, D::Error> {
     let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
     let bytes = BASE64.decode(text.as_bytes()).map_err(serde::de::Error::custom)?;
     let (chunks, rest) = bytes.as_chunks::<N>();
     if rest.is_empty() { Ok(chunks.to_vec()) } else { Err(serde::de::Error::custom("a list ends in the middle of an entry")) }
-}
-
-impl<'de> Deserialize<'de> for Messages {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let entries = chunks::<D, 12>(deserializer)?;
-        Ok(Self(
-            entries.into_iter().map(|[a, b, c, d, print @ ..]| (i32::from_le_bytes([a, b, c, d]), u64::from_le_bytes(print))).collect(),
-        ))
-    }
 }
 
 impl Serialize for Digests {
@@ -74,7 +56,7 @@ pub(super) struct ChatState {
     #[serde(skip_serializing_if = "Ranges::is_empty")]
     pub(super) own_ranges: Ranges,
     /// The messages that are held.
-    pub(super) messages: Messages,
+    pub(super) messages: Held,
     /// The channel's update counter as of the last look.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) pts: Option<i32>,
@@ -98,6 +80,9 @@ pub(super) struct ChatState {
     pub(super) migrated_from: Option<Peer>,
     /// Media that its messages name, and what became of them, by reason.
     pub(super) media: MediaCounts,
+    /// Media that the options left out.
+    #[serde(skip_serializing_if = "LeftOut::is_empty")]
+    pub(super) left_out: LeftOut,
     /// When all of it was last looked at again, Unix seconds.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) reread: Option<i64>,
@@ -113,15 +98,18 @@ pub(super) struct ChatState {
 }
 
 impl ChatState {
-    fn add(&mut self, covered: &Ranges, own: &Ranges, messages: &[(i32, Option<u64>)], media: &MediaCounts) {
-        self.ranges.merge(covered);
-        self.own_ranges.merge(own);
-        self.media.add(media);
-        for &(id, print) in messages {
+    fn add(&mut self, log: &LogEffect) {
+        self.ranges.merge(&log.covered);
+        self.own_ranges.merge(&log.own);
+        self.media.add(&log.media);
+        for (id, files) in &log.left_out {
+            self.left_out.set(*id, files);
+        }
+        for &(id, print) in &log.messages {
             match print {
-                Some(print) => self.messages.0.insert(id, print),
-                None => self.messages.0.remove(&id),
-            };
+                Some(print) => self.messages.insert(id, print),
+                None => self.messages.remove(id),
+            }
         }
     }
 }
@@ -158,6 +146,8 @@ pub struct CoverageCounts {
     pub messages: u64,
     /// Files that are wanted and could not be had.
     pub files_missing: u64,
+    /// Files that the options left out.
+    pub files_left_out: u64,
 }
 
 /// Media of a chat, counted over all runs.
@@ -176,10 +166,6 @@ impl MediaCounts {
         for (reason, count) in &other.skipped {
             *self.skipped.entry(reason.clone()).or_default() += count;
         }
-    }
-
-    pub(super) fn reasons(counts: &BTreeMap<String, u64>) -> Vec<ReasonCount> {
-        counts.iter().map(|(reason, &count)| ReasonCount { reason: reason.clone(), count }).collect()
     }
 }
 
@@ -272,11 +258,24 @@ impl State {
     }
 }
 
+/// What a batch of a chat's log brings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct LogEffect {
+    /// Ids that were paged over, for all messages and for the account's own.
+    pub(super) covered: Ranges,
+    pub(super) own: Ranges,
+    /// Messages as they are now, `None` for gone ones.
+    pub(super) messages: Vec<(i32, Option<Print>)>,
+    pub(super) media: MediaCounts,
+    /// What the options left out of messages, now; an empty list where there was something earlier.
+    pub(super) left_out: Vec<(i32, Vec<LeftFile>)>,
+}
+
 /// What becomes true when an item is stored.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
-    /// A batch of a chat's log: ids that were paged over, messages as they are now, `None` for gone ones.
-    Log { peer: Peer, covered: Ranges, own: Ranges, messages: Vec<(i32, Option<u64>)>, media: MediaCounts },
+    /// A batch of a chat's log.
+    Log(Peer, LogEffect),
     /// A file.
     Media(u64),
     /// Users and chats as described.
@@ -304,7 +303,8 @@ impl State {
                 Some(VerdictKind::Incomplete) => counts.incomplete += 1,
                 Some(VerdictKind::Unknown) | None => counts.unknown += 1,
             }
-            counts.messages += chat.messages.0.len() as u64;
+            counts.messages += chat.messages.len() as u64;
+            counts.files_left_out += chat.left_out.counts().values().sum::<u64>();
         }
         counts.files_missing = self.missing.values().filter(|missing| missing.reason.is_some()).count() as u64;
         counts
@@ -328,9 +328,7 @@ impl State {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Log { peer, covered, own, messages, media } => {
-                self.chats.entry(peer).or_default().add(&covered, &own, &messages, &media);
-            }
+            Effect::Log(peer, log) => self.chats.entry(peer).or_default().add(&log),
             Effect::Media(digest) => {
                 self.media.0.insert(digest);
                 self.missing.remove(&digest);
@@ -394,11 +392,14 @@ pub(super) struct StateStore {
 impl StateStore {
     /// Reads the state, or begins one; a state of another user is not ours.
     pub(super) fn open(file: SealedFile, user_id: i64) -> io::Result<Self> {
-        let state = match file.load()? {
+        let state = match file.reader()? {
             None => State::new(user_id)?,
-            Some(bytes) => {
-                let state: State = serde_json::from_slice(&bytes).map_err(|error| {
-                    io::Error::new(io::ErrorKind::InvalidData, format!("the state is damaged at byte {}", error.column()))
+            Some(reader) => {
+                let mut reader = serde_json::Deserializer::from_reader(BufReader::new(reader));
+                let state = State::deserialize(&mut reader).and_then(|state| reader.end().map(|()| state));
+                let state = state.map_err(|error| match error.io_error_kind() {
+                    Some(kind) => io::Error::new(kind, error),
+                    None => io::Error::new(io::ErrorKind::InvalidData, format!("the state is damaged at byte {}", error.column())),
                 })?;
                 if state.version != VERSION {
                     let what = format!("the state has version {}, and this program knows {VERSION}", state.version);
@@ -458,7 +459,7 @@ impl StateStore {
         let mut pending = self.pending();
         pending.last_mark += 1;
         let mark = pending.last_mark;
-        if let Effect::Log { peer, .. } = &effect {
+        if let Effect::Log(peer, _) = &effect {
             pending.logs.entry(*peer).or_default().push(mark);
         }
         pending.effects.insert(mark, effect);
@@ -489,8 +490,8 @@ impl StateStore {
         let pending = self.pending();
         let mut chat = state.chats.get(&peer).cloned().unwrap_or_default();
         for mark in pending.logs.get(&peer).into_iter().flatten() {
-            if let Some(Effect::Log { covered, own, messages, media, .. }) = pending.effects.get(mark) {
-                chat.add(covered, own, messages, media);
+            if let Some(Effect::Log(_, log)) = pending.effects.get(mark) {
+                chat.add(log);
             }
         }
         chat
@@ -516,7 +517,7 @@ impl StateStore {
             for mark in marks {
                 let void = pending.void.remove(mark);
                 if let Some(effect) = pending.effects.remove(mark) {
-                    if let Effect::Log { peer, .. } = &effect
+                    if let Effect::Log(peer, _) = &effect
                         && let Some(marks) = pending.logs.get_mut(peer)
                     {
                         marks.retain(|own| own != mark);
@@ -549,7 +550,7 @@ impl StateStore {
     }
 
     fn save(&self, state: &State) -> io::Result<()> {
-        self.file.save(&serde_json::to_vec(state).map_err(io::Error::other)?)
+        self.file.replace(&mut |out| serde_json::to_writer(out, state).map_err(io::Error::from))
     }
 }
 
@@ -563,7 +564,8 @@ mod tests {
     fn log(peer: Peer, first: i64, last: i64, messages: &[(i32, Option<u64>)]) -> Effect {
         let mut covered = Ranges::default();
         covered.add(first, last);
-        Effect::Log { peer, covered, own: Ranges::default(), messages: messages.to_vec(), media: MediaCounts::default() }
+        let messages = messages.iter().map(|&(id, print)| (id, print.map(Print::from))).collect();
+        Effect::Log(peer, LogEffect { covered, messages, ..LogEffect::default() })
     }
 
     #[test]

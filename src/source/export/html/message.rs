@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use jiff::Timestamp;
-use jiff::civil::DateTime;
+use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
 
 use super::dom::{Element, Node, decode};
@@ -37,6 +37,9 @@ pub struct Folder<'a> {
     /// Whether links have `%NN` for some characters: ours do, Telegram Desktop's are plain paths.
     pub escaped: bool,
 }
+
+/// What stands for a message that Telegram Desktop cannot export.
+const UNSUPPORTED: &str = "This message is not supported by this version of Telegram Desktop. Please update the application.";
 
 /// The keys of one message, written in the order of Telegram Desktop's JSON.
 struct Keys(String);
@@ -73,6 +76,10 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
         if id < 0 && id > -1_000_000 {
             return None;
         }
+        if body.own_text() == UNSUPPORTED {
+            told.kind = "unsupported";
+            return Some(told);
+        }
         told.kind = "service";
         if let Some(photo) = find_link(element, "userpic_link").or_else(|| find_link(element, "photo_wrap")) {
             keys.text("photo", &path(folder, &photo));
@@ -108,8 +115,16 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
     if let Some(bot) = &told.via_bot {
         keys.text("via_bot", bot);
     }
+    // Pages of ours show more files than a message has keys for.
+    let mut attached = Vec::new();
+    inside.find_all("attachment", &mut attached);
+    let links = attached.iter().filter_map(|wrap| find_link(wrap, "photo_wrap").or_else(|| find_link(wrap, "media")));
+    let attached: Vec<String> =
+        links.map(|link| format!("{{\"role\":\"attachment\",\"file\":{}}}", quoted(&path(folder, &link)))).collect();
     let mut wraps = Vec::new();
-    inside.find_all("media_wrap", &mut wraps);
+    for child in inside.elements().filter(|child| !child.has_class("attachment")) {
+        child.find_all("media_wrap", &mut wraps);
+    }
     for wrap in wraps {
         media(&mut keys, wrap, folder);
     }
@@ -119,8 +134,22 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
     keys.raw("text_entities", &long_text(&entities));
     buttons(&mut keys, body);
     reactions(&mut keys, body);
+    if !attached.is_empty() {
+        keys.raw("attachments", &format!("[{}]", attached.join(",")));
+    }
     told.keys = keys.0;
     Some(told)
+}
+
+/// The day of a date line, `12 January 2024`; `None` for any other element.
+pub fn day(element: &Element<'_>) -> Option<Date> {
+    const MONTHS: [&str; 12] =
+        ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
+    let text = element.elements().find(|child| child.has_class("body"))?.text();
+    let mut words = text.split_whitespace();
+    let (day, month, year) = (words.next()?.parse().ok()?, words.next()?, words.next()?.parse().ok()?);
+    let month = i8::try_from(MONTHS.iter().position(|name| *name == month)? + 1).ok()?;
+    Date::new(year, month, day).ok().filter(|_| words.next().is_none())
 }
 
 /// A name, and the bot after " via ".

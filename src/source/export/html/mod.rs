@@ -1,7 +1,7 @@
 //! Reads the pages of Telegram Desktop's HTML exports.
 //!
-//! Pages tell less than `result.json`: no ids of chats and senders, no time of service messages (their day only), no sizes of
-//! media. What they tell becomes the same keys; a service message becomes its sentence, as `information_text`. The pieces that
+//! Pages tell less than `result.json`: no ids of chats and senders, no time of service messages (their day only, so they get the
+//! earliest time that fits, and are marked as approximate), no sizes of media. What they tell becomes the same keys; a service message becomes its sentence, as `information_text`. The pieces that
 //! are handed out, one after the other, are the page.
 //!
 //! - [`dom`] reads a page into elements, [`message`] an element into keys.
@@ -10,6 +10,9 @@ pub mod dom;
 pub mod message;
 
 use std::io;
+
+use jiff::civil::Date;
+use jiff::tz::TimeZone;
 
 use self::dom::Element;
 use self::message::{Folder, Told, quoted};
@@ -30,7 +33,28 @@ pub struct ChatPages {
     kind: Option<ChatType>,
     announced: Option<Peer>,
     from: String,
-    date: Option<i64>,
+    when: When,
+}
+
+/// What the messages so far tell of the time.
+struct When {
+    zone: TimeZone,
+    /// The last date line.
+    day: Option<Date>,
+    /// When the last message with a time was sent.
+    before: Option<i64>,
+    /// When the export was made: later than any of its messages.
+    observed: i64,
+}
+
+impl When {
+    /// The earliest time of a message that has none of its own: not before the message before it, nor before its day, nor after
+    /// `next`, the next message that has a time.
+    fn earliest(&self, next: Option<i64>) -> i64 {
+        let begin = self.day.and_then(|day| Some(day.to_zoned(self.zone.clone()).ok()?.timestamp().as_second()));
+        let earliest = self.before.max(begin).unwrap_or(self.observed);
+        next.map_or(earliest, |next| earliest.min(next))
+    }
 }
 
 impl ChatPages {
@@ -39,7 +63,8 @@ impl ChatPages {
     /// `peer` and `kind` say which chat it is, where the caller knows: pages tell its name only. Without them the peer is made
     /// up from the name, so that the same chat of a later export is the same peer.
     pub fn new(circumstances: Circumstances, folder: &str, peer: Option<Peer>, kind: Option<ChatType>) -> Self {
-        Self { circumstances, folder: folder.to_owned(), peer, kind, announced: None, from: String::new(), date: None }
+        let when = When { zone: circumstances.zone.clone(), day: None, before: None, observed: circumstances.observed };
+        Self { circumstances, folder: folder.to_owned(), peer, kind, announced: None, from: String::new(), when }
     }
 
     /// Reads the next page.
@@ -59,12 +84,23 @@ impl ChatPages {
         let escaped = memchr::memmem::find(page, b"name=\"generator\" content=\"tgvault\"").is_some_and(|at| at < 4096);
         let mut messages = Vec::new();
         dom.find_all("message", &mut messages);
+        let folder = Folder { path: &self.folder.clone(), escaped };
+        let mut messages: Vec<_> =
+            messages.into_iter().map(|element| (element, message::message(element, &self.circumstances.zone, folder), None)).collect();
+        let mut after = None;
+        for (_, told, next) in messages.iter_mut().rev() {
+            *next = after;
+            after = told.as_ref().and_then(|told| told.date).or(after);
+        }
         let mut done = 0;
-        for element in messages {
-            let folder = Folder { path: &self.folder, escaped };
-            let Some(told) = message::message(element, &self.circumstances.zone, folder) else { continue };
+        for (element, told, next) in messages {
+            let Some(told) = told else {
+                self.when.day = message::day(element).or(self.when.day);
+                continue;
+            };
+            let approximate = told.date.is_none().then(|| self.when.earliest(next));
             let span = page.get(element.start..element.end).unwrap_or_default();
-            let Some(record) = self.record(peer, told, span, files) else {
+            let Some(record) = self.record(peer, told, approximate, span, files) else {
                 receiver.problem(element.start as u64, "this message cannot be read; it is kept as it is, but shown nowhere");
                 continue;
             };
@@ -109,14 +145,14 @@ impl ChatPages {
         Ok(peer)
     }
 
-    fn record(&mut self, peer: Peer, told: Told, span: &[u8], files: &mut dyn Files) -> Option<MessageRecord> {
+    /// `approximate` is the time of a message that tells none.
+    fn record(&mut self, peer: Peer, told: Told, approximate: Option<i64>, span: &[u8], files: &mut dyn Files) -> Option<MessageRecord> {
         let Told { id, kind, joined, from, keys, .. } = told;
         let mut text = format!("{{\"id\":{id},\"type\":\"{kind}\"");
-        // A service message has a day only: the time of the message before it is near enough to find it by.
-        let approximate = told.date.is_none();
-        let date = told.date.or(self.date);
-        if let Some(unix) = told.date {
-            self.date = Some(unix);
+        let date = told.date.or(approximate);
+        self.when.before = told.date.or(self.when.before);
+        // An unsupported message has an id and a type in JSON, and nothing else.
+        if let Some(unix) = date.filter(|_| kind != "unsupported") {
             text.push_str(&format!(",\"date\":\"\",\"date_unixtime\":\"{unix}\""));
         }
         if kind == "message" {
@@ -131,7 +167,7 @@ impl ChatPages {
         let converted = convert::message(&text, &self.circumstances.zone, files)?;
         let extra = Extra {
             forwarded_date_unixtime: told.forwarded_date.map(crate::model::record::Digits),
-            approximate_date: approximate,
+            approximate_date: approximate.is_some(),
             ..Extra::default()
         };
         Some(MessageRecord {

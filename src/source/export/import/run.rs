@@ -26,6 +26,12 @@ use crate::source::export::layout::LayoutWriter;
 use crate::source::export::read::{ChatHead, Circumstances, Receiver, read_json_with};
 use crate::source::{Content, Item, Problem, Sink};
 
+/// Bytes of no message are laid down in parts of this length, so that no file of a layout is too long to be read.
+const LAYOUT_BYTES: usize = 1024 * 1024;
+
+/// A line of a log that is longer than this, in bytes, could not be read again: such a message stays part of its file.
+const MAX_LINE_BYTES: usize = 60 * 1024 * 1024;
+
 /// A piece of the list of files is about as long as this.
 const MAX_LIST_BYTES: usize = 8 * 1024 * 1024;
 
@@ -361,9 +367,12 @@ impl Receiving<'_, '_> {
 impl Receiver for Receiving<'_, '_> {
     fn bytes(&mut self, bytes: &[u8]) -> io::Result<()> {
         self.import.handed.update(bytes);
-        self.import.layout.bytes(bytes)?;
-        let written = self.import.layout.take_if_longer(MAX_BATCH_BYTES);
-        self.import.put_layout(written)
+        for part in bytes.chunks(LAYOUT_BYTES) {
+            self.import.layout.bytes(part)?;
+            let written = self.import.layout.take_if_longer(MAX_BATCH_BYTES);
+            self.import.put_layout(written)?;
+        }
+        Ok(())
     }
 
     fn message(&mut self, record: MessageRecord) -> io::Result<()> {
@@ -393,6 +402,11 @@ impl Receiver for Receiving<'_, '_> {
                 let note = known.note(id, &import.says, is_first.then_some(raw));
                 let start = import.lines.len();
                 record.write_line(&mut import.lines).map_err(io::Error::other)?;
+                if import.lines.len() - start > MAX_LINE_BYTES {
+                    import.lines.truncate(start);
+                    import.problem(&format!("message {id} is too long; it is kept as it is, but shown nowhere"));
+                    return raw.chunks(LAYOUT_BYTES).try_for_each(|part| import.layout.bytes(part));
+                }
                 if start > 0 && import.lines.len() > MAX_BATCH_BYTES {
                     let last = import.lines.split_off(start);
                     import.flush_lines()?;

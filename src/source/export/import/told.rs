@@ -1,5 +1,6 @@
 //! What an export tells of itself before it is taken in: whether it is one, whose it is, and which chats say late what they are.
 
+use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::Path;
 
@@ -11,6 +12,7 @@ use crate::model::account::Section;
 use crate::model::chat::ChatType;
 use crate::model::json;
 use crate::model::peer::{Peer, PeerKind};
+use crate::source::export::convert::peer_of_number;
 use crate::source::export::html::is_chat_page;
 use crate::source::export::read::ChatHead;
 use crate::source::export::repair::repair;
@@ -92,61 +94,105 @@ pub(super) struct Told {
 /// Looks a `result.json` over: its beginning, or all of it where chats say behind their messages what they are.
 pub(super) fn look_over(input: impl Read) -> io::Result<Told> {
     let mut scanner = Scanner::new(input);
-    let (mut told, mut heads, mut head) = (Told::default(), Vec::new(), ChatHead::default());
+    let (mut told, mut heads, mut chat, mut owner) = (Told::default(), Vec::new(), Chat::default(), Owner::default());
     let (mut begun, mut is_late, mut messages) = (false, false, 0u32);
     while let Some(piece) = scanner.next_piece()? {
         match &piece.what {
             What::ChatBegins { .. } => {
                 if begun {
-                    heads.push(std::mem::take(&mut head));
+                    let Chat { head, senders } = std::mem::take(&mut chat);
+                    owner.chat(&head, &senders);
+                    heads.push(head);
                 }
                 begun = true;
             }
             What::ChatKey(key) => {
                 begun = true;
                 if let Some(text) = repair(piece.bytes) {
-                    head.take(key, &text);
+                    chat.head.take(key, &text);
                 }
             }
             What::Section(key) if key == "personal_information" => {
                 let user_id = repair(piece.bytes).and_then(|text| json::integer(json::get(&text, "user_id")?));
-                told.owner = user_id.filter(|id| *id > 0);
+                owner.told = user_id.filter(|id| *id > 0);
             }
             What::Message => {
                 begun = true;
-                is_late |= head.kind.is_none() || head.id.is_none();
+                is_late |= chat.head.kind.is_none() || chat.head.id.is_none();
                 messages = messages.saturating_add(1);
-                if told.owner.is_none() && messages <= OWNER_MESSAGES {
-                    told.owner = repair(piece.bytes).and_then(|text| owner_of(&head, &text));
+                if owner.told.is_none() && messages <= OWNER_MESSAGES && chat.senders.len() < MANY_SENDERS {
+                    chat.senders.extend(repair(piece.bytes).and_then(|text| sender_of(&text)));
                 }
-                if !is_late && (told.owner.is_some() || messages >= OWNER_MESSAGES) {
-                    return Ok(told);
+                if !is_late && (owner.told.is_some() || messages >= OWNER_MESSAGES) {
+                    break;
                 }
             }
             _ => {}
         }
     }
+    owner.chat(&chat.head, &chat.senders);
+    told.owner = owner.id();
     if is_late {
-        heads.push(head);
+        heads.push(chat.head);
         told.heads = heads;
     }
     Ok(told)
 }
 
-/// The sender of a message in a chat of two who is not the other one: that is the account itself.
-fn owner_of(head: &ChatHead, message: &str) -> Option<i64> {
-    let kind = head.kind.as_deref().and_then(ChatType::from_key)?;
-    if !matches!(kind, ChatType::PersonalChat | ChatType::BotChat) || json::get(message, "type").and_then(json::spelling) != Some("message")
-    {
+/// A chat as it is looked over.
+#[derive(Default)]
+struct Chat {
+    head: ChatHead,
+    /// The users that sent messages, [`MANY_SENDERS`] at most.
+    senders: BTreeSet<i64>,
+}
+
+/// No chat of two has so many senders.
+const MANY_SENDERS: usize = 3;
+
+/// Whose the export is. The account's own section says it, and so does the id of Saved Messages. Otherwise it is the one other
+/// sender in a chat of two, where that is the same in all of them; the export of a single group does not tell it.
+#[derive(Default)]
+struct Owner {
+    told: Option<i64>,
+    seen: BTreeSet<i64>,
+}
+
+impl Owner {
+    fn chat(&mut self, head: &ChatHead, senders: &BTreeSet<i64>) {
+        let kind = head.kind.as_deref().and_then(ChatType::from_key);
+        let Some(id) = head.id.filter(|&id| id > 0) else { return };
+        match kind {
+            Some(ChatType::SavedMessages) => self.told = self.told.or(Some(id)),
+            Some(ChatType::PersonalChat | ChatType::BotChat) => {
+                let mut others = senders.iter().filter(|&&sender| sender != id);
+                // A chat of three or more is not what it says.
+                if let (Some(other), None) = (others.next(), others.next()) {
+                    self.seen.insert(*other);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn id(&self) -> Option<i64> {
+        let mut seen = self.seen.iter();
+        self.told.or(seen.next().copied().filter(|_| seen.next().is_none()))
+    }
+}
+
+/// The user that sent a message.
+fn sender_of(message: &str) -> Option<i64> {
+    if json::get(message, "type").and_then(json::spelling) != Some("message") {
         return None;
     }
     let from = json::get(message, "from_id")?;
     let sender = match json::spelling(from) {
         Some(text) => text.parse::<Peer>().ok().filter(|peer| peer.kind == PeerKind::User)?.id,
-        // Until 2.4 ids of senders were bare numbers.
-        None => json::integer(from)?,
+        // Until 2.7.1 ids of senders were numbers, at last with bits for the type.
+        None => peer_of_number(from).filter(|peer| peer.kind == PeerKind::User)?.id,
     };
-    (sender > 0 && sender < 1 << 32 && Some(sender) != head.id).then_some(sender)
+    (sender > 0).then_some(sender)
 }
 
 /// The latest moment at which an export in a folder of this name was made, as Telegram Desktop names folders; Unix seconds.
@@ -190,6 +236,19 @@ mod tests {
         assert_eq!(late.heads.iter().map(|head| head.id).collect::<Vec<_>>(), [Some(5), Some(5)]);
         assert_eq!(told(r#"{"personal_information":{"user_id":9},"chats":{}}"#).owner, Some(9));
         assert_eq!(told(&format!("{{\"name\":\"G\",\"type\":\"private_group\",\"id\":5,{messages}}}")).owner, None);
+        assert_eq!(late.owner, Some(77), "the other one is known only behind the messages");
+        let no_id = messages.replace("\"id\":1,", "\"id\":1,\"x\":");
+        assert_eq!(told(&format!("{{\"name\":\"A\",\"type\":\"personal_chat\",{no_id}}}")).owner, None, "either may be the other one");
+        let third = messages.replace("user5", "user6");
+        assert_eq!(told(&format!("{{{chat},{third}}}")).owner, None, "two others in a chat of two");
+        let saved = format!("{{\"type\":\"saved_messages\",\"id\":9,{messages}}}");
+        assert_eq!(told(&saved).owner, Some(9));
+        let account = |one: &str, other: &str| format!("{{\"chats\":{{\"list\":[{one},{other}]}}}}");
+        let second = format!("{{{chat},{}}}", messages.replace("user77", "user78"));
+        assert_eq!(told(&account(&format!("{{{chat},{messages}}}"), &second)).owner, None, "chats that say different things");
+        assert_eq!(told(&account(&second, &saved)).owner, Some(9));
+        let numbers = messages.replace("\"user5\"", "5").replace("\"user77\"", &(77 + (1i64 << 32)).to_string());
+        assert_eq!(told(&format!("{{{chat},{numbers}}}")).owner, Some(77));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::StreamExt;
 use futures::stream;
 use tokio::runtime::Handle;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use super::download::{Download, FileError, PART_BYTES};
@@ -22,6 +22,9 @@ pub(super) struct Part {
 
 type Parts = crossbeam_channel::Receiver<io::Result<Part>>;
 
+/// Tells the length of a file's first part, or why it cannot be had.
+pub(super) type FirstPart = oneshot::Receiver<Result<u64, FileError>>;
+
 /// What all files share.
 pub(super) struct Shared {
     pub(super) runtime: Handle,
@@ -34,7 +37,7 @@ pub(super) struct Shared {
 }
 
 /// The background work for one opening of a file.
-struct Stream {
+pub(super) struct Stream {
     parts: Parts,
     /// The allowance of a file that is being read: empty until it is.
     own: Arc<Semaphore>,
@@ -48,64 +51,71 @@ impl Drop for Stream {
 }
 
 impl Stream {
-    /// Fetches the parts from `start`, a multiple of the part size; `first` is one that is here already, and for some of the others
-    /// there is memory already.
+    /// Fetches the parts from the beginning, and tells how long the first one is, or why it cannot be had.
+    pub(super) fn from_start(shared: &Arc<Shared>, download: &Arc<Download>) -> (Self, FirstPart) {
+        let (tell, first) = oneshot::channel();
+        (Self::begin(shared, download, 0, Some(tell)), first)
+    }
+
+    /// The stream of a file that is here as one part.
+    pub(super) fn of_one_part(shared: &Shared, part: Part) -> Self {
+        let (sender, parts) = crossbeam_channel::unbounded();
+        let _ = sender.send(Ok(part));
+        Self { parts, own: Arc::new(Semaphore::new(0)), task: shared.runtime.spawn(async {}).abort_handle() }
+    }
+
+    /// Fetches the parts from `start`, a multiple of the part size.
+    ///
+    /// Memory is given in the order in which it was asked for: files that began earlier, which are read earlier, get all of theirs
+    /// before later ones get any.
     fn begin(
         shared: &Arc<Shared>,
         download: &Arc<Download>,
-        first: Option<Part>,
         start: u64,
-        granted: Option<OwnedSemaphorePermit>,
+        mut tell_first: Option<oneshot::Sender<Result<u64, FileError>>>,
     ) -> Self {
-        let granted = Arc::new(Mutex::new(granted));
         let (sender, parts) = crossbeam_channel::unbounded();
         let own = Arc::new(Semaphore::new(0));
         let (shared, download, allowance) = (shared.clone(), download.clone(), own.clone());
         let runtime = shared.runtime.clone();
         let task = runtime.spawn(async move {
-            let mut next = start;
-            if let Some(first) = first {
-                next += PART_BYTES;
-                let last = (first.bytes.len() as u64) < PART_BYTES;
-                if sender.send(Ok(first)).is_err() || last {
-                    return;
-                }
-            }
-            let offsets = (0..).map(|index: u64| next + index * PART_BYTES).take_while(|&offset| offset < download.size);
+            let offsets = (0..).map(|index: u64| start + index * PART_BYTES).take_while(|&offset| offset < download.size);
             let fetches = stream::iter(offsets).map(|offset| {
-                let (shared, download, allowance, granted) = (shared.clone(), download.clone(), allowance.clone(), granted.clone());
+                let (shared, download, allowance) = (shared.clone(), download.clone(), allowance.clone());
                 async move {
-                    let granted = granted.lock().unwrap_or_else(PoisonError::into_inner).as_mut().and_then(|granted| granted.split(1));
-                    let memory = match granted {
-                        Some(granted) => Some(granted),
-                        None => tokio::select! {
-                            biased;
-                            own = allowance.acquire_owned() => own.ok(),
-                            all = shared.budget.clone().acquire_owned() => all.ok(),
-                        },
+                    let memory = tokio::select! {
+                        biased;
+                        own = allowance.acquire_owned() => own.ok(),
+                        all = shared.budget.clone().acquire_owned() => all.ok(),
                     };
-                    let bytes = download.part(offset).await.map_err(into_io)?;
+                    let bytes = download.part(offset).await?;
                     shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
-                    Ok::<_, io::Error>((offset, Part { bytes, _memory: memory }))
+                    Ok::<_, FileError>((offset, Part { bytes, _memory: memory }))
                 }
             });
             let mut fetches = std::pin::pin!(fetches.buffered(shared.window));
-            while let Some(part) = fetches.next().await {
-                let (end, failed) = match &part {
-                    Ok((offset, part)) => ((part.bytes.len() as u64) < PART_BYTES.min(download.size - offset), false),
-                    Err(_) => (true, true),
+            while let Some(fetched) = fetches.next().await {
+                let length = fetched.as_ref().map(|(_, part)| part.bytes.len() as u64).unwrap_or_default();
+                let (part, end) = match (fetched, tell_first.take()) {
+                    (Ok((offset, part)), tell) => {
+                        if let Some(tell) = tell {
+                            let _ = tell.send(Ok(length));
+                        }
+                        (Ok(part), length < PART_BYTES.min(download.size - offset))
+                    }
+                    (Err(error), Some(tell)) => {
+                        let _ = tell.send(Err(error));
+                        return;
+                    }
+                    (Err(error), None) => (Err(io::Error::other(error)), true),
                 };
-                if sender.send(part.map(|(_, part)| part)).is_err() || end || failed {
+                if sender.send(part).is_err() || end {
                     return;
                 }
             }
         });
         Self { parts, own, task: task.abort_handle() }
     }
-}
-
-fn into_io(error: FileError) -> io::Error {
-    io::Error::other(error)
 }
 
 /// A file that was offered to the sink.
@@ -118,16 +128,8 @@ pub(super) struct RemoteContent {
 }
 
 impl RemoteContent {
-    /// A content whose first part is here, and for which so much more memory is granted.
-    pub(super) fn new(shared: Arc<Shared>, download: Arc<Download>, first: Part, granted: OwnedSemaphorePermit, mark: u64) -> Self {
-        let ahead = if (first.bytes.len() as u64) < PART_BYTES {
-            // Complete: no task is needed for what is here.
-            let (sender, parts) = crossbeam_channel::unbounded();
-            let _ = sender.send(Ok(first));
-            Stream { parts, own: Arc::new(Semaphore::new(0)), task: shared.runtime.spawn(async {}).abort_handle() }
-        } else {
-            Stream::begin(&shared, &download, Some(first), 0, Some(granted))
-        };
+    /// The content of a file that is being fetched already.
+    pub(super) fn new(shared: Arc<Shared>, download: Arc<Download>, ahead: Stream, mark: u64) -> Self {
         Self { shared, download, mark, ahead: Mutex::new(Some(ahead)) }
     }
 }
@@ -142,7 +144,7 @@ impl Content for RemoteContent {
         let start = from / PART_BYTES * PART_BYTES;
         let stream = match ahead {
             Some(ahead) if start == 0 => ahead,
-            _ => Stream::begin(&self.shared, &self.download, None, start, None),
+            _ => Stream::begin(&self.shared, &self.download, start, None),
         };
         stream.own.add_permits(self.shared.window);
         Ok(Box::new(RemoteBody {

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, watch};
 
-use super::content::{Part, RemoteContent, Shared};
+use super::content::{Part, RemoteContent, Shared, Stream};
 use super::download::{Download, FileError, PART_BYTES};
 use crate::model::entry::{Kind, Stamp, Timestamp};
 use crate::model::media::{MediaStatus, SkipReason};
@@ -25,9 +25,6 @@ use crate::source::telegram::state::{Effect, Seen, StateStore};
 /// Parts of one file in flight at least; more when the pace allows more in all.
 const MIN_WINDOW: usize = 2;
 
-/// Large files that are fetched ahead side by side at least.
-const FILES_AHEAD: usize = 4;
-
 type Outcome = watch::Receiver<Option<MediaStatus>>;
 
 /// Decides about files and fetches them.
@@ -38,8 +35,6 @@ pub(crate) struct Fetcher {
     outbox: Outbox,
     shared: Arc<Shared>,
     options: Arc<ExportOptions>,
-    /// Parts of a file that are fetched before anybody reads it.
-    ahead: u32,
     /// Files of this run.
     files: Mutex<HashMap<u64, Outcome>>,
     failed: AtomicU64,
@@ -58,7 +53,6 @@ impl Fetcher {
     ) -> Self {
         let parts = options.prefetch_bytes / usize::try_from(PART_BYTES).unwrap_or(usize::MAX);
         let parts = parts.max(4);
-        let ahead = u32::try_from(parts / FILES_AHEAD).unwrap_or(u32::MAX).max(1);
         let shared = Shared {
             runtime,
             budget: Arc::new(Semaphore::new(parts)),
@@ -66,7 +60,7 @@ impl Fetcher {
             observer: api.client.observer().clone(),
             state,
         };
-        Self { api, peers, prints, outbox, shared: Arc::new(shared), options, ahead, files: Mutex::default(), failed: AtomicU64::new(0) }
+        Self { api, peers, prints, outbox, shared: Arc::new(shared), options, files: Mutex::default(), failed: AtomicU64::new(0) }
     }
 
     fn files(&self) -> MutexGuard<'_, HashMap<u64, Outcome>> {
@@ -87,6 +81,12 @@ impl Fetcher {
         }
     }
 
+    /// Whether an earlier run wanted the file and could not have it.
+    pub(crate) fn was_missing(&self, key: &FileKey) -> bool {
+        let state = self.shared.state.read();
+        state.missing.get(&self.digest(key)).is_some_and(|missing| missing.reason.is_some())
+    }
+
     fn digest(&self, key: &FileKey) -> u64 {
         self.prints.of_bytes(format!("{}{}-{}", if key.photo { "photo" } else { "document" }, key.id, key.variant).as_bytes())
     }
@@ -96,10 +96,7 @@ impl Fetcher {
         if matches!(want.origin, Origin::Inline(_)) {
             return None;
         }
-        if want.class.is_some_and(|class| !self.options.media.contains(&class)) {
-            return Some(SkipReason::TypeNotChosen);
-        }
-        (want.judged_size > self.options.max_file_size).then_some(SkipReason::TooLarge)
+        self.options.leave_out(want.class, want.judged_size)
     }
 
     /// Sees to it that a file is stored, and says what became of it as soon as that is known.
@@ -162,22 +159,29 @@ impl Fetcher {
             return Ok(MediaStatus::Failed("Telegram says that it has no bytes".into()));
         }
         let download = Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), want.size, seen.clone(), location));
-        // Whole files rather than the beginnings of many: whoever reads the next one then finds it here.
-        let parts = want.size.div_ceil(PART_BYTES).min(u64::from(self.ahead)) as u32;
-        let granted = self.shared.budget.clone().acquire_many_owned(parts.max(1)).await;
-        let mut granted = granted.map_err(|_| TelegramError::Stopped)?;
-        let memory = granted.split(1);
-        let bytes = match download.part(0).await {
-            Ok(bytes) => bytes,
+        // Whether the first part can be had decides about the file; a long one's other parts do not wait for that.
+        let begun = if want.size <= PART_BYTES {
+            let granted = self.shared.budget.clone().acquire_owned().await.map_err(|_| TelegramError::Stopped)?;
+            download.part(0).await.map(|bytes| {
+                self.shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
+                let length = bytes.len() as u64;
+                (Stream::of_one_part(&self.shared, Part { bytes, _memory: Some(granted) }), length)
+            })
+        } else {
+            let (stream, first) = Stream::from_start(&self.shared, &download);
+            let first = first.await.map_err(|_| TelegramError::Stopped)?;
+            first.map(|length| (stream, length))
+        };
+        let (stream, length) = match begun {
+            Ok(begun) => begun,
             Err(FileError::Gone(reason)) => return Ok(MediaStatus::Failed(reason)),
             Err(FileError::Fatal(fatal)) => return Err(fatal),
         };
-        self.shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
-        if bytes.is_empty() {
+        if length == 0 {
             return Ok(MediaStatus::Failed("Telegram sends no bytes for it".into()));
         }
         // The sizes of pictures are not always what they say; a document that comes short is reported as such by its reader.
-        let size = if (bytes.len() as u64) < PART_BYTES && want.key.variant != "full" { bytes.len() as u64 } else { want.size };
+        let size = if length < PART_BYTES && want.key.variant != "full" { length } else { want.size };
         self.shared.state.read().expect(digest, seen.clone());
         let mark = self.shared.state.mark(Effect::Media(digest));
         let download = if size == want.size {
@@ -189,8 +193,7 @@ impl Fetcher {
             };
             Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), size, seen.clone(), location))
         };
-        let first = Part { bytes, _memory: memory };
-        let content = Arc::new(RemoteContent::new(self.shared.clone(), download, first, granted, mark));
+        let content = Arc::new(RemoteContent::new(self.shared.clone(), download, stream, mark));
         self.offer(want, size, content, mark).await?;
         Ok(MediaStatus::Stored)
     }

@@ -1,0 +1,8 @@
+//! Characters that a terminal obeys instead of showing them.
+
+/// Whether a terminal only shows this character: no control character, and no mark that turns the direction of what follows or
+/// ends its line.
+pub fn is_harmless(character: char) -> bool {
+    let turns = matches!(character, '\u{61C}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}' | '\u{2028}' | '\u{2029}');
+    !character.is_control() && !turns
+}
