@@ -19,7 +19,7 @@ use crate::model::filter::PatternError;
 use crate::operations::OperationError;
 use crate::repository::RepositoryError;
 use crate::source::SourceError;
-use crate::source::telegram::TelegramError;
+use crate::source::telegram::{CallError, TelegramError};
 use crate::state::StateError;
 use crate::storage::StorageError;
 use crate::target::TargetError;
@@ -278,6 +278,7 @@ fn of_telegram(error: &TelegramError) -> Exit {
         TelegramError::LoginNeeded { .. } => Exit::LoginNeeded,
         TelegramError::TryLater { .. } => Exit::TryLater,
         TelegramError::Call { source, .. } if source.is_unreachable() => Exit::TryLater,
+        TelegramError::WrongServer { .. } => Exit::WrongKey,
         TelegramError::Invalid(_) | TelegramError::NoSuchChat { .. } | TelegramError::NoSuchFolder { .. } => Exit::Usage,
         TelegramError::Stopped => Exit::Interrupted,
         TelegramError::Local { source, .. } if is_wrong_key(source) => Exit::WrongKey,
@@ -295,6 +296,13 @@ fn telegram_hint(error: &TelegramError) -> Option<Cow<'static, str>> {
         TelegramError::TryLater { .. } => "run the same command again then; it goes on where it was",
         TelegramError::Call { source, .. } if source.is_unreachable() => {
             "check the network, and run the same command again; it goes on where it was"
+        }
+        TelegramError::WrongServer { .. } => {
+            "check the server's address and public key (--telegram-server, --telegram-server-key); if it is Telegram itself, somebody may \
+             be in between: try another network"
+        }
+        TelegramError::Call { source: CallError::Exchange(_), .. } => {
+            "something else than a Telegram server answers there: check the address and the port"
         }
         TelegramError::Local { source, .. } if is_wrong_key(source) => {
             "the key that the logins are sealed with was exchanged; log in again with `tgvault login`"

@@ -4,6 +4,7 @@ mod account;
 mod comparison;
 mod export;
 mod faults;
+mod habits;
 mod harness;
 mod incremental;
 mod login;

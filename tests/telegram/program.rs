@@ -173,7 +173,11 @@ fn login_by_commands_and_files_asks_each_once() {
     let login = ["login", "--phone", &phone, "--code-command", "echo 22222"];
     let wrong = program.run(&[&login[..], &["--password-command", "echo nonsense"]].concat());
     assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
-    assert!(wrong.stderr.contains("the password that was given is wrong") && !wrong.stderr.contains("nonsense"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("the password is wrong, and no other was given") && !wrong.stderr.contains("nonsense"),
+        "{}",
+        wrong.stderr
+    );
     assert_eq!(program.server.methods()["auth.checkPassword"], 1);
     let file = program.file("password");
     std::fs::write(&file, "correct horse\n").unwrap();

@@ -92,7 +92,9 @@ impl Chat {
     /// Which of its messages are asked for.
     fn mode(&self) -> Mode {
         let groups_own_only = self.run.options.only_my_messages && self.peer().kind != PeerKind::User;
-        if groups_own_only || self.dialog.left { Mode::Own } else { Mode::All }
+        // Channels show nothing to those who left; a basic group keeps showing what there was until then.
+        let left = self.dialog.left && self.peer().kind == PeerKind::Channel;
+        if groups_own_only || left { Mode::Own } else { Mode::All }
     }
 
     /// Whether this run has anything to look for here.
@@ -110,6 +112,7 @@ impl Chat {
             || (holes && self.run.options.from.is_none() && self.run.options.till.is_none())
             || self.moved()
             || self.before.gone.is_some()
+            || self.before.again
     }
 
     /// Whether the channel's update counter says that something changed.
@@ -124,8 +127,8 @@ impl Chat {
     pub(super) async fn export(&self) -> Result<(), TelegramError> {
         let mode = self.mode();
         let result = match self.read(mode).await {
-            Err(Trouble::Call(error)) if mode == Mode::All && error.is_any(&CLOSED[..1]) && self.peer().kind == PeerKind::Channel => {
-                self.note("the channel is private: only the account's own messages are asked for");
+            Err(Trouble::Call(error)) if mode == Mode::All && self.shows_own_only(&error) => {
+                self.note("the chat is closed: only the account's own messages are asked for");
                 self.findings().closed = error.rpc().map(|rpc| rpc.name.clone());
                 self.read(Mode::Own).await
             }
@@ -133,6 +136,8 @@ impl Chat {
         };
         let result = match result {
             Ok(()) if self.moved() && !self.before.ranges.is_empty() => self.catch_up().await,
+            // Whatever could not be read last time may have been a change.
+            Ok(()) if self.before.again && !self.before.ranges.is_empty() => self.reread_window().await,
             result => result,
         };
         match result {
@@ -155,6 +160,12 @@ impl Chat {
         self.settle();
         self.run.tell(Event::ChatDone);
         Ok(())
+    }
+
+    /// Whether a refusal leaves the account's own messages to be asked for.
+    fn shows_own_only(&self, refusal: &CallError) -> bool {
+        let private = self.peer().kind == PeerKind::Channel && refusal.is_any(&CLOSED[..1]);
+        private || (self.dialog.left && refusal.is_any(&CLOSED))
     }
 
     pub(super) fn note(&self, note: &str) {
@@ -350,7 +361,7 @@ impl Chat {
                 Ok(page) => page,
                 Err(error) => {
                     let reason = self.run.api.or_reason("reading a forum's topics", error)?;
-                    self.findings().notes.push(format!("its topics cannot be read ({reason})"));
+                    self.findings().missing.push(format!("its topics cannot be read ({reason})"));
                     return Ok(());
                 }
             };
@@ -554,6 +565,7 @@ impl Chat {
             pts: if complete { self.dialog.pts.or(findings.pts) } else { None },
             server_count: findings.server_after.or(findings.server_before),
             gone: findings.closed.clone(),
+            again: !complete,
         };
         let marks = self.log.marks();
         if self.peer().kind != PeerKind::Channel {

@@ -1,11 +1,14 @@
 //! The list of chats: what Telegram shows in it, what the user chose of it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use grammers_tl_types::{Serializable, enums, functions, types};
 
 use super::api::{Api, now};
 use super::error::TelegramError;
+use super::events::Event;
+use super::loose::Loosely;
 use super::options::{ChatClass, ExportOptions};
 use super::peers::{PeerBook, peer_of};
 use super::transport::CallError;
@@ -45,8 +48,8 @@ impl Dialog {
 struct Page {
     dialogs: Vec<enums::Dialog>,
     messages: Vec<enums::Message>,
-    /// Whether the server says that there is more.
-    slice: bool,
+    /// How many chats the server counts, where it says that there is more.
+    slice: Option<i32>,
 }
 
 fn date_of(message: &enums::Message) -> Option<i32> {
@@ -70,6 +73,8 @@ pub(super) struct DialogReader<'a> {
     pub(super) api: &'a Api,
     pub(super) peers: &'a PeerBook,
     pub(super) run: &'a RunId,
+    /// Chats of the list that could not be read.
+    pub(super) lost: AtomicU64,
 }
 
 impl DialogReader<'_> {
@@ -100,13 +105,15 @@ impl DialogReader<'_> {
         let (offset_date, offset_id, offset_peer) = offset;
         let request =
             functions::messages::GetDialogs { exclude_pinned: false, folder_id, offset_date, offset_id, offset_peer, limit: PAGE, hash: 0 };
-        let (users, chats, page) = match self.api.ask_in(range, &request).await? {
-            enums::messages::Dialogs::Dialogs(d) => (d.users, d.chats, Page { dialogs: d.dialogs, messages: d.messages, slice: false }),
-            enums::messages::Dialogs::Slice(d) => (d.users, d.chats, Page { dialogs: d.dialogs, messages: d.messages, slice: true }),
-            enums::messages::Dialogs::NotModified(_) => (vec![], vec![], Page { dialogs: vec![], messages: vec![], slice: false }),
-        };
-        self.peers.learn(&users, &chats, now(), self.run);
-        Ok(page)
+        // A message or a chat that this version cannot read must not cost the list.
+        let page = self.api.ask_in(range, &Loosely(&request)).await?;
+        if page.lost > 0 {
+            self.lost.fetch_add(page.lost, Ordering::Relaxed);
+            let what = format!("{} of the chats in the list cannot be read by this version", page.lost);
+            self.api.client.observer().event(Event::Note(what));
+        }
+        self.peers.learn(&page.users, &page.chats, now(), self.run);
+        Ok(Page { dialogs: page.dialogs, messages: page.messages, slice: page.count })
     }
 
     /// Reads one folder; says whether it has an archive in it.
@@ -158,9 +165,24 @@ impl DialogReader<'_> {
             }
             match next {
                 // An offset that was asked for already would go round for ever.
-                Some(next) if page.slice && !page.dialogs.is_empty() && asked.insert((next.0, next.1)) => offset = next,
-                _ => return Ok(archive),
+                Some(next) if page.slice.is_some() && asked.insert((next.0, next.1)) => offset = next,
+                _ => {
+                    // Only an empty page is an end: one without a date to go on from hides what comes after it.
+                    if let Some(count) = page.slice.filter(|_| !page.dialogs.is_empty()) {
+                        self.tell_cut(count, seen.len());
+                    }
+                    return Ok(archive);
+                }
             }
+        }
+    }
+
+    /// Says that the list could not be followed to its end.
+    fn tell_cut(&self, count: i32, known: usize) {
+        if usize::try_from(count).is_ok_and(|count| count > known) {
+            let what =
+                format!("the list of chats could not be followed to its end: Telegram counts {count} chats in it, {known} are known");
+            self.api.client.observer().event(Event::Note(what));
         }
     }
 

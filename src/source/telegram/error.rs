@@ -34,6 +34,14 @@ pub enum TelegramError {
         /// Why it failed.
         source: CallError,
     },
+    /// Whoever answers is not the server that it should be.
+    #[error("{what}: the server did not prove itself")]
+    WrongServer {
+        /// What was being done.
+        what: String,
+        /// What was wrong with it.
+        source: CallError,
+    },
     /// The local files of the account cannot be used.
     #[error("cannot use {path}")]
     Local {
@@ -95,6 +103,9 @@ impl TelegramError {
         if ends_session(&error) {
             let why = error.rpc().map_or_else(|| "Telegram does not know its key".to_owned(), ToString::to_string);
             return Self::LoginNeeded { account: account.to_owned(), why };
+        }
+        if error.is_wrong_server() {
+            return Self::WrongServer { what: what.into(), source: error };
         }
         match error.rpc() {
             Some(rpc) if rpc.code == 420 => {

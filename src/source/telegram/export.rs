@@ -1,7 +1,7 @@
 //! One run over an account, from the list of chats to the last counter.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -63,11 +63,12 @@ impl Run {
         }
         self.tell(Event::Section("chats"));
         let failed = |run: &Self, error| TelegramError::from_call(&run.api.account, "the list of chats cannot be read", error);
-        let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id };
+        let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
         let mut dialogs = match reader.all(&[]).await {
             Ok(dialogs) => dialogs,
             Err(error) => return Err(failed(&self, error)),
         };
+        self.chats_failed.fetch_add(reader.lost.load(Ordering::Relaxed), Ordering::Relaxed);
         let selection = Selection::new(&self.api, &self.options).await?;
         self.resolve(&selection, &mut dialogs).await?;
 
@@ -75,7 +76,7 @@ impl Run {
         let decision = self.begin_takeout(&dialogs, &selection, first).await?;
         if self.api.has_takeout() {
             self.read_ranges().await?;
-            let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id };
+            let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
             if self.ranges.len() > 1 {
                 // Split accounts show each range's chats to those who ask in the range.
                 match reader.all(&self.ranges).await {
@@ -290,14 +291,16 @@ impl Run {
         let state = self.state.read();
         let mut expected = 0_u64;
         for dialog in dialogs.iter().filter(|dialog| selection.takes(dialog, &self.peers)) {
-            match state.chats.get(&dialog.peer).and_then(|chat| chat.ranges.last()) {
-                None => return true,
+            // A chat that was looked at before and gave nothing is no reason for a takeout every day.
+            let known = state.chats.get(&dialog.peer);
+            match known.and_then(|chat| chat.ranges.last()) {
+                None if known.is_none_or(|chat| chat.coverage.is_none()) => return true,
                 // Ids are dense in channels only; elsewhere all chats of the account share them.
                 Some(last) if dialog.peer.kind == PeerKind::Channel => {
                     let new = i64::from(dialog.top.unwrap_or_default()).saturating_sub(last);
                     expected = expected.saturating_add(u64::try_from(new).unwrap_or_default());
                 }
-                Some(_) => {}
+                None | Some(_) => {}
             }
         }
         expected > AUTO_TAKEOUT_MESSAGES

@@ -1,6 +1,7 @@
 //! The list of chats for people: what there is, and how much of it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use futures::StreamExt;
 use futures::stream;
@@ -93,7 +94,7 @@ impl Account {
 
 async fn list(api: &Api, peers: &PeerBook, detail: ListingDetail) -> Result<Vec<ChatSummary>, TelegramError> {
     let run = run_id(jiff::Timestamp::now())?;
-    let reader = DialogReader { api, peers, run: &run };
+    let reader = DialogReader { api, peers, run: &run, lost: AtomicU64::default() };
     let dialogs = reader.all(&[]).await;
     let dialogs = dialogs.map_err(|error| TelegramError::from_call(&api.account, "the list of chats cannot be read", error))?;
     let summaries = stream::iter(dialogs).map(|dialog| async move {

@@ -168,6 +168,10 @@ impl Run {
                 Err(error) => {
                     let reason = self.api.or_reason("asking for custom emoji", error)?;
                     tracing::warn!(reason, "custom emoji cannot be resolved");
+                    for &id in page {
+                        let key = FileKey { photo: false, id, variant: "full".into() };
+                        self.fetcher.missing(&key, Seen::Emoji(id), &reason);
+                    }
                 }
             }
             for id in page {

@@ -92,6 +92,9 @@ pub(super) struct ChatState {
     /// Whether it was seen to be gone or left, so that this is told once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) gone: Option<String>,
+    /// Whether something of it could not be read at the last look: the next run looks again, news or not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) again: bool,
 }
 
 impl ChatState {
@@ -284,7 +287,7 @@ pub(super) enum Effect {
     /// A chat's coverage.
     Coverage { peer: Peer, digest: u64, verdict: VerdictKind },
     /// All of a chat as of this update counter.
-    Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String> },
+    Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String>, again: bool },
     /// A chat looked at again up to this id, or to its end at this time.
     Reread { peer: Peer, next: Option<i32>, done: Option<i64> },
     /// All private chats as of these update counters.
@@ -355,11 +358,11 @@ impl State {
                 let chat = self.chats.entry(peer).or_default();
                 (chat.coverage, chat.verdict) = (Some(digest), Some(verdict));
             }
-            Effect::Looked { peer, pts, server_count, gone } => {
+            Effect::Looked { peer, pts, server_count, gone, again } => {
                 let chat = self.chats.entry(peer).or_default();
                 chat.pts = pts.or(chat.pts);
                 chat.server_count = server_count.or(chat.server_count);
-                chat.gone = gone;
+                (chat.gone, chat.again) = (gone, again);
             }
             Effect::Reread { peer, next, done } => {
                 let chat = self.chats.entry(peer).or_default();
@@ -594,7 +597,7 @@ mod tests {
         let peer = Peer::channel(5);
         let first = store.mark(log(peer, 1, 100, &[(1, Some(11)), (2, Some(22))]));
         let second = store.mark(log(peer, 101, 200, &[(2, None), (150, Some(33))]));
-        let looked = Effect::Looked { peer, pts: Some(9), server_count: Some(2), gone: None };
+        let looked = Effect::Looked { peer, pts: Some(9), server_count: Some(2), gone: None, again: false };
         store.when_all(&[first, second], looked);
         store.committed(&[second]).unwrap();
         assert_eq!((store.chat(peer).pts, store.chat(peer).ranges.contains(50)), (None, false));
