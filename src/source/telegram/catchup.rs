@@ -252,13 +252,14 @@ impl Run {
         }
         let mut order: Vec<(Option<i64>, &Dialog)> = {
             let state = self.state.read();
-            let is_old = |reread: Option<i64>| reread.is_none_or(|reread| reread < self.observed);
-            let wanted = |chat: &ChatState| !chat.ranges.is_empty() && !chat.only_my && is_old(chat.reread);
+            let wanted = |chat: &ChatState| !chat.ranges.is_empty() && !chat.only_my;
             let is_new = |peer: Peer| read.get(&peer).is_some_and(|&first_time| first_time);
             let known = |dialog: &&Dialog| !is_new(dialog.peer) && state.chats.get(&dialog.peer).is_some_and(wanted);
             dialogs.iter().filter(known).map(|dialog| (state.chats.get(&dialog.peer).and_then(|chat| chat.reread), dialog)).collect()
         };
-        order.sort_by_key(|(reread, dialog)| (*reread, dialog.peer));
+        // Of chats that were read in the same second, those come first that are behind the last one whose turn it was.
+        let last = self.state.read().rotated;
+        order.sort_by_key(|(reread, dialog)| (*reread, last.is_some_and(|last| dialog.peer <= last), dialog.peer));
         for (_, dialog) in order {
             if budget == 0 {
                 return Ok(());

@@ -226,6 +226,9 @@ pub(super) struct State {
     pub(super) sections: BTreeMap<Section, u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) counters: Option<Counters>,
+    /// The last chat whose turn it was to be read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rotated: Option<Peer>,
     /// What the backups call the memory that all this is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     memory: Option<String>,
@@ -251,6 +254,7 @@ impl State {
             peers: Digests::default(),
             sections: BTreeMap::new(),
             counters: None,
+            rotated: None,
             memory: None,
             takeout: None,
             takeout_not_before: None,
@@ -367,6 +371,9 @@ impl State {
             Effect::Reread { peer, next, done } => {
                 let chat = self.chats.entry(peer).or_default();
                 chat.reread_from = next;
+                if done.is_some() && chat.reread.is_some() {
+                    self.rotated = Some(peer);
+                }
                 chat.reread = done.or(chat.reread);
             }
             Effect::Counters(counters) => self.counters = Some(counters),
