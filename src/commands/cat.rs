@@ -43,8 +43,8 @@ pub struct Args {
     #[arg(required_unless_present = "chat", conflicts_with = "chat")]
     pub path: Option<OsString>,
 
-    /// Print the messages of this chat, by its name, @username or id
-    #[arg(long, value_name = "NAME")]
+    /// Print the messages of this chat, by its name, @username, id or link
+    #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
     pub chat: Option<String>,
 
     /// Only so many messages at the end

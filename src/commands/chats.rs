@@ -11,6 +11,7 @@ use super::telegram::apart;
 use super::telegram::connection::Connection;
 use super::telegram::observer::Teller;
 use super::units;
+use crate::model::chat::{ChatType, DELETED_ACCOUNT};
 use crate::source::telegram::{ChatSummary, ListingDetail};
 
 const EXAMPLES: &str = "\
@@ -110,7 +111,7 @@ fn table(chats: &[ChatSummary], detail: ListingDetail) -> String {
     let mut rows = vec![["ID", "TYPE", "MESSAGES", "FILES", "ABOUT", "NAME"].map(str::to_owned)];
     let unknown = || "?".to_owned();
     rows.extend(chats.iter().map(|chat| {
-        let name = chat.name.as_deref().unwrap_or("Deleted Account");
+        let name = chat.name.as_deref().unwrap_or_else(|| chat.kind.map_or(DELETED_ACCOUNT, ChatType::stand_in));
         let username = chat.username.as_ref().map_or_else(String::new, |username| format!(" @{username}"));
         [
             chat.peer.to_string(),

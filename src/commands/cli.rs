@@ -172,7 +172,7 @@ pub struct Select {
     /// Only snapshots with this tag; several: with all of them
     #[arg(long = "tag", value_name = "TAG")]
     pub tags: Vec<String>,
-    /// Only snapshots of this source: an absolute path, or the name that `snapshots` shows
+    /// Only snapshots of this source, as `snapshots` shows it: an absolute path, or an account as in telegram:main
     #[arg(long, value_name = "SOURCE")]
     pub source: Option<String>,
 }

@@ -7,6 +7,7 @@ use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::units;
+use crate::model::chat::ChatInfo;
 use crate::model::coverage::{Coverage, Verdict};
 use crate::operations::coverage::{ChatCoverage, coverage};
 
@@ -82,7 +83,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         {
             verdict += &format!(" (reactions as of {})", units::time(time));
         }
-        [chat.peer.to_string(), units::count(chat.messages()), units::printable(name(chat).unwrap_or_default()), units::printable(&verdict)]
+        [chat.peer.to_string(), units::count(chat.messages()), units::printable(title(chat)), units::printable(&verdict)]
     }));
     if rows.len() > 1 {
         output.text(&units::columns(&rows, &[1]))?;
@@ -104,6 +105,10 @@ pub fn sentence(complete: u64, incomplete: u64, unknown: u64) -> String {
 fn name(chat: &ChatCoverage) -> Option<&str> {
     let info = chat.info.as_ref()?;
     info.full_name.as_deref().or(info.name.as_deref())
+}
+
+fn title(chat: &ChatCoverage) -> &str {
+    chat.info.as_ref().and_then(ChatInfo::title).unwrap_or_default()
 }
 
 fn word(verdict: &Verdict) -> &'static str {

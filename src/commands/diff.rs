@@ -18,7 +18,8 @@ use crate::operations::messages::compare::{ChatChange, compare};
 const EXAMPLES: &str = "\
 Examples:
   tgvault diff 3f9a latest                        + new, - gone, M other content, U metadata only
-  tgvault diff 3f9a latest --chats                what came, changed and went in each chat";
+  tgvault diff 3f9a latest --chats                what came, changed and went in each chat
+  tgvault diff 3f9a latest --chat @hikers";
 
 /// Options of `diff`.
 #[derive(Debug, clap::Args)]
@@ -35,6 +36,10 @@ pub struct Args {
     /// Only the chats of a Telegram account, and not the paths below them
     #[arg(long)]
     pub chats: bool,
+
+    /// Only this chat, by its name, @username, id or link; may be given several times
+    #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
+    pub chat: Vec<String>,
 
     /// Which snapshots are meant.
     #[command(flatten)]
@@ -90,7 +95,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let output = &context.output;
     let (mut from, mut to) = (args.select.choose(&args.from), args.select.choose(&args.to));
     let (mut earlier, mut later) = (OpenChats::open_in(&opened, &from).await?, OpenChats::open_in(&opened, &to).await?);
-    if args.chats || earlier.is_telegram() != later.is_telegram() {
+    if args.chats || !args.chat.is_empty() || earlier.is_telegram() != later.is_telegram() {
         for (choice, chats) in [(&mut from, &mut earlier), (&mut to, &mut later)] {
             *chats = OpenChats::open_with_chats(&opened, choice).await?;
             if let Some(said) = chats.stands_in() {
@@ -99,9 +104,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             }
         }
     }
-    let (messages, is_whole) = chats(earlier, later, context).await?;
+    let (messages, is_whole) = chats(earlier, later, &args.chat, context).await?;
     let exit = if is_whole { Exit::Done } else { Exit::Incomplete };
-    if args.chats {
+    if args.chats || !args.chat.is_empty() {
         return match messages {
             Some(messages) => conclude(DiffSummary::default(), Some(messages), true, output).map(|()| exit),
             None => Err(OperationError::NoChats { snapshot: args.to.clone() }.into()),
@@ -159,9 +164,15 @@ fn conclude(summary: DiffSummary, messages: Option<Messages>, chats_only: bool, 
     Ok(())
 }
 
-/// Prints what changed in each chat, where both snapshots have chats; and says whether all of them could be read.
-async fn chats(earlier: OpenChats, later: OpenChats, context: &Context) -> Result<(Option<Messages>, bool), CommandError> {
-    let (output, stop) = (context.output.clone(), context.heeded.stop());
+/// Prints what changed in each chat that is called so, or in all of them, where both snapshots have chats; and says whether all of
+/// them could be read.
+async fn chats(
+    earlier: OpenChats,
+    later: OpenChats,
+    names: &[String],
+    context: &Context,
+) -> Result<(Option<Messages>, bool), CommandError> {
+    let (output, stop, names) = (context.output.clone(), context.heeded.stop(), names.to_vec());
     let compared = tokio::task::spawn_blocking(move || {
         if !earlier.is_telegram() || !later.is_telegram() {
             return Ok((None, true));
@@ -172,7 +183,13 @@ async fn chats(earlier: OpenChats, later: OpenChats, context: &Context) -> Resul
             output.warn(text);
         };
         earlier.lost().iter().chain(later.lost()).for_each(|lost| bad(lost));
-        let (earlier_chats, later_chats) = (super::chosen(&earlier, &[], &mut bad)?, super::chosen(&later, &[], &mut bad)?);
+        let (mut earlier_chats, mut later_chats) = (super::chosen(&earlier, &[], &mut bad)?, super::chosen(&later, &[], &mut bad)?);
+        if !names.is_empty() {
+            // A chat that is new, gone or renamed has the name in one of them only.
+            let wanted = super::peers_called(&later, earlier_chats.iter().chain(&later_chats), &names)?;
+            earlier_chats.retain(|chat| wanted.contains(&chat.peer));
+            later_chats.retain(|chat| wanted.contains(&chat.peer));
+        }
         let mut lines = output.lines();
         let mut total = Messages::default();
         let unreadable = compare((&earlier, earlier_chats), (&later, later_chats), &stop, |chat, change| {

@@ -12,13 +12,14 @@ use super::config::settings::SettingsError;
 use super::exit::Exit;
 use super::output::Output;
 use super::secrets::SecretError;
+use super::units::printable;
 use crate::crypt::CryptError;
 use crate::model::entry::PathError;
 use crate::model::filter::PatternError;
 use crate::operations::OperationError;
 use crate::repository::RepositoryError;
 use crate::source::SourceError;
-use crate::source::telegram::TelegramError;
+use crate::source::telegram::{CallError, TelegramError};
 use crate::state::StateError;
 use crate::storage::StorageError;
 use crate::target::TargetError;
@@ -113,7 +114,7 @@ impl CommandError {
 
     /// Says that a file of the user's cannot be used.
     pub fn file(doing: &'static str, path: &std::path::Path, source: io::Error) -> Self {
-        Self::File { doing, path: format!("'{}'", super::units::printable(&path.to_string_lossy())), source }
+        Self::File { doing, path: format!("'{}'", printable(&path.to_string_lossy())), source }
     }
 
     /// The exit code; the one place where errors become numbers.
@@ -153,19 +154,19 @@ impl CommandError {
             Self::Storage(error) => error.hint().map(Cow::Borrowed),
             Self::Repository(error) => repository_hint(error).map(Cow::Borrowed),
             Self::State(error) => state_hint(error).map(Cow::Borrowed),
-            Self::Operation(error) => operation_hint(error).map(Cow::Borrowed),
-            Self::Telegram(error) => telegram_hint(error).map(Cow::Borrowed),
-            Self::Source(error) => source_hint(error).map(Cow::Borrowed),
+            Self::Operation(error) => operation_hint(error),
+            Self::Telegram(error) => telegram_hint(error),
+            Self::Source(error) => source_hint(error),
             _ => None,
         }
     }
 
     /// The error's own words and those of its causes, each once.
     fn told(&self) -> Vec<String> {
-        let mut lines = vec![super::units::printable(&self.to_string())];
+        let mut lines = vec![printable(&self.to_string())];
         let mut next = self.source();
         while let Some(cause) = next {
-            let line = super::units::printable(&cause.to_string());
+            let line = printable(&cause.to_string());
             if !lines.iter().any(|told| told.contains(&line)) {
                 lines.push(line);
             }
@@ -277,7 +278,8 @@ fn of_telegram(error: &TelegramError) -> Exit {
         TelegramError::LoginNeeded { .. } => Exit::LoginNeeded,
         TelegramError::TryLater { .. } => Exit::TryLater,
         TelegramError::Call { source, .. } if source.is_unreachable() => Exit::TryLater,
-        TelegramError::Invalid(_) => Exit::Usage,
+        TelegramError::WrongServer { .. } => Exit::WrongKey,
+        TelegramError::Invalid(_) | TelegramError::NoSuchChat { .. } | TelegramError::NoSuchFolder { .. } => Exit::Usage,
         TelegramError::Stopped => Exit::Interrupted,
         TelegramError::Local { source, .. } if is_wrong_key(source) => Exit::WrongKey,
         TelegramError::Login(_) | TelegramError::Call { .. } | TelegramError::Local { .. } => Exit::Failed,
@@ -288,18 +290,34 @@ fn is_wrong_key(error: &io::Error) -> bool {
     matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(CryptError::WrongKey))
 }
 
-fn telegram_hint(error: &TelegramError) -> Option<&'static str> {
-    match error {
-        TelegramError::LoginNeeded { .. } => Some("log in with `tgvault login`; what is stored stays, and the next backup goes on from it"),
-        TelegramError::TryLater { .. } => Some("run the same command again then; it goes on where it was"),
+fn telegram_hint(error: &TelegramError) -> Option<Cow<'static, str>> {
+    let hint = match error {
+        TelegramError::LoginNeeded { .. } => "log in with `tgvault login`; what is stored stays, and the next backup goes on from it",
+        TelegramError::TryLater { .. } => "run the same command again then; it goes on where it was",
         TelegramError::Call { source, .. } if source.is_unreachable() => {
-            Some("check the network, and run the same command again; it goes on where it was")
+            "check the network, and run the same command again; it goes on where it was"
+        }
+        TelegramError::WrongServer { .. } => {
+            "check the server's address and public key (--telegram-server, --telegram-server-key); if it is Telegram itself, somebody may \
+             be in between: try another network"
+        }
+        TelegramError::Call { source: CallError::Exchange(_), .. } => {
+            "something else than a Telegram server answers there: check the address and the port"
         }
         TelegramError::Local { source, .. } if is_wrong_key(source) => {
-            Some("the key that the logins are sealed with was exchanged; log in again with `tgvault login`")
+            "the key that the logins are sealed with was exchanged; log in again with `tgvault login`"
         }
-        _ => None,
-    }
+        TelegramError::NoSuchChat { .. } => "see what there is with `tgvault chats`; a chat goes by its name, @username, id or link",
+        TelegramError::NoSuchFolder { known, .. } if known.is_empty() => {
+            "this account has no folders; they are made in a Telegram app, under Settings → Folders"
+        }
+        TelegramError::NoSuchFolder { known, .. } => {
+            let known: Vec<String> = known.iter().map(|(number, name)| format!("'{}' ({number})", printable(name))).collect();
+            return Some(Cow::Owned(format!("a folder goes by its name or number; there are {}", known.join(", "))));
+        }
+        _ => return None,
+    };
+    Some(Cow::Borrowed(hint))
 }
 
 fn state_hint(error: &StateError) -> Option<&'static str> {
@@ -313,40 +331,42 @@ fn state_hint(error: &StateError) -> Option<&'static str> {
     })
 }
 
-fn operation_hint(error: &OperationError) -> Option<&'static str> {
-    match error {
-        OperationError::Repository(error) => repository_hint(error),
-        OperationError::State(error) => state_hint(error),
-        OperationError::Source(error) => source_hint(error),
+fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
+    let hint = match error {
+        OperationError::Repository(error) => repository_hint(error)?,
+        OperationError::State(error) => state_hint(error)?,
+        OperationError::Source(error) => return source_hint(error),
         OperationError::Target(TargetError::Root { source, .. })
             if matches!(source.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory) =>
         {
-            Some("--to names a folder, which is made if it is missing; there is a file of that name")
+            "--to names a folder, which is made if it is missing; there is a file of that name"
         }
-        OperationError::KeyNeeded => SecretError::NobodyToAsk.hint(),
-        OperationError::NoSuchPath { .. } => Some("see what there is with `tgvault ls` or `tgvault find`"),
-        OperationError::NoSuchChat { .. } => Some("see what there is with `tgvault ls`; a chat goes by its name, @username or id"),
-        OperationError::SeveralChats { .. } => Some("say which one by its id, as in user123 or channel456"),
-        OperationError::NoChats { .. } => Some(
-            "choose the snapshot of an account with --source telegram:NAME (`tgvault snapshots` shows them); files come with --as files",
-        ),
-        OperationError::NoImport { .. } => Some("name one with --import, or restore in another form with --as telegram-desktop"),
+        OperationError::KeyNeeded => SecretError::NobodyToAsk.hint()?,
+        OperationError::NoSuchPath { .. } => "see what there is with `tgvault ls` or `tgvault find`",
+        OperationError::NoSuchChat { .. } => "see what there is with `tgvault ls`; a chat goes by its name, @username, id or link",
+        OperationError::SeveralChats { .. } => "say which one by its id, as in user123 or channel456",
+        OperationError::NoChats { .. } => {
+            "choose the snapshot of an account with --source telegram:NAME (`tgvault snapshots` shows them); files come with --as files"
+        }
+        OperationError::NoImport { .. } => "name one with --import, or restore in another form with --as telegram-desktop",
         OperationError::Lost { .. } => {
-            Some("see what is lost with `tgvault verify`, and what is left with `tgvault ls`; an earlier snapshot may have it")
+            "see what is lost with `tgvault verify`, and what is left with `tgvault ls`; an earlier snapshot may have it"
         }
-        OperationError::Content { .. } => Some("see what else is affected with `tgvault verify`"),
-        _ => None,
-    }
+        OperationError::Content { .. } => "see what else is affected with `tgvault verify`",
+        _ => return None,
+    };
+    Some(Cow::Borrowed(hint))
 }
 
-fn source_hint(error: &SourceError) -> Option<&'static str> {
-    match error {
-        SourceError::NoExport { .. } => Some(
-            "name the folder that holds result.json, messages.html or export_results.html, or save it with `tgvault backup folder PATH`",
-        ),
-        SourceError::OtherAccount { .. } => Some("give --account NAME, so that the chats of two people are not taken for one"),
-        SourceError::Unreadable { .. } | SourceError::Stopped(_) => telegram_of(error).and_then(telegram_hint),
-    }
+fn source_hint(error: &SourceError) -> Option<Cow<'static, str>> {
+    let hint = match error {
+        SourceError::NoExport { .. } => {
+            "name the folder that holds result.json, messages.html or export_results.html, or save it with `tgvault backup folder PATH`"
+        }
+        SourceError::OtherAccount { .. } => "give --account NAME, so that the chats of two people are not taken for one",
+        SourceError::Unreadable { .. } | SourceError::Stopped(_) => return telegram_of(error).and_then(telegram_hint),
+    };
+    Some(Cow::Borrowed(hint))
 }
 
 fn repository_hint(error: &RepositoryError) -> Option<&'static str> {

@@ -32,6 +32,18 @@ impl<'a> MakeWriter<'a> for Stderr {
     }
 }
 
+/// Keeps what the protocol library says of packets that it cannot read off the terminal: the connection ends, and is made anew.
+fn quieten_the_protocol_library() {
+    let usual = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.location().is_some_and(|place| place.file().contains("grammers-mtproto")) {
+            tracing::debug!(place = panic.location().map(tracing::field::display), "a packet could not be read");
+        } else {
+            usual(panic);
+        }
+    }));
+}
+
 /// Starts logging as `-v` (0 to 3) or the variable says.
 ///
 /// # Errors
@@ -51,6 +63,8 @@ pub fn start(verbose: u8, output: &Output) -> Result<(), CommandError> {
     };
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_writer(Stderr(output.clone())).with_ansi(false);
     // A second call in one process (tests) keeps the first.
-    let _ = subscriber.finish().try_init();
+    if subscriber.finish().try_init().is_ok() {
+        quieten_the_protocol_library();
+    }
     Ok(())
 }

@@ -19,6 +19,7 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault ls latest                               the chats of an account and its paths, or the paths of a folder
   tgvault ls --chats latest
+  tgvault ls latest --chat @hikers
   tgvault ls -l latest media/photo";
 
 /// Options of `ls`.
@@ -36,6 +37,10 @@ pub struct Args {
     /// Only the chats of a Telegram account
     #[arg(long, conflicts_with = "paths")]
     pub chats: bool,
+
+    /// Only this chat, by its name, @username, id or link; may be given several times
+    #[arg(long, value_name = "CHAT", allow_negative_numbers = true, conflicts_with = "paths")]
+    pub chat: Vec<String>,
 }
 
 #[derive(Serialize)]
@@ -93,16 +98,17 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         chats.stands_in().into_iter().for_each(|said| context.output.say(said));
         let none = chats.missing(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() });
         chats.lost().iter().for_each(|lost| context.output.warn(lost));
-        let output = context.output.clone();
+        let (output, names) = (context.output.clone(), args.chat.clone());
+        let only_chats = args.chats || !names.is_empty();
         let (returned, told) = tokio::task::spawn_blocking(move || {
-            let told = print_chats(&chats, &mut lines, &mut |text| output.warn(text));
+            let told = print_chats(&chats, &names, &mut lines, &mut |text| output.warn(text));
             (lines, told)
         })
         .await
         .map_err(OperationError::from)?;
         lines = returned;
-        let is_told = told.and_then(|count| if args.chats && count == 0 { Err(none.into()) } else { Ok(()) });
-        if args.chats || is_told.is_err() {
+        let is_told = told.and_then(|count| if only_chats && count == 0 { Err(none.into()) } else { Ok(()) });
+        if only_chats || is_told.is_err() {
             lines.finish()?;
             return is_told.map(|()| Exit::Done);
         }
@@ -115,12 +121,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     Ok(Exit::Done)
 }
 
-/// Prints the chats of a snapshot, if it has any, and says how many there are.
-fn print_chats(chats: &OpenChats, lines: &mut Lines, bad: &mut dyn FnMut(&str)) -> Result<usize, CommandError> {
+/// Prints the chats of a snapshot that are called so, or all of them, if it has any, and says how many there are.
+fn print_chats(chats: &OpenChats, names: &[String], lines: &mut Lines, bad: &mut dyn FnMut(&str)) -> Result<usize, CommandError> {
     if !chats.is_telegram() {
         return Ok(0);
     }
-    let all = super::chosen(chats, &[], bad)?;
+    let all = super::chosen(chats, names, bad)?;
     for chat in &all {
         let kind = chat.info.kind.map(ChatType::key);
         let printed = if lines.is_json() {

@@ -44,6 +44,7 @@ pub mod snapshots;
 pub mod stats;
 pub mod verify;
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::ArgMatches;
@@ -57,6 +58,7 @@ use exit::Exit;
 use interrupt::Heeded;
 use output::Output;
 
+use crate::model::peer::Peer;
 use crate::operations::OperationError;
 use crate::operations::chats::{Chat, OpenChats};
 
@@ -108,21 +110,42 @@ fn short_id(id: &str) -> &str {
 /// # Errors
 /// When a name fits no chat, there are none, or the store fails. It blocks.
 fn chosen(chats: &OpenChats, names: &[String], bad: &mut dyn FnMut(&str)) -> Result<Vec<Chat>, OperationError> {
-    let snapshot = || chats.snapshot().id.to_string();
     if !chats.is_telegram() {
-        return Err(chats.missing(OperationError::NoChats { snapshot: snapshot() }));
+        return Err(chats.missing(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() }));
     }
-    let all = chats.chats(&mut |path, error| bad(&format!("'{path}' cannot be read: {error}")))?;
-    if let Some(name) = names.iter().find(|name| !all.iter().any(|chat| chat.is_called(name))) {
-        return Err(chats.missing(OperationError::NoSuchChat { chat: units::printable(name), snapshot: snapshot() }));
+    let mut all = chats.chats(&mut |path, error| bad(&format!("'{path}' cannot be read: {error}")))?;
+    if !names.is_empty() {
+        let wanted = peers_called(chats, &all, names)?;
+        all.retain(|chat| wanted.contains(&chat.peer));
     }
-    let is_wanted = |chat: &Chat| names.is_empty() || names.iter().any(|name| chat.is_called(name));
-    Ok(all.into_iter().filter(is_wanted).collect())
+    Ok(all)
+}
+
+/// The peers of those chats that go by one of the names.
+///
+/// # Errors
+/// When a name fits none of them.
+fn peers_called<'a>(
+    chats: &OpenChats,
+    all: impl IntoIterator<Item = &'a Chat>,
+    names: &[String],
+) -> Result<BTreeSet<Peer>, OperationError> {
+    let all: Vec<&Chat> = all.into_iter().collect();
+    let mut wanted = BTreeSet::new();
+    for name in names {
+        let called: Vec<Peer> = all.iter().filter(|chat| chat.is_called(name)).map(|chat| chat.peer).collect();
+        if called.is_empty() {
+            let snapshot = chats.snapshot().id.to_string();
+            return Err(chats.missing(OperationError::NoSuchChat { chat: units::printable(name), snapshot }));
+        }
+        wanted.extend(called);
+    }
+    Ok(wanted)
 }
 
 /// A chat for people: its name, and who it is unmistakably.
 fn chat_title(chat: &Chat) -> String {
-    match chat.info.full_name.as_ref().or(chat.info.name.as_ref()) {
+    match chat.info.title() {
         Some(name) => format!("{} ({})", units::printable(name), chat.peer),
         None => chat.peer.to_string(),
     }

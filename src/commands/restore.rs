@@ -60,8 +60,8 @@ pub struct Args {
     #[arg(long, value_name = "FORMAT", value_enum)]
     pub format: Option<Format>,
 
-    /// Only this chat, by its name, @username or id; several times for several chats
-    #[arg(long = "chat", value_name = "NAME")]
+    /// Only this chat, by its name, @username, id or link; may be given several times
+    #[arg(long = "chat", value_name = "CHAT", allow_negative_numbers = true)]
     pub chats: Vec<String>,
 
     /// Only media of these kinds, the others get a placeholder: photos, videos, voice-messages, video-messages, stickers, gifs, files,

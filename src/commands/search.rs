@@ -14,6 +14,7 @@ use super::exit::Exit;
 use super::media::media_choice;
 use super::span::{Moment, check_order, parse_moment};
 use super::units;
+use crate::model::chat::DELETED_ACCOUNT;
 use crate::model::json;
 use crate::model::kinds::KindChoice;
 use crate::model::peer::Peer;
@@ -47,8 +48,8 @@ pub struct Args {
     #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = parse_snapshot)]
     pub snapshot: String,
 
-    /// Only in this chat: its name, @username, or user123, chat123, channel123; may be given several times
-    #[arg(long, value_name = "NAME")]
+    /// Only in this chat, by its name, @username, id or link; may be given several times
+    #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
     pub chat: Vec<String>,
 
     /// Only messages sent on this day or later: 2024-05-04, or with a time 2024-05-04T12:30
@@ -165,6 +166,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 #[derive(Default)]
 struct Shown<'a> {
     from: Option<Cow<'a, str>>,
+    /// Whether it has a sender that nobody knows by a name any more.
+    is_nameless: bool,
     /// Its text, or what happened.
     words: Cow<'a, str>,
     /// The kind of its file.
@@ -180,6 +183,7 @@ impl<'a> Shown<'a> {
         let text_of = |value: &'a str| json::text(value);
         for (key, value) in json::members(message) {
             match key {
+                "from" | "actor" if text_of(value).is_none() => shown.is_nameless = true,
                 "from" => shown.from = text_of(value),
                 "actor" => actor = text_of(value),
                 "text" => shown.words = text_of(value).unwrap_or_else(|| plain(value).into()),
@@ -223,7 +227,7 @@ struct AsJson;
 
 impl Writing for AsJson {
     fn write(&self, chat: &Chat, found: &FoundLine<'_>, out: &mut Vec<u8>) -> usize {
-        let Shown { from, words, media, file } = Shown::of(found.message);
+        let Shown { from, words, media, file, .. } = Shown::of(found.message);
         let line = Found {
             message_type: "found",
             chat: chat.peer,
@@ -253,7 +257,7 @@ struct AsLines {
 
 impl Writing for AsLines {
     fn write(&self, _: &Chat, found: &FoundLine<'_>, out: &mut Vec<u8>) -> usize {
-        let Shown { from, words, media, file } = Shown::of(found.message);
+        let Shown { from, is_nameless, words, media, file } = Shown::of(found.message);
         // Writing into memory does not fail.
         let _ = match found.date.and_then(|date| time::local(&self.zone, date)) {
             Some(at) => {
@@ -263,7 +267,7 @@ impl Writing for AsLines {
             None => write!(out, "{:18}", ""),
         };
         let _ = write!(out, "  #{:<8} ", found.id);
-        add_harmless(out, &from.unwrap_or_default());
+        add_harmless(out, &from.unwrap_or(if is_nameless { DELETED_ACCOUNT } else { "" }.into()));
         out.extend_from_slice(b": ");
         let mark = out.len();
         match (media, file) {

@@ -109,7 +109,7 @@ fn table(snapshots: &[Snapshot]) -> String {
     let mut rows = vec![head];
     rows.extend(snapshots.iter().map(|snapshot| {
         let id = snapshot.id.to_string();
-        let source = format!("{}{}", snapshot.source.name, if snapshot.complete { "" } else { "  (checkpoint)" });
+        let source = format!("{}{}", snapshot.source, if snapshot.complete { "" } else { "  (checkpoint)" });
         [
             super::short_id(&id).to_owned(),
             units::time(snapshot.time),

@@ -7,6 +7,9 @@ use super::paths::RunId;
 use super::peer::Peer;
 use super::record::Raw;
 
+/// The name of somebody whose account does not exist any more, wherever people read it.
+pub const DELETED_ACCOUNT: &str = "Deleted Account";
+
 /// The `type` of a chat in Telegram Desktop's exports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -67,6 +70,18 @@ impl ChatType {
         ]
         .into_iter()
         .find(|kind| kind.key() == key)
+    }
+
+    /// What a chat of this type is called where it has no name: accounts and groups lose theirs when they are deleted.
+    pub fn stand_in(self) -> &'static str {
+        match self {
+            Self::SavedMessages => "Saved Messages",
+            Self::Replies => "Replies",
+            Self::VerificationCodes => "Verification Codes",
+            Self::PersonalChat | Self::BotChat => DELETED_ACCOUNT,
+            Self::PrivateChannel | Self::PublicChannel => "Deleted Channel",
+            Self::PrivateGroup | Self::PrivateSupergroup | Self::PublicSupergroup => "Deleted Group",
+        }
     }
 
     /// Whether the exports leave out the name of such a chat.
@@ -136,6 +151,16 @@ pub struct ChatInfo {
     /// The server's own bytes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<Raw>,
+}
+
+impl ChatInfo {
+    /// What people read as the chat's name: its longest one, or what stands for a name that it lost. `None` for a chat of which
+    /// nothing is known.
+    pub fn title(&self) -> Option<&str> {
+        let names = [&self.full_name, &self.name];
+        let named = names.into_iter().flatten().map(String::as_str).find(|name| !name.is_empty());
+        named.or_else(|| self.kind.map(ChatType::stand_in))
+    }
 }
 
 /// What a user or chat turned out to be.

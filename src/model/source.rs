@@ -1,5 +1,7 @@
 //! Names of sources, as snapshots keep them.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// Says which source a snapshot was made from.
@@ -9,4 +11,18 @@ pub struct SourceName {
     pub kind: String,
     /// The account or the absolute path.
     pub name: String,
+}
+
+impl SourceName {
+    /// Whether somebody means this source: by what is shown of it, its kind, its name, or both as `kind:name`.
+    pub fn is_called(&self, wanted: &str) -> bool {
+        [&self.kind, &self.name, &self.to_string(), &format!("{}:{}", self.kind, self.name)].into_iter().any(|known| known == wanted)
+    }
+}
+
+/// What people read and type: an absolute path as it is, anything else with its kind before it, as in `telegram:main`.
+impl fmt::Display for SourceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.name.starts_with('/') { f.write_str(&self.name) } else { write!(f, "{}:{}", self.kind, self.name) }
+    }
 }

@@ -35,9 +35,7 @@ impl Selection {
         let source = &snapshot.source;
         self.host.as_ref().is_none_or(|host| *host == snapshot.host)
             && self.tags.iter().all(|tag| snapshot.tags.contains(tag))
-            && self.source.as_ref().is_none_or(|wanted| {
-                *wanted == source.kind || *wanted == source.name || *wanted == format!("{}:{}", source.kind, source.name)
-            })
+            && self.source.as_ref().is_none_or(|wanted| source.is_called(wanted))
     }
 }
 

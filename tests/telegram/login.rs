@@ -88,6 +88,6 @@ fn a_server_with_another_key_is_not_trusted() {
     let options = tgvault::source::telegram::ConnectOptions { server: Some(server), ..setup.connect_options() };
     let mut answers = Answers::new(setup.server.options());
     let result = setup.accounts().login("main", LoginWay::Phone(None), &application, &options, &mut answers);
-    let Err(TelegramError::Call { source, .. }) = result else { panic!("trusted") };
+    let Err(TelegramError::WrongServer { source, .. }) = result else { panic!("trusted") };
     assert!(format!("{:?}", source).contains("UnknownKey"), "{source:?}");
 }

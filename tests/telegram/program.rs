@@ -1,5 +1,6 @@
 //! The built program and the server: every way in without a terminal, and out again.
 
+use std::collections::BTreeMap;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
@@ -21,6 +22,13 @@ const PASSPHRASE: &str = "seven purple otters juggle forgotten lanterns beside q
 
 impl Program {
     pub fn new(options: Options) -> Self {
+        let program = Self::bare(options);
+        program.unlocked(&["init"]);
+        program
+    }
+
+    /// The same without a vault.
+    pub fn bare(options: Options) -> Self {
         let server = TelegramServer::start(options).unwrap();
         let mut sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
         let file = |name: &str| sandbox.folder().join(name).to_string_lossy().into_owned();
@@ -38,9 +46,7 @@ impl Program {
             ("TGVAULT_LANES", "1".to_owned()),
         ];
         sandbox.env(variables);
-        let program = Self { server, sandbox };
-        program.unlocked(&["init"]);
-        program
+        Self { server, sandbox }
     }
 
     /// A new account, logged in as `main`.
@@ -96,6 +102,14 @@ impl Program {
         let mut vault = Vault::default();
         collect(&path, &path, &mut vault);
         vault
+    }
+
+    /// What this machine remembers of its accounts beside their logins: each file with its content.
+    pub fn remembered(&self) -> BTreeMap<String, Vec<u8>> {
+        let mut vault = Vault::default();
+        collect(&self.file("state/telegram"), &self.file("state/telegram"), &mut vault);
+        let files = vault.files.into_iter().map(|(path, content)| (path.to_string(), content));
+        files.filter(|(name, _)| !name.ends_with(".session")).collect()
     }
 
     /// Stored archives.
@@ -159,7 +173,11 @@ fn login_by_commands_and_files_asks_each_once() {
     let login = ["login", "--phone", &phone, "--code-command", "echo 22222"];
     let wrong = program.run(&[&login[..], &["--password-command", "echo nonsense"]].concat());
     assert_eq!(wrong.code, Some(1), "{}", wrong.stderr);
-    assert!(wrong.stderr.contains("the password that was given is wrong") && !wrong.stderr.contains("nonsense"), "{}", wrong.stderr);
+    assert!(
+        wrong.stderr.contains("the password is wrong, and no other was given") && !wrong.stderr.contains("nonsense"),
+        "{}",
+        wrong.stderr
+    );
     assert_eq!(program.server.methods()["auth.checkPassword"], 1);
     let file = program.file("password");
     std::fs::write(&file, "correct horse\n").unwrap();

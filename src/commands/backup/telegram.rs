@@ -167,6 +167,12 @@ fn tell(source: &TelegramSource, exit: Exit, dry_run: bool, context: &Context) -
     if !output.is_json() && !dry_run {
         output.line(&coverage_line(&counts))?;
     }
+    for text in &outcome.not_excluded {
+        output.warn(&format!(
+            "no chat is '{}': --exclude-chat left nothing out for it (`tgvault chats` shows what there is)",
+            units::printable(text)
+        ));
+    }
     if let Some((chats, seconds)) = outcome.takeout_delayed {
         let at = later(seconds);
         output.warn(&format!(
@@ -247,6 +253,7 @@ fn export_options(args: &Args, common: &Common, context: &Context) -> Result<Exp
         wait_for_takeout: args.wait,
         recheck,
         recheck_budget: args.recheck_budget.or(profile.recheck_budget).unwrap_or(usual.recheck_budget),
+        dry_run: common.dry_run,
         prefetch_bytes: usual.prefetch_bytes,
     })
 }

@@ -34,7 +34,15 @@ struct Figures {
     media_bytes: u64,
     media_found: u64,
     waiting: Option<(Instant, &'static str)>,
+    /// The data centre that does not answer, and why.
+    trouble: Option<Trouble>,
     last: Instant,
+}
+
+struct Trouble {
+    dc: i32,
+    why: String,
+    until: Instant,
 }
 
 #[derive(Serialize)]
@@ -50,11 +58,21 @@ struct Status {
     media_bytes_found: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     waiting: Option<Waiting>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    unanswered: Option<Unanswered>,
 }
 
 #[derive(Serialize)]
 struct Waiting {
     method: &'static str,
+    seconds: u64,
+}
+
+#[derive(Serialize)]
+struct Unanswered {
+    dc: i32,
+    why: String,
+    /// Until the next attempt, or until this one is given up.
     seconds: u64,
 }
 
@@ -86,6 +104,7 @@ impl Teller {
             media_bytes: 0,
             media_found: 0,
             waiting: None,
+            trouble: None,
             last: Instant::now(),
         };
         Self { output: output.clone(), bar, counts, figures: Mutex::new(figures) }
@@ -104,8 +123,11 @@ impl Teller {
 
     fn show(&self, figures: &mut Figures, at_once: bool) {
         if !self.counts {
-            if let Some((seconds, method)) = figures.wait().filter(|_| at_once) {
-                self.output.say(&waiting(seconds, method));
+            if at_once {
+                let trouble = figures.trouble.as_ref().map(unanswered);
+                if let Some(told) = figures.wait().map(|(seconds, method)| waiting(seconds, method)).or(trouble) {
+                    self.output.say(&told);
+                }
             }
             return;
         }
@@ -137,6 +159,18 @@ fn waiting(seconds: u64, method: &str) -> String {
     format!("waiting {} because Telegram says so ({method})", units::duration(Duration::from_secs(seconds)))
 }
 
+fn seconds_until(moment: Instant) -> u64 {
+    moment.saturating_duration_since(Instant::now()).as_secs_f64().ceil() as u64
+}
+
+fn unanswered(trouble: &Trouble) -> String {
+    let next = match seconds_until(trouble.until) {
+        0 => "trying again".to_owned(),
+        seconds => format!("next attempt in {}", units::duration(Duration::from_secs(seconds))),
+    };
+    format!("waiting for data centre {} ({}): {next}", trouble.dc, units::printable(&trouble.why))
+}
+
 impl Figures {
     fn wait(&self) -> Option<(u64, &'static str)> {
         let (until, method) = self.waiting?;
@@ -161,6 +195,9 @@ impl Figures {
         if let Some((seconds, method)) = self.wait() {
             text += &format!("; {}", waiting(seconds, method));
         }
+        if let Some(trouble) = &self.trouble {
+            text += &format!("; {}", unanswered(trouble));
+        }
         text
     }
 
@@ -175,6 +212,11 @@ impl Figures {
             media_bytes: self.media_bytes,
             media_bytes_found: self.media_found,
             waiting: self.wait().map(|(seconds, method)| Waiting { method, seconds }),
+            unanswered: self.trouble.as_ref().map(|trouble| Unanswered {
+                dc: trouble.dc,
+                why: trouble.why.clone(),
+                seconds: seconds_until(trouble.until),
+            }),
         }
     }
 }
@@ -198,6 +240,18 @@ impl Observer for Teller {
             Event::Waiting { method, seconds } => {
                 figures.waiting = Some((Instant::now() + Duration::from_secs(seconds), method));
                 at_once = seconds >= WORTH_A_LINE;
+            }
+            Event::Disconnected { dc, why, seconds } => {
+                // Many requests find out together; one line says it for all, and again when the wait grows.
+                let news = figures.trouble.as_ref().is_none_or(|known| known.dc != dc || known.why != why || known.until <= Instant::now());
+                let until = Instant::now() + Duration::from_secs(seconds);
+                at_once = news && seconds >= WORTH_A_LINE.min(2);
+                figures.trouble = Some(Trouble { dc, why, until });
+            }
+            Event::Connected { dc } => {
+                if figures.trouble.as_ref().is_some_and(|known| known.dc == dc) {
+                    figures.trouble = None;
+                }
             }
             Event::Note(text) => {
                 drop(figures);

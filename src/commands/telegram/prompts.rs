@@ -31,6 +31,8 @@ pub struct Prompts {
     /// Commands and files give the same wrong answer again; each is asked once.
     code_given: bool,
     password_given: bool,
+    /// Where the last code was said to be.
+    code_told: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -42,7 +44,7 @@ struct QrMessage<'a> {
 impl Prompts {
     /// Answers as `answers` says, else by asking.
     pub fn new(output: &Output, answers: Answers) -> Self {
-        Self { output: output.clone(), answers, code_given: false, password_given: false }
+        Self { output: output.clone(), answers, code_given: false, password_given: false, code_told: None }
     }
 }
 
@@ -87,7 +89,10 @@ impl LoginPrompts for Prompts {
             once(&mut self.code_given, "code")?;
             return secrets::command_line("code", command).map_err(told);
         }
-        self.output.say(&format!("Telegram has sent a code: {how}"));
+        if self.code_told.as_deref() != Some(how) {
+            self.output.say(&format!("Telegram has sent a code: {how}"));
+            self.code_told = Some(how.to_owned());
+        }
         if secrets::can_ask() {
             return ask_openly("Code: ").map(SecretString::from);
         }

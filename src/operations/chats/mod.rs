@@ -24,8 +24,9 @@ use super::OperationError;
 use super::choice::SnapshotChoice;
 use super::restore::{Archives, with_causes};
 use super::session::{Opened, Session};
-use crate::model::account::{AccountSection, Section};
+use crate::model::account::{AccountSection, Section, join_contacts};
 use crate::model::chat::ChatInfo;
+use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::Coverage;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::paths::{self, Place, RunId};
@@ -48,16 +49,10 @@ pub struct Chat {
 }
 
 impl Chat {
-    /// Whether people may call it so: its name, its full name, `@username`, typed peer (`user123`) or bare id. Case does not
-    /// matter.
+    /// Whether people may call it so: its name, its full name, or any other form of [`ChatRef`].
     pub fn is_called(&self, wanted: &str) -> bool {
-        let wanted = wanted.trim().to_lowercase();
-        let is = |name: &Option<String>, wanted: &str| name.as_ref().is_some_and(|name| name.trim().to_lowercase() == wanted);
-        wanted.strip_prefix('@').is_some_and(|username| is(&self.info.username, username))
-            || is(&self.info.name, &wanted)
-            || is(&self.info.full_name, &wanted)
-            || self.peer.to_string() == wanted
-            || (!self.peer.is_made_up() && self.peer.id.to_string() == wanted)
+        let names = [&self.info.name, &self.info.full_name].into_iter().flatten().map(String::as_str);
+        ChatRef::new(wanted).fits(self.peer, self.info.username.as_deref(), names)
     }
 }
 
@@ -173,13 +168,14 @@ impl OpenChats {
         self.described(&|_| true, bad)
     }
 
-    /// As [`OpenChats::chats`], but where all of `wanted` are typed peers (`user123`) only those are described: it saves reading
-    /// the descriptions of all others.
+    /// As [`OpenChats::chats`], but where all of `wanted` are peers (`user123`, `-100…`) only those are described: it saves
+    /// reading the descriptions of all others.
     ///
     /// # Errors
     /// When the store fails.
     pub fn chats_for(&self, wanted: &[String], bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
-        let peers: Option<Vec<Peer>> = wanted.iter().map(|wanted| wanted.trim().parse().ok()).collect();
+        let peer = |wanted: &String| if let ChatRef::Peer(peer) = ChatRef::new(wanted) { Some(peer) } else { None };
+        let peers: Option<Vec<Peer>> = wanted.iter().map(peer).collect();
         match peers.filter(|peers| !peers.is_empty()) {
             Some(peers) => self.described(&|peer| peers.contains(&peer), bad),
             None => self.chats(bad),
@@ -248,7 +244,7 @@ impl OpenChats {
         files::parse(&path, &self.read(&path)?, |coverage: &Coverage| coverage.v).map(Some)
     }
 
-    /// The sections of the account in the order of the exports. Those that cannot be read are told to `bad`.
+    /// The sections of the account in the order and form of the exports. Those that cannot be read are told to `bad`.
     ///
     /// # Errors
     /// When the store fails.
@@ -263,6 +259,7 @@ impl OpenChats {
                 Err(error) => bad(path, &error),
             },
         )?;
+        sections = join_contacts(sections);
         let place = |section: &AccountSection| Section::ALL.iter().position(|known| *known == section.section);
         sections.sort_by_key(place);
         sections.dedup_by_key(|section| section.section);

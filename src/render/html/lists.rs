@@ -6,7 +6,7 @@ use std::io;
 use super::message::userpic;
 use super::{Pages, escape, frame_begin, frame_end};
 use crate::model::account::{AccountSection, Section};
-use crate::model::chat::{ChatInfo, ChatType};
+use crate::model::chat::{ChatInfo, ChatType, DELETED_ACCOUNT};
 use crate::model::json;
 use crate::render::media_names::Places;
 
@@ -25,18 +25,7 @@ pub struct ListedChat {
 
 /// A chat's name as the pages show it.
 pub fn shown_name(chat: &ChatInfo) -> String {
-    if let Some(name) = chat.full_name.as_ref().or(chat.name.as_ref()).filter(|name| !name.is_empty()) {
-        return name.clone();
-    }
-    match chat.kind {
-        Some(ChatType::SavedMessages) => "Saved Messages",
-        Some(ChatType::Replies) => "Replies",
-        Some(ChatType::VerificationCodes) => "Verification Codes",
-        Some(ChatType::PersonalChat | ChatType::BotChat) | None => "Deleted Account",
-        Some(ChatType::PrivateChannel | ChatType::PublicChannel) => "Deleted Channel",
-        Some(_) => "Deleted Group",
-    }
-    .to_owned()
+    chat.title().unwrap_or(DELETED_ACCOUNT).to_owned()
 }
 
 fn kind(chat: &ChatInfo) -> &'static str {
@@ -109,7 +98,7 @@ pub fn section_page(
             pages.page("lists/other_data.json", section.value.get().as_bytes().to_vec())?;
             return Ok(Some(("lists/other_data.json", "Other data", 1)));
         }
-        Section::PersonalInformation | Section::UnknownKeys => return Ok(None),
+        Section::PersonalInformation | Section::TelegramContacts | Section::UnknownKeys => return Ok(None),
     };
     let value = section.value.get();
     let entries = if json::shape(value) == json::Shape::Array { Some(value) } else { json::get(value, "list") };
@@ -135,7 +124,7 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
     let shown = [full.trim(), &part("name"), &part("application_name"), &part("domain_name"), &part("date").replace('T', " ")]
         .into_iter()
         .find(|text| !text.is_empty())
-        .unwrap_or("Deleted Account")
+        .unwrap_or(DELETED_ACCOUNT)
         .to_owned();
     if let Some(placed) = names.placed(&file) {
         out.push_str("<a class=\"pull_left userpic_wrap\" href=\"");

@@ -321,7 +321,7 @@ impl Reader<'_> {
 
     fn section(&mut self, key: String, offset: u64, bytes: &[u8]) -> io::Result<()> {
         let Some(text) = self.text(offset, bytes) else { return Ok(()) };
-        let known = Section::from_key(&key).filter(|&section| section != Section::UnknownKeys);
+        let known = Section::from_key(&key).filter(|section| section.is_exported());
         let Some(section) = known else {
             if key != "about" {
                 self.unknown.push((key, text));

@@ -9,7 +9,7 @@ use grammers_tl_types::functions;
 use tokio::runtime::{Handle, Runtime};
 
 use super::error::{TelegramError, ends_session};
-use super::events::Observing;
+use super::events::{Event, Observing};
 use super::login::{Application, LoginPrompts, LoginWay, log_in};
 use super::sealing::{SealedFile, Sealer};
 use super::session::{CustomServer, LoggedIn, Session, SessionStore};
@@ -148,7 +148,8 @@ impl Accounts {
         let client = client(session.clone(), application.api_id, options)?;
         let threads = Threads::new()?;
         let user = threads.block_on(log_in(&client, application, way, prompts))?;
-        let before = self.load(name).ok().flatten().and_then(|known| known.read().user.clone());
+        let known = self.load(name).ok().flatten();
+        let before = known.as_ref().and_then(|known| known.read().user.clone());
         if let Some(before) = before.filter(|before| before.user_id != user.user_id) {
             // Two people's chats in one chain of backups could not be told apart.
             let _ = threads.block_on(client.call(&functions::auth::LogOut {}));
@@ -158,6 +159,9 @@ impl Accounts {
         drop(client);
         let complete = SessionStore::new(session.read().clone(), Some(self.file(name, SESSION)));
         complete.change(|session| session.api_id = Some(application.api_id)).map_err(|source| self.local(name, source))?;
+        if let Some(known) = known.filter(|known| known.read().user.is_some()) {
+            threads.block_on(end_former(known, options));
+        }
         drop(threads);
         self.account(name, complete, user, options)
     }
@@ -213,6 +217,33 @@ impl Account {
     pub fn requests(&self) -> u64 {
         self.client.requests()
     }
+}
+
+/// Ends the session at Telegram that a new login has replaced: nobody has its key any more, and it would stay open for ever.
+async fn end_former(former: Arc<SessionStore>, options: &ConnectOptions) {
+    /// A server that is gone need not hold up a login.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    // A copy in memory: the file belongs to the new login.
+    let session = SessionStore::new(former.read().clone(), None);
+    if let Some(server) = &options.server {
+        // Where that is another server, the former one is asked at its own address.
+        let _ = session.follow(server);
+    }
+    let api_id = session.read().api_id.unwrap_or(options.api_id);
+    let ended = match client(session, api_id, options) {
+        Ok(client) => match tokio::time::timeout(PATIENCE, client.call(&functions::auth::LogOut {})).await {
+            Ok(Ok(_)) => Ok(()),
+            // Telegram ended it before us.
+            Ok(Err(error)) if ends_session(&error) => return,
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no answer".to_owned()),
+        },
+        Err(error) => Err(error.to_string()),
+    };
+    options.observer.event(Event::Note(match ended {
+        Ok(()) => "the account was logged in here before: that session is ended".to_owned(),
+        Err(why) => format!("the account was logged in here before, and that session could not be ended ({why}): see Settings > Devices"),
+    }));
 }
 
 fn path_of(folder: &Path, name: &str) -> String {

@@ -147,8 +147,11 @@ impl Api {
                     self.state.change(|state| state.takeout_not_before = Some(until)).map_err(CallError::Io)?;
                     Ok(Start::Delayed(seconds))
                 }
-                Some(rpc) if rpc.code == 400 || rpc.code == 403 => Ok(Start::Refused(rpc.to_string())),
-                _ => Err(error),
+                // The session is over, or Telegram wants a long wait: that holds for everything else too.
+                Some(rpc) if rpc.code == 401 || rpc.code == 420 => Err(error),
+                Some(rpc) => Ok(Start::Refused(rpc.to_string())),
+                None if matches!(error, CallError::Unreadable(_)) => Ok(Start::Refused(error.to_string())),
+                None => Err(error),
             },
         }
     }
@@ -162,11 +165,12 @@ impl Api {
     /// Ends the takeout; a failure of this costs nothing but a note.
     pub(super) async fn finish_takeout(&self, success: bool) {
         if let Takeout::Open(id) = self.takeout() {
+            // First of all: a request that finds it ended must not begin another.
+            self.set_takeout(Takeout::None);
             let request = functions::account::FinishTakeoutSession { success };
             if let Err(error) = self.client.call(&InTakeout(id, &request)).await {
                 tracing::warn!(%error, "the takeout could not be ended");
             }
-            self.set_takeout(Takeout::None);
         }
     }
 

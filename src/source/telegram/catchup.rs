@@ -18,7 +18,7 @@ use super::history::Mode;
 use super::media::messages_by_id;
 use super::peers::peer_of;
 use super::run::{Batch, Run};
-use super::state::{Counters, Effect};
+use super::state::{ChatState, Counters, Effect};
 use super::transport::CallError;
 use crate::model::coverage::IdRange;
 use crate::model::peer::{Peer, PeerKind};
@@ -242,17 +242,24 @@ impl Run {
     }
 
     /// Looks at old messages again, chat after chat, those first that were not looked at for the longest time.
-    pub(super) async fn rotate(self: &Arc<Self>, dialogs: &[Dialog]) -> Result<(), TelegramError> {
+    ///
+    /// Chats that were `read` in this run, for the first time or not, have their coverage already: how old their reactions are now
+    /// is told there the next time.
+    pub(super) async fn rotate(self: &Arc<Self>, dialogs: &[Dialog], read: &HashMap<Peer, bool>) -> Result<(), TelegramError> {
         let mut budget = self.options.recheck_budget;
         if budget == 0 {
             return Ok(());
         }
         let mut order: Vec<(Option<i64>, &Dialog)> = {
             let state = self.state.read();
-            let known = |dialog: &&Dialog| state.chats.get(&dialog.peer).is_some_and(|chat| !chat.ranges.is_empty() && !chat.only_my);
+            let wanted = |chat: &ChatState| !chat.ranges.is_empty() && !chat.only_my;
+            let is_new = |peer: Peer| read.get(&peer).is_some_and(|&first_time| first_time);
+            let known = |dialog: &&Dialog| !is_new(dialog.peer) && state.chats.get(&dialog.peer).is_some_and(wanted);
             dialogs.iter().filter(known).map(|dialog| (state.chats.get(&dialog.peer).and_then(|chat| chat.reread), dialog)).collect()
         };
-        order.sort_by_key(|(reread, dialog)| (*reread, dialog.peer));
+        // Of chats that were read in the same second, those come first that are behind the last one whose turn it was.
+        let last = self.state.read().rotated;
+        order.sort_by_key(|(reread, dialog)| (*reread, last.is_some_and(|last| dialog.peer <= last), dialog.peer));
         for (_, dialog) in order {
             if budget == 0 {
                 return Ok(());
@@ -263,6 +270,9 @@ impl Run {
             match chat.reread(from, last, Some(&mut budget)).await {
                 Ok(next) => {
                     let done = next.is_none().then_some(self.observed);
+                    if done.is_some() && !read.contains_key(&dialog.peer) {
+                        chat.account_for_reread().await?;
+                    }
                     self.state.when_all(&chat.log.marks(), Effect::Reread { peer: dialog.peer, next, done });
                 }
                 Err(Trouble::Run(error)) => return Err(error),
@@ -348,7 +358,8 @@ impl Chat {
     /// Reads held messages again from `first` to `last`, within a budget of requests; gives the id to go on from.
     async fn reread(&self, first: i32, last: i32, mut budget: Option<&mut u32>) -> Result<Option<i32>, Trouble> {
         let mode = if self.before.only_my { Mode::Own } else { Mode::All };
-        let held = &self.before.messages;
+        // With what this run has found already: a deletion is told once.
+        let held = self.run.state.after_pending(self.peer()).messages;
         let mut batch = Batch::default();
         let mut from = first;
         while from <= last {
@@ -359,8 +370,11 @@ impl Chat {
                 }
                 **budget -= 1;
             }
-            let page = self.reader(mode, self.range_of(from)).upwards(from, last).await?;
-            let end = page.messages.last().map_or(last, enums::Message::id);
+            // Beyond its end a range of the account shows nothing, which says nothing about what is there.
+            let range = self.range_of(from);
+            let upto = range.map_or(last, |range| last.min(range.max_id));
+            let page = self.reader(mode, range).upwards(from, upto).await?;
+            let end = page.messages.last().map_or(upto, enums::Message::id);
             let here: BTreeSet<i32> = page.messages.iter().map(enums::Message::id).collect();
             let changed: Vec<enums::Message> = page
                 .messages
@@ -370,7 +384,8 @@ impl Chat {
             self.run.add_messages(&self.log, &mut batch, &changed).await?;
             // What cannot be read is not gone.
             let unread = |id: i32| page.unreadable.is_some_and(|gap| (gap.first..=gap.last).contains(&i64::from(id)));
-            let gone: Vec<i32> = held.ids(from, end).filter(|&id| !here.contains(&id) && !unread(id)).collect();
+            let absent: Vec<i32> = held.ids(from, end).filter(|&id| !here.contains(&id) && !unread(id)).collect();
+            let gone = self.confirmed_gone(absent).await?;
             self.run.alarm(self.peer(), gone.len());
             let range = IdRange { first: from.into(), last: end.into() };
             for id in gone {
@@ -380,6 +395,24 @@ impl Chat {
         }
         self.run.flush(&self.log, &mut batch).await?;
         Ok(None)
+    }
+
+    /// Which of these messages are gone when asked for by their ids: a page that comes short is no evidence of a deletion.
+    async fn confirmed_gone(&self, absent: Vec<i32>) -> Result<Vec<i32>, Trouble> {
+        let mut there = BTreeSet::new();
+        for ids in absent.chunks(BY_ID) {
+            let messages = match messages_by_id(&self.run.api, &self.run.peers, self.peer(), ids).await {
+                Ok(messages) => messages,
+                Err(error) if error.rpc().is_some_and(|rpc| rpc.code == 400) => {
+                    self.note("some messages are not shown any more, and Telegram does not tell whether they were deleted");
+                    return Ok(vec![]);
+                }
+                Err(error) => return Err(error.into()),
+            };
+            let own = messages.iter().filter(|message| peer_of_message(message) == Some(self.peer()));
+            there.extend(own.map(enums::Message::id));
+        }
+        Ok(absent.into_iter().filter(|id| !there.contains(id)).collect())
     }
 
     fn range_of(&self, id: i32) -> Option<&types::MessageRange> {

@@ -52,6 +52,8 @@ struct Findings {
     closed: Option<String>,
     own_only: bool,
     topics: Vec<Topic>,
+    /// When all messages had been read again, where that was in this run.
+    reread: Option<i64>,
 }
 
 /// One chat in one run.
@@ -87,23 +89,30 @@ impl Chat {
         Reader { run: &self.run, peer: self.peer(), mode, range }
     }
 
+    /// Which of its messages are asked for.
+    fn mode(&self) -> Mode {
+        let groups_own_only = self.run.options.only_my_messages && self.peer().kind != PeerKind::User;
+        // Channels show nothing to those who left; a basic group keeps showing what there was until then.
+        let left = self.dialog.left && self.peer().kind == PeerKind::Channel;
+        if groups_own_only || left { Mode::Own } else { Mode::All }
+    }
+
     /// Whether this run has anything to look for here.
     pub(super) fn has_news(&self) -> bool {
-        let known = self.before.ranges.last().max(self.before.own_ranges.last()).unwrap_or_default();
-        let new = self.dialog.top.is_none_or(|top| i64::from(top) > known);
-        let holes = self.dialog.top.is_some_and(|top| {
-            let mut read = self.before.ranges.clone();
-            if self.before.only_my {
-                read.merge(&self.before.own_ranges);
-            }
-            !read.gaps(1, top.into()).is_empty()
-        });
+        // Ids that were paged over for the account's own messages say nothing about the others.
+        let mut read = self.before.ranges.clone();
+        if self.mode() == Mode::Own || self.before.gone.is_some() {
+            read.merge(&self.before.own_ranges);
+        }
+        let new = self.dialog.top.is_none_or(|top| i64::from(top) > read.last().unwrap_or_default());
+        let holes = self.dialog.top.is_some_and(|top| !read.gaps(1, top.into()).is_empty());
         // A run that was stopped may have stored the messages and not their description.
         let undescribed = self.before.info.is_none() || self.before.coverage.is_none();
         new || undescribed
             || (holes && self.run.options.from.is_none() && self.run.options.till.is_none())
             || self.moved()
             || self.before.gone.is_some()
+            || self.before.again
     }
 
     /// Whether the channel's update counter says that something changed.
@@ -116,11 +125,10 @@ impl Chat {
     /// # Errors
     /// When the run has to end.
     pub(super) async fn export(&self) -> Result<(), TelegramError> {
-        let groups_own_only = self.run.options.only_my_messages && self.peer().kind != PeerKind::User;
-        let mode = if groups_own_only || self.dialog.left { Mode::Own } else { Mode::All };
+        let mode = self.mode();
         let result = match self.read(mode).await {
-            Err(Trouble::Call(error)) if mode == Mode::All && error.is_any(&CLOSED[..1]) && self.peer().kind == PeerKind::Channel => {
-                self.note("the channel is private: only the account's own messages are asked for");
+            Err(Trouble::Call(error)) if mode == Mode::All && self.shows_own_only(&error) => {
+                self.note("the chat is closed: only the account's own messages are asked for");
                 self.findings().closed = error.rpc().map(|rpc| rpc.name.clone());
                 self.read(Mode::Own).await
             }
@@ -128,6 +136,8 @@ impl Chat {
         };
         let result = match result {
             Ok(()) if self.moved() && !self.before.ranges.is_empty() => self.catch_up().await,
+            // Whatever could not be read last time may have been a change.
+            Ok(()) if self.before.again && !self.before.ranges.is_empty() => self.reread_window().await,
             result => result,
         };
         match result {
@@ -152,6 +162,12 @@ impl Chat {
         Ok(())
     }
 
+    /// Whether a refusal leaves the account's own messages to be asked for.
+    fn shows_own_only(&self, refusal: &CallError) -> bool {
+        let private = self.peer().kind == PeerKind::Channel && refusal.is_any(&CLOSED[..1]);
+        private || (self.dialog.left && refusal.is_any(&CLOSED))
+    }
+
     pub(super) fn note(&self, note: &str) {
         self.findings().notes.push(note.to_owned());
     }
@@ -161,8 +177,8 @@ impl Chat {
         self.findings().own_only = mode == Mode::Own;
         let options = &self.run.options;
         let top = match self.dialog.top {
-            Some(top) if mode == Mode::All => top,
-            _ => {
+            Some(top) => top,
+            None => {
                 let page = self.reader(mode, None).newest().await?;
                 self.findings().server_before = page.count;
                 page.messages.iter().map(enums::Message::id).max().unwrap_or_default()
@@ -345,7 +361,7 @@ impl Chat {
                 Ok(page) => page,
                 Err(error) => {
                     let reason = self.run.api.or_reason("reading a forum's topics", error)?;
-                    self.findings().notes.push(format!("its topics cannot be read ({reason})"));
+                    self.findings().missing.push(format!("its topics cannot be read ({reason})"));
                     return Ok(());
                 }
             };
@@ -424,11 +440,24 @@ impl Chat {
         Ok(())
     }
 
+    /// Says in the coverage that all messages were read again in this run, though nothing else was looked for here.
+    pub(super) async fn account_for_reread(&self) -> Result<(), TelegramError> {
+        self.findings().reread = Some(self.run.observed);
+        self.account_for().await
+    }
+
+    /// When the oldest of the reactions that are held were read.
+    fn reactions_read(&self) -> Option<i64> {
+        let first_time = self.before.ranges.is_empty().then_some(self.run.observed);
+        self.findings().reread.or(self.before.reread).or(first_time)
+    }
+
     /// Writes `coverage.json` when it changed.
-    async fn account_for(&self) -> Result<(), TelegramError> {
+    pub(super) async fn account_for(&self) -> Result<(), TelegramError> {
         let run = &self.run;
         let coverage = self.coverage();
-        let steady = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);
+        let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);
+        let steady = (what, coverage.only_my_messages, coverage.reactions_read);
         let digest = run.prints.of_bytes(&serde_json::to_vec(&steady).unwrap_or_default());
         if self.before.coverage == Some(digest) {
             return Ok(());
@@ -444,6 +473,7 @@ impl Chat {
 
     fn coverage(&self) -> Coverage {
         let run = &self.run;
+        let reactions_read = self.reactions_read();
         let findings = self.findings();
         // What earlier runs stored for good, and what this one has on its way.
         let pending = run.state.after_pending(self.peer());
@@ -478,6 +508,10 @@ impl Chat {
         }
         if dated {
             because.push("only messages of a period were asked for".into());
+        }
+        let others = |ids: IdRange| !pending.ranges.gaps(ids.first, ids.last).is_empty();
+        if findings.own_only && (pending.ranges.is_empty() || pending.own_ranges.iter().any(others)) {
+            because.push("only the account's own messages are held".into());
         }
         if let Some(difference) = ranges.first().filter(|_| ranges.len() == 1 && !dated).and_then(CoveredRange::difference)
             && difference > 0
@@ -515,7 +549,7 @@ impl Chat {
                 skipped: skipped(&pending),
                 failed: failed.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect(),
             },
-            reactions_read: pending.reread,
+            reactions_read,
             notes: findings.notes.clone(),
             verdict,
         }
@@ -531,6 +565,7 @@ impl Chat {
             pts: if complete { self.dialog.pts.or(findings.pts) } else { None },
             server_count: findings.server_after.or(findings.server_before),
             gone: findings.closed.clone(),
+            again: !complete,
         };
         let marks = self.log.marks();
         if self.peer().kind != PeerKind::Channel {
@@ -538,6 +573,10 @@ impl Chat {
             self.run.private_marks.lock().unwrap_or_else(PoisonError::into_inner).extend(&marks);
         }
         self.run.state.when_all(&marks, looked);
+        if self.before.ranges.is_empty() && !findings.own_only {
+            let read = Effect::Reread { peer: self.peer(), next: None, done: Some(self.run.observed) };
+            self.run.state.when_all(&marks, read);
+        }
     }
 }
 

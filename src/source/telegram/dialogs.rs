@@ -1,14 +1,18 @@
 //! The list of chats: what Telegram shows in it, what the user chose of it.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use grammers_tl_types::{Serializable, enums, functions, types};
 
 use super::api::{Api, now};
 use super::error::TelegramError;
+use super::events::Event;
+use super::loose::Loosely;
 use super::options::{ChatClass, ExportOptions};
 use super::peers::{PeerBook, peer_of};
 use super::transport::CallError;
+use crate::model::chat_ref::ChatRef;
 use crate::model::paths::RunId;
 use crate::model::peer::{Peer, PeerKind};
 
@@ -44,8 +48,8 @@ impl Dialog {
 struct Page {
     dialogs: Vec<enums::Dialog>,
     messages: Vec<enums::Message>,
-    /// Whether the server says that there is more.
-    slice: bool,
+    /// How many chats the server counts, where it says that there is more.
+    slice: Option<i32>,
 }
 
 fn date_of(message: &enums::Message) -> Option<i32> {
@@ -69,6 +73,8 @@ pub(super) struct DialogReader<'a> {
     pub(super) api: &'a Api,
     pub(super) peers: &'a PeerBook,
     pub(super) run: &'a RunId,
+    /// Chats of the list that could not be read.
+    pub(super) lost: AtomicU64,
 }
 
 impl DialogReader<'_> {
@@ -99,13 +105,15 @@ impl DialogReader<'_> {
         let (offset_date, offset_id, offset_peer) = offset;
         let request =
             functions::messages::GetDialogs { exclude_pinned: false, folder_id, offset_date, offset_id, offset_peer, limit: PAGE, hash: 0 };
-        let (users, chats, page) = match self.api.ask_in(range, &request).await? {
-            enums::messages::Dialogs::Dialogs(d) => (d.users, d.chats, Page { dialogs: d.dialogs, messages: d.messages, slice: false }),
-            enums::messages::Dialogs::Slice(d) => (d.users, d.chats, Page { dialogs: d.dialogs, messages: d.messages, slice: true }),
-            enums::messages::Dialogs::NotModified(_) => (vec![], vec![], Page { dialogs: vec![], messages: vec![], slice: false }),
-        };
-        self.peers.learn(&users, &chats, now(), self.run);
-        Ok(page)
+        // A message or a chat that this version cannot read must not cost the list.
+        let page = self.api.ask_in(range, &Loosely(&request)).await?;
+        if page.lost > 0 {
+            self.lost.fetch_add(page.lost, Ordering::Relaxed);
+            let what = format!("{} of the chats in the list cannot be read by this version", page.lost);
+            self.api.client.observer().event(Event::Note(what));
+        }
+        self.peers.learn(&page.users, &page.chats, now(), self.run);
+        Ok(Page { dialogs: page.dialogs, messages: page.messages, slice: page.count })
     }
 
     /// Reads one folder; says whether it has an archive in it.
@@ -157,9 +165,24 @@ impl DialogReader<'_> {
             }
             match next {
                 // An offset that was asked for already would go round for ever.
-                Some(next) if page.slice && !page.dialogs.is_empty() && asked.insert((next.0, next.1)) => offset = next,
-                _ => return Ok(archive),
+                Some(next) if page.slice.is_some() && asked.insert((next.0, next.1)) => offset = next,
+                _ => {
+                    // Only an empty page is an end: one without a date to go on from hides what comes after it.
+                    if let Some(count) = page.slice.filter(|_| !page.dialogs.is_empty()) {
+                        self.tell_cut(count, seen.len());
+                    }
+                    return Ok(archive);
+                }
             }
+        }
+    }
+
+    /// Says that the list could not be followed to its end.
+    fn tell_cut(&self, count: i32, known: usize) {
+        if usize::try_from(count).is_ok_and(|count| count > known) {
+            let what =
+                format!("the list of chats could not be followed to its end: Telegram counts {count} chats in it, {known} are known");
+            self.api.client.observer().event(Event::Note(what));
         }
     }
 
@@ -192,68 +215,16 @@ impl DialogReader<'_> {
     }
 }
 
-/// Text as people type it for a chat.
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Wanted {
-    Peer(Peer),
-    /// An id that could be of any kind.
-    Number(i64),
-    Username(String),
-    Title(String),
-}
-
-/// The prefix of channels' ids in the Bot API and in many tools.
-const BOT_API_CHANNEL: i64 = 1_000_000_000_000;
-
-fn parse(text: &str) -> Wanted {
-    let text = text.trim();
-    if let Ok(peer) = text.parse() {
-        return Wanted::Peer(peer);
-    }
-    if let Ok(number) = text.parse::<i64>() {
-        return match number.checked_neg() {
-            Some(id) if id > BOT_API_CHANNEL => Wanted::Peer(Peer::channel(id - BOT_API_CHANNEL)),
-            Some(id) if id > 0 => Wanted::Peer(Peer::chat(id)),
-            _ => Wanted::Number(number),
-        };
-    }
-    if let Some(name) = text.strip_prefix('@') {
-        return Wanted::Username(name.to_owned());
-    }
-    let link = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
-    if let Some(path) = link.strip_prefix("t.me/").or_else(|| link.strip_prefix("telegram.me/")) {
-        let mut parts = path.split(['/', '?']);
-        match (parts.next(), parts.next()) {
-            (Some("c"), Some(id)) => {
-                if let Ok(id) = id.parse() {
-                    return Wanted::Peer(Peer::channel(id));
-                }
-            }
-            (Some(name), _) if !name.is_empty() && !name.starts_with('+') => return Wanted::Username(name.to_owned()),
-            _ => {}
-        }
-    }
-    Wanted::Title(text.to_owned())
-}
-
-impl Wanted {
-    fn is(&self, peer: Peer, peers: &PeerBook) -> bool {
-        match self {
-            Self::Peer(wanted) => *wanted == peer,
-            Self::Number(number) => peer.id == *number,
-            Self::Username(name) => peers.username(peer).is_some_and(|own| own.eq_ignore_ascii_case(name)),
-            Self::Title(title) => {
-                let title = title.to_lowercase();
-                [peers.name(peer), peers.chat_name(peer)].into_iter().flatten().any(|own| own.to_lowercase() == title)
-            }
-        }
-    }
+/// Whether somebody means this chat.
+pub(super) fn means(wanted: &ChatRef, peer: Peer, peers: &PeerBook) -> bool {
+    let names = [peers.name(peer), peers.chat_name(peer)];
+    wanted.fits(peer, peers.username(peer).as_deref(), names.iter().flatten().map(String::as_str))
 }
 
 /// What the user chose, worked out against the list of chats.
 pub(super) struct Selection {
-    only: Vec<(String, Wanted)>,
-    exclude: Vec<Wanted>,
+    only: Vec<(String, ChatRef)>,
+    exclude: Vec<(String, ChatRef)>,
     classes: Vec<ChatClass>,
     folders: Option<Vec<types::DialogFilter>>,
 }
@@ -262,41 +233,58 @@ impl Selection {
     /// Reads the options; asks Telegram for its folders where some are chosen.
     pub(super) async fn new(api: &Api, options: &ExportOptions) -> Result<Self, TelegramError> {
         let folders = if options.folders.is_empty() { None } else { Some(chosen_folders(api, &options.folders).await?) };
-        Ok(Self {
-            only: options.chats.iter().map(|text| (text.clone(), parse(text))).collect(),
-            exclude: options.exclude_chats.iter().map(|text| parse(text)).collect(),
-            classes: options.classes.clone(),
-            folders,
-        })
+        let read = |list: &[String]| list.iter().map(|text| (text.clone(), ChatRef::new(text))).collect();
+        Ok(Self { only: read(&options.chats), exclude: read(&options.exclude_chats), classes: options.classes.clone(), folders })
     }
 
-    /// Names that match none of the chats, with what they may be resolved by.
+    /// Chats that were asked for and are not in the list, with the public name that they may be found by.
     pub(super) fn unmatched(&self, dialogs: &[Dialog], peers: &PeerBook) -> Vec<(String, Option<String>)> {
-        self.only
-            .iter()
-            .filter(|(_, wanted)| !dialogs.iter().any(|dialog| wanted.is(dialog.peer, peers)))
+        missing(&self.only, dialogs, peers)
             .map(|(text, wanted)| match wanted {
-                Wanted::Username(name) => (text.clone(), Some(name.clone())),
+                ChatRef::Username(name) => (text.clone(), Some(name.clone())),
                 _ => (text.clone(), None),
             })
             .collect()
     }
 
+    /// What was to be left out and fits no chat.
+    pub(super) fn unmatched_exclusions(&self, dialogs: &[Dialog], peers: &PeerBook) -> Vec<String> {
+        missing(&self.exclude, dialogs, peers).map(|(text, _)| text.clone()).collect()
+    }
+
     /// Whether a chat is to be exported.
     pub(super) fn takes(&self, dialog: &Dialog, peers: &PeerBook) -> bool {
         let peer = dialog.peer;
-        if self.exclude.iter().any(|wanted| wanted.is(peer, peers)) {
+        if self.excludes(peer, peers) {
             return false;
         }
         if !self.only.is_empty() {
-            return self.only.iter().any(|(_, wanted)| wanted.is(peer, peers));
+            return self.only.iter().any(|(_, wanted)| means(wanted, peer, peers));
         }
         if let Some(folders) = &self.folders {
             return folders.iter().any(|folder| in_folder(folder, dialog, peers));
         }
-        // A chat that was never described belongs to no class; it is taken, so that it is at least reported.
-        peers.chat_type(peer).is_none_or(|kind| self.classes.contains(&ChatClass::of(kind)))
+        match peers.chat_type(peer) {
+            Some(kind) => self.classes.contains(&ChatClass::of(kind)),
+            // Never described: it is taken where whatever it may be is wanted, so that it is at least reported.
+            None => ChatClass::possible(peer.kind).iter().all(|class| self.classes.contains(class)),
+        }
     }
+
+    /// Whether no chat is left out.
+    pub(super) fn is_everything(&self) -> bool {
+        let all_classes = ChatClass::ALL.iter().all(|class| self.classes.contains(class));
+        self.only.is_empty() && self.exclude.is_empty() && self.folders.is_none() && all_classes
+    }
+
+    /// Whether a chat is to be left out by its name.
+    pub(super) fn excludes(&self, peer: Peer, peers: &PeerBook) -> bool {
+        self.exclude.iter().any(|(_, wanted)| means(wanted, peer, peers))
+    }
+}
+
+fn missing<'a>(wanted: &'a [(String, ChatRef)], dialogs: &'a [Dialog], peers: &'a PeerBook) -> impl Iterator<Item = &'a (String, ChatRef)> {
+    wanted.iter().filter(|(_, wanted)| !dialogs.iter().any(|dialog| means(wanted, dialog.peer, peers)))
 }
 
 async fn chosen_folders(api: &Api, names: &[String]) -> Result<Vec<types::DialogFilter>, TelegramError> {
@@ -329,14 +317,21 @@ async fn chosen_folders(api: &Api, names: &[String]) -> Result<Vec<types::Dialog
             enums::DialogFilter::Default => None,
         })
         .collect();
+    let title = |folder: &types::DialogFilter| {
+        let enums::TextWithEntities::Entities(title) = &folder.title;
+        title.text.clone()
+    };
     names
         .iter()
         .map(|name| {
-            let found = all.iter().find(|folder| {
-                let enums::TextWithEntities::Entities(title) = &folder.title;
-                title.text.to_lowercase() == name.to_lowercase() || folder.id.to_string() == *name
-            });
-            found.cloned().ok_or_else(|| TelegramError::Invalid(format!("Telegram has no folder called '{name}' in this account")))
+            let is_meant = |folder: &&types::DialogFilter| {
+                title(folder).to_lowercase() == name.trim().to_lowercase() || folder.id.to_string() == name.trim()
+            };
+            let unknown = || TelegramError::NoSuchFolder {
+                folder: name.clone(),
+                known: all.iter().map(|folder| (folder.id, title(folder))).collect(),
+            };
+            all.iter().find(is_meant).cloned().ok_or_else(unknown)
         })
         .collect()
 }
@@ -376,28 +371,5 @@ fn in_folder(folder: &types::DialogFilter, dialog: &Dialog, peers: &PeerBook) ->
         Some(ChatClass::PrivateGroups | ChatClass::PublicGroups) => folder.groups,
         Some(ChatClass::PrivateChannels | ChatClass::PublicChannels) => folder.broadcasts,
         _ => false,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn chats_are_named_in_many_ways() {
-        for (text, expected) in [
-            ("user12", Wanted::Peer(Peer::user(12))),
-            ("-1001234567890", Wanted::Peer(Peer::channel(1_234_567_890))),
-            ("-4567", Wanted::Peer(Peer::chat(4567))),
-            ("4567", Wanted::Number(4567)),
-            ("-9223372036854775808", Wanted::Number(i64::MIN)),
-            ("@durov", Wanted::Username("durov".into())),
-            ("https://t.me/durov/55", Wanted::Username("durov".into())),
-            ("t.me/c/1234/5", Wanted::Peer(Peer::channel(1234))),
-            ("https://t.me/+AbCd", Wanted::Title("https://t.me/+AbCd".into())),
-            ("Family & friends", Wanted::Title("Family & friends".into())),
-        ] {
-            assert_eq!(parse(text), expected, "{text}");
-        }
     }
 }

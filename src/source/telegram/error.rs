@@ -34,6 +34,14 @@ pub enum TelegramError {
         /// Why it failed.
         source: CallError,
     },
+    /// Whoever answers is not the server that it should be.
+    #[error("{what}: the server did not prove itself")]
+    WrongServer {
+        /// What was being done.
+        what: String,
+        /// What was wrong with it.
+        source: CallError,
+    },
     /// The local files of the account cannot be used.
     #[error("cannot use {path}")]
     Local {
@@ -41,6 +49,20 @@ pub enum TelegramError {
         path: String,
         /// The system's word.
         source: io::Error,
+    },
+    /// A chat that was asked for is not there.
+    #[error("this account has no chat '{chat}'")]
+    NoSuchChat {
+        /// As it was typed.
+        chat: String,
+    },
+    /// A folder that was asked for is not there.
+    #[error("Telegram has no folder called '{folder}' in this account")]
+    NoSuchFolder {
+        /// As it was typed.
+        folder: String,
+        /// Those that there are: number and name.
+        known: Vec<(i32, String)>,
     },
     /// The name of an account, a chat or an option cannot be used.
     #[error("{0}")]
@@ -81,6 +103,9 @@ impl TelegramError {
         if ends_session(&error) {
             let why = error.rpc().map_or_else(|| "Telegram does not know its key".to_owned(), ToString::to_string);
             return Self::LoginNeeded { account: account.to_owned(), why };
+        }
+        if error.is_wrong_server() {
+            return Self::WrongServer { what: what.into(), source: error };
         }
         match error.rpc() {
             Some(rpc) if rpc.code == 420 => {

@@ -37,6 +37,20 @@ pub enum Event {
         /// For how long.
         seconds: u64,
     },
+    /// A data centre does not answer, or the connection to it is lost or cannot be made; it is asked again.
+    Disconnected {
+        /// Which one.
+        dc: i32,
+        /// Why, in words.
+        why: String,
+        /// Seconds until the next attempt, or until this one is given up.
+        seconds: u64,
+    },
+    /// A data centre that did not answer does so again.
+    Connected {
+        /// Which one.
+        dc: i32,
+    },
     /// Something worth a line to the user: a takeout that is delayed, a way that was chosen instead of another.
     Note(String),
 }

@@ -1,7 +1,7 @@
 //! One run over an account, from the list of chats to the last counter.
 
 use std::collections::{HashMap, HashSet};
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
@@ -12,13 +12,14 @@ use grammers_tl_types::{enums, functions, types};
 use super::api::Start;
 use super::catchup::Counting;
 use super::chat::{Chat, Trouble};
-use super::dialogs::{Dialog, DialogReader, Selection};
+use super::dialogs::{Dialog, DialogReader, Selection, means};
 use super::error::{TelegramError, in_words};
 use super::events::Event;
 use super::options::{AUTO_TAKEOUT_MESSAGES, TakeoutUse};
 use super::peers::peer_of;
 use super::run::{Run, path};
 use super::state::Effect;
+use crate::model::chat_ref::ChatRef;
 use crate::model::paths;
 use crate::model::peer::{Peer, PeerKind};
 
@@ -35,6 +36,8 @@ pub struct Outcome {
     pub chats_failed: u64,
     /// Files that could not be fetched this time.
     pub files_failed: u64,
+    /// What was to be left out and fits no chat, as it was typed.
+    pub not_excluded: Vec<String>,
 }
 
 /// Whether the run has its takeout.
@@ -60,11 +63,12 @@ impl Run {
         }
         self.tell(Event::Section("chats"));
         let failed = |run: &Self, error| TelegramError::from_call(&run.api.account, "the list of chats cannot be read", error);
-        let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id };
+        let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
         let mut dialogs = match reader.all(&[]).await {
             Ok(dialogs) => dialogs,
             Err(error) => return Err(failed(&self, error)),
         };
+        self.chats_failed.fetch_add(reader.lost.load(Ordering::Relaxed), Ordering::Relaxed);
         let selection = Selection::new(&self.api, &self.options).await?;
         self.resolve(&selection, &mut dialogs).await?;
 
@@ -72,7 +76,7 @@ impl Run {
         let decision = self.begin_takeout(&dialogs, &selection, first).await?;
         if self.api.has_takeout() {
             self.read_ranges().await?;
-            let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id };
+            let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
             if self.ranges.len() > 1 {
                 // Split accounts show each range's chats to those who ask in the range.
                 match reader.all(&self.ranges).await {
@@ -90,6 +94,7 @@ impl Run {
                 }
             }
         }
+        outcome.not_excluded = selection.unmatched_exclusions(&dialogs, &self.peers);
         dialogs.retain(|dialog| selection.takes(dialog, &self.peers));
         // Basic groups that became supergroups are read as themselves, once, with the supergroup that they became.
         if let Decision::Postpone(seconds) = decision {
@@ -99,18 +104,25 @@ impl Run {
             let waiting = (before - dialogs.len()) as u64;
             outcome.takeout_delayed = (waiting > 0).then_some((waiting, seconds));
         }
+        if !selection.is_everything() {
+            let chosen: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();
+            self.peers.set_aside(|peer| chosen.contains(&peer));
+        }
         let run = Arc::new(self);
-        let result = run.clone().read_all(dialogs, &mut outcome).await;
+        let result = run.clone().read_all(dialogs, &selection, &mut outcome).await;
         run.api.finish_takeout(result.is_ok()).await;
         result.map(|()| outcome)
     }
 
-    async fn read_all(self: Arc<Self>, dialogs: Vec<Dialog>, outcome: &mut Outcome) -> Result<(), TelegramError> {
+    async fn read_all(self: Arc<Self>, dialogs: Vec<Dialog>, selection: &Selection, outcome: &mut Outcome) -> Result<(), TelegramError> {
         let counting = self.count().await?;
         if self.options.account {
             self.sections().await?;
         }
-        self.retry_missing(&self.chosen(&dialogs)).await?;
+        let kept = self.kept(&dialogs, selection);
+        let mut found = self.state.read().misjudged();
+        found.retain(|&peer| kept(peer));
+        found.extend(self.retry_missing(&kept).await?);
         self.tell(Event::Chats { total: dialogs.len() as u64 });
         outcome.chats = dialogs.len() as u64;
         let reread_privately = counting.too_long;
@@ -120,7 +132,7 @@ impl Run {
                 let chat = Chat::new(run.clone(), dialog);
                 if let Some(place) = run.undescribed(&chat)? {
                     run.outbox.problem(place, "Telegram lists this chat without saying what it is".into()).await?;
-                    return Ok(false);
+                    return Ok(None);
                 }
                 let recent = chat.dialog.top_date.is_none_or(|date| i64::from(date) >= run.recent());
                 if reread_privately && recent && chat.peer().kind != PeerKind::Channel && !chat.before.ranges.is_empty() {
@@ -134,36 +146,46 @@ impl Run {
                         }
                     }
                     chat.export().await?;
-                    return Ok(true);
+                    return Ok(Some((chat.peer(), false)));
                 }
                 if !chat.has_news() {
                     run.tell(Event::ChatDone);
-                    return Ok(false);
+                    return Ok(None);
                 }
                 chat.export().await?;
-                Ok::<_, TelegramError>(true)
+                Ok::<_, TelegramError>(Some((chat.peer(), chat.before.ranges.is_empty())))
             }
         });
         let at_once = self.api.client.caps().message_requests + 2;
         let mut chats = chats.buffer_unordered(at_once);
-        while let Some(read) = chats.next().await {
-            outcome.chats_read += u64::from(read?);
+        let mut read = HashMap::new();
+        while let Some(result) = chats.next().await {
+            read.extend(result?);
         }
+        outcome.chats_read = read.len() as u64;
         drop(chats);
-        self.read_migrated().await?;
+        self.read_migrated(selection, outcome).await?;
+        for peer in found.into_iter().filter(|peer| !read.contains_key(peer)) {
+            let dialog = dialogs.iter().find(|dialog| dialog.peer == peer).cloned();
+            Chat::new(self.clone(), dialog.unwrap_or_else(|| Dialog::bare(peer, false))).account_for().await?;
+        }
         outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
-        self.rotate(&dialogs).await?;
+        self.rotate(&dialogs, &read).await?;
         self.flush_peers(true).await?;
         self.finish(counting);
         outcome.files_failed = self.fetcher.failed();
         Ok(())
     }
 
-    /// The chats of this run, with the groups that they were before.
-    fn chosen(&self, dialogs: &[Dialog]) -> HashSet<Peer> {
-        let state = self.state.read();
-        let peers = dialogs.iter().map(|dialog| dialog.peer);
-        peers.flat_map(|peer| [Some(peer), state.chats.get(&peer).and_then(|chat| chat.migrated_from)]).flatten().collect()
+    /// Chats whose missing files are asked for again: those of this run, and where no chat was left out all that there ever were.
+    fn kept(&self, dialogs: &[Dialog], selection: &Selection) -> impl Fn(Peer) -> bool {
+        let here: HashSet<Peer> = {
+            let state = self.state.read();
+            let before = |peer: Peer| state.chats.get(&peer).and_then(|chat| chat.migrated_from);
+            dialogs.iter().flat_map(|dialog| [Some(dialog.peer), before(dialog.peer)]).flatten().collect()
+        };
+        let everything = selection.is_everything();
+        move |peer| everything || here.contains(&peer)
     }
 
     /// The moment from which on messages count as recent.
@@ -179,7 +201,7 @@ impl Run {
     }
 
     /// Reads the groups that supergroups were before, found while those were read.
-    async fn read_migrated(self: &Arc<Self>) -> Result<(), TelegramError> {
+    async fn read_migrated(self: &Arc<Self>, selection: &Selection, outcome: &mut Outcome) -> Result<(), TelegramError> {
         let mut done = HashSet::new();
         loop {
             let found: Vec<Peer> = {
@@ -188,6 +210,10 @@ impl Run {
             };
             let Some(&peer) = found.first() else { return Ok(()) };
             done.insert(peer);
+            if selection.excludes(peer, &self.peers) {
+                outcome.not_excluded.retain(|text| !means(&ChatRef::new(text), peer, &self.peers));
+                continue;
+            }
             let already = self.logs.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&peer);
             if already || !self.state.chat(peer).ranges.is_empty() {
                 continue;
@@ -209,7 +235,7 @@ impl Run {
     /// Finds chats that the user named and the list does not have.
     async fn resolve(&self, selection: &Selection, dialogs: &mut Vec<Dialog>) -> Result<(), TelegramError> {
         for (text, username) in selection.unmatched(dialogs, &self.peers) {
-            let unknown = || TelegramError::Invalid(format!("this account has no chat '{text}'"));
+            let unknown = || TelegramError::NoSuchChat { chat: text.clone() };
             let username = username.ok_or_else(unknown)?;
             let request = functions::contacts::ResolveUsername { username, referer: None };
             let enums::contacts::ResolvedPeer::Peer(found) = match self.api.ask_plainly(&request).await {
@@ -265,14 +291,16 @@ impl Run {
         let state = self.state.read();
         let mut expected = 0_u64;
         for dialog in dialogs.iter().filter(|dialog| selection.takes(dialog, &self.peers)) {
-            match state.chats.get(&dialog.peer).and_then(|chat| chat.ranges.last()) {
-                None => return true,
+            // A chat that was looked at before and gave nothing is no reason for a takeout every day.
+            let known = state.chats.get(&dialog.peer);
+            match known.and_then(|chat| chat.ranges.last()) {
+                None if known.is_none_or(|chat| chat.coverage.is_none()) => return true,
                 // Ids are dense in channels only; elsewhere all chats of the account share them.
                 Some(last) if dialog.peer.kind == PeerKind::Channel => {
                     let new = i64::from(dialog.top.unwrap_or_default()).saturating_sub(last);
                     expected = expected.saturating_add(u64::try_from(new).unwrap_or_default());
                 }
-                Some(_) => {}
+                None | Some(_) => {}
             }
         }
         expected > AUTO_TAKEOUT_MESSAGES

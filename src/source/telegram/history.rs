@@ -2,6 +2,7 @@
 
 use grammers_tl_types::{enums, functions, types};
 
+use super::loose::Loosely;
 use super::peers::PeerBook;
 use super::run::Run;
 use super::transport::CallError;
@@ -63,7 +64,7 @@ impl Reader<'_> {
             Mode::All => {
                 let request =
                     functions::messages::GetHistory { peer, offset_id, offset_date, add_offset, limit, max_id: 0, min_id: 0, hash: 0 };
-                api.ask_in(self.range, &request).await?
+                api.ask_in(self.range, &Loosely(&request)).await?
             }
             Mode::Own => {
                 let request = functions::messages::Search {
@@ -83,10 +84,10 @@ impl Reader<'_> {
                     min_id: 0,
                     hash: 0,
                 };
-                api.ask_in(self.range, &request).await?
+                api.ask_in(self.range, &Loosely(&request)).await?
             }
         };
-        Ok(self.page(answer))
+        Ok(self.page(answer.0))
     }
 
     fn page(&self, answer: enums::messages::Messages) -> Page {
@@ -123,8 +124,23 @@ impl Reader<'_> {
     pub(super) async fn upwards(&self, from: i32, last: i32) -> Result<Page, CallError> {
         match self.window(from, last, 0, PAGE).await {
             Err(CallError::Unreadable(_)) => self.around(from, last).await,
+            Ok(page) if page.messages.is_empty() => self.confirmed(page, from, last).await,
             page => page,
         }
+    }
+
+    /// Asks for an empty page once more, from its other end: nothing is taken for complete, or for deleted, on the word of one answer.
+    async fn confirmed(&self, empty: Page, from: i32, last: i32) -> Result<Page, CallError> {
+        let mut newest = self.ask(Place { offset_id: last.saturating_add(1), offset_date: 0, add_offset: 0, limit: 1 }).await?;
+        newest.messages.retain(|message| (from..=last).contains(&message.id()));
+        let Some(at) = newest.messages.first().map(enums::Message::id) else { return Ok(empty) };
+        // Downwards from there: a server may well answer this way what it does not answer the other.
+        let mut page = self.ask(Place { offset_id: at.saturating_add(1), offset_date: 0, add_offset: 0, limit: PAGE }).await?;
+        page.messages.retain(|message| (from..=last).contains(&message.id()));
+        if page.messages.len() < usize::try_from(PAGE).unwrap_or_default() {
+            return Ok(if page.messages.is_empty() { newest } else { page });
+        }
+        Err(CallError::Unusable("Telegram gives an empty page where it has messages".into()))
     }
 
     /// Up to `limit` messages from id `from` on, without the first `skip` of them.

@@ -1,6 +1,7 @@
 //! The list of chats for people: what there is, and how much of it.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicU64;
 
 use futures::StreamExt;
 use futures::stream;
@@ -84,7 +85,7 @@ impl Account {
         let file = self.states.of("listing");
         let path = file.path().display().to_string();
         let state = StateStore::open(file, self.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
-        let state = Arc::new(state);
+        let state = Arc::new(state.forgetting());
         let api = Api::new(self.client.clone(), &self.name, state, &ExportOptions::default());
         let peers = PeerBook::new(self.user.user_id);
         self.threads.runtime().block_on(list(&api, &peers, detail))
@@ -93,7 +94,7 @@ impl Account {
 
 async fn list(api: &Api, peers: &PeerBook, detail: ListingDetail) -> Result<Vec<ChatSummary>, TelegramError> {
     let run = run_id(jiff::Timestamp::now())?;
-    let reader = DialogReader { api, peers, run: &run };
+    let reader = DialogReader { api, peers, run: &run, lost: AtomicU64::default() };
     let dialogs = reader.all(&[]).await;
     let dialogs = dialogs.map_err(|error| TelegramError::from_call(&api.account, "the list of chats cannot be read", error))?;
     let summaries = stream::iter(dialogs).map(|dialog| async move {

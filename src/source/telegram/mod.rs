@@ -8,6 +8,7 @@
 //! - `transport`: connections, key exchange, pacing, retries. It knows no account and no message.
 //! - `accounts`, `login`, `session`, `sealing`: several accounts by name; logging in and out; one sealed file each.
 //! - `state`, `held`, `left_out`, `ranges`: what is stored for good; it moves when items are committed, never before.
+//! - `loose`: answers of which a part cannot be read.
 //! - `peers`: users and chats as described; `listing`: the chats for people; `options`, `events`, `error`: what goes in and comes out.
 
 mod accounts;
@@ -24,6 +25,7 @@ mod history;
 mod left_out;
 mod listing;
 mod login;
+mod loose;
 mod media;
 mod options;
 mod outbox;

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::chat::ChatType;
 use crate::model::media::SkipReason;
+use crate::model::peer::PeerKind;
 
 /// A kind of media that can be left out, as Telegram Desktop's export has them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -67,6 +68,15 @@ impl ChatClass {
             ChatType::PublicChannel => Self::PublicChannels,
         }
     }
+
+    /// The classes that a chat of this kind may belong to.
+    pub fn possible(kind: PeerKind) -> &'static [Self] {
+        match kind {
+            PeerKind::User => &[Self::Personal, Self::Bots],
+            PeerKind::Chat => &[Self::PrivateGroups],
+            PeerKind::Channel => &[Self::PrivateGroups, Self::PublicGroups, Self::PrivateChannels, Self::PublicChannels],
+        }
+    }
 }
 
 /// When to use a takeout, Telegram's own way for exports: gentler limits, but the user's devices are told.
@@ -121,6 +131,8 @@ pub struct ExportOptions {
     pub recheck: Duration,
     /// Requests per run for looking at old messages again in rotation, reactions above all.
     pub recheck_budget: u32,
+    /// Whether the run only looks: nothing of it is remembered.
+    pub dry_run: bool,
     /// Bytes of files to hold in memory while nobody takes them.
     pub prefetch_bytes: usize,
 }
@@ -154,6 +166,7 @@ impl Default for ExportOptions {
             wait_for_takeout: false,
             recheck: Duration::from_secs(30 * DAY),
             recheck_budget: 50,
+            dry_run: false,
             prefetch_bytes: 32 << 20,
         }
     }

@@ -48,6 +48,8 @@ pub(super) struct PeerBook {
 struct Inner {
     known: HashMap<Peer, Known>,
     fresh: Vec<SeenPeer>,
+    /// Descriptions that are written down only when something of what is stored speaks of them.
+    aside: HashMap<Peer, SeenPeer>,
 }
 
 fn some(text: &str) -> Option<Box<str>> {
@@ -85,12 +87,27 @@ impl PeerBook {
         let mut inner = self.lock();
         for user in users {
             if let enums::User::User(user) = user {
+                inner.come_back(Peer::user(user.id));
                 inner.learn_user(user, observed, run);
             }
         }
         for chat in chats {
+            match chat {
+                enums::Chat::Chat(chat) => inner.come_back(Peer::chat(chat.id)),
+                enums::Chat::Channel(channel) => inner.come_back(Peer::channel(channel.id)),
+                _ => {}
+            }
             inner.learn_chat(chat, observed, run);
         }
+    }
+
+    /// Sets aside whom only the list of chats described so far, but for those to `keep`: they are written down when they come again,
+    /// with something that is stored.
+    pub(super) fn set_aside(&self, keep: impl Fn(Peer) -> bool) {
+        let mut inner = self.lock();
+        let (kept, aside) = std::mem::take(&mut inner.fresh).into_iter().partition(|seen| keep(seen.peer));
+        inner.fresh = kept;
+        inner.aside.extend(Vec::into_iter(aside).map(|seen: SeenPeer| (seen.peer, seen)));
     }
 
     /// The descriptions that came in since the last time.
@@ -187,6 +204,10 @@ impl PeerBook {
 }
 
 impl Inner {
+    fn come_back(&mut self, peer: Peer) {
+        self.fresh.extend(self.aside.remove(&peer));
+    }
+
     fn note(&mut self, seen: SeenPeer, known: Known) {
         self.known.insert(seen.peer, known);
         self.fresh.push(seen);

@@ -26,7 +26,7 @@ use crate::model::chat::SeenPeer;
 use crate::model::entry::EntryPath;
 use crate::model::media::{MediaRole, MediaStatus, SkipReason};
 use crate::model::paths::{self, RunId};
-use crate::model::peer::Peer;
+use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Record};
 
 /// A batch is handed over at this length: an eighth of what a reader must be ready for, because many are filled at once.
@@ -168,6 +168,10 @@ impl Run {
                 Err(error) => {
                     let reason = self.api.or_reason("asking for custom emoji", error)?;
                     tracing::warn!(reason, "custom emoji cannot be resolved");
+                    for &id in page {
+                        let key = FileKey { photo: false, id, variant: "full".into() };
+                        self.fetcher.missing(&key, Seen::Emoji(id), &reason);
+                    }
                 }
             }
             for id in page {
@@ -177,9 +181,9 @@ impl Run {
         Ok(ids.into_iter().filter_map(|id| Some((id, known.get(&id)?.clone()?))).collect())
     }
 
-    /// Tries again to get files that earlier runs could not have, and of the chats in `chosen` those that the options of earlier runs
-    /// left out and those of this one do not.
-    pub(super) async fn retry_missing(&self, chosen: &HashSet<Peer>) -> Result<(), TelegramError> {
+    /// Tries again to get files that earlier runs could not have, of chats that are `wanted` in this one, and those that the options of
+    /// earlier runs left out and those of this one do not. Gives the chats that have more of theirs now.
+    pub(super) async fn retry_missing(&self, wanted: &impl Fn(Peer) -> bool) -> Result<BTreeSet<Peer>, TelegramError> {
         /// A file that failed in so many runs is left alone.
         const MAX_TRIES: u32 = 20;
         let (mut by_chat, mut emoji): (BTreeMap<Peer, BTreeSet<i32>>, Vec<i64>) = Default::default();
@@ -187,15 +191,16 @@ impl Run {
             let state = self.state.read();
             // Without the messages themselves nothing tells whether they are of the period that was asked for.
             if self.options.from.is_none() && self.options.till.is_none() {
-                for (peer, chat) in state.chats.iter().filter(|(peer, _)| chosen.contains(peer)) {
-                    let wanted = chat.left_out.wanted(&self.options);
-                    if !wanted.is_empty() {
-                        by_chat.insert(*peer, wanted);
+                for (peer, chat) in state.chats.iter().filter(|(peer, _)| wanted(**peer)) {
+                    let left = chat.left_out.wanted(&self.options);
+                    if !left.is_empty() {
+                        by_chat.insert(*peer, left);
                     }
                 }
             }
             for missing in state.missing.values().filter(|missing| missing.tries < MAX_TRIES) {
                 match missing.seen {
+                    Seen::Message(peer, _) if !wanted(peer) => {}
                     Seen::Message(peer, id) => {
                         by_chat.entry(peer).or_default().insert(id);
                     }
@@ -205,6 +210,7 @@ impl Run {
                 }
             }
         }
+        let mut found = BTreeSet::new();
         for (peer, ids) in by_chat {
             let log = self.log(peer);
             let mut batch = Batch::default();
@@ -220,14 +226,17 @@ impl Run {
                 let were_missing: HashSet<FileKey> =
                     messages.iter().flat_map(wants).map(|want| want.key).filter(|key| self.fetcher.was_missing(key)).collect();
                 let (wants, outcomes) = self.files(peer, &messages).await?;
-                let found = wants
+                let came = wants
                     .iter()
                     .flatten()
                     .filter(|want| were_missing.contains(&want.key) && outcomes.get(&want.key) == Some(&MediaStatus::Stored));
-                batch.effect.media.stored += found.count() as u64;
+                batch.effect.media.stored += came.count() as u64;
                 let had = |wants: &Vec<Want>| wants.iter().any(|want| outcomes.get(&want.key) == Some(&MediaStatus::Stored));
                 let better: Vec<enums::Message> =
                     messages.into_iter().zip(&wants).filter(|(_, wants)| had(wants)).map(|(message, _)| message).collect();
+                if !better.is_empty() {
+                    found.insert(peer);
+                }
                 // Their records say that a file is missing: the new ones say where it is.
                 self.add_messages(&log, &mut batch, &better).await?;
             }
@@ -250,7 +259,7 @@ impl Run {
                 }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Appends messages of a chat to a batch, their files first.
@@ -280,11 +289,17 @@ impl Run {
         Ok(())
     }
 
+    /// Takes note of the basic group that a supergroup says it was: with its first message, or where the group says so too. The same
+    /// words elsewhere are somebody's, and lead to chats that are none.
     fn note_migration(&self, peer: Peer, message: &enums::Message) {
         if let enums::Message::Service(service) = message
             && let enums::MessageAction::ChannelMigrateFrom(from) = &service.action
+            && peer.kind == PeerKind::Channel
         {
-            self.migrated.lock().unwrap_or_else(PoisonError::into_inner).push((Peer::chat(from.chat_id), peer));
+            let group = Peer::chat(from.chat_id);
+            if self.peers.migrated_to(group).map_or(service.id == 1, |to| to == peer) {
+                self.migrated.lock().unwrap_or_else(PoisonError::into_inner).push((group, peer));
+            }
         }
     }
 

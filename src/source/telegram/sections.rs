@@ -54,6 +54,31 @@ impl From<TelegramError> for Trouble {
     }
 }
 
+/// A line of the account's address book.
+struct Contact {
+    user_id: Option<i64>,
+    first: String,
+    last: String,
+    phone: String,
+    date: Option<i32>,
+}
+
+fn contact_list(mut contacts: Vec<Contact>, raw: Vec<Raw>) -> Found {
+    contacts.sort_by_key(|contact| format!("{} {}", contact.first, contact.last).to_lowercase());
+    let value = listing(contacts.iter().map(|contact| {
+        let mut object = Object::new();
+        if let Some(id) = contact.user_id {
+            object.put("user_id", &id);
+        }
+        object.put("first_name", &contact.first).put("last_name", &contact.last).put("phone_number", &phone(&contact.phone));
+        if let Some(date) = contact.date {
+            put_date(&mut object, "date", date.into());
+        }
+        object.end()
+    }));
+    Found { value, media: vec![], raw }
+}
+
 fn phone(number: &str) -> String {
     if number.is_empty() || number.starts_with(['+', '0']) { number.to_owned() } else { format!("+{number}") }
 }
@@ -74,8 +99,8 @@ impl Run {
     pub(super) async fn sections(&self) -> Result<(), TelegramError> {
         self.tell(Event::Section("account"));
         for section in Section::ALL {
-            // Only a takeout knows it.
-            if section == Section::OtherData && !self.api.has_takeout() {
+            // Only a takeout knows them.
+            if matches!(section, Section::Contacts | Section::OtherData) && !self.api.has_takeout() {
                 continue;
             }
             let place = path(paths::account_section(section))?;
@@ -105,7 +130,8 @@ impl Run {
             Section::PersonalInformation => self.personal().await?,
             Section::ProfilePictures => self.pictures().await?,
             Section::Stories => self.stories().await?,
-            Section::Contacts => self.contacts().await?,
+            Section::Contacts => self.saved_contacts().await?,
+            Section::TelegramContacts => self.telegram_contacts().await?,
             Section::FrequentContacts => self.frequent().await?,
             Section::Sessions => self.logins().await?,
             Section::WebSessions => self.web_logins().await?,
@@ -240,65 +266,40 @@ impl Run {
         Ok(Found { value, media, raw: raws })
     }
 
-    async fn contacts(&self) -> Result<Found, Trouble> {
-        struct Contact {
-            user_id: Option<i64>,
-            first: String,
-            last: String,
-            phone: String,
-            date: Option<i32>,
-        }
-        let (mut contacts, raws) = if self.api.has_takeout() {
-            let saved = self.api.ask(&functions::contacts::GetSaved {}).await?;
-            let raws = vec![tl(&saved)];
-            let contacts: Vec<Contact> = saved
-                .into_iter()
-                .map(|enums::SavedContact::SavedPhoneContact(saved)| Contact {
-                    user_id: None,
-                    first: saved.first_name,
-                    last: saved.last_name,
-                    phone: saved.phone,
-                    date: Some(saved.date),
-                })
-                .collect();
-            (contacts, raws)
-        } else {
-            // Without a takeout Telegram tells only those that use it.
-            let answer = self.api.ask(&functions::contacts::GetContacts { hash: 0 }).await?;
-            let raws = vec![tl(&answer)];
-            let users = match answer {
-                enums::contacts::Contacts::Contacts(contacts) => contacts.users,
-                enums::contacts::Contacts::NotModified => vec![],
-            };
-            self.learn(&users, &[]);
-            let contacts = users
-                .into_iter()
-                .filter_map(|user| match user {
-                    enums::User::User(user) => Some(Contact {
-                        user_id: Some(user.id),
-                        first: user.first_name.unwrap_or_default(),
-                        last: user.last_name.unwrap_or_default(),
-                        phone: user.phone.unwrap_or_default(),
-                        date: None,
-                    }),
-                    enums::User::Empty(_) => None,
-                })
-                .collect();
-            (contacts, raws)
+    /// All contacts that the account saved, on Telegram or not.
+    async fn saved_contacts(&self) -> Result<Found, Trouble> {
+        let saved = self.api.ask(&functions::contacts::GetSaved {}).await?;
+        let raws = vec![tl(&saved)];
+        let contacts = saved.into_iter().map(|enums::SavedContact::SavedPhoneContact(saved)| Contact {
+            user_id: None,
+            first: saved.first_name,
+            last: saved.last_name,
+            phone: saved.phone,
+            date: Some(saved.date),
+        });
+        Ok(contact_list(contacts.collect(), raws))
+    }
+
+    /// Those of the contacts that are on Telegram.
+    async fn telegram_contacts(&self) -> Result<Found, Trouble> {
+        let answer = self.api.ask(&functions::contacts::GetContacts { hash: 0 }).await?;
+        let raws = vec![tl(&answer)];
+        let users = match answer {
+            enums::contacts::Contacts::Contacts(contacts) => contacts.users,
+            enums::contacts::Contacts::NotModified => vec![],
         };
-        contacts.sort_by_key(|contact| format!("{} {}", contact.first, contact.last).to_lowercase());
-        let value = listing(contacts.iter().map(|contact| {
-            let mut object = Object::new();
-            if let Some(id) = contact.user_id {
-                object.put("user_id", &id);
-            }
-            object.put("first_name", &contact.first).put("last_name", &contact.last).put("phone_number", &phone(&contact.phone));
-            if let Some(date) = contact.date {
-                put_date(&mut object, "date", date.into());
-            }
-            object.end()
-        }));
-        Ok(Found { value, media: vec![], raw: raws })
+        self.learn(&users, &[]);
+        let contacts = users.into_iter().filter_map(|user| match user {
+            enums::User::User(user) => Some(Contact {
+                user_id: Some(user.id),
+                first: user.first_name.unwrap_or_default(),
+                last: user.last_name.unwrap_or_default(),
+                phone: user.phone.unwrap_or_default(),
+                date: None,
+            }),
+            enums::User::Empty(_) => None,
+        });
+        Ok(contact_list(contacts.collect(), raws))
     }
 
     async fn frequent(&self) -> Result<Found, Trouble> {

@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use zeroize::{Zeroize, Zeroizing};
 
 use super::sealing::SealedFile;
+use super::transport::ServerKey;
 
 /// The version of the stored form.
 const VERSION: u8 = 1;
@@ -36,6 +37,14 @@ pub struct CustomServer {
     pub dc: i32,
     /// Its RSA public key as PEM.
     pub key_pem: String,
+}
+
+impl CustomServer {
+    /// Whether both have the same public key, however it is written down.
+    fn has_key_of(&self, other: &Self) -> bool {
+        self.key_pem == other.key_pem
+            || matches!((ServerKey::from_pem(&self.key_pem), ServerKey::from_pem(&other.key_pem)), (Ok(own), Ok(other)) if own == other)
+    }
 }
 
 /// An authorization key; wiped from memory when dropped, never shown.
@@ -142,6 +151,9 @@ impl Session {
         match &self.server {
             None => Err("this account is logged in at Telegram itself, not at the server that is named"),
             Some(known) if known == server => Ok(false),
+            Some(known) if !known.has_key_of(server) => Err(
+                "this account is logged in at a server with another public key: check the key that is given, or log in again if the server has a new one",
+            ),
             Some(known) if known.dc != server.dc => Err("this account is logged in at a server with another data centre's number"),
             Some(_) => {
                 if let Some(dc) = self.dcs.get_mut(&server.dc) {

@@ -45,6 +45,7 @@ impl TelegramSource {
         let file = account.states.of(vault);
         let path = file.path().display().to_string();
         let state = StateStore::open(file, account.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
+        let state = if options.dry_run { state.forgetting() } else { state };
         Ok(Self { account, options: Arc::new(options), state: Arc::new(state), outcome: Mutex::default(), state_error: Mutex::default() })
     }
 

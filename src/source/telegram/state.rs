@@ -92,6 +92,9 @@ pub(super) struct ChatState {
     /// Whether it was seen to be gone or left, so that this is told once.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) gone: Option<String>,
+    /// Whether something of it could not be read at the last look: the next run looks again, news or not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) again: bool,
 }
 
 impl ChatState {
@@ -223,6 +226,9 @@ pub(super) struct State {
     pub(super) sections: BTreeMap<Section, u64>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) counters: Option<Counters>,
+    /// The last chat whose turn it was to be read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rotated: Option<Peer>,
     /// What the backups call the memory that all this is part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     memory: Option<String>,
@@ -248,6 +254,7 @@ impl State {
             peers: Digests::default(),
             sections: BTreeMap::new(),
             counters: None,
+            rotated: None,
             memory: None,
             takeout: None,
             takeout_not_before: None,
@@ -284,7 +291,7 @@ pub(super) enum Effect {
     /// A chat's coverage.
     Coverage { peer: Peer, digest: u64, verdict: VerdictKind },
     /// All of a chat as of this update counter.
-    Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String> },
+    Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String>, again: bool },
     /// A chat looked at again up to this id, or to its end at this time.
     Reread { peer: Peer, next: Option<i32>, done: Option<i64> },
     /// All private chats as of these update counters.
@@ -294,8 +301,10 @@ pub(super) enum Effect {
 impl State {
     pub(super) fn coverage(&self) -> CoverageCounts {
         let mut counts = CoverageCounts::default();
-        for chat in self.chats.values() {
+        let misjudged = self.misjudged();
+        for (peer, chat) in &self.chats {
             match chat.verdict {
+                Some(VerdictKind::Complete) if misjudged.contains(peer) => counts.incomplete += 1,
                 Some(VerdictKind::Complete) => counts.complete += 1,
                 Some(VerdictKind::Incomplete) => counts.incomplete += 1,
                 Some(VerdictKind::Unknown) | None => counts.unknown += 1,
@@ -307,9 +316,18 @@ impl State {
         counts
     }
 
-    /// Takes note that a file is on its way to the store.
+    /// Chats whose coverage was written before one of their files turned out not to be had.
+    pub(super) fn misjudged(&self) -> BTreeSet<Peer> {
+        let failed = self.missing.values().filter(|missing| missing.reason.is_some()).filter_map(|missing| match missing.seen {
+            Seen::Message(peer, _) => Some(peer),
+            _ => None,
+        });
+        failed.filter(|peer| self.chats.get(peer).is_some_and(|chat| chat.verdict == Some(VerdictKind::Complete))).collect()
+    }
+
+    /// Takes note that a file is on its way to the store, whatever kept it from there before.
     pub(super) fn expect(&mut self, digest: u64, seen: Seen) {
-        self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0 });
+        self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0 }).reason = None;
     }
 
     /// Takes note that a file could not be had.
@@ -344,15 +362,18 @@ impl State {
                 let chat = self.chats.entry(peer).or_default();
                 (chat.coverage, chat.verdict) = (Some(digest), Some(verdict));
             }
-            Effect::Looked { peer, pts, server_count, gone } => {
+            Effect::Looked { peer, pts, server_count, gone, again } => {
                 let chat = self.chats.entry(peer).or_default();
                 chat.pts = pts.or(chat.pts);
                 chat.server_count = server_count.or(chat.server_count);
-                chat.gone = gone;
+                (chat.gone, chat.again) = (gone, again);
             }
             Effect::Reread { peer, next, done } => {
                 let chat = self.chats.entry(peer).or_default();
                 chat.reread_from = next;
+                if done.is_some() && chat.reread.is_some() {
+                    self.rotated = Some(peer);
+                }
                 chat.reread = done.or(chat.reread);
             }
             Effect::Counters(counters) => self.counters = Some(counters),
@@ -382,6 +403,8 @@ struct Pending {
 /// The state in use.
 pub(super) struct StateStore {
     file: SealedFile,
+    /// Whether nothing is saved: for runs that only look.
+    forgets: bool,
     state: Mutex<State>,
     pending: Mutex<Pending>,
 }
@@ -405,7 +428,12 @@ impl StateStore {
                 if state.user_id == user_id { state } else { State::new(user_id)? }
             }
         };
-        Ok(Self { file, state: Mutex::new(state), pending: Mutex::default() })
+        Ok(Self { file, forgets: false, state: Mutex::new(state), pending: Mutex::default() })
+    }
+
+    /// The same state for a run that only looks: nothing of it is saved.
+    pub(super) fn forgetting(self) -> Self {
+        Self { forgets: true, ..self }
     }
 
     pub(super) fn read(&self) -> MutexGuard<'_, State> {
@@ -547,6 +575,9 @@ impl StateStore {
     }
 
     fn save(&self, state: &State) -> io::Result<()> {
+        if self.forgets {
+            return Ok(());
+        }
         self.file.replace(&mut |out| serde_json::to_writer(out, state).map_err(io::Error::from))
     }
 }
@@ -573,7 +604,7 @@ mod tests {
         let peer = Peer::channel(5);
         let first = store.mark(log(peer, 1, 100, &[(1, Some(11)), (2, Some(22))]));
         let second = store.mark(log(peer, 101, 200, &[(2, None), (150, Some(33))]));
-        let looked = Effect::Looked { peer, pts: Some(9), server_count: Some(2), gone: None };
+        let looked = Effect::Looked { peer, pts: Some(9), server_count: Some(2), gone: None, again: false };
         store.when_all(&[first, second], looked);
         store.committed(&[second]).unwrap();
         assert_eq!((store.chat(peer).pts, store.chat(peer).ranges.contains(50)), (None, false));

@@ -98,7 +98,7 @@ pub(super) async fn log_in(
 
 fn failed(what: &str, error: CallError) -> TelegramError {
     match error.rpc() {
-        Some(rpc) if rpc.is("API_ID_INVALID") || rpc.is("API_ID_PUBLISHED_FLOOD") => {
+        Some(rpc) if ["API_ID_INVALID", "API_ID_PUBLISHED_FLOOD", "CONNECTION_API_ID_INVALID"].contains(&rpc.name.as_str()) => {
             TelegramError::Login("Telegram does not accept the api_id and api_hash: get your own at https://my.telegram.org/apps".into())
         }
         Some(rpc) if rpc.is("PHONE_NUMBER_INVALID") => {
@@ -110,12 +110,22 @@ fn failed(what: &str, error: CallError) -> TelegramError {
             TelegramError::Login("Telegram does not accept the bot's token".into())
         }
         Some(rpc) if rpc.code == 420 => TelegramError::TryLater { what: what.to_owned(), seconds: rpc.value.unwrap_or_default().into() },
+        _ if error.is_wrong_server() => TelegramError::WrongServer { what: format!("{what} failed"), source: error },
         _ => TelegramError::Call { what: format!("{what} failed"), source: error },
     }
 }
 
 fn no_answer(error: io::Error) -> TelegramError {
     TelegramError::Login(format!("no answer to the question: {error}"))
+}
+
+/// The same after a first answer that was wrong: that is what went wrong, not that there was no second.
+fn no_better_answer(what: &str, error: io::Error) -> TelegramError {
+    if error.kind() == io::ErrorKind::Interrupted {
+        no_answer(error)
+    } else {
+        TelegramError::Login(format!("the {what} is wrong, and no other was given"))
+    }
 }
 
 impl Login<'_> {

@@ -5,20 +5,25 @@ use grammers_tl_types::{enums, functions, types};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::{Login, TRIES, failed, no_answer};
+use super::{Login, TRIES, failed, no_answer, no_better_answer};
 use crate::source::telegram::error::TelegramError;
 
 impl Login<'_> {
     pub(super) async fn password(&mut self) -> Result<enums::auth::Authorization, TelegramError> {
+        let mut wrong = false;
         for _ in 0..TRIES {
             // Asked anew for each try: its numbers serve once.
             let enums::account::Password::Password(settings) =
                 self.client.call(&functions::account::GetPassword {}).await.map_err(|error| failed("asking for the password", error))?;
-            let password = self.prompts.password(settings.hint.as_deref()).map_err(no_answer)?;
+            let answer = self.prompts.password(settings.hint.as_deref());
+            let password = answer.map_err(|error| if wrong { no_better_answer("password", error) } else { no_answer(error) })?;
             let proof = prove(settings, password)?;
             match self.client.call(&functions::auth::CheckPassword { password: proof }).await {
                 Ok(authorization) => return Ok(authorization),
-                Err(error) if error.is_any(&["PASSWORD_HASH_INVALID"]) => self.prompts.say("That password is wrong."),
+                Err(error) if error.is_any(&["PASSWORD_HASH_INVALID"]) => {
+                    self.prompts.say("That password is wrong.");
+                    wrong = true;
+                }
                 Err(error) if error.is_any(&["SRP_ID_INVALID"]) => {}
                 Err(error) => return Err(failed("checking the password", error)),
             }

@@ -3,7 +3,7 @@
 use grammers_tl_types::{enums, functions, types};
 use secrecy::ExposeSecret;
 
-use super::{Login, TRIES, failed, no_answer};
+use super::{Login, TRIES, failed, no_answer, no_better_answer};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::transport::CallOptions;
 
@@ -52,9 +52,16 @@ impl Login<'_> {
 
     /// Asks for the code until it is right; `None` when it expired.
     async fn redeem(&mut self, number: &str, sent: &types::auth::SentCode) -> Result<Option<enums::auth::Authorization>, TelegramError> {
+        if let enums::auth::SentCodeType::SetUpEmailRequired(_) = sent.r#type {
+            let what =
+                "Telegram sends no code before the account has an e-mail address for logins: set one up in an app, or log in by QR code";
+            return Err(TelegramError::Login(what.into()));
+        }
         let how = where_sent(&sent.r#type);
+        let mut wrong = false;
         for _ in 0..TRIES {
-            let code = self.prompts.code(&how).map_err(no_answer)?;
+            let answer = self.prompts.code(&how);
+            let code = answer.map_err(|error| if wrong { no_better_answer("code", error) } else { no_answer(error) })?;
             let request = functions::auth::SignIn {
                 phone_number: number.to_owned(),
                 phone_code_hash: sent.phone_code_hash.clone(),
@@ -64,7 +71,10 @@ impl Login<'_> {
             match self.client.call_with(&request, CallOptions::ONCE).await {
                 Ok((authorization, _)) => return Ok(Some(authorization)),
                 Err(error) if error.is_any(&["SESSION_PASSWORD_NEEDED"]) => return self.password().await.map(Some),
-                Err(error) if error.is_any(&["PHONE_CODE_INVALID", "PHONE_CODE_EMPTY"]) => self.prompts.say("That code is wrong."),
+                Err(error) if error.is_any(&["PHONE_CODE_INVALID", "PHONE_CODE_EMPTY"]) => {
+                    self.prompts.say("That code is wrong.");
+                    wrong = true;
+                }
                 Err(error) if error.is_any(&["PHONE_CODE_EXPIRED"]) => return Ok(None),
                 Err(error) => return Err(failed("logging in", error)),
             }
@@ -85,7 +95,7 @@ fn where_sent(kind: &enums::auth::SentCodeType) -> String {
         Kind::FlashCall(_) => "a call that hangs up: the caller's number is the code".into(),
         Kind::MissedCall(call) => format!("a missed call: the last {} digits of the caller's number", call.length),
         Kind::EmailCode(_) => "an e-mail".into(),
-        Kind::SetUpEmailRequired(_) => "nothing: Telegram wants a login e-mail to be set up in an app first".into(),
+        Kind::SetUpEmailRequired(_) => "nothing".into(),
         Kind::FragmentSms(_) => "fragment.com".into(),
     }
 }

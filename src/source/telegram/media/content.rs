@@ -14,6 +14,9 @@ use crate::source::telegram::events::{Event, Observing};
 use crate::source::telegram::state::StateStore;
 use crate::source::{Body, Content};
 
+/// Parts that a file which is being read may hold besides what all files share, so that it goes on when others hold all of that.
+const OWN_PARTS: usize = 8;
+
 /// A part, and the memory that it may take.
 pub(super) struct Part {
     pub(super) bytes: Vec<u8>,
@@ -30,7 +33,7 @@ pub(super) struct Shared {
     pub(super) runtime: Handle,
     /// Memory for parts of files that nobody reads yet, one permit a part.
     pub(super) budget: Arc<Semaphore>,
-    /// Parts of one file in flight, and the allowance of a file that is being read.
+    /// Parts of one file in flight.
     pub(super) window: usize,
     pub(super) observer: Observing,
     pub(super) state: Arc<StateStore>,
@@ -146,7 +149,7 @@ impl Content for RemoteContent {
             Some(ahead) if start == 0 => ahead,
             _ => Stream::begin(&self.shared, &self.download, start, None),
         };
-        stream.own.add_permits(self.shared.window);
+        stream.own.add_permits(OWN_PARTS);
         Ok(Box::new(RemoteBody {
             stream,
             shared: self.shared.clone(),

@@ -72,6 +72,15 @@ impl Fetcher {
         self.failed.load(Ordering::Relaxed)
     }
 
+    /// Takes note of a file that is known by its key only, so that the next run tries again.
+    pub(crate) fn missing(&self, key: &FileKey, seen: Seen, reason: &str) {
+        let digest = self.digest(key);
+        if !self.shared.state.read().media.0.contains(&digest) {
+            self.shared.state.read().fail(digest, Some(seen), reason.to_owned());
+            self.failed.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
     /// Whether an earlier run wanted the file and could not have it.
     pub(crate) fn was_missing(&self, key: &FileKey) -> bool {
         let state = self.shared.state.read();

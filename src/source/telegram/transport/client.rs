@@ -14,8 +14,8 @@ use tokio::net::TcpStream;
 use tokio::sync::broadcast;
 use tokio::time::{Instant, timeout};
 
-use super::connection::{Connection, Heartbeat};
-use super::error::CallError;
+use super::connection::{Clock, Connection, Heartbeat};
+use super::error::{CallError, RpcError};
 use super::key_exchange::{ExchangeError, exchange};
 use super::pace::{Caps, LaneKey, Pacer, Purpose};
 use super::retry::{Attempt, Decision, decide};
@@ -108,6 +108,9 @@ const OTHER_DCS: usize = 4;
 /// File connections over all data centres: past about 20 connections an account is throttled hard.
 const ALL_FILE_CONNECTIONS: usize = 16;
 
+/// How often more a connection is tried for a request that must not be made twice: somebody waits for its outcome.
+const MOST_DIALS: u32 = 2;
+
 /// For so long a data centre that could not be reached is not asked for files: its files fail at once instead of one by one.
 const DOWN: Duration = Duration::from_secs(5 * 60);
 
@@ -118,6 +121,7 @@ struct Centre {
     setup: tokio::sync::Mutex<()>,
     /// Counts keys made and logins carried over, to tell whether somebody did it meanwhile.
     generation: AtomicU64,
+    clock: Arc<Clock>,
     messages: Slots,
     files: Slots,
     down_until: Mutex<Option<Instant>>,
@@ -227,10 +231,13 @@ impl Client {
             let generation = centre.generation.load(Ordering::Acquire);
             let key = LaneKey { purpose, dc, method };
             let permit = inner.pacer.enter(key).await;
+            // What never went out may go out, however often that is tried.
+            let mut unsent = true;
             let result = match self.connection(&centre, dc, purpose).await {
                 Ok(connection) => {
+                    unsent = false;
                     inner.requests.fetch_add(1, Ordering::Relaxed);
-                    let result = connection.request(body.clone(), inner.options.limits.answer).await;
+                    let result = self.answer(&connection, body.clone(), dc, method).await;
                     if matches!(result, Err(CallError::TimedOut(_))) {
                         centre.slots(purpose).give_up(&connection);
                     }
@@ -241,14 +248,17 @@ impl Client {
             let error = match result {
                 Ok(answer) => {
                     inner.pacer.succeeded(key);
+                    if failures > 0 {
+                        inner.options.observer.event(Event::Connected { dc });
+                    }
                     return Ok((answer, dc));
                 }
                 Err(error) => error,
             };
             let home = dc == home_dc && logged_in;
             let pause = inner.options.limits.pause;
-            let attempt =
-                Attempt { failures: failures + 1, repairs, home, pause, max_wait: inner.options.max_wait, repeatable: options.repeatable };
+            let repeatable = options.repeatable || (unsent && failures < MOST_DIALS);
+            let attempt = Attempt { failures: failures + 1, repairs, home, pause, max_wait: inner.options.max_wait, repeatable };
             let decision = decide(&error, attempt);
             tracing::debug!(method = name_for_id(method), dc, %error, ?decision, "a request failed");
             // The lane must know before the permit is back, or the next request slips out.
@@ -262,6 +272,9 @@ impl Client {
                     return Err(CallError::Unusable(format!("data centre {dc} does not accept the login ({error})")));
                 }
                 Decision::Fail => {
+                    if failures > 0 && !error.is_unreachable() {
+                        inner.options.observer.event(Event::Connected { dc });
+                    }
                     if purpose == Purpose::Files && error.is_unreachable() {
                         centre.set_down();
                     }
@@ -271,7 +284,10 @@ impl Client {
                     inner.options.observer.event(Event::Waiting { method: name_for_id(method), seconds: wait.as_secs().max(1) });
                     continue;
                 }
-                Decision::After(wait) | Decision::Reconnect(wait) => tokio::time::sleep(wait).await,
+                Decision::After(wait) | Decision::Reconnect(wait) => {
+                    inner.options.observer.event(Event::Disconnected { dc, why: error.in_short(), seconds: wait.as_secs() });
+                    tokio::time::sleep(wait).await;
+                }
                 Decision::Migrate(to) => {
                     if dc == home_dc && fixed_dc.is_none() && !error.is_any(&["FILE_MIGRATE", "STATS_MIGRATE"]) {
                         inner.session.change(|session| session.home_dc = to).map_err(CallError::Io)?;
@@ -299,6 +315,26 @@ impl Client {
                 }
             }
             failures += 1;
+        }
+    }
+
+    /// Waits for an answer, and tells so when it is long in coming.
+    async fn answer(&self, connection: &Connection, body: Vec<u8>, dc: i32, method: u32) -> Result<Vec<u8>, CallError> {
+        /// Telegram answers within a second or two.
+        const LONG: Duration = Duration::from_secs(10);
+        let limit = self.0.options.limits.answer;
+        let mut request = std::pin::pin!(connection.request(body, limit));
+        match timeout(LONG, request.as_mut()).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                let why = format!("no answer to {} so far", name_for_id(method));
+                self.0.options.observer.event(Event::Disconnected { dc, why, seconds: limit.saturating_sub(LONG).as_secs() });
+                let answer = request.await;
+                if !matches!(&answer, Err(error) if error.is_unreachable()) {
+                    self.0.options.observer.event(Event::Connected { dc });
+                }
+                answer
+            }
         }
     }
 
@@ -354,7 +390,7 @@ impl Client {
         let (stream, transport, mtp) = self.dial(centre, dc).await?;
         let silence = options.limits.silence;
         let heartbeat = Heartbeat { ping_every: silence / 3, silence };
-        let connection = Arc::new(Connection::start(stream, transport, mtp, heartbeat, self.0.updates.clone()));
+        let connection = Arc::new(Connection::start(stream, transport, mtp, heartbeat, centre.clock.clone(), self.0.updates.clone()));
         let introduction = functions::InvokeWithLayer {
             layer: LAYER,
             query: functions::InitConnection {
@@ -370,11 +406,16 @@ impl Client {
                 query: functions::help::GetConfig {},
             },
         };
-        let answer = connection.request(introduction.to_bytes(), options.limits.answer).await?;
-        match enums::Config::from_bytes(&answer) {
-            Ok(enums::Config::Config(config)) => self.0.session.learn(&config).map_err(CallError::Io)?,
-            // The list of data centres is a help, not a need.
-            Err(error) => tracing::debug!(dc, %error, "the server's configuration cannot be read"),
+        // The list of data centres is a help, not a need.
+        match connection.request(introduction.to_bytes(), options.limits.answer).await {
+            Ok(answer) => match enums::Config::from_bytes(&answer) {
+                Ok(enums::Config::Config(config)) => self.0.session.learn(&config).map_err(CallError::Io)?,
+                Err(error) => tracing::debug!(dc, %error, "the server's configuration cannot be read"),
+            },
+            Err(CallError::Rpc(refusal)) if is_of_question(&refusal) => {
+                tracing::debug!(dc, %refusal, "the server's configuration is not given")
+            }
+            Err(error) => return Err(error),
         }
         Ok(connection)
     }
@@ -392,7 +433,7 @@ impl Client {
             guard = centre.setup.lock().await;
             key = known()?.1;
             if key.is_none() {
-                let key = self.make_key(dc, &addresses).await;
+                let key = self.make_key(centre, dc, &addresses).await;
                 drop(guard);
                 return key;
             }
@@ -403,7 +444,8 @@ impl Client {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true).map_err(CallError::Io)?;
                     let key = key.ok_or(CallError::UnknownDc(dc))?;
-                    return Ok((stream, Full::new(), Encrypted::build().finish(*key.bytes())));
+                    let mtp = Encrypted::build().time_offset(centre.clock.offset()).finish(*key.bytes());
+                    return Ok((stream, Full::new(), mtp));
                 }
                 Ok(Err(error)) => last = CallError::Io(error),
                 Err(_) => last = CallError::Io(io::ErrorKind::TimedOut.into()),
@@ -412,7 +454,7 @@ impl Client {
         Err(last)
     }
 
-    async fn make_key(&self, dc: i32, addresses: &[SocketAddr]) -> Result<(TcpStream, Full, Encrypted), CallError> {
+    async fn make_key(&self, centre: &Centre, dc: i32, addresses: &[SocketAddr]) -> Result<(TcpStream, Full, Encrypted), CallError> {
         let limits = self.0.options.limits;
         let mut last = CallError::UnknownDc(dc);
         for &address in addresses {
@@ -430,6 +472,7 @@ impl Client {
                             }
                         })
                         .map_err(CallError::Io)?;
+                    centre.clock.set_offset(new.time_offset);
                     let mtp = Encrypted::build().time_offset(new.time_offset).first_salt(new.first_salt).finish(*new.auth_key);
                     return Ok((new.stream, new.transport, mtp));
                 }
@@ -493,6 +536,12 @@ impl Centre {
             Purpose::Files => &self.files,
         }
     }
+}
+
+/// Whether a refusal of the introduction is about the question in it, and not about the connection, the application or the key.
+fn is_of_question(refusal: &RpcError) -> bool {
+    let about_us = ["CONNECTION_", "API_ID_", "AUTH_KEY_", "SESSION_", "USER_", "INPUT_LAYER_"];
+    !matches!(refusal.code, 303 | 401 | 420) && !about_us.iter().any(|prefix| refusal.name.starts_with(prefix))
 }
 
 /// The method of a request, looking through the wrappers of a takeout.

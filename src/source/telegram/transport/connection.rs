@@ -5,15 +5,16 @@
 
 use std::collections::{HashMap, VecDeque};
 use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use grammers_crypto::DequeBuffer;
 use grammers_mtproto::MsgId;
 use grammers_mtproto::mtp::{Deserialization, Encrypted, Mtp};
 use grammers_mtproto::transport::{self, Full, Transport};
-use grammers_tl_types::{Serializable, functions};
+use grammers_tl_types::{Identifiable, Serializable, functions, types};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
@@ -26,6 +27,8 @@ const MAX_FRAME_BYTES: usize = 4 << 20;
 /// grammers-mtproto panics on longer requests; ours have a few hundred bytes.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 const READ_CHUNK_BYTES: usize = 64 << 10;
+/// Where the server's number for a message stands in a decrypted packet: after key, digest, salt and session.
+const MESSAGE_NUMBER: std::ops::Range<usize> = 40..48;
 
 /// When a connection is kept alive and when it is given up.
 #[derive(Clone, Copy, Debug)]
@@ -37,6 +40,30 @@ pub(super) struct Heartbeat {
 }
 
 type Answer = Result<Vec<u8>, CallError>;
+
+/// By how many seconds a data centre's clock is ahead of ours, shared by its connections: the numbers of messages are times.
+#[derive(Debug, Default)]
+pub(super) struct Clock(AtomicI32);
+
+impl Clock {
+    pub(super) fn offset(&self) -> i32 {
+        self.0.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_offset(&self, seconds: i32) {
+        self.0.store(seconds, Ordering::Relaxed);
+    }
+
+    /// Learns from the number of a message that the server sent just now.
+    fn learn(&self, message: i64) {
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| i64::try_from(time.as_secs()).unwrap_or(i64::MAX));
+        self.set_offset(i32::try_from((message >> 32).saturating_sub(now)).unwrap_or_default());
+    }
+}
+
+/// The server's refusals of messages whose number lies in the past or in the future.
+const TOO_EARLY: i32 = 16;
+const TOO_LATE: i32 = 17;
 
 struct Waiting {
     body: Vec<u8>,
@@ -85,6 +112,7 @@ impl Connection {
         transport: Full,
         mtp: Encrypted,
         heartbeat: Heartbeat,
+        clock: Arc<Clock>,
         updates: broadcast::Sender<Arc<Vec<u8>>>,
     ) -> Self {
         let (requests, receiver) = mpsc::unbounded_channel();
@@ -101,6 +129,7 @@ impl Connection {
                 written: 0,
                 queue: VecDeque::new(),
                 sent: HashMap::new(),
+                clock,
                 updates,
             };
             let error = line.run(receiver, heartbeat).await;
@@ -138,6 +167,33 @@ impl Connection {
     }
 }
 
+/// The code of a notice in a decrypted message, or in one of a container's, that a message's number is not of the server's time.
+///
+/// Read here because the library keeps notices about its own requests to itself.
+fn refused_time(body: &[u8]) -> Option<i32> {
+    const CONTAINER: u32 = 0x73f1_f8dc;
+    let int = |at: usize| body.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
+    match int(0)? {
+        types::BadMsgNotification::CONSTRUCTOR_ID => i32::try_from(int(16)?).ok().filter(|code| matches!(*code, TOO_EARLY | TOO_LATE)),
+        CONTAINER => {
+            let mut at = 8;
+            for _ in 0..int(4)? {
+                let length = usize::try_from(int(at + 12)?).ok()?;
+                let inner = body.get(at + 16..at.checked_add(16)?.checked_add(length)?)?;
+                // A container holds no container.
+                if !inner.starts_with(&CONTAINER.to_le_bytes())
+                    && let Some(code) = refused_time(inner)
+                {
+                    return Some(code);
+                }
+                at += 16 + length;
+            }
+            None
+        }
+        _ => None,
+    }
+}
+
 struct Line {
     stream: TcpStream,
     transport: Full,
@@ -147,6 +203,7 @@ struct Line {
     written: usize,
     queue: VecDeque<Waiting>,
     sent: HashMap<MsgId, Waiting>,
+    clock: Arc<Clock>,
     updates: broadcast::Sender<Arc<Vec<u8>>>,
 }
 
@@ -239,10 +296,23 @@ impl Line {
             match self.transport.unpack(rest) {
                 Ok(offset) => {
                     let Some(payload) = rest.get_mut(offset.data_range) else { break };
-                    let answers = self.mtp.deserialize(payload).map_err(|error| CallError::Unusable(error.to_string()))?;
+                    // The library panics on some packets, for example on containers of more than a mebibyte.
+                    let read = catch_unwind(AssertUnwindSafe(|| self.mtp.deserialize(payload)));
+                    let answers = read
+                        .map_err(|_| CallError::Unusable("the protocol library cannot read the server's packet".into()))?
+                        .map_err(|error| CallError::Unusable(error.to_string()))?;
+                    let sent = payload.get(MESSAGE_NUMBER).and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
                     start += offset.next_offset;
+                    let refusal = payload.get(MESSAGE_NUMBER.end + 8..).and_then(refused_time);
                     for answer in answers {
                         self.deliver(answer);
+                    }
+                    if let (Some(code), Some(sent)) = (refusal, sent) {
+                        self.clock.learn(sent);
+                        // Within a session numbers only grow: going back to the server's time takes a new one.
+                        if code == TOO_LATE {
+                            return Err(CallError::Closed);
+                        }
                     }
                 }
                 Err(transport::Error::MissingBytes) => break,

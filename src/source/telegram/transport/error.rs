@@ -6,6 +6,8 @@ use std::time::Duration;
 
 use grammers_tl_types::types;
 
+use super::ExchangeError;
+
 /// A refusal by the server: `420 FLOOD_WAIT_31` has the name `FLOOD_WAIT` and the value 31.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct RpcError {
@@ -73,7 +75,7 @@ pub enum CallError {
     Unreadable(String),
     /// No authorization key could be made.
     #[error("no key could be agreed on")]
-    Exchange(#[source] super::ExchangeError),
+    Exchange(#[source] ExchangeError),
     /// No address is known for the data centre.
     #[error("no address is known for data centre {0}")]
     UnknownDc(i32),
@@ -95,7 +97,30 @@ impl CallError {
 
     /// Whether nothing was heard from the server, as against an answer that says no.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Io(_) | Self::TimedOut(_) | Self::Closed | Self::Status(_) | Self::Exchange(_))
+        matches!(self, Self::Io(_) | Self::TimedOut(_) | Self::Closed | Self::Status(_) | Self::Exchange(ExchangeError::Io(_)))
+    }
+
+    /// Whether the server did not prove itself to be the one whose key is known.
+    pub fn is_wrong_server(&self) -> bool {
+        matches!(self, Self::Exchange(ExchangeError::UnknownKey(_) | ExchangeError::Check(_)))
+    }
+
+    /// Why there was no answer, in a few words that name no address.
+    pub(super) fn in_short(&self) -> String {
+        let io = |error: &io::Error| match error.kind() {
+            io::ErrorKind::ConnectionRefused => "the connection is refused".to_owned(),
+            io::ErrorKind::TimedOut => "no answer to the attempt to connect".to_owned(),
+            io::ErrorKind::UnexpectedEof | io::ErrorKind::ConnectionReset | io::ErrorKind::BrokenPipe => {
+                "the connection was lost".to_owned()
+            }
+            io::ErrorKind::NetworkUnreachable | io::ErrorKind::HostUnreachable => "there is no way to it".to_owned(),
+            _ => error.to_string(),
+        };
+        match self {
+            Self::Io(error) | Self::Exchange(ExchangeError::Io(error)) => io(error),
+            Self::Closed => "the connection was lost".to_owned(),
+            other => other.to_string(),
+        }
     }
 
     /// The same error for one more request of a failed connection.

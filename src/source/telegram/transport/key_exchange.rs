@@ -48,6 +48,9 @@ pub enum ExchangeError {
 /// Frames longer than this have no place in the exchange.
 const MAX_FRAME_BYTES: usize = 64 * 1024;
 
+/// Secrets that are tried with one server until it likes the key.
+const MOST_SECRETS: usize = 5;
+
 struct PlainChannel {
     stream: TcpStream,
     transport: Full,
@@ -78,6 +81,11 @@ impl PlainChannel {
                             return R::Return::from_bytes(&result.body).map_err(|error| ExchangeError::Protocol(error.to_string()));
                         }
                     }
+                }
+                Err(transport::Error::MissingBytes)
+                    if self.read.first_chunk().is_some_and(|&length| u32::from_le_bytes(length) as usize > MAX_FRAME_BYTES) =>
+                {
+                    return Err(ExchangeError::Protocol("the server announced a packet that is too long".into()));
                 }
                 Err(transport::Error::MissingBytes) if self.read.len() < MAX_FRAME_BYTES => {
                     if self.stream.read_buf(&mut self.read).await? == 0 {
@@ -168,32 +176,48 @@ pub(super) async fn exchange(address: SocketAddr, keys: &[ServerKey]) -> Result<
     check((2..=7).contains(&dh.g) && two_factor_auth::check_p_and_g(&dh.dh_prime, &dh.g), "the Diffie-Hellman group")?;
     let prime = BigUint::from_bytes_be(&dh.dh_prime);
     let generator = BigUint::from(dh.g.unsigned_abs());
-    let secret = BigUint::from_bytes_be(&random::<256>()?[..]);
     let g_a = BigUint::from_bytes_be(&dh.g_a);
-    let g_b = generator.modpow(&secret, &prime);
     let margin = BigUint::from(1_u8) << (2048 - 64);
     let safe = |value: &BigUint| *value > margin && *value < &prime - &margin;
-    check(safe(&g_a) && safe(&g_b), "the range of the Diffie-Hellman values")?;
+    check(safe(&g_a), "the range of the Diffie-Hellman values")?;
 
     let mut auth_key = Zeroizing::new([0; 256]);
-    let shared = Zeroizing::new(g_a.modpow(&secret, &prime).to_bytes_be());
-    let start = auth_key.len().checked_sub(shared.len()).ok_or(ExchangeError::Check("the length of the key"))?;
-    auth_key[start..].copy_from_slice(&shared);
+    let mut retry_id = 0;
+    let mut agreed = false;
+    for _ in 0..MOST_SECRETS {
+        let secret = BigUint::from_bytes_be(&random::<256>()?[..]);
+        let g_b = generator.modpow(&secret, &prime);
+        check(safe(&g_b), "the range of the Diffie-Hellman values")?;
+        let shared = Zeroizing::new(g_a.modpow(&secret, &prime).to_bytes_be());
+        let start = auth_key.len().checked_sub(shared.len()).ok_or(ExchangeError::Check("the length of the key"))?;
+        auth_key.fill(0);
+        auth_key[start..].copy_from_slice(&shared);
 
-    let client = enums::ClientDhInnerData::Data(types::ClientDhInnerData { nonce, server_nonce, retry_id: 0, g_b: g_b.to_bytes_be() });
-    let client = client.to_bytes();
-    let mut sealed = Sha1::digest(&client).to_vec();
-    sealed.extend_from_slice(&client);
-    let padding = random::<16>()?;
-    sealed.extend_from_slice(&padding[..(16 - sealed.len() % 16) % 16]);
-    aes::ige_encrypt(&mut sealed, &aes_key, &aes_iv);
-    let answer = channel.invoke(&functions::SetClientDhParams { nonce, server_nonce, encrypted_data: sealed }).await?;
-    let enums::SetClientDhParamsAnswer::DhGenOk(done) = answer else {
-        return Err(ExchangeError::Check("the shared key (the server asks to begin again)"));
-    };
-    check(done.nonce == nonce && done.server_nonce == server_nonce, "the final nonces")?;
-    let expected = AuthKey::from_bytes(*auth_key).calc_new_nonce_hash(&new_nonce, 1);
-    check(done.new_nonce_hash1 == expected, "the shared key")?;
+        let client = enums::ClientDhInnerData::Data(types::ClientDhInnerData { nonce, server_nonce, retry_id, g_b: g_b.to_bytes_be() });
+        let client = client.to_bytes();
+        let mut sealed = Sha1::digest(&client).to_vec();
+        sealed.extend_from_slice(&client);
+        let padding = random::<16>()?;
+        sealed.extend_from_slice(&padding[..(16 - sealed.len() % 16) % 16]);
+        aes::ige_encrypt(&mut sealed, &aes_key, &aes_iv);
+        let expected = |number| AuthKey::from_bytes(*auth_key).calc_new_nonce_hash(&new_nonce, number);
+        match channel.invoke(&functions::SetClientDhParams { nonce, server_nonce, encrypted_data: sealed }).await? {
+            enums::SetClientDhParamsAnswer::DhGenOk(done) => {
+                check(done.nonce == nonce && done.server_nonce == server_nonce, "the final nonces")?;
+                check(done.new_nonce_hash1 == expected(1), "the shared key")?;
+                agreed = true;
+                break;
+            }
+            // Another key begins with the same bytes: the server asks for another secret of ours.
+            enums::SetClientDhParamsAnswer::DhGenRetry(again) => {
+                check(again.nonce == nonce && again.server_nonce == server_nonce, "the final nonces")?;
+                check(again.new_nonce_hash2 == expected(2), "the shared key")?;
+                retry_id = Sha1::digest(&auth_key[..]).first_chunk().copied().map(i64::from_le_bytes).unwrap_or_default();
+            }
+            enums::SetClientDhParamsAnswer::DhGenFail(_) => return Err(ExchangeError::Check("the shared key (the server refuses it)")),
+        }
+    }
+    check(agreed, "the shared key (the server asks for another again and again)")?;
 
     let mut first_salt = [0; 8];
     for (byte, (a, b)) in first_salt.iter_mut().zip(new_nonce.iter().zip(server_nonce)) {

@@ -67,8 +67,9 @@ pub(crate) async fn serve(shared: Arc<Shared>, dc: i32, stream: TcpStream) {
         }
     }
     let (pushes, pushed) = unbounded_channel();
-    let mut client =
-        Client { shared, dc, number, orders, pushes, numbering: Numbering::default(), session: None, handshake: Handshake::default() };
+    let numbering = Numbering::ahead_by(shared.options.clock_ahead);
+    let handshake = Handshake::with_retries(shared.options.key_retries);
+    let mut client = Client { shared, dc, number, orders, pushes, numbering, session: None, handshake };
     let writer = write(writing, framer, due, Arc::clone(&in_flight));
     let reader = client.read(reading, framed, buffer, pushed, &in_flight);
     tokio::select! {
@@ -191,6 +192,11 @@ impl Client {
         }
     }
 
+    /// What the server's clock shows.
+    fn now(&self) -> i32 {
+        unix_time() + self.shared.options.clock_ahead
+    }
+
     /// One packet of the client.
     fn packet(&mut self, mut packet: Vec<u8>, in_flight: &InFlight) -> Flow {
         let Some(key_id) = packet.first_chunk::<8>().copied() else { return Flow::Cut };
@@ -208,7 +214,7 @@ impl Client {
 
     /// A message of the key exchange: no key, an id, a length, the body.
     fn plain(&mut self, packet: &[u8]) -> Flow {
-        let answer = packet.get(20..).and_then(|body| self.handshake.answer(&self.shared.key, body, unix_time()));
+        let answer = packet.get(20..).and_then(|body| self.handshake.answer(&self.shared.key, body, self.now()));
         let Some((body, agreed)) = answer else { return self.refuse(-404) };
         if let Some(agreed) = agreed {
             let record = KeyRecord { key: agreed.key, dc: self.dc, salt: agreed.salt, access: Access::None, sessions: Default::default() };
@@ -230,7 +236,7 @@ impl Client {
             return Flow::On;
         }
         // Ids carry the client's clock: 300 s back and 30 s ahead are allowed.
-        let ahead = (bad_msg_id >> 32) - i64::from(unix_time());
+        let ahead = (bad_msg_id >> 32) - i64::from(self.now());
         let error_code = match ahead {
             ..-300 => 16,
             31.. => 17,
@@ -302,7 +308,7 @@ impl Client {
                 functions::PingDelayDisconnect::from_bytes(arguments).ok().map(|ping| pong(ping.ping_id))
             }
             functions::GetFutureSalts::CONSTRUCTOR_ID => {
-                let now = unix_time();
+                let now = self.now();
                 let salts = vec![
                     types::FutureSalt { valid_since: now - 60, valid_until: now + 3600, salt },
                     types::FutureSalt { valid_since: now + 3540, valid_until: now + 7200, salt },

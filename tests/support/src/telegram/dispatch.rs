@@ -111,6 +111,7 @@ impl<'c> Call<'c> {
         let mut cut_after = None;
         let mut refusal = None;
         let mut garbled: Vec<Vec<u8>> = Vec::new();
+        let mut instead = None;
         for effect in effects {
             match effect {
                 Effect::Cut => return (Reply::Cut, delay),
@@ -122,6 +123,7 @@ impl<'c> Call<'c> {
                 Effect::PartLength(_) | Effect::CdnRedirect => call.part = Some(effect),
                 Effect::LogOut => call.log_out(),
                 Effect::Garble(bytes) => garbled.push(bytes),
+                Effect::Answer(bytes) => instead = Some(bytes),
                 Effect::EndTakeout => shared.login().takeout = None,
                 Effect::ExpireReferences => shared.world().files.expire_references(),
                 Effect::NewSalt => call.new_salt(),
@@ -132,9 +134,10 @@ impl<'c> Call<'c> {
                 }
             }
         }
-        let result = match refusal {
-            Some(refusal) => Err(refusal),
-            None => call.check(id, wrappers.takeout).and_then(|()| methods::call(&mut call, id, arguments)),
+        let result = match (refusal, instead) {
+            (Some(refusal), _) => Err(refusal),
+            (None, Some(bytes)) => Ok(bytes),
+            (None, None) => call.check(id, wrappers.takeout).and_then(|()| methods::call(&mut call, id, arguments)),
         };
         let result = result.map(|mut answer| {
             for bytes in garbled.iter().filter(|bytes| bytes.len() > 4) {

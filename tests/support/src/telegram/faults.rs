@@ -61,6 +61,8 @@ pub enum Effect {
         /// For example `FLOOD_WAIT_3`.
         message: String,
     },
+    /// It is answered with these bytes instead, whatever they are.
+    Answer(Vec<u8>),
     /// The connection is closed without an answer.
     Cut,
     /// The connection is closed when this many bytes more have been sent on it, in the middle of a packet if need be.

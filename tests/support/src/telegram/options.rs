@@ -46,6 +46,10 @@ pub struct Options {
     pub bandwidth: Option<u64>,
     /// Packs large answers, as Telegram does.
     pub gzip: bool,
+    /// Seconds by which the server's clock is ahead of the machine's; negative when it is behind.
+    pub clock_ahead: i32,
+    /// How often a key exchange is told to try another secret (`dh_gen_retry`) before the key is accepted.
+    pub key_retries: u32,
     /// Ranges that `messages.getSplitRanges` divides the messages into.
     pub split_ranges: u32,
     /// Most events that `updates.getDifference` tells before it says that the difference is too long.
@@ -80,6 +84,8 @@ impl Default for Options {
             latency: Duration::ZERO,
             bandwidth: None,
             gzip: true,
+            clock_ahead: 0,
+            key_retries: 0,
             split_ranges: 1,
             difference_limit: 5_000,
             channel_difference_limit: 1_000,

@@ -35,14 +35,15 @@ impl Window {
     /// towards newer ones) and cut at both ends and after `limit`. Only then `min_id` and `max_id`, both exclusive, take
     /// messages away: a page may be short or empty although there are more messages within them.
     pub(crate) fn page(&self, ids: &[i32], date: impl Fn(i32) -> i32) -> Page {
-        // How many are older than the offset; both offsets together mean the earlier one.
-        let mut older = ids.len();
-        if self.offset_id > 0 {
-            older = older.min(ids.partition_point(|id| *id < self.offset_id));
-        }
-        if self.offset_date > 0 {
-            older = older.min(ids.partition_point(|id| date(*id) < self.offset_date));
-        }
+        // How many are older than the offset. Clients send the date of the message along with its id, which alone counts then: as
+        // Telethon pages, going up, the earlier of both would give the same message again.
+        let older = if self.offset_id > 0 {
+            ids.partition_point(|id| *id < self.offset_id)
+        } else if self.offset_date > 0 {
+            ids.partition_point(|id| date(*id) < self.offset_date)
+        } else {
+            ids.len()
+        };
         let limit = i64::from(self.limit.clamp(0, PAGE));
         let start = (ids.len() - older) as i64 + i64::from(self.add_offset);
         let cut = |n: i64| n.clamp(0, ids.len() as i64) as usize;

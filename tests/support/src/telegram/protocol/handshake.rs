@@ -37,6 +37,10 @@ enum Step {
 #[derive(Default)]
 pub(crate) struct Handshake {
     step: Step,
+    /// How often another secret is asked for yet.
+    retries: u32,
+    /// What the client must say about the key that was not liked: the first 64 bits of its SHA-1.
+    refused: i64,
 }
 
 /// A key that both sides have, and the first salt, which follows from the nonces.
@@ -46,6 +50,11 @@ pub(crate) struct Agreed {
 }
 
 impl Handshake {
+    /// One that asks for another secret so often.
+    pub(crate) fn with_retries(retries: u32) -> Self {
+        Self { retries, ..Self::default() }
+    }
+
     /// Answers one unencrypted message; `None` for a message that does not belong here (the connection then ends with -404).
     pub(crate) fn answer(&mut self, server: &ServerKey, body: &[u8], now: i32) -> Option<(Vec<u8>, Option<Agreed>)> {
         let id = u32::from_le_bytes(*body.first_chunk()?);
@@ -57,10 +66,7 @@ impl Handshake {
             functions::ReqDhParams::CONSTRUCTOR_ID => {
                 Some((self.exchange(server, functions::ReqDhParams::from_bytes(arguments).ok()?, now)?, None))
             }
-            functions::SetClientDhParams::CONSTRUCTOR_ID => {
-                let (answer, agreed) = self.agree(functions::SetClientDhParams::from_bytes(arguments).ok()?)?;
-                Some((answer, Some(agreed)))
-            }
+            functions::SetClientDhParams::CONSTRUCTOR_ID => self.agree(functions::SetClientDhParams::from_bytes(arguments).ok()?),
             _ => None,
         }
     }
@@ -104,7 +110,7 @@ impl Handshake {
         Some(enums::ServerDhParams::Ok(types::ServerDhParamsOk { nonce, server_nonce, encrypted_answer }).to_bytes())
     }
 
-    fn agree(&mut self, request: functions::SetClientDhParams) -> Option<(Vec<u8>, Agreed)> {
+    fn agree(&mut self, request: functions::SetClientDhParams) -> Option<(Vec<u8>, Option<Agreed>)> {
         let Step::Exchange { nonce, server_nonce, new_nonce, secret } = std::mem::take(&mut self.step) else { return None };
         let mut data = request.encrypted_data;
         if (request.nonce, request.server_nonce) != (nonce, server_nonce) || data.len() < 32 || !data.len().is_multiple_of(16) {
@@ -121,14 +127,30 @@ impl Handshake {
         let shared = BigUint::from_bytes_be(&client.g_b).modpow(&secret, &BigUint::from_bytes_be(&PRIME)).to_bytes_be();
         let mut key = [0; 256];
         key.get_mut(256usize.checked_sub(shared.len())?..)?.copy_from_slice(&shared);
-        // new_nonce_hash1: SHA-1 of the nonce, the number 1 and the first 64 bits of the key's SHA-1, its last 128 bits.
-        let hash = sha1(&[&new_nonce, &[1], &sha1(&[&key])[..8]]);
-        let mut new_nonce_hash1 = [0; 16];
-        new_nonce_hash1.copy_from_slice(&hash[4..]);
+        if client.retry_id != self.refused {
+            return None;
+        }
+        // new_nonce_hash: SHA-1 of the nonce, the number of the answer and the first 64 bits of the key's SHA-1, its last 128 bits.
+        let auxiliary = sha1(&[&key])[..8].to_vec();
+        let nonce_hash = |number: u8| {
+            let mut hash = [0; 16];
+            hash.copy_from_slice(&sha1(&[&new_nonce, &[number], &auxiliary])[4..]);
+            hash
+        };
+        if self.retries > 0 {
+            self.retries -= 1;
+            self.refused = i64::from_le_bytes(auxiliary.first_chunk().copied()?);
+            let new_nonce_hash2 = nonce_hash(2);
+            let answer = types::DhGenRetry { nonce, server_nonce, new_nonce_hash2 };
+            self.step = Step::Exchange { nonce, server_nonce, new_nonce, secret };
+            return Some((enums::SetClientDhParamsAnswer::DhGenRetry(answer).to_bytes(), None));
+        }
+        self.refused = 0;
+        let new_nonce_hash1 = nonce_hash(1);
         let mut salt = [0; 8];
         salt.iter_mut().zip(new_nonce.iter().zip(&server_nonce)).for_each(|(s, (a, b))| *s = a ^ b);
         let answer = enums::SetClientDhParamsAnswer::DhGenOk(types::DhGenOk { nonce, server_nonce, new_nonce_hash1 }).to_bytes();
-        Some((answer, Agreed { key, salt: i64::from_le_bytes(salt) }))
+        Some((answer, Some(Agreed { key, salt: i64::from_le_bytes(salt) })))
     }
 }
 
