@@ -103,9 +103,8 @@ impl CallOptions {
     }
 }
 
-/// How many connections the data centres beyond a first one leave to each other: Telegram has five.
-const OTHER_DCS: usize = 4;
-/// File connections over all data centres: past about 20 connections an account is throttled hard.
+/// File connections over all data centres, past which each of them keeps to one: past about 20 connections an account is throttled
+/// hard, and Telegram has five data centres.
 const ALL_FILE_CONNECTIONS: usize = 16;
 
 /// How often more a connection is tried for a request that must not be made twice: somebody waits for its outcome.
@@ -362,7 +361,7 @@ impl Client {
             }
             if let Some(best) = &best
                 && purpose == Purpose::Files
-                && self.file_connections() + OTHER_DCS >= ALL_FILE_CONNECTIONS
+                && self.file_connections() >= ALL_FILE_CONNECTIONS
             {
                 return Ok(best.clone());
             }

@@ -50,7 +50,7 @@ impl Pace {
         match self {
             Self::Gentle => Caps { message_connections: 1, message_requests: 1, file_connections: 1, file_requests: 2, interval: ms(400) },
             Self::Normal => Caps { message_connections: 1, message_requests: 4, file_connections: 2, file_requests: 8, interval: ms(0) },
-            Self::Fast => Caps { message_connections: 2, message_requests: 16, file_connections: 8, file_requests: 32, interval: ms(0) },
+            Self::Fast => Caps { message_connections: 2, message_requests: 16, file_connections: 8, file_requests: 48, interval: ms(0) },
         }
     }
 }
