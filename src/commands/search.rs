@@ -155,7 +155,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         context.output.say(&format!(
             "found {} among {} in {}",
             units::counted(searched.found, "message"),
-            units::count(searched.messages),
+            units::counted(searched.messages, "stored version"),
             units::counted(searched.chats, "chat")
         ));
     }
