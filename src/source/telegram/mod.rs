@@ -51,5 +51,6 @@ pub use session::{CustomServer, LoggedIn, Session};
 pub use source::TelegramSource;
 pub use state::CoverageCounts;
 pub use transport::{
-    CallError, CallOptions, Caps, Client, ClientOptions, Device, ExchangeError, Pace, RpcError, ServerKey, ServerKeyError, TimeLimits,
+    ALL_FILE_CONNECTIONS, CallError, CallOptions, Caps, Client, ClientOptions, Device, ExchangeError, Pace, RpcError, ServerKey,
+    ServerKeyError, TimeLimits,
 };

@@ -54,6 +54,16 @@ pub(crate) struct Want {
     pub(crate) date: i64,
 }
 
+impl Want {
+    /// The data centre that has it; `None` where nothing is to be fetched.
+    pub(crate) fn dc(&self) -> Option<i32> {
+        match &self.origin {
+            Origin::Remote(location) => Some(location.dc),
+            Origin::Inline(_) | Origin::Never(_) => None,
+        }
+    }
+}
+
 /// A picture's size that can be fetched or is here already.
 pub(super) struct Picture<'a> {
     pub(super) letter: &'a str,

@@ -21,6 +21,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::error::{CallError, RpcError};
+use super::pool::Place;
 
 /// A server sends nothing longer: an answer is at most 1 MiB and gzip only shrinks it.
 const MAX_FRAME_BYTES: usize = 4 << 20;
@@ -106,7 +107,7 @@ impl Drop for InFlight {
 }
 
 impl Connection {
-    /// Takes over a connected socket.
+    /// Takes over a connected socket, with its `place` if it is for files.
     pub(super) fn start(
         stream: TcpStream,
         transport: Full,
@@ -114,12 +115,15 @@ impl Connection {
         heartbeat: Heartbeat,
         clock: Arc<Clock>,
         updates: broadcast::Sender<Arc<Vec<u8>>>,
+        place: Option<Place>,
     ) -> Self {
         let (requests, receiver) = mpsc::unbounded_channel();
         let closed = Arc::new(AtomicBool::new(false));
         let guard = ClosedOnDrop(closed.clone());
         let task = tokio::spawn(async move {
             let _guard = guard;
+            // Free for another when the socket is closed, not before.
+            let _place = place;
             let mut line = Line {
                 stream,
                 transport,
@@ -140,6 +144,11 @@ impl Connection {
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends it; its requests fail.
+    pub(super) fn close(&self) {
+        self.abort.abort();
     }
 
     /// Requests that wait for their answers.

@@ -3,7 +3,7 @@
 //! - `server_key`, `key_exchange`: how an authorization key is made.
 //! - `connection`: one socket with many requests in flight.
 //! - `pace`: when a request may go out. `retry`: what to do when it failed.
-//! - `client`: the pool of connections, which puts all of it together.
+//! - `pool`: which connections are open. `client`: puts all of it together.
 //!
 //! The sockets are driven by code of our own over grammers' sans-I/O layers rather than by `grammers_mtsender::SenderPool`: its runner
 //! waits for one connection at a time without a limit, so that one silent data centre would hold up all others, and it ends with
@@ -14,6 +14,7 @@ mod connection;
 mod error;
 mod key_exchange;
 mod pace;
+mod pool;
 mod retry;
 mod server_key;
 
@@ -21,4 +22,5 @@ pub use client::{CallOptions, Client, ClientOptions, Device, TimeLimits};
 pub use error::{CallError, RpcError};
 pub use key_exchange::ExchangeError;
 pub use pace::{Caps, Pace};
+pub use pool::ALL_FILE_CONNECTIONS;
 pub use server_key::{ServerKey, ServerKeyError};
