@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::io;
 
 use serde_json::value::RawValue;
-use tgvault::model::peer::Peer;
+use tgvault::model::peer::{Peer, PeerKind};
 use tgvault::model::record::MessageRecord;
 use tgvault::render::desktop_json::Shown;
 use tgvault::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
@@ -194,6 +194,95 @@ fn record(id: i64, message: &str) -> MessageRecord {
         media: Vec::new(),
         raw: None,
     }
+}
+
+/// A phone call in the private chat with user5, by one of the two.
+fn call(id: i64, (actor, user): (&str, i64), more: &str) -> MessageRecord {
+    let actor = format!(r#""actor":"{actor}","actor_id":"user{user}""#);
+    let message = format!(r#"{{"id":{id},"type":"service",{actor},"action":"phone_call",{more}"text":"","text_entities":[]}}"#);
+    MessageRecord { peer: Peer::user(5), ..record(id, &message) }
+}
+
+#[test]
+fn phone_calls_are_messages_with_a_block() {
+    let (bo, ada) = (("Bo Ek", 5), ("Ada Byron", 9));
+    let more = |reason: &str| format!(r#""discard_reason":"{reason}","#);
+    let messages = [
+        call(1, ada, r#""duration_seconds":61,"discard_reason":"hangup","#),
+        call(2, ada, &more("missed")),
+        call(3, ada, &more("busy")),
+        call(4, bo, r#""duration_seconds":3700,"discard_reason":"disconnect","#),
+        call(5, bo, &more("missed")),
+        call(6, bo, &more("busy")),
+        call(7, bo, ""),
+    ];
+    let pages = pages_of("Bo Ek", &plain(&messages));
+    check_links(&pages, &HashSet::new());
+    let page = &pages.0["messages.html"];
+    let blocks: Vec<(bool, &str, &str)> = page
+        .split("<div class=\"media clearfix pull_left media_call")
+        .skip(1)
+        .map(|block| {
+            let part = |class: &str| block.split(&format!("<div class=\"{class}\">")).nth(1).unwrap().split("</div>").next().unwrap();
+            assert!(
+                block.starts_with("\"><div class=\"fill pull_left\">") || block.starts_with(" success\"><div class=\"fill pull_left\">")
+            );
+            (block.starts_with(" success\">"), part("title bold"), part("status details"))
+        })
+        .collect();
+    // The name is that of who was called.
+    assert_eq!(
+        blocks,
+        [
+            (true, "Bo Ek", "Outgoing (61 seconds)"),
+            (false, "Bo Ek", "Cancelled"),
+            (false, "Bo Ek", "Outgoing"),
+            (true, "Ada Byron", "Incoming (3700 seconds)"),
+            (false, "Ada Byron", "Missed"),
+            (false, "Ada Byron", "Declined"),
+            (false, "Ada Byron", "Incoming"),
+        ]
+    );
+    // Each has its sender and clock, as any message.
+    assert_eq!(page.matches("<div class=\"from_name\">Ada Byron</div>").count(), 1);
+    assert_eq!(page.matches("<div class=\"from_name\">Bo Ek</div>").count(), 1);
+    assert_eq!(page.matches("clearfix joined\"").count(), 5);
+    assert_eq!((page.matches("pull_right date details").count(), page.matches("message service").count()), (7, 1));
+}
+
+#[test]
+fn calls_of_the_oldest_exports_tell_who_called_by_name() {
+    let old = |actor: &str| {
+        let message = format!(r#"{{"id":1,"type":"service","actor":"{actor}","action":"phone_call","text":""}}"#);
+        MessageRecord { peer: Peer::made_up(PeerKind::User, &[b"Bo"]), ..record(1, &message) }
+    };
+    for (actor, owner, status) in [
+        ("Bo Ek", None, "Incoming"),
+        ("Ada Byron", None, "Outgoing"),
+        ("Bo Ek", Some("Bo Ek"), "Outgoing"),
+        ("Bo", Some("Ada Byron"), "Incoming"),
+    ] {
+        let mut pages = Folder::default();
+        let mut out = ChatPages::new("Bo", "", zone(), &mut pages).owned_by(owner);
+        out.message(Shown::plain(&old(actor)), MediaNamer::new(zone()).places()).unwrap();
+        out.finish().unwrap();
+        let block = format!("<div class=\"status details\">{status}</div>");
+        assert!(pages.0["messages.html"].contains(&block), "{actor} of {owner:?} is no {status}");
+    }
+}
+
+#[test]
+fn only_links_have_the_class_of_links() {
+    let message =
+        |id: i64, more: &str| record(id, &format!(r#"{{"id":{id},"type":"message","from":"A","from_id":"user1",{more},"text":""}}"#));
+    let missing = r#""file":"(File not included. Change data exporting settings to download.)""#;
+    let messages = [
+        message(1, &format!(r#"{missing},"media_type":"voice_message""#)),
+        message(2, r#""location_information":{"latitude":59.325000,"longitude":18.070000}"#),
+    ];
+    let page = pages_of("A", &plain(&messages)).0.remove("messages.html").unwrap();
+    assert!(page.contains("<div class=\"media clearfix pull_left media_voice_message\">"));
+    assert!(page.contains("<a class=\"media clearfix pull_left block_link media_location\" href=\"https://maps.google.com/"));
 }
 
 fn plain(messages: &[MessageRecord]) -> Vec<Shown<'_>> {

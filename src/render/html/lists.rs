@@ -28,6 +28,12 @@ pub fn shown_name(chat: &ChatInfo) -> String {
     chat.title().unwrap_or(DELETED_ACCOUNT).to_owned()
 }
 
+/// The name of the account's owner, as personal information has it; empty where it has none.
+pub fn owner_name(personal: &AccountSection) -> String {
+    let part = |key: &str| json::get(personal.value.get(), key).and_then(json::text).unwrap_or_default().into_owned();
+    format!("{} {}", part("first_name"), part("last_name")).trim().to_owned()
+}
+
 fn kind(chat: &ChatInfo) -> &'static str {
     match chat.kind {
         Some(ChatType::BotChat) => "bot",
@@ -177,7 +183,7 @@ pub fn summary(
     frame_begin(&mut out, "", None, "Exported Data", "");
     if let Some(personal) = personal {
         let part = |key: &str| json::get(personal.value.get(), key).and_then(json::text).unwrap_or_default().into_owned();
-        let name = format!("{} {}", part("first_name"), part("last_name"));
+        let name = owner_name(personal);
         out.push_str("<div class=\"personal_info clearfix\"><div class=\"pull_left userpic_wrap\">");
         match picture {
             Some(path) => {
@@ -188,7 +194,7 @@ pub fn summary(
             None => userpic(&mut out, None, &name, 90),
         }
         out.push_str("</div><div class=\"rows\"><div class=\"names bold\">");
-        escape::text(&mut out, name.trim());
+        escape::text(&mut out, &name);
         out.push_str("</div>");
         for key in ["phone_number", "username", "bio"] {
             let text = part(key);

@@ -12,7 +12,8 @@ use super::service::duration;
 use super::view::View;
 
 /// A picture for each class of block, drawn here.
-const ICONS: [(&str, &str); 8] = [
+const ICONS: [(&str, &str); 9] = [
+    ("media_call", "M7 4l3 5-2 2a12 12 0 0 0 5 5l2-2 5 3c0 2-2 4-4 4C10 21 3 14 3 8c0-2 2-4 4-4z"),
     ("media_photo", "M4 5h16v14H4z M7 16l4-5 3 3 2-2 2 4z"),
     ("media_video", "M3 6h12v12H3z M15 10l6-3v10l-6-3z"),
     ("media_voice_message", "M12 3a3 3 0 0 1 3 3v5a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3z M6 11a6 6 0 0 0 12 0 M12 17v4"),
@@ -293,7 +294,8 @@ fn giveaway_block(out: &mut String, value: &str, title: &str, count: &str, of_wh
     out.push_str("</div></div></div>");
 }
 
-fn block(out: &mut String, class: &str, title: &str, description: &str, status: &str, href: Option<&str>) {
+/// The generic block without a picture. `href` is escaped already.
+pub fn block(out: &mut String, class: &str, title: &str, description: &str, status: &str, href: Option<&str>) {
     block_with(out, class, title, description, status, href, None);
 }
 
@@ -301,7 +303,8 @@ fn block(out: &mut String, class: &str, title: &str, description: &str, status: 
 fn block_with(out: &mut String, class: &str, title: &str, description: &str, status: &str, href: Option<&str>, thumb: Option<&str>) {
     out.push_str("<div class=\"media_wrap clearfix\">");
     let tag = if href.is_some() { "a" } else { "div" };
-    let _ = write!(out, "<{tag} class=\"media clearfix pull_left block_link {class}\"");
+    let link = if href.is_some() { "block_link " } else { "" };
+    let _ = write!(out, "<{tag} class=\"media clearfix pull_left {link}{class}\"");
     if let Some(href) = href {
         let _ = write!(out, " href=\"{href}\"");
     }
@@ -309,7 +312,7 @@ fn block_with(out: &mut String, class: &str, title: &str, description: &str, sta
     match thumb {
         Some(thumb) => image(out, "thumb pull_left", thumb, None),
         None => {
-            let icon = ICONS.iter().find(|(name, _)| *name == class).or(ICONS.last()).map_or("", |(_, path)| path);
+            let icon = ICONS.iter().find(|(name, _)| class.split(' ').next() == Some(name)).or(ICONS.last()).map_or("", |(_, path)| path);
             let _ = write!(
                 out,
                 "<div class=\"fill pull_left\"><svg viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.8\" aria-hidden=\"true\"><path d=\"{icon}\"/></svg></div>"

@@ -4,12 +4,13 @@ use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 
+use super::call::{call, is_call};
 use super::media::{attachments, media};
 use super::service::sentence;
 use super::view::{View, day};
 use super::{Page, escape};
 use crate::model::json;
-use crate::model::peer::Peer;
+use crate::model::peer::{Peer, PeerKind};
 use crate::render::desktop_json::Shown;
 
 /// What the next message needs to know of the one before it, for date lines and joining.
@@ -42,10 +43,16 @@ pub fn message(out: &mut String, shown: Shown<'_>, page: &mut Page<'_>, before: 
             day(local)
         );
     }
-    let is_service = matches!(view.word("type"), "service" | "unsupported");
+    let is_service = matches!(view.word("type"), "service" | "unsupported") && !is_call(&view);
+    let name = name_of(&view, if is_call(&view) { "actor" } else { "from" });
+    // In a private chat, whoever it is not is the owner.
+    let peer = shown.record.peer;
+    if !is_service && peer.kind == PeerKind::User && view.sender().is_some_and(|sender| sender != peer) && page.owner.is_none() {
+        *page.owner = Some(name.clone());
+    }
     let now = Before {
         day: today.or(before.day),
-        sender: Some((view.sender(), name_of(&view, "from"))),
+        sender: Some((view.sender(), name)),
         via: view.text("via_bot").unwrap_or_default().into_owned(),
         forward: view.get("forwarded_from").map(|from| format!("{from}{}", view.word("forwarded_from_id"))),
         unix: shown.record.date.unwrap_or_default(),
@@ -84,7 +91,7 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
     let more = if joined { " joined" } else { "" };
     let album = if grouped { " grouped" } else { "" };
     let _ = write!(out, "<div class=\"message default clearfix{more}{album}{gone}\" id=\"message{id}\">");
-    let name = name_of(view, "from");
+    let name = name_of(view, if is_call(view) { "actor" } else { "from" });
     if !joined {
         out.push_str("<div class=\"pull_left userpic_wrap\">");
         userpic(out, view.sender(), &name, 42);
@@ -130,7 +137,11 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
         out.push_str("</div>");
     }
     reply(out, view, shown, page);
-    media(out, view, page);
+    if is_call(view) {
+        call(out, view, page);
+    } else {
+        media(out, view, page);
+    }
     text(out, view);
     attachments(out, view, page);
     buttons(out, view);

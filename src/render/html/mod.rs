@@ -1,12 +1,14 @@
 //! Pages in the structure of Telegram Desktop's HTML exports, with our own looks: dark and light, for phones too, usable without
 //! scripts.
 //!
-//! - [`ChatPages`] writes a chat, 1,000 messages a page; [`message`] one message, [`media`] its media, [`service`] its sentence.
+//! - [`ChatPages`] writes a chat, 1,000 messages a page; [`message`] one message, [`media`] its media, [`call`] a phone call,
+//!   [`service`] the sentence of what happened.
 //! - [`lists`] writes the summary, the list of chats and the sections of the account.
 //! - [`escape`] is the one door for text that people wrote; [`view`] looks into a message.
 //!
 //! A page is the largest thing in memory, and the ids of one chat.
 
+pub mod call;
 pub mod escape;
 pub mod lists;
 pub mod media;
@@ -61,6 +63,10 @@ pub struct Page<'a> {
     pub page_of: &'a dyn Fn(i64) -> Option<String>,
     /// How many date lines the chat has had so far.
     pub day_lines: &'a mut u64,
+    /// The chat's name.
+    pub chat: &'a str,
+    /// The name of the account's owner, as far as it is known; messages of a private chat tell it, too.
+    pub owner: &'a mut Option<String>,
 }
 
 /// Writes the pages of one chat. Messages come ascending by shown id.
@@ -77,6 +83,7 @@ pub struct ChatPages<'a> {
     number: usize,
     before: Before,
     day_lines: u64,
+    owner: Option<String>,
 }
 
 impl<'a> ChatPages<'a> {
@@ -96,7 +103,15 @@ impl<'a> ChatPages<'a> {
             number: 0,
             before: Before::default(),
             day_lines: 0,
+            owner: None,
         }
+    }
+
+    /// Says what the account's owner is called, which phone calls show.
+    #[must_use]
+    pub fn owned_by(mut self, owner: Option<&str>) -> Self {
+        self.owner = owner.filter(|name| !name.is_empty()).map(str::to_owned);
+        self
     }
 
     /// Writes the next message.
@@ -118,8 +133,16 @@ impl<'a> ChatPages<'a> {
             Some(if page == number { String::new() } else { page_file(page) })
         };
         let place = |stored: &str| names.shown(stored);
-        let mut page =
-            Page { zone: &self.zone, up: self.up, folder: &self.folder, place: &place, page_of: &page_of, day_lines: &mut self.day_lines };
+        let mut page = Page {
+            zone: &self.zone,
+            up: self.up,
+            folder: &self.folder,
+            place: &place,
+            page_of: &page_of,
+            day_lines: &mut self.day_lines,
+            chat: &self.name,
+            owner: &mut self.owner,
+        };
         message::message(&mut self.current, shown, &mut page, &mut self.before);
         self.on_page += 1;
         Ok(())

@@ -155,12 +155,14 @@ impl ChatPages {
         if let Some(unix) = date.filter(|_| kind != "unsupported") {
             text.push_str(&format!(",\"date\":\"\",\"date_unixtime\":\"{unix}\""));
         }
-        if kind == "message" {
+        // Phone calls are messages on a page.
+        if kind == "message" || told.date.is_some() {
             if !joined {
                 self.from = from;
             }
             let name = if self.from == "Deleted Account" { "null".to_owned() } else { quoted(&self.from) };
-            text.push_str(&format!(",\"from\":{name}"));
+            let key = if kind == "message" { "from" } else { "actor" };
+            text.push_str(&format!(",\"{key}\":{name}"));
         }
         text.push_str(&keys);
         text.push('}');
