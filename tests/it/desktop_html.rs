@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::io;
 
+use serde_json::Value;
 use serde_json::value::RawValue;
 use tgvault::model::peer::{Peer, PeerKind};
 use tgvault::model::record::MessageRecord;
@@ -132,7 +133,37 @@ pub fn check_written(written: &BTreeMap<String, Vec<u8>>) -> usize {
     let is_page = |path: &str| path.ends_with(".html") && !path.contains("/files/");
     let pages = written.iter().filter(|(path, _)| is_page(path));
     let pages = Folder(pages.map(|(path, bytes)| (path.clone(), String::from_utf8(bytes.clone()).unwrap())).collect());
+    if let Some(json) = written.get("result.json") {
+        check_messages(&serde_json::from_slice(json).unwrap(), &pages);
+    }
     check_links(&pages, &written.keys().cloned().collect())
+}
+
+/// Pages and `result.json` show the same messages, in the same order.
+fn check_messages(json: &Value, pages: &Folder) {
+    let list = |key: &str| json[key]["list"].as_array().into_iter().flatten();
+    let chats: Vec<&Value> = if json.get("messages").is_some() { vec![json] } else { list("chats").chain(list("left_chats")).collect() };
+    for (index, chat) in chats.iter().enumerate() {
+        let folder = if json.get("messages").is_some() { String::new() } else { chat_folder(index + 1, chats.len()) };
+        let mut shown = Vec::new();
+        for number in 1.. {
+            let file = if number == 1 { format!("{folder}messages.html") } else { format!("{folder}messages{number}.html") };
+            let Some(page) = pages.0.get(&file) else { break };
+            for part in page.split("<div class=\"message ").skip(1).filter(|part| !part.contains("id=\"message-") || !is_day(part)) {
+                shown.extend(part.split_once(" id=\"message").map(|(_, id)| id.split('"').next().unwrap().parse::<i64>().unwrap()));
+            }
+        }
+        // A record whose message is no object has an id on its page only.
+        let told = chat["messages"].as_array().unwrap().iter().map(|message| message["id"].as_i64());
+        let told: Vec<i64> = told.enumerate().map(|(index, id)| id.or(shown.get(index).copied()).unwrap()).collect();
+        assert_eq!(shown, told, "{folder} {}", chat["name"]);
+    }
+}
+
+/// Whether this is a date line: those are numbered -1, -2, ….
+fn is_day(message: &str) -> bool {
+    let id = message.split_once(" id=\"message").and_then(|(_, id)| id.split('"').next()?.parse::<i64>().ok());
+    id.is_some_and(|id| (-1_000_000..0).contains(&id)) && message.starts_with("service")
 }
 
 #[test]

@@ -86,6 +86,9 @@ pub fn media(out: &mut String, view: &View<'_>, page: &Page<'_>) {
         let emoji = json::get(dice, "emoji").and_then(json::text).unwrap_or_default();
         let shown = json::get(dice, "value").unwrap_or_default();
         block(out, "media_game", &emoji, shown, "", None);
+    } else if let Some(information) = view.text("information_text") {
+        // A block of an imported page that no key stands for.
+        block(out, "media_file", &information, "", "", None);
     }
 }
 

@@ -2,8 +2,6 @@
 
 use std::fmt::Write;
 
-use jiff::tz::TimeZone;
-
 use super::call::{call, is_call};
 use super::media::{attachments, media};
 use super::service::sentence;
@@ -12,6 +10,7 @@ use super::{Page, escape};
 use crate::model::json;
 use crate::model::peer::{Peer, PeerKind};
 use crate::render::desktop_json::Shown;
+use crate::render::earlier;
 
 /// What the next message needs to know of the one before it, for date lines and joining.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -82,6 +81,7 @@ fn service(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>,
         media(out, view, page);
     }
     attachments(out, view, page);
+    history(out, shown, page);
     deletion(out, view, shown);
     out.push_str("</div>\n");
 }
@@ -159,7 +159,7 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
     if forwarded {
         out.push_str("</div>");
     }
-    history(out, shown, page.zone);
+    history(out, shown, page);
     deletion(out, view, shown);
     out.push_str("</div></div>\n");
 }
@@ -294,18 +294,23 @@ fn reactions(out: &mut String, view: &View<'_>) {
     out.push_str("</span>");
 }
 
-fn history(out: &mut String, shown: Shown<'_>, zone: &TimeZone) {
-    if shown.earlier.is_empty() {
+fn history(out: &mut String, shown: Shown<'_>, page: &Page<'_>) {
+    let versions = earlier::of(&shown);
+    if versions.is_empty() {
         return;
     }
-    let _ =
-        write!(out, "<details class=\"earlier_versions\"><summary class=\"details\">Earlier versions: {}</summary>", shown.earlier.len());
-    for earlier in shown.earlier {
-        let view = View::new(earlier, zone);
-        let when = earlier.edited.or(earlier.date).map(|unix| view.unix_time(unix)).unwrap_or_default();
+    let _ = write!(out, "<details class=\"earlier_versions\"><summary class=\"details\">Earlier versions: {}</summary>", versions.len());
+    for version in versions {
+        let view = View::of(shown.record, version.message, page.zone);
+        let when = version.written.or(version.observed);
         out.push_str("<div class=\"earlier\"><span class=\"details\">");
-        escape::text(out, &when);
+        escape::text(out, &when.map(|unix| view.unix_time(unix)).unwrap_or_default());
         out.push_str("</span>");
+        if view.word("type") == "service" {
+            out.push_str("<div class=\"text\">");
+            sentence(out, &view, &|target, words| link(page, target.saturating_sub(shown.id_shift), words));
+            out.push_str("</div>");
+        }
         text(out, &view);
         out.push_str("</div>");
     }

@@ -21,7 +21,12 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// Takes `record` apart.
     pub fn new(record: &'a MessageRecord, zone: &'a TimeZone) -> Self {
-        Self { record, zone, members: json::members(record.message.get()).collect() }
+        Self::of(record, record.message.get(), zone)
+    }
+
+    /// Takes `message` apart, an earlier version of what `record` says.
+    pub fn of(record: &'a MessageRecord, message: &'a str, zone: &'a TimeZone) -> Self {
+        Self { record, zone, members: json::members(message).collect() }
     }
 
     /// The first value of a key. Only `text` is ever repeated, by a service message whose own text comes first.
