@@ -216,6 +216,7 @@ impl<W: Write> DesktopJson<W> {
         let place = |stored: &str| names.shown(stored);
         let of = match section.section {
             Section::ProfilePictures | Section::Stories => Of::Pictures,
+            Section::OtherData => Of::Floats,
             _ => Of::Other,
         };
         Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, section.value.get(), 1, of);

@@ -193,7 +193,7 @@ fn pages_have_what_readers_of_exports_look_for() {
         "<div class=\"media_poll\"><div class=\"question bold\">Tea?</div>",
         "media_voice_message",
         "<audio controls",
-        "Ada Byron created group «G» with members Ada Byron, Deleted Account",
+        "Ada Byron created group «G» with members Ada Byron and Deleted Account",
         "Ada Byron pinned <a href=\"#go_to_message1\">this message</a>",
         "In reply to a message in another chat",
         "<span class=\"spoiler hidden\" tabindex=\"0\">sp</span>",
@@ -209,7 +209,18 @@ fn pages_have_what_readers_of_exports_look_for() {
     assert!(!page.contains("Ada Byron: ") && !page.contains("Somebody"), "an action has no sentence");
     let list = &pages.0["lists/chats.html"];
     assert!(list.contains("Saved Messages") && list.contains("Deleted Account") && list.contains("No messages"));
-    assert!(pages.0["export_results.html"].contains("Web sessions"));
+    let summary = &pages.0["export_results.html"];
+    let sections: Vec<&str> = summary.split("<div class=\"label bold\">").skip(1).map(|rest| rest.split('<').next().unwrap()).collect();
+    let order = ["Chats", "Contacts", "Frequent contacts", "Profile pictures", "Stories archive", "Sessions", "Web sessions", "Other data"];
+    assert_eq!(sections, order);
+    // The first page has nothing to go back to.
+    assert!(summary.contains("<div class=\"page_header\"><div class=\"content\"><div class=\"text bold\">Exported Data</div></div></div>"));
+    assert!(summary.contains("<div class=\"page_about details\">A backup of a Telegram account"));
+    let back =
+        "<div class=\"page_header\"><a class=\"content block_link\" href=\"../../lists/chats.html#allow_back\"><div class=\"text bold\">";
+    assert!(page.contains(back));
+    let contacts = &pages.0["lists/contacts.html"];
+    assert!(contacts.contains("<div class=\"pull_right info details\">20") && !contacts.contains("phone number:"), "{contacts}");
 }
 
 fn record(id: i64, message: &str) -> MessageRecord {
@@ -357,7 +368,7 @@ fn long_chats_are_cut_into_pages_that_lead_to_each_other() {
     assert!(!pages.0["messages3.html"].contains("Next messages"));
     // The first thousand answer messages that are not there.
     assert!(!pages.0["messages.html"].contains("<a href=\"#go_to_message"));
-    assert!(pages.0["messages.html"].contains("This message is not in the backup"));
+    assert!(pages.0["messages.html"].contains("In reply to this message (not in the backup)"));
 }
 
 #[test]
@@ -368,6 +379,63 @@ fn messages_join_by_sender_day_and_time() {
     let page = pages_of("Join", &plain(&messages)).0.remove("messages.html").unwrap();
     let joined: Vec<bool> = page.lines().filter(|l| l.contains("message default")).map(|l| l.contains("clearfix joined")).collect();
     assert_eq!(joined, [false, true, false, false, false]);
+}
+
+#[test]
+fn what_is_small_on_a_page_is_as_readers_expect() {
+    let message =
+        |id: i64, more: &str| record(id, &format!(r#"{{"id":{id},"type":"message","from":"A","from_id":"user1",{more},"text":""}}"#));
+    let service =
+        |id: i64, more: &str| record(id, &format!(r#"{{"id":{id},"type":"service","actor":null,"actor_id":"user3",{more},"text":""}}"#));
+    let extra = |record: MessageRecord, extra: &str| MessageRecord { extra: Some(RawValue::from_string(extra.into()).unwrap()), ..record };
+    let messages = [
+        message(
+            1,
+            r#""poll":{"question":"Tea?","closed":true,"total_voters":3,"answers":[{"text":"yes","voters":2,"chosen":true},{"text":"no","voters":1,"chosen":false},{"text":"never","voters":0,"chosen":false}]}"#,
+        ),
+        extra(message(2, r#""forwarded_from":"C""#), r#"{"forwarded_date_unixtime":"1704063600"}"#),
+        extra(
+            message(
+                3,
+                r#""reactions":[{"type":"emoji","count":2,"emoji":"👍"},{"type":"emoji","count":1,"emoji":"❤"},{"type":"paid","count":5}]"#,
+            ),
+            r#"{"own_reactions":[{"type":"emoji","emoji":"❤"}]}"#,
+        ),
+        service(4, r#""action":"invite_members","members":["Bo",null,"Cy"]"#),
+        service(5, r#""action":"suggested_post_success","price_amount_whole":5,"price_amount_nano":"500000000","price_currency":"TON""#),
+        service(6, r#""action":"create_group","title":"G","members":[]"#),
+        service(7, r#""action":"pin_message","message_id":99"#),
+        message(8, r#""giveaway_information":{"quantity":3,"months":1,"until_date":"","additional_prize":"a mug","channels":[1]}"#),
+    ];
+    let page = pages_of("Small", &plain(&messages)).0.remove("messages.html").unwrap();
+    for part in [
+        "<div class=\"details\">Poll, closed</div>",
+        "- yes <span class=\"details\">2 votes, chosen vote</span></div>",
+        "- no <span class=\"details\">1 vote</span></div>",
+        "- never</div>",
+        "<div class=\"total details\">3 votes</div>",
+        "<div class=\"from_name\">C<span class=\"date details\" title=\"01.01.2024 00:00:00 UTC+01:00\"> 01.01.2024 00:00:00</span></div>",
+        "<span class=\"reaction\"><span class=\"emoji\">👍</span>",
+        "<span class=\"reaction active\"><span class=\"emoji\">❤</span>",
+        "<span class=\"reaction paid\">",
+        "Deleted invited Bo, Deleted Account and Cy<",
+        "The suggested post was paid: 5.5 TON<",
+        "Deleted created group «G»<",
+        "Deleted pinned this message (not in the backup)<",
+        "3 prizes, also: a mug<",
+    ] {
+        assert!(page.contains(part), "{part}");
+    }
+}
+
+#[test]
+fn the_photo_of_a_group_is_a_small_link() {
+    let (collected, _) = read(&data("desktop-export/account-7.json"));
+    let (pages, files) = render(&collected);
+    let page = &pages.0["chats/chat_1/messages.html"];
+    let photo = page.split("<div class=\"userpic_wrap\"><a class=\"userpic_link\" href=\"").nth(1).expect("a photo of a group");
+    let (link, image) = photo.split_once("\"><img class=\"userpic\" style=\"width: 60px; height: 60px\" src=\"").unwrap();
+    assert!(files.contains(&format!("chats/chat_1/{link}")) && image.starts_with(&format!("{link}\"")));
 }
 
 #[test]

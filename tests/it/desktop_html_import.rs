@@ -162,6 +162,30 @@ fn a_phone_call_is_read_as_one() {
     assert!(collected.messages.iter().all(|message| message.extra.is_none()), "the times are exact");
 }
 
+#[test]
+fn when_a_forwarded_message_was_sent_is_read_back() {
+    let record = MessageRecord {
+        peer: Peer::user(5),
+        id: 1,
+        observed: 0,
+        run: "r".parse().unwrap(),
+        date: Some(1_705_046_706),
+        edited: None,
+        message: serde_json::value::RawValue::from_string(r#"{"id":1,"type":"message","from":"A","forwarded_from":"C","text":"x"}"#.into())
+            .unwrap(),
+        extra: Some(serde_json::value::RawValue::from_string(r#"{"forwarded_date_unixtime":"1704063600"}"#.into()).unwrap()),
+        media: Vec::new(),
+        raw: None,
+    };
+    let mut kept = Kept(Vec::new());
+    let mut out = Render::new("A chat", "", zone(), &mut kept);
+    out.message(Shown::plain(&record), MediaNamer::new(zone()).places()).unwrap();
+    out.finish().unwrap();
+    let collected = import(&[&kept.0[0]], "");
+    let extra = collected.messages[0].extra.as_ref().unwrap().get();
+    assert_eq!(extra, r#"{"forwarded_date_unixtime":"1704063600"}"#);
+}
+
 struct Kept(Vec<Vec<u8>>);
 
 impl Pages for Kept {

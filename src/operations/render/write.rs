@@ -142,8 +142,8 @@ fn failed(error: io::Error, path: &EntryPath) -> OperationError {
     }
 }
 
-/// Writes `result.json`.
-pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, zone: &TimeZone) -> Result<(), OperationError> {
+/// Writes `result.json`. `alone` says that no pages are written: what both forms have beside it is written here then.
+pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, alone: bool, zone: &TimeZone) -> Result<(), OperationError> {
     let path = EntryPath::new("result.json").map_err(|error| OperationError::Internal(error.to_string()))?;
     let begun = match out.begin(&path) {
         Ok(begun) => begun,
@@ -156,14 +156,20 @@ pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, zone: &T
         steps.iter().for_each(drop);
         return Ok(());
     };
-    match json_into(writer, steps, single, zone).map_err(|error| failed(error, &path))? {
+    match json_into(writer, steps, single, alone.then_some(out), zone).map_err(|error| failed(error, &path))? {
         Some(writer) => out.commit(writer).or_else(|error| out.report.refused(&path, error)),
         None => Ok(()),
     }
 }
 
 /// Gives the writer back when everything came.
-fn json_into(writer: Writer, steps: &Receiver<Step>, single: bool, zone: &TimeZone) -> io::Result<Option<Writer>> {
+fn json_into(
+    writer: Writer,
+    steps: &Receiver<Step>,
+    single: bool,
+    beside: Option<&Out<'_>>,
+    zone: &TimeZone,
+) -> io::Result<Option<Writer>> {
     let options = Options::new(zone.clone());
     let mut json = if single {
         // Nothing comes before the chat.
@@ -174,7 +180,12 @@ fn json_into(writer: Writer, steps: &Receiver<Step>, single: bool, zone: &TimeZo
     };
     for step in steps {
         match step {
-            Step::Section(section, places) => json.section(&section, &places)?,
+            Step::Section(section, places) => {
+                if let Some(mut out) = beside.filter(|_| section.section == Section::OtherData) {
+                    section_page(&section, &places, &mut out)?;
+                }
+                json.section(&section, &places)?;
+            }
             Step::Chat(chat) => json.begin_chat(ChatHead::of(&chat.info))?,
             Step::Messages(messages, places) => {
                 for message in &*messages {

@@ -8,6 +8,7 @@ use super::{Pages, escape, frame_begin, frame_end};
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType, DELETED_ACCOUNT};
 use crate::model::json;
+use crate::render::desktop_json::About;
 use crate::render::media_names::Places;
 
 /// A chat in the list.
@@ -150,18 +151,29 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
         userpic(out, id.map(crate::model::peer::Peer::user), &shown, 48);
         out.push_str("</div>");
     }
-    out.push_str("<div class=\"body\"><div class=\"name bold\">");
+    out.push_str("<div class=\"body\">");
+    let when = ["last_active", "date"].into_iter().find(|key| !part(key).is_empty()).unwrap_or_default();
+    let moment = part(when).replace('T', " ");
+    if !moment.is_empty() && moment != shown {
+        out.push_str("<div class=\"pull_right info details\">");
+        escape::text(out, &moment);
+        out.push_str("</div>");
+    }
+    out.push_str("<div class=\"name bold\">");
     escape::text(out, &shown);
     out.push_str("</div>");
     for (key, value) in json::members(entry) {
-        let told = matches!(key, "first_name" | "last_name" | "name" | "photo" | "media" | "application_name" | "user_id" | "id");
+        let is_name = matches!(key, "first_name" | "last_name" | "name" | "application_name" | "domain_name") && shown.contains(&part(key));
+        let told = is_name || key == when || matches!(key, "photo" | "media" | "user_id" | "id");
         if told || key.ends_with("_unixtime") {
             continue;
         }
         let text = json::text(value).map_or_else(|| value.to_owned(), |text| text.into_owned());
         if !text.is_empty() && text != "null" {
-            let _ = write!(out, "<div class=\"details_entry details\">");
-            escape::text(out, &format!("{}: {text}", key.replace('_', " ")));
+            let is_time = matches!(key, "date" | "expires" | "created");
+            let text = if is_time { text.replace('T', " ") } else { text };
+            out.push_str("<div class=\"details_entry details\">");
+            escape::text(out, &if key == "phone_number" { text } else { format!("{}: {text}", key.replace('_', " ")) });
             out.push_str("</div>");
         }
     }
@@ -208,7 +220,10 @@ pub fn summary(
         out.push_str("</div></div>");
     }
     out.push_str("<div class=\"sections\">");
-    for (path, label, count) in [("lists/chats.html", "Chats", chats)].iter().chain(sections) {
+    let order = ["Contacts", "Frequent contacts", "Profile pictures", "Stories archive", "Sessions", "Web sessions", "Other data"];
+    let mut sections = sections.to_vec();
+    sections.sort_by_key(|(_, label, _)| order.iter().position(|known| known == label));
+    for (path, label, count) in [("lists/chats.html", "Chats", chats)].iter().chain(&sections) {
         let class = match *label {
             "Chats" => "chats",
             "Contacts" => "contacts",
@@ -224,6 +239,8 @@ pub fn summary(
             "<a class=\"section block_link {class}\" href=\"{path}#allow_back\"><div class=\"counter details\">{count}</div><div class=\"label bold\">{label}</div></a>"
         );
     }
+    out.push_str("</div><div class=\"page_about details\">");
+    escape::text(&mut out, &About::default().account);
     out.push_str("</div>");
     frame_end(&mut out);
     pages.page("export_results.html", out.into_bytes())

@@ -166,6 +166,16 @@ fn photo_block(out: &mut String, view: &View<'_>, page: &Page<'_>, photo: &str) 
     }
 }
 
+/// The new photo of a group, or one that is suggested to somebody: small and round, a link to the file.
+pub fn group_photo(out: &mut String, view: &View<'_>, page: &Page<'_>, photo: &str) {
+    let Place::Here(path) = place(photo, page) else { return photo_block(out, view, page, photo) };
+    let source = relative(page, path);
+    let _ = write!(
+        out,
+        "<div class=\"userpic_wrap\"><a class=\"userpic_link\" href=\"{source}\"><img class=\"userpic\" style=\"width: 60px; height: 60px\" src=\"{source}\" loading=\"lazy\" alt=\"The photo\"></a></div>"
+    );
+}
+
 fn document(out: &mut String, view: &View<'_>, page: &Page<'_>, file: &str) {
     let kind = view.word("media_type");
     let here = place(file, page);
@@ -267,20 +277,25 @@ fn place_block(out: &mut String, view: &View<'_>, location: &str) {
 fn list(out: &mut String, value: &str, title: &str, kind: &str, total: &str) {
     out.push_str("<div class=\"media_wrap clearfix\"><div class=\"media_poll\"><div class=\"question bold\">");
     escape::lines(out, &json::get(value, title).map(escape::plain).unwrap_or_default());
-    let _ = write!(out, "</div><div class=\"details\">{kind}</div>");
+    let closed = if json::get(value, "closed") == Some("true") { ", closed" } else { "" };
+    let _ = write!(out, "</div><div class=\"details\">{kind}{closed}</div>");
     for answer in json::get(value, "answers").map(json::elements).into_iter().flatten() {
         out.push_str("<div class=\"answer\">- ");
         escape::lines(out, &escape::plain(answer));
-        if let Some(voters) = json::get(answer, "voters").and_then(json::integer) {
+        if let Some(voters) = json::get(answer, "voters").and_then(json::integer).filter(|&voters| voters > 0) {
             let chosen = if json::get(answer, "chosen") == Some("true") { ", chosen vote" } else { "" };
-            let _ = write!(out, " <span class=\"details\">{voters} votes{chosen}</span>");
+            let _ = write!(out, " <span class=\"details\">{}{chosen}</span>", votes(voters));
         }
         out.push_str("</div>");
     }
     if let Some(voters) = json::get(value, total).and_then(json::integer) {
-        let _ = write!(out, "<div class=\"total details\">{voters} votes</div>");
+        let _ = write!(out, "<div class=\"total details\">{}</div>", votes(voters));
     }
     out.push_str("</div></div>");
+}
+
+fn votes(count: i64) -> String {
+    if count == 1 { "1 vote".to_owned() } else { format!("{count} votes") }
 }
 
 fn giveaway_block(out: &mut String, value: &str, title: &str, count: &str, of_what: &str) {
@@ -290,9 +305,12 @@ fn giveaway_block(out: &mut String, value: &str, title: &str, count: &str, of_wh
         out,
         "<div class=\"media_wrap clearfix\"><div class=\"media_giveaway\"><div class=\"section_title bold\">{title}</div><div class=\"section_body\">{number} {of_what}"
     );
-    if !until.is_empty() {
-        out.push_str(", until ");
-        escape::text(out, &until);
+    let prize = json::get(value, "additional_prize").and_then(json::text).unwrap_or_default();
+    for (words, text) in [(", also: ", prize), (", until ", until)] {
+        if !text.is_empty() {
+            out.push_str(words);
+            escape::text(out, &text);
+        }
     }
     out.push_str("</div></div></div>");
 }

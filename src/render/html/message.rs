@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::call::{call, is_call};
-use super::media::{attachments, media};
+use super::media::{attachments, group_photo, media};
 use super::service::sentence;
 use super::view::{View, day};
 use super::{Page, escape};
@@ -77,8 +77,8 @@ fn service(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>,
     let _ = write!(out, "<div class=\"message service{gone}\" id=\"message{id}\"><div class=\"body details\" id=\"go_to_message{id}\">");
     sentence(out, view, &|target, words| link(page, target.saturating_sub(shown.id_shift), words));
     out.push_str("</div>");
-    if view.get("photo").is_some() {
-        media(out, view, page);
+    if let Some(photo) = view.get("photo") {
+        group_photo(out, view, page, photo);
     }
     attachments(out, view, page);
     history(out, shown, page);
@@ -99,19 +99,8 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
     }
     let _ = write!(out, "<div class=\"body\" id=\"go_to_message{id}\">");
     if let Some(local) = view.local() {
-        let _ = write!(
-            out,
-            "<div class=\"pull_right date details\" title=\"{:02}.{:02}.{:04} {:02}:{:02}:{:02} {}\">{:02}:{:02}</div>",
-            local.day(),
-            local.month(),
-            local.year(),
-            local.hour(),
-            local.minute(),
-            local.second(),
-            view.offset(),
-            local.hour(),
-            local.minute()
-        );
+        let (full, hour, minute) = (view.full(local), local.hour(), local.minute());
+        let _ = write!(out, "<div class=\"pull_right date details\" title=\"{full}\">{hour:02}:{minute:02}</div>");
     }
     if !joined {
         out.push_str("<div class=\"from_name\">");
@@ -129,10 +118,8 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
         userpic(out, view.get("forwarded_from_id").and_then(json::spelling).and_then(|id| id.parse().ok()), &from, 42);
         out.push_str("</div><div class=\"forwarded body\"><div class=\"from_name\">");
         escape::text(out, &from);
-        if let Some(unix) = view.extra("forwarded_date_unixtime").and_then(json::digits) {
-            out.push_str(" <span class=\"date details\">");
-            escape::text(out, &view.unix_time(unix));
-            out.push_str("</span>");
+        if let Some(full) = view.extra("forwarded_date_unixtime").and_then(json::digits).and_then(|unix| view.full_time(unix)) {
+            let _ = write!(out, "<span class=\"date details\" title=\"{full}\"> {}</span>", full.split(" UTC").next().unwrap_or_default());
         }
         out.push_str("</div>");
     }
@@ -198,9 +185,8 @@ fn link(page: &Page<'_>, id: i64, words: &str) -> String {
             html.push_str("</a>");
         }
         None => {
-            html.push_str("<span title=\"This message is not in the backup\" data-toast=\"This message is not in the backup\">");
             escape::text(&mut html, words);
-            html.push_str("</span>");
+            html.push_str(" (not in the backup)");
         }
     }
     html
@@ -267,11 +253,14 @@ fn buttons(out: &mut String, view: &View<'_>) {
 
 fn reactions(out: &mut String, view: &View<'_>) {
     let Some(reactions) = view.get("reactions") else { return };
+    let own: Vec<&str> = view.extra("own_reactions").map(json::elements).into_iter().flatten().collect();
     out.push_str("<span class=\"reactions\">");
     for reaction in json::elements(reactions) {
         let kind = json::get(reaction, "type").and_then(json::spelling).unwrap_or_default();
         let paid = if kind == "paid" { " paid" } else { "" };
-        let _ = write!(out, "<span class=\"reaction{paid}\"><span class=\"emoji\">");
+        let is_own = |own: &str| ["type", "emoji", "document_id"].iter().all(|key| json::get(own, key) == json::get(reaction, key));
+        let active = if own.iter().any(|own| is_own(own)) { " active" } else { "" };
+        let _ = write!(out, "<span class=\"reaction{active}{paid}\"><span class=\"emoji\">");
         match json::get(reaction, "emoji").and_then(json::text) {
             Some(emoji) => escape::text(out, &emoji),
             None => out.push_str(if kind == "paid" { "⭐" } else { "🖼" }),

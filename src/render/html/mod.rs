@@ -201,11 +201,13 @@ fn frame_begin(out: &mut String, up: &str, back: Option<&str>, title: &str, clas
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Exported Data</title>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file: data:; media-src 'self' file:; style-src 'self' file: 'unsafe-inline'; script-src 'self' file:; base-uri 'none'; form-action 'none'\">\n<meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"generator\" content=\"tgvault\">\n<link rel=\"stylesheet\" href=\"{up}css/style.css\">\n<script src=\"{up}js/script.js\" defer></script>\n</head>\n<body>\n<div class=\"page_wrap\">\n<div class=\"page_header\">"
     );
     let tag = if back.is_some() { "a" } else { "div" };
-    let _ = write!(out, "<{tag} class=\"content block_link\"");
-    if let Some(back) = back {
-        let _ = write!(out, " href=\"{back}\"");
+    match back {
+        Some(back) => {
+            let _ = write!(out, "<a class=\"content block_link\" href=\"{back}\">");
+        }
+        None => out.push_str("<div class=\"content\">"),
     }
-    out.push_str("><div class=\"text bold\">");
+    out.push_str("<div class=\"text bold\">");
     escape::text(out, title);
     let _ = write!(out, "</div></{tag}></div>\n<div class=\"page_body {class}\">\n");
 }

@@ -18,15 +18,6 @@ document.addEventListener("click", function (event) {
     clip.replaceWith(player);
     return;
   }
-  var told = event.target.closest("[data-toast]");
-  if (told) {
-    event.preventDefault();
-    var toast = document.createElement("div");
-    toast.className = "toast";
-    toast.textContent = told.dataset.toast;
-    document.body.appendChild(toast);
-    setTimeout(function () { toast.remove(); }, 3000);
-  }
 });
 function mark() {
   document.querySelectorAll(".body.selected").forEach(function (old) { old.classList.remove("selected"); });
