@@ -9,7 +9,7 @@ use tgvault::model::peer::{Peer, PeerKind};
 use tgvault::model::record::MessageRecord;
 use tgvault::render::desktop_json::Shown;
 use tgvault::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
-use tgvault::render::html::{ChatPages, MESSAGES_PER_PAGE, Pages, assets};
+use tgvault::render::html::{ChatPages, MESSAGES_PER_PAGE, Owner, Pages, assets};
 use tgvault::render::media_names::{MediaNamer, chat_folder};
 
 use super::desktop_export::{Collected, data, read, zone};
@@ -305,7 +305,7 @@ fn calls_of_the_oldest_exports_tell_who_called_by_name() {
         ("Bo", Some("Ada Byron"), "Incoming"),
     ] {
         let mut pages = Folder::default();
-        let mut out = ChatPages::new("Bo", "", zone(), &mut pages).owned_by(owner);
+        let mut out = ChatPages::new("Bo", "", zone(), &mut pages).owned_by(Owner { peer: None, name: owner.map(str::to_owned) });
         out.message(Shown::plain(&old(actor)), MediaNamer::new(zone()).places()).unwrap();
         out.finish().unwrap();
         let block = format!("<div class=\"status details\">{status}</div>");

@@ -16,8 +16,8 @@ use crate::operations::chats::conversation::Message;
 use crate::operations::events::Event;
 use crate::operations::restore::Report;
 use crate::render::desktop_json::{ChatHead, DesktopJson, Options};
-use crate::render::html::lists::{ListedChat, chat_list, owner_name, section_page, shown_name, summary};
-use crate::render::html::{ChatPages, Pages, assets};
+use crate::render::html::lists::{ListedChat, chat_list, owner, section_page, shown_name, summary};
+use crate::render::html::{ChatPages, Owner, Pages, assets};
 use crate::render::media_names::Places;
 use crate::target::{FileWriter, TargetError, TargetFolder};
 
@@ -209,7 +209,7 @@ fn html_into(steps: &Receiver<Step>, mut out: &Out<'_>, single: bool, zone: &Tim
     assets(&mut out)?;
     let mut sections = Vec::new();
     let mut personal = None;
-    let mut owner = None;
+    let mut owned_by = Owner::default();
     let mut picture = None;
     let mut listed = Vec::new();
     for step in steps {
@@ -218,14 +218,14 @@ fn html_into(steps: &Receiver<Step>, mut out: &Out<'_>, single: bool, zone: &Tim
                 sections.extend(section_page(&section, &places, &mut out)?);
                 match section.section {
                     Section::PersonalInformation => {
-                        owner = Some(owner_name(&section));
+                        owned_by = owner(&section);
                         personal = Some(section);
                     }
                     Section::ProfilePictures => picture = first_picture(&section, &places),
                     _ => {}
                 }
             }
-            Step::Chat(chat) => match chat_pages(steps, &chat, owner.as_deref(), out, zone)? {
+            Step::Chat(chat) => match chat_pages(steps, &chat, owned_by.clone(), out, zone)? {
                 Some(messages) => {
                     let (info, folder) = (chat.info.clone(), chat.folder.clone());
                     listed.push(ListedChat { name: shown_name(&info), chat: info, messages, folder });
@@ -249,13 +249,7 @@ fn first_picture(section: &AccountSection, places: &Places) -> Option<String> {
 }
 
 /// Writes one chat; `None` when it did not come to its end.
-fn chat_pages(
-    steps: &Receiver<Step>,
-    chat: &BegunChat,
-    owner: Option<&str>,
-    mut out: &Out<'_>,
-    zone: &TimeZone,
-) -> io::Result<Option<u64>> {
+fn chat_pages(steps: &Receiver<Step>, chat: &BegunChat, owner: Owner, mut out: &Out<'_>, zone: &TimeZone) -> io::Result<Option<u64>> {
     let mut pages = ChatPages::new(&shown_name(&chat.info), &chat.folder, zone.clone(), &mut out).owned_by(owner);
     for step in steps {
         match step {

@@ -26,16 +26,18 @@ pub fn call(out: &mut String, view: &View<'_>, page: &Page<'_>) {
     if let Some(seconds) = seconds {
         status.push_str(&format!(" ({seconds} seconds)"));
     }
-    let called = if outgoing { page.chat } else { page.owner.as_deref().unwrap_or("You") };
+    let called = if outgoing { page.chat } else { page.owner.name.as_deref().unwrap_or("You") };
     block(out, if seconds.is_some() { "media_call success" } else { "media_call" }, called, "", &status, None);
 }
 
 /// Whether the account's owner called. Exports before 1.4.8 tell names only.
 fn is_outgoing(view: &View<'_>, page: &Page<'_>) -> bool {
     let actor = view.text("actor").unwrap_or_default();
-    match (view.sender(), page.owner.as_deref()) {
-        (Some(sender), _) if view.record.peer.kind == PeerKind::User && !view.record.peer.is_made_up() => sender != view.record.peer,
-        (_, Some(owner)) => actor == owner,
+    let chat = view.record.peer;
+    match (view.sender(), page.owner.peer, page.owner.name.as_deref()) {
+        (Some(sender), _, _) if chat.kind == PeerKind::User && !chat.is_made_up() => sender != chat,
+        (Some(sender), Some(owner), _) => sender == owner,
+        (_, _, Some(owner)) => actor == owner,
         // A person's chat has the first name only.
         _ => actor != page.chat && !actor.strip_prefix(page.chat).is_some_and(|rest| rest.starts_with(' ')),
     }

@@ -4,10 +4,11 @@ use std::fmt::Write;
 use std::io;
 
 use super::message::userpic;
-use super::{Pages, escape, frame_begin, frame_end};
+use super::{Owner, Pages, escape, frame_begin, frame_end};
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType, DELETED_ACCOUNT};
 use crate::model::json;
+use crate::model::peer::Peer;
 use crate::render::desktop_json::About;
 use crate::render::media_names::Places;
 
@@ -29,10 +30,12 @@ pub fn shown_name(chat: &ChatInfo) -> String {
     chat.title().unwrap_or(DELETED_ACCOUNT).to_owned()
 }
 
-/// The name of the account's owner, as personal information has it; empty where it has none.
-pub fn owner_name(personal: &AccountSection) -> String {
+/// The account's owner, as personal information has it.
+pub fn owner(personal: &AccountSection) -> Owner {
     let part = |key: &str| json::get(personal.value.get(), key).and_then(json::text).unwrap_or_default().into_owned();
-    format!("{} {}", part("first_name"), part("last_name")).trim().to_owned()
+    let name = format!("{} {}", part("first_name"), part("last_name")).trim().to_owned();
+    let id = json::get(personal.value.get(), "user_id").and_then(json::integer);
+    Owner { peer: id.map(Peer::user), name: Some(name).filter(|name| !name.is_empty()) }
 }
 
 fn kind(chat: &ChatInfo) -> &'static str {
@@ -128,11 +131,13 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
     let file = Some(part("photo")).filter(|path| !path.is_empty()).unwrap_or_else(|| part("media"));
     out.push_str("<div class=\"entry clearfix\">");
     let full = format!("{} {}", part("first_name"), part("last_name"));
-    let shown = [full.trim(), &part("name"), &part("application_name"), &part("domain_name"), &part("date").replace('T', " ")]
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .unwrap_or(DELETED_ACCOUNT)
-        .to_owned();
+    let told = [full.trim(), &part("name"), &part("application_name"), &part("domain_name"), &part("device_model"), &part("browser")];
+    let shown = match told.into_iter().find(|text| !text.is_empty()) {
+        Some(name) => name.to_owned(),
+        // A picture has a time, a person without a name is gone.
+        None if !file.is_empty() => part("date").replace('T', " "),
+        None => DELETED_ACCOUNT.to_owned(),
+    };
     if let Some(placed) = names.placed(&file) {
         out.push_str("<a class=\"pull_left userpic_wrap\" href=\"");
         escape::path(out, "../", placed);
@@ -140,7 +145,7 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
         if placed.ends_with(".mp4") {
             out.push_str("Video");
         } else {
-            out.push_str("<img width=\"120\" loading=\"lazy\" alt=\"\" src=\"");
+            out.push_str("<img width=\"120\" loading=\"lazy\" alt=\"Photo\" src=\"");
             escape::path(out, "../", placed);
             out.push_str("\">");
         }
@@ -148,7 +153,7 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
     } else if file.is_empty() {
         let id = json::get(entry, "user_id").or_else(|| json::get(entry, "id")).and_then(json::integer);
         out.push_str("<div class=\"pull_left userpic_wrap\">");
-        userpic(out, id.map(crate::model::peer::Peer::user), &shown, 48);
+        userpic(out, id.map(Peer::user), &shown, 48);
         out.push_str("</div>");
     }
     out.push_str("<div class=\"body\">");
@@ -163,7 +168,8 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
     escape::text(out, &shown);
     out.push_str("</div>");
     for (key, value) in json::members(entry) {
-        let is_name = matches!(key, "first_name" | "last_name" | "name" | "application_name" | "domain_name") && shown.contains(&part(key));
+        let is_name = matches!(key, "first_name" | "last_name" | "name" | "application_name" | "domain_name" | "device_model" | "browser")
+            && shown.contains(&part(key));
         let told = is_name || key == when || matches!(key, "photo" | "media" | "user_id" | "id");
         if told || key.ends_with("_unixtime") {
             continue;
@@ -195,7 +201,7 @@ pub fn summary(
     frame_begin(&mut out, "", None, "Exported Data", "");
     if let Some(personal) = personal {
         let part = |key: &str| json::get(personal.value.get(), key).and_then(json::text).unwrap_or_default().into_owned();
-        let name = owner_name(personal);
+        let name = owner(personal).name.unwrap_or_default();
         out.push_str("<div class=\"personal_info clearfix\"><div class=\"pull_left userpic_wrap\">");
         match picture {
             Some(path) => {

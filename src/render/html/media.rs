@@ -12,7 +12,7 @@ use super::service::duration;
 use super::view::View;
 
 /// A picture for each class of block, drawn here.
-const ICONS: [(&str, &str); 9] = [
+const ICONS: [(&str, &str); 12] = [
     ("media_call", "M7 4l3 5-2 2a12 12 0 0 0 5 5l2-2 5 3c0 2-2 4-4 4C10 21 3 14 3 8c0-2 2-4 4-4z"),
     ("media_photo", "M4 5h16v14H4z M7 16l4-5 3 3 2-2 2 4z"),
     ("media_video", "M3 6h12v12H3z M15 10l6-3v10l-6-3z"),
@@ -20,6 +20,9 @@ const ICONS: [(&str, &str); 9] = [
     ("media_audio_file", "M9 18V6l10-2v12 M9 18a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0z M19 16a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0z"),
     ("media_contact", "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8z M4 20c1-4 4-6 8-6s7 2 8 6z"),
     ("media_location", "M12 21s7-7 7-12a7 7 0 0 0-14 0c0 5 7 12 7 12z M12 11a2 2 0 1 0 0-4 2 2 0 0 0 0 4z"),
+    ("media_live_location", "M12 21s7-7 7-12a7 7 0 0 0-14 0c0 5 7 12 7 12z M12 11a2 2 0 1 0 0-4 2 2 0 0 0 0 4z"),
+    ("media_venue", "M12 21s7-7 7-12a7 7 0 0 0-14 0c0 5 7 12 7 12z M12 11a2 2 0 1 0 0-4 2 2 0 0 0 0 4z"),
+    ("media_invoice", "M6 3h12v18l-3-2-3 2-3-2-3 2z M9 8h6 M9 12h6"),
     ("media_game", "M4 8h16v8H4z M8 10v4 M6 12h4 M16 12h1"),
     ("media_file", "M6 3h8l4 4v14H6z M14 3v4h4"),
 ];
@@ -103,7 +106,7 @@ pub fn attachments(out: &mut String, view: &View<'_>, page: &Page<'_>) {
         if matches!(&*extension, "jpg" | "jpeg" | "png" | "webp" | "gif") {
             let _ =
                 write!(out, "<div class=\"media_wrap clearfix attachment\"><a class=\"photo_wrap clearfix pull_left\" href=\"{source}\">");
-            image(out, "photo", &source, None);
+            image(out, "photo", &source, "Picture", None);
             out.push_str("</a></div>");
         } else {
             out.push_str("<div class=\"attachment\">");
@@ -139,8 +142,11 @@ fn fitted(view: &View<'_>, limit: i64) -> Option<(i64, i64)> {
     Some(((width * limit / longest).max(1), (height * limit / longest).max(1)))
 }
 
-fn image(out: &mut String, class: &str, source: &str, size: Option<(i64, i64)>) {
-    let _ = write!(out, "<img class=\"{class}\" src=\"{source}\" loading=\"lazy\" alt=\"\"");
+/// `source` is escaped already. `alt` says what the picture is where it stands for a link.
+fn image(out: &mut String, class: &str, source: &str, alt: &str, size: Option<(i64, i64)>) {
+    let _ = write!(out, "<img class=\"{class}\" src=\"{source}\" loading=\"lazy\" alt=\"");
+    escape::text(out, alt);
+    out.push('"');
     if let Some((width, height)) = size {
         let _ = write!(out, " width=\"{width}\" height=\"{height}\"");
     }
@@ -152,7 +158,7 @@ fn photo_block(out: &mut String, view: &View<'_>, page: &Page<'_>, photo: &str) 
         Place::Here(path) => {
             let source = relative(page, path);
             let _ = write!(out, "<div class=\"media_wrap clearfix\"><a class=\"photo_wrap clearfix pull_left\" href=\"{source}\">");
-            image(out, "photo", &source, fitted(view, 520));
+            image(out, "photo", &source, "Photo", fitted(view, 520));
             out.push_str("</a></div>");
         }
         Place::Not(why) => {
@@ -210,7 +216,7 @@ fn document(out: &mut String, view: &View<'_>, page: &Page<'_>, file: &str) {
     match kind {
         "sticker" if is_picture || thumb.is_some() => {
             let _ = write!(out, "<div class=\"media_wrap clearfix\"><a class=\"sticker_wrap clearfix pull_left\" href=\"{source}\">");
-            image(out, "sticker", if is_picture { &source } else { thumb.as_deref().unwrap_or_default() }, fitted(view, 192));
+            image(out, "sticker", if is_picture { &source } else { thumb.as_deref().unwrap_or_default() }, &title, fitted(view, 192));
             out.push_str("</a></div>");
         }
         "video_file" | "video_message" | "animation" => {
@@ -229,7 +235,8 @@ fn document(out: &mut String, view: &View<'_>, page: &Page<'_>, file: &str) {
             }
             // Nothing was drawn for a video without a still picture: a grey field.
             const EMPTY: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 9'%3E%3Crect width='16' height='9' fill='%23567'/%3E%3C/svg%3E";
-            image(out, picture, thumb.as_deref().unwrap_or(EMPTY), fitted(view, 320).or(Some((320, 180))));
+            let alt = [&*title, &*own_name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+            image(out, picture, thumb.as_deref().unwrap_or(EMPTY), &alt, fitted(view, 320).or(Some((320, 180))));
             out.push_str("</a></div>");
         }
         _ => {
@@ -331,7 +338,7 @@ fn block_with(out: &mut String, class: &str, title: &str, description: &str, sta
     }
     out.push('>');
     match thumb {
-        Some(thumb) => image(out, "thumb pull_left", thumb, None),
+        Some(thumb) => image(out, "thumb pull_left", thumb, "", None),
         None => {
             let icon = ICONS.iter().find(|(name, _)| class.split(' ').next() == Some(name)).or(ICONS.last()).map_or("", |(_, path)| path);
             let _ = write!(

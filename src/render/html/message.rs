@@ -46,8 +46,8 @@ pub fn message(out: &mut String, shown: Shown<'_>, page: &mut Page<'_>, before: 
     let name = name_of(&view, if is_call(&view) { "actor" } else { "from" });
     // In a private chat, whoever it is not is the owner.
     let peer = shown.record.peer;
-    if !is_service && peer.kind == PeerKind::User && view.sender().is_some_and(|sender| sender != peer) && page.owner.is_none() {
-        *page.owner = Some(name.clone());
+    if !is_service && peer.kind == PeerKind::User && view.sender().is_some_and(|sender| sender != peer) && page.owner.name.is_none() {
+        page.owner.name = Some(name.clone());
     }
     let now = Before {
         day: today.or(before.day),
@@ -270,7 +270,11 @@ fn reactions(out: &mut String, view: &View<'_>) {
         for person in json::get(reaction, "recent").map(json::elements).into_iter().flatten() {
             let name = json::get(person, "from").and_then(json::text).unwrap_or_else(|| "Deleted Account".into());
             let peer = json::get(person, "from_id").and_then(json::spelling).and_then(|id| id.parse().ok());
+            out.push_str("<span title=\"");
+            escape::text(out, &name);
+            out.push_str("\">");
             userpic(out, peer, &name, 20);
+            out.push_str("</span>");
             listed += 1;
         }
         out.push_str("</span>");

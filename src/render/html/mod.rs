@@ -24,6 +24,7 @@ use jiff::tz::TimeZone;
 use self::message::Before;
 use super::desktop_json::Shown;
 use super::media_names::Places;
+use crate::model::peer::Peer;
 
 /// Messages on one page.
 pub const MESSAGES_PER_PAGE: usize = 1000;
@@ -65,8 +66,17 @@ pub struct Page<'a> {
     pub day_lines: &'a mut u64,
     /// The chat's name.
     pub chat: &'a str,
-    /// The name of the account's owner, as far as it is known; messages of a private chat tell it, too.
-    pub owner: &'a mut Option<String>,
+    /// Whose account it is.
+    pub owner: &'a mut Owner,
+}
+
+/// The account's owner, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub peer: Option<Peer>,
+    /// The name; messages of a private chat tell it, too.
+    pub name: Option<String>,
 }
 
 /// Writes the pages of one chat. Messages come ascending by shown id.
@@ -83,7 +93,7 @@ pub struct ChatPages<'a> {
     number: usize,
     before: Before,
     day_lines: u64,
-    owner: Option<String>,
+    owner: Owner,
 }
 
 impl<'a> ChatPages<'a> {
@@ -103,14 +113,14 @@ impl<'a> ChatPages<'a> {
             number: 0,
             before: Before::default(),
             day_lines: 0,
-            owner: None,
+            owner: Owner::default(),
         }
     }
 
-    /// Says what the account's owner is called, which phone calls show.
+    /// Says whose account it is, which phone calls show.
     #[must_use]
-    pub fn owned_by(mut self, owner: Option<&str>) -> Self {
-        self.owner = owner.filter(|name| !name.is_empty()).map(str::to_owned);
+    pub fn owned_by(mut self, owner: Owner) -> Self {
+        self.owner = owner;
         self
     }
 
