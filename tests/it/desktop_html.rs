@@ -9,6 +9,8 @@ use tgvault::model::peer::{Peer, PeerKind};
 use tgvault::model::record::MessageRecord;
 use tgvault::render::desktop_json::Shown;
 use tgvault::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
+use tgvault::render::html::media::size_text;
+use tgvault::render::html::service::duration;
 use tgvault::render::html::{ChatPages, MESSAGES_PER_PAGE, Owner, Pages, assets};
 use tgvault::render::media_names::{MediaNamer, chat_folder};
 
@@ -366,6 +368,16 @@ fn long_chats_are_cut_into_pages_that_lead_to_each_other() {
     assert!(pages.0["messages2.html"].contains("href=\"messages.html\">Previous messages</a>"));
     assert!(pages.0["messages2.html"].contains("href=\"messages3.html\">Next messages</a>"));
     assert!(!pages.0["messages3.html"].contains("Next messages"));
+    // Date lines are counted through the chat, and each page begins with one.
+    let dates: Vec<usize> =
+        names.iter().map(|name| pages.0[*name].matches("<div class=\"message service\" id=\"message-").count()).collect();
+    let first = |page: &str, id: usize| {
+        pages.0[page].contains(&format!("<div class=\"history\">\n<div class=\"message service\" id=\"message-{id}\">"))
+    };
+    let second = |id: usize| {
+        pages.0["messages2.html"].contains(&format!("Previous messages</a>\n<div class=\"message service\" id=\"message-{id}\">"))
+    };
+    assert!(first("messages.html", 1) && second(dates[0] + 1), "{dates:?}");
     // The first thousand answer messages that are not there.
     assert!(!pages.0["messages.html"].contains("<a href=\"#go_to_message"));
     assert!(pages.0["messages.html"].contains("In reply to this message (not in the backup)"));
@@ -436,6 +448,33 @@ fn the_photo_of_a_group_is_a_small_link() {
     let photo = page.split("<div class=\"userpic_wrap\"><a class=\"userpic_link\" href=\"").nth(1).expect("a photo of a group");
     let (link, image) = photo.split_once("\"><img class=\"userpic\" style=\"width: 60px; height: 60px\" src=\"").unwrap();
     assert!(files.contains(&format!("chats/chat_1/{link}")) && image.starts_with(&format!("{link}\"")));
+}
+
+#[test]
+fn sizes_and_lengths_are_written_as_telegram_desktop_does() {
+    let sizes = [0, 1023, 1024, 1_048_575, 1_048_576, 12_897_485].map(size_text);
+    assert_eq!(sizes, ["0 B", "1023 B", "1.0 KB", "1023.9 KB", "1.0 MB", "12.3 MB"]);
+    assert_eq!([0, 59, 61, 3599, 3600, 36_061].map(duration), ["00:00", "00:59", "01:01", "59:59", "1:00:00", "10:01:01"]);
+}
+
+#[test]
+fn forwards_join_within_a_second_and_an_empty_chat_says_so() {
+    let forward = |id: i64, unix: i64| {
+        let message = format!(
+            r#"{{"id":{id},"type":"message","from":"A","from_id":"user3","forwarded_from":"C","forwarded_from_id":"user9","text":"x"}}"#
+        );
+        MessageRecord { date: Some(1_700_000_000 + unix), ..record(id, &message) }
+    };
+    let page = pages_of("F", &plain(&[forward(1, 0), forward(2, 1), forward(3, 3)])).0.remove("messages.html").unwrap();
+    let joined: Vec<bool> = page.lines().filter(|l| l.contains("message default")).map(|l| l.contains("clearfix joined")).collect();
+    assert_eq!(joined, [false, true, false]);
+    // Colours by the table of the specification: 3 gives 1, 9 gives 4, one up.
+    assert!(page.contains(
+        "<div class=\"userpic userpic2\" style=\"width: 42px; height: 42px\"><div class=\"initials\" style=\"line-height: 42px\">A<"
+    ));
+    assert!(page.contains("userpic userpic5\"") && page.contains(">C<"));
+    let empty = pages_of("F", &[]).0.remove("messages.html").unwrap();
+    assert!(empty.contains("<div class=\"message service\"><div class=\"body details\">No exported messages</div></div>"));
 }
 
 #[test]

@@ -172,6 +172,14 @@ fn photo_block(out: &mut String, view: &View<'_>, page: &Page<'_>, photo: &str) 
     }
 }
 
+/// The picture of a custom emoji as the value of an attribute; `None` where it is not there, or moves in a form that browsers do not show.
+pub fn emoji_picture(value: &str, page: &Page<'_>) -> Option<String> {
+    match place(value, page) {
+        Place::Here(path) if path.ends_with(".webp") || path.ends_with(".png") => Some(relative(page, path)),
+        _ => None,
+    }
+}
+
 /// The new photo of a group, or one that is suggested to somebody: small and round, a link to the file.
 pub fn group_photo(out: &mut String, view: &View<'_>, page: &Page<'_>, photo: &str) {
     let Place::Here(path) = place(photo, page) else { return photo_block(out, view, page, photo) };

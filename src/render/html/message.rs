@@ -3,7 +3,7 @@
 use std::fmt::Write;
 
 use super::call::{call, is_call};
-use super::media::{attachments, group_photo, media};
+use super::media::{attachments, emoji_picture, group_photo, media};
 use super::service::sentence;
 use super::view::{View, day};
 use super::{Page, escape};
@@ -142,7 +142,7 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
         escape::text(out, &view.unix_time(edited));
         out.push_str("</div>");
     }
-    reactions(out, view);
+    reactions(out, view, page);
     if forwarded {
         out.push_str("</div>");
     }
@@ -251,7 +251,7 @@ fn buttons(out: &mut String, view: &View<'_>) {
     out.push_str("</table>");
 }
 
-fn reactions(out: &mut String, view: &View<'_>) {
+fn reactions(out: &mut String, view: &View<'_>, page: &Page<'_>) {
     let Some(reactions) = view.get("reactions") else { return };
     let own: Vec<&str> = view.extra("own_reactions").map(json::elements).into_iter().flatten().collect();
     out.push_str("<span class=\"reactions\">");
@@ -261,9 +261,13 @@ fn reactions(out: &mut String, view: &View<'_>) {
         let is_own = |own: &str| ["type", "emoji", "document_id"].iter().all(|key| json::get(own, key) == json::get(reaction, key));
         let active = if own.iter().any(|own| is_own(own)) { " active" } else { "" };
         let _ = write!(out, "<span class=\"reaction{active}{paid}\"><span class=\"emoji\">");
-        match json::get(reaction, "emoji").and_then(json::text) {
-            Some(emoji) => escape::text(out, &emoji),
-            None => out.push_str(if kind == "paid" { "⭐" } else { "🖼" }),
+        let picture = json::get(reaction, "document_id").and_then(|value| emoji_picture(value, page));
+        match (json::get(reaction, "emoji").and_then(json::text), picture) {
+            (Some(emoji), _) => escape::text(out, &emoji),
+            (None, Some(source)) => {
+                let _ = write!(out, "<img width=\"20\" height=\"20\" loading=\"lazy\" alt=\"Custom emoji\" src=\"{source}\">");
+            }
+            (None, None) => out.push_str(if kind == "paid" { "⭐" } else { "🖼" }),
         }
         out.push_str("</span><span class=\"userpics\">");
         let mut listed = 0;
