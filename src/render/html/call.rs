@@ -30,8 +30,11 @@ pub fn call(out: &mut String, view: &View<'_>, page: &Page<'_>) {
     block(out, if seconds.is_some() { "media_call success" } else { "media_call" }, called, "", &status, None);
 }
 
-/// Whether the account's owner called. Exports before 1.4.8 tell names only.
+/// Whether the account's owner called. A live backup tells; exports before 1.4.8 tell names only.
 fn is_outgoing(view: &View<'_>, page: &Page<'_>) -> bool {
+    if view.extra("outgoing") == Some("true") {
+        return true;
+    }
     let actor = view.text("actor").unwrap_or_default();
     let chat = view.record.peer;
     match (view.sender(), page.owner.peer, page.owner.name.as_deref()) {

@@ -171,7 +171,7 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
         "suggested_post_success" => format!("The suggested post was paid: {}", price()),
         "suggested_post_refund" => "The suggested post was refunded".to_owned(),
         "poll_append_answer" => format!("{actor} added an answer to the poll: {}", text("option")),
-        "poll_delete_answer" => format!("{actor} removed an answer from the poll"),
+        "poll_delete_answer" => format!("{actor} removed an answer from the poll: {}", text("option")),
         "suggest_birthday" => format!("{actor} suggested a birthday: {}.{}.", number("day"), number("month")),
         "no_forwards_toggle" => format!("{actor} changed whether messages can be forwarded"),
         "no_forwards_request" => format!("{actor} asked to change whether messages can be forwarded"),
