@@ -5,6 +5,7 @@ use std::io;
 
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tgvault::model::account::{AccountSection, Section};
 use tgvault::model::peer::{Peer, PeerKind};
 use tgvault::model::record::MessageRecord;
 use tgvault::render::desktop_json::Shown;
@@ -38,7 +39,7 @@ fn render(collected: &Collected) -> (Folder, HashSet<String>) {
             assert!(files.insert(place.to_owned()));
             Ok(())
         });
-        sections.extend(section_page(section, names.places(), &mut pages).unwrap());
+        sections.extend(section_page(section, &zone(), names.places(), &mut pages).unwrap());
     }
     let mut listed = Vec::new();
     for (index, (chat, messages)) in collected.chats.iter().enumerate() {
@@ -448,6 +449,47 @@ fn the_photo_of_a_group_is_a_small_link() {
     let photo = page.split("<div class=\"userpic_wrap\"><a class=\"userpic_link\" href=\"").nth(1).expect("a photo of a group");
     let (link, image) = photo.split_once("\"><img class=\"userpic\" style=\"width: 60px; height: 60px\" src=\"").unwrap();
     assert!(files.contains(&format!("chats/chat_1/{link}")) && image.starts_with(&format!("{link}\"")));
+}
+
+#[test]
+fn sections_tell_local_times_and_what_is_not_there() {
+    let section = |section: Section, value: &str| AccountSection {
+        v: 1,
+        section,
+        observed: 0,
+        run: "r".parse().unwrap(),
+        value: RawValue::from_string(value.into()).unwrap(),
+        media: Vec::new(),
+        raw: Vec::new(),
+    };
+    let page = |section: AccountSection| {
+        let mut pages = Folder::default();
+        let (path, _, _) = section_page(&section, &zone(), MediaNamer::new(zone()).places(), &mut pages).unwrap().unwrap();
+        elements(path, &pages.0[path]);
+        pages.0.remove(path).unwrap()
+    };
+    let contacts = r#"{"about":"","list":[{"first_name":"Bo","last_name":"","phone_number":"+46 70","date":"2024-01-01T00:00:00","date_unixtime":"1704103200"}]}"#;
+    let contacts = page(section(Section::Contacts, contacts));
+    assert!(
+        contacts.contains("<div class=\"pull_right info details\">2024-01-01 11:00:00</div>") && contacts.contains(">+46 70<"),
+        "{contacts}"
+    );
+    let stories = r#"[{"date":"x","date_unixtime":"1704103200","expires":"y","expires_unixtime":"1704189600","pinned":true,"media":"(Photo not included. Change data exporting settings to download.)"}]"#;
+    let stories = page(section(Section::Stories, stories));
+    for part in
+        [">2024-01-01 11:00:00<", ">expires: 2024-01-02 11:00:00<", ">(Story not included. Change data exporting settings to download.)<"]
+    {
+        assert!(stories.contains(part), "{part} {stories}");
+    }
+    let pictures = page(section(Section::ProfilePictures, r#"[{"date":"2020-01-02T03:04:05","photo":"profile_pictures/lost.jpg"}]"#));
+    for part in [">2020-01-02 03:04:05<", ">(Photo unavailable, please try again later)<"] {
+        assert!(pictures.contains(part), "{part} {pictures}");
+    }
+    let sessions =
+        r#"{"about":"","list":[{"last_active":"","last_active_unixtime":"1704103200","application_name":null,"device_model":"PC"}]}"#;
+    let sessions = page(section(Section::Sessions, sessions));
+    assert!(sessions.contains(">2024-01-01 11:00:00<"), "{sessions}");
+    assert!(sessions.contains("<div class=\"name bold\">PC</div>") && !sessions.contains("Deleted Account"), "{sessions}");
 }
 
 #[test]

@@ -182,7 +182,7 @@ fn json_into(
         match step {
             Step::Section(section, places) => {
                 if let Some(mut out) = beside.filter(|_| section.section == Section::OtherData) {
-                    section_page(&section, &places, &mut out)?;
+                    section_page(&section, zone, &places, &mut out)?;
                 }
                 json.section(&section, &places)?;
             }
@@ -215,7 +215,7 @@ fn html_into(steps: &Receiver<Step>, mut out: &Out<'_>, single: bool, zone: &Tim
     for step in steps {
         match step {
             Step::Section(section, places) => {
-                sections.extend(section_page(&section, &places, &mut out)?);
+                sections.extend(section_page(&section, zone, &places, &mut out)?);
                 match section.section {
                     Section::PersonalInformation => {
                         owned_by = owner(&section);

@@ -3,12 +3,15 @@
 use std::fmt::Write;
 use std::io;
 
+use jiff::tz::TimeZone;
+
 use super::message::userpic;
 use super::{Owner, Pages, escape, frame_begin, frame_end};
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType, DELETED_ACCOUNT};
 use crate::model::json;
 use crate::model::peer::Peer;
+use crate::model::time;
 use crate::render::desktop_json::About;
 use crate::render::media_names::Places;
 
@@ -94,6 +97,7 @@ pub fn chat_list(chats: &[ListedChat], pages: &mut dyn Pages) -> io::Result<()> 
 /// Those of `pages`.
 pub fn section_page(
     section: &AccountSection,
+    zone: &TimeZone,
     names: &Places,
     pages: &mut dyn Pages,
 ) -> io::Result<Option<(&'static str, &'static str, usize)>> {
@@ -118,7 +122,7 @@ pub fn section_page(
     let mut count = 0;
     for entry in entries.map(json::elements).into_iter().flatten() {
         count += 1;
-        list_entry(&mut out, entry, names);
+        list_entry(&mut out, section.section, entry, zone, names);
     }
     out.push_str("</div>");
     frame_end(&mut out);
@@ -126,8 +130,14 @@ pub fn section_page(
     Ok(Some((path, label, count)))
 }
 
-fn list_entry(out: &mut String, entry: &str, names: &Places) {
+fn list_entry(out: &mut String, section: Section, entry: &str, zone: &TimeZone, names: &Places) {
     let part = |key: &str| json::get(entry, key).and_then(json::text).unwrap_or_default().into_owned();
+    // As in `result.json`: times of this zone, where they are known exactly.
+    let moment_of = |key: &str| {
+        let unix = json::get(entry, &format!("{key}_unixtime")).and_then(json::digits);
+        let local = unix.and_then(|unix| time::local(zone, unix)).map(time::iso);
+        local.unwrap_or_else(|| part(key)).replace('T', " ")
+    };
     let file = Some(part("photo")).filter(|path| !path.is_empty()).unwrap_or_else(|| part("media"));
     out.push_str("<div class=\"entry clearfix\">");
     let full = format!("{} {}", part("first_name"), part("last_name"));
@@ -135,7 +145,7 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
     let shown = match told.into_iter().find(|text| !text.is_empty()) {
         Some(name) => name.to_owned(),
         // A picture has a time, a person without a name is gone.
-        None if !file.is_empty() => part("date").replace('T', " "),
+        None if !file.is_empty() => moment_of("date"),
         None => DELETED_ACCOUNT.to_owned(),
     };
     if let Some(placed) = names.placed(&file) {
@@ -157,8 +167,8 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
         out.push_str("</div>");
     }
     out.push_str("<div class=\"body\">");
-    let when = ["last_active", "date"].into_iter().find(|key| !part(key).is_empty()).unwrap_or_default();
-    let moment = part(when).replace('T', " ");
+    let when = ["last_active", "date"].into_iter().find(|key| !moment_of(key).is_empty()).unwrap_or_default();
+    let moment = moment_of(when);
     if !moment.is_empty() && moment != shown {
         out.push_str("<div class=\"pull_right info details\">");
         escape::text(out, &moment);
@@ -167,6 +177,11 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
     out.push_str("<div class=\"name bold\">");
     escape::text(out, &shown);
     out.push_str("</div>");
+    if let Some(words) = instead(section, &file, names) {
+        out.push_str("<div class=\"details_entry details\">");
+        escape::text(out, &words);
+        out.push_str("</div>");
+    }
     for (key, value) in json::members(entry) {
         let is_name = matches!(key, "first_name" | "last_name" | "name" | "application_name" | "domain_name" | "device_model" | "browser")
             && shown.contains(&part(key));
@@ -177,13 +192,23 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
         let text = json::text(value).map_or_else(|| value.to_owned(), |text| text.into_owned());
         if !text.is_empty() && text != "null" {
             let is_time = matches!(key, "date" | "expires" | "created");
-            let text = if is_time { text.replace('T', " ") } else { text };
+            let text = if is_time { moment_of(key) } else { text };
             out.push_str("<div class=\"details_entry details\">");
             escape::text(out, &if key == "phone_number" { text } else { format!("{}: {text}", key.replace('_', " ")) });
             out.push_str("</div>");
         }
     }
     out.push_str("</div></div>\n");
+}
+
+/// The words for a picture or story that is not there.
+fn instead(section: Section, file: &str, names: &Places) -> Option<String> {
+    if file.is_empty() || names.placed(file).is_some() {
+        return None;
+    }
+    let words = names.shown(file).unwrap_or(file);
+    let words = if words.starts_with('(') { words } else { "(Photo unavailable, please try again later)" };
+    Some(if section == Section::Stories { words.replacen("Photo", "Story", 1) } else { words.to_owned() })
 }
 
 /// Writes `export_results.html`, the first page of an account export. `sections` are those that [`section_page`] returned.
