@@ -14,6 +14,7 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
+use super::earlier;
 use super::html::escape::rich_plain;
 use super::json_text::{self, Hand, Of};
 use super::media_names::Places;
@@ -215,6 +216,7 @@ impl<W: Write> DesktopJson<W> {
         let place = |stored: &str| names.shown(stored);
         let of = match section.section {
             Section::ProfilePictures | Section::Stories => Of::Pictures,
+            Section::OtherData => Of::Floats,
             _ => Of::Other,
         };
         Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, section.value.get(), 1, of);
@@ -402,9 +404,12 @@ fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>, names: &Places, zone: &TimeZ
     if !attachments.is_empty() {
         member(more, "attachments", attachments.as_bytes());
     }
+    let earlier = earlier::of(&shown);
     if let Some(extra) = &shown.record.extra {
         // What an import told of a deletion does not count where there is more.
-        let told = |key: &str| own.contains(&key) || key == "deleted_unixtime" && shown.deleted.is_some();
+        let told = |key: &str| {
+            own.contains(&key) || key == "deleted_unixtime" && shown.deleted.is_some() || key == "history" && !earlier.is_empty()
+        };
         for (key, value) in json::members(extra.get()).filter(|(key, _)| !told(key)) {
             member(more, key, value.as_bytes());
         }
@@ -412,18 +417,22 @@ fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>, names: &Places, zone: &TimeZ
     if let Some(deleted) = shown.deleted {
         member(more, "deleted_unixtime", format!("\"{deleted}\"").as_bytes());
     }
-    if !shown.earlier.is_empty() {
+    if !earlier.is_empty() {
         let mut history = vec![b'['];
-        for (index, earlier) in shown.earlier.iter().enumerate() {
+        for (index, version) in earlier.iter().enumerate() {
             if index > 0 {
                 history.push(b',');
             }
-            let object = earlier.message.get().trim_ascii_end();
-            history.extend_from_slice(object.strip_suffix('}').unwrap_or(object).trim_ascii_end().as_bytes());
-            if json::members(object).next().is_some() {
+            let object = version.message.trim_ascii_end();
+            let Some((object, observed)) = object.strip_suffix('}').zip(version.observed.filter(|_| !version.told)) else {
+                history.extend_from_slice(object.as_bytes());
+                continue;
+            };
+            history.extend_from_slice(object.trim_ascii_end().as_bytes());
+            if json::members(version.message).next().is_some() {
                 history.push(b',');
             }
-            let _ = write!(history, "\"observed_unixtime\":\"{}\"}}", earlier.observed);
+            let _ = write!(history, "\"observed_unixtime\":\"{observed}\"}}");
         }
         history.push(b']');
         member(more, "history", &history);

@@ -61,7 +61,7 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
             feed.writers.push(send);
             threads.push(scope.spawn({
                 let out = &out;
-                move || write::json(&steps, out, single, &options.zone)
+                move || write::json(&steps, out, single, !html, &options.zone)
             }));
         }
         if html {
