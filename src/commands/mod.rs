@@ -14,7 +14,6 @@ pub mod exit;
 pub mod interrupt;
 pub mod keyring;
 pub mod logging;
-pub mod media;
 pub mod output;
 pub mod passphrase;
 pub mod progress;

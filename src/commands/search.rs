@@ -11,7 +11,6 @@ use super::cli::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
-use super::media::media_choice;
 use super::span::{Moment, check_order, parse_moment};
 use super::units;
 use crate::model::chat::DELETED_ACCOUNT;
@@ -62,7 +61,7 @@ pub struct Args {
 
     /// Only messages with media of these kinds: photos, videos, voice-messages, video-messages, stickers, gifs, files, music, any, or
     /// none
-    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = media_choice)]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub media: Vec<KindChoice>,
 
     /// Which snapshots are meant.

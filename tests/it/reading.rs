@@ -122,6 +122,8 @@ async fn kinds_of_media_have_the_same_words_everywhere() {
         some += usize::from(!ids.is_empty());
         let (code, _, err) = said(&world, &["restore", "latest", "--to", "out", "--dry-run", "--media", word]);
         assert_eq!(code, 0, "{word}: {err}");
+        let (code, _, err) = said(&world, &["backup", "telegram", "--media", word]);
+        assert!(code == 13 || err.contains("api_id"), "{word}: {code} {err}");
     }
     assert!(some > 4, "{some}");
     let all = found(&world, &[]).len();
