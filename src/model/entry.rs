@@ -84,6 +84,16 @@ impl EntryPath {
         Some(Self(self.0[..cut].into()))
     }
 
+    /// Whether this lies below the folder `top`.
+    pub fn is_below(&self, top: &Self) -> bool {
+        self.0.strip_prefix(&*top.0).is_some_and(|rest| rest.first() == Some(&b'/'))
+    }
+
+    /// Whether this is `top`, or lies below it.
+    pub fn is_at_or_below(&self, top: &Self) -> bool {
+        self == top || self.is_below(top)
+    }
+
     /// The path with one more component.
     ///
     /// # Errors

@@ -33,7 +33,7 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
     let chosen = choose(chats, chats.chats_for(&options.chats, bad)?, &options.chats)?;
     let sections = if options.chats.is_empty() { chats.sections(bad)? } else { Vec::new() };
     if chosen.is_empty() && sections.is_empty() && !chats.is_telegram() {
-        return Err(chats.missing(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() }));
+        return Err(chats.no_chats());
     }
     let single = chosen.len() == 1 && sections.is_empty();
     let logs = chosen.iter().flat_map(|chosen| std::iter::once(&chosen.chat).chain(&chosen.before));
