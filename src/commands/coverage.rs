@@ -93,7 +93,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         {
             verdict += &format!(" (reactions as of {})", units::time(time));
         }
-        [chat.peer.to_string(), units::count(chat.messages()), units::printable(title(chat)), units::printable(&verdict)]
+        [chat.peer.to_string(), held(chat), units::printable(title(chat)), units::printable(&verdict)]
     }));
     if rows.len() > 1 {
         output.text(&units::columns(&rows, &[1]))?;
@@ -119,6 +119,11 @@ fn name(chat: &ChatCoverage) -> Option<&str> {
 
 fn title(chat: &ChatCoverage) -> &str {
     chat.info.as_ref().and_then(ChatInfo::title).unwrap_or_default()
+}
+
+/// How many messages are held, where they were accounted for.
+fn held(chat: &ChatCoverage) -> String {
+    chat.coverage.as_ref().map_or_else(|| "?".to_owned(), |_| units::count(chat.messages()))
 }
 
 fn word(verdict: &Verdict) -> &'static str {

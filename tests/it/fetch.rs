@@ -21,7 +21,7 @@ async fn one_small_file_costs_its_frames_and_not_its_archive() {
     }
     world.write("videos/20.txt", b"one small file");
     world.backup().await;
-    let stored: u64 = world.objects().await.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum();
+    let stored = world.archive_bytes().await;
     let archives = world.objects().await.keys().filter(|name| name.starts_with("archives/")).count() as u64;
     assert!(stored > 40_000_000);
     let before = world.storage.traffic();
@@ -127,7 +127,7 @@ async fn many_small_chats_share_what_is_fetched() {
         world.write(&format!("chats/user{id}/r1-000001.jsonl"), line.as_bytes());
     }
     world.backup().await;
-    let stored: u64 = world.objects().await.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum();
+    let stored = world.archive_bytes().await;
     let session = world.session(&world.storage, Some(world.unlock()));
     let (before, to) = (world.storage.traffic(), tempdir());
     let summary = render(&session, &SnapshotChoice::latest(), options(to.path(), ALL, vec![], &[]), Arc::new(Log::default()), Stop::new())

@@ -166,7 +166,7 @@ async fn a_folder_that_was_backed_up_last_hides_no_chats() {
         (&["ls", "latest", "--chats"], "Bo (user5)"),
         (&["cat", "latest", "--chat", "Bo"], "harbour"),
         (&["ls", "latest", "--chat", "Bo"], "Bo (user5)"),
-        (&["coverage"], "Bo"),
+        (&["coverage"], "?  Bo    unknown"),
         (&["stats"], "Bo (user5)"),
         (&["restore", "latest", "--to", "out", "--chat", "Bo"], "1 chat with 2 messages"),
     ] {

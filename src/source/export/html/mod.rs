@@ -1,8 +1,8 @@
 //! Reads the pages of Telegram Desktop's HTML exports.
 //!
 //! Pages tell less than `result.json`: no ids of chats and senders, no time of service messages (their day only, so they get the
-//! earliest time that fits, and are marked as approximate), no sizes of media. What they tell becomes the same keys; a service message becomes its sentence, as `information_text`. The pieces that
-//! are handed out, one after the other, are the page.
+//! earliest time that fits, and are marked as approximate), no sizes of media. What they tell becomes the same keys; a service message
+//! becomes its sentence, as `information_text`. The pieces that are handed out, one after the other, are the page.
 //!
 //! - [`dom`] reads a page into elements, [`message`] an element into keys.
 
