@@ -152,7 +152,7 @@ async fn chats_can_be_read() {
     for chat in export["chats"]["list"].as_array().unwrap() {
         let described = |peer: &&PathBuf| {
             let info: Value = serde_json::from_slice(&fs::read(peer.join("chat.json")).unwrap()).unwrap();
-            info["peer"].as_str().unwrap().trim_start_matches(char::is_alphabetic) == chat["id"].to_string()
+            info["peer"].as_str().unwrap().trim_start_matches(char::is_alphabetic).parse().ok() == chat["id"].as_i64()
         };
         let folders: Vec<PathBuf> = fs::read_dir(to.join("chats")).unwrap().map(|entry| entry.unwrap().path()).collect();
         let output = run(&vault.world, "messages", &[folders.iter().find(described).unwrap().as_os_str()]);
