@@ -95,18 +95,23 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let opened = context.session(Keys::Needed).await?.open().await?;
     let output = &context.output;
     let (mut from, mut to) = (args.select.choose(&args.from), args.select.choose(&args.to));
-    let (mut earlier, mut later) = (OpenChats::open_in(&opened, &from).await?, OpenChats::open_in(&opened, &to).await?);
-    if args.chats || !args.chat.is_empty() || earlier.is_telegram() != later.is_telegram() {
-        for (choice, chats) in [(&mut from, &mut earlier), (&mut to, &mut later)] {
-            *chats = OpenChats::open_with_chats(&opened, choice).await?;
-            if let Some(said) = chats.stands_in() {
-                output.say(said);
-                *choice = SnapshotChoice::of(chats.snapshot());
-            }
+    let only_chats = args.chats || !args.chat.is_empty();
+    let open = async |choice: &SnapshotChoice, with_chats: bool| match with_chats {
+        true => OpenChats::open_with_chats(&opened, choice).await,
+        false => OpenChats::open_in(&opened, choice).await,
+    };
+    let (mut earlier, mut later) = (open(&from, only_chats).await?, open(&to, only_chats).await?);
+    if !only_chats && earlier.is_telegram() != later.is_telegram() {
+        (earlier, later) = (open(&from, true).await?, open(&to, true).await?);
+    }
+    for (choice, chats) in [(&mut from, &earlier), (&mut to, &later)] {
+        if let Some(said) = chats.stands_in() {
+            output.say(said);
+            *choice = SnapshotChoice::of(chats.snapshot());
         }
     }
     let (messages, exit) = chats(earlier, later, &args.chat, context).await?;
-    if args.chats || !args.chat.is_empty() {
+    if only_chats {
         return match messages {
             Some(messages) => conclude(DiffSummary::default(), Some(messages), true, output).map(|()| exit),
             None => Err(OperationError::NoChats { snapshot: args.to.clone() }.into()),
