@@ -45,7 +45,7 @@ pub use events::{Event, Observer, Observing, Unobserved};
 pub use export::Outcome;
 pub use listing::{ChatSize, ChatSummary, ListingDetail};
 pub use login::{Application, LoginPrompts, LoginWay};
-pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, ExportOptions, LARGEST_FILE_BYTES, MediaType, TakeoutUse};
+pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, ExportOptions, LARGEST_FILE_BYTES, TakeoutUse};
 pub use sealing::Sealer;
 pub use session::{CustomServer, LoggedIn, Session};
 pub use source::TelegramSource;

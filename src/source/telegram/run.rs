@@ -450,7 +450,7 @@ fn in_turns<T, K: Ord + Copy>(all: Vec<T>, kind_and_weight: impl Fn(&T) -> (K, u
 fn left_out(wants: &[Want], outcomes: &Outcomes) -> Vec<LeftFile> {
     let left = |want: &Want| match outcomes.get(&want.key) {
         Some(MediaStatus::Skipped(reason @ (SkipReason::TooLarge | SkipReason::TypeNotChosen))) => {
-            Some(LeftFile { class: want.class, bytes: u32::try_from(want.judged_size).unwrap_or(u32::MAX), reason: *reason })
+            Some(LeftFile { kind: want.kind, bytes: u32::try_from(want.judged_size).unwrap_or(u32::MAX), reason: *reason })
         }
         _ => None,
     };

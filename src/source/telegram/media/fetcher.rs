@@ -109,7 +109,7 @@ impl Fetcher {
         if matches!(want.origin, Origin::Inline(_)) {
             return None;
         }
-        self.options.leave_out(want.class, want.judged_size)
+        self.options.leave_out(want.kind, want.judged_size)
     }
 
     /// Sees to it that a file is stored, and says what became of it as soon as that is known.
