@@ -1,0 +1,159 @@
+//! What can be said about a chat's completeness: `coverage.json`.
+
+use std::collections::BTreeMap;
+
+use super::Chat;
+use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, ReasonCount, Verdict};
+use crate::model::paths;
+use crate::model::peer::PeerKind;
+use crate::model::record::VERSION;
+use crate::source::telegram::error::TelegramError;
+use crate::source::telegram::run::path;
+use crate::source::telegram::state::{ChatState, Effect, Seen};
+
+impl Chat {
+    /// Says in the coverage that all messages were read again in this run, though nothing else was looked for here.
+    pub(in crate::source::telegram) async fn account_for_reread(&self) -> Result<(), TelegramError> {
+        self.findings().reread = Some(self.run.observed);
+        self.account_for().await
+    }
+
+    /// When the oldest of the reactions that are held were read.
+    pub(super) fn reactions_read(&self) -> Option<i64> {
+        let first_time = self.before.ranges.is_empty().then_some(self.run.observed);
+        self.findings().reread.or(self.before.reread).or(first_time)
+    }
+
+    /// Writes `coverage.json` when it changed: once in a run, when all files of the chat are read to their end. The order of two
+    /// versions from one run would be anybody's.
+    pub(in crate::source::telegram) async fn account_for(&self) -> Result<(), TelegramError> {
+        let run = &self.run;
+        run.fetcher.all_read(Some(self.peer())).await;
+        let coverage = self.coverage();
+        let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);
+        let steady = (what, coverage.only_my_messages, coverage.reactions_read);
+        let digest = run.prints.of_bytes(&serde_json::to_vec(&steady).unwrap_or_default());
+        if self.before.coverage == Some(digest) {
+            return Ok(());
+        }
+        run.describe(
+            path(paths::coverage(self.peer()))?,
+            &coverage,
+            Effect::Coverage { peer: self.peer(), digest, verdict: (&coverage.verdict).into() },
+        )
+        .await?;
+        Ok(())
+    }
+
+    pub(super) fn coverage(&self) -> Coverage {
+        let run = &self.run;
+        let reactions_read = self.reactions_read();
+        let findings = self.findings();
+        // What earlier runs stored for good, and what this one has on its way.
+        let pending = run.state.after_pending(self.peer());
+        let mut ranges: Vec<CoveredRange> = Vec::new();
+        let read = if findings.own_only {
+            let mut read = pending.ranges.clone();
+            read.merge(&pending.own_ranges);
+            read
+        } else {
+            pending.ranges.clone()
+        };
+        for ids in read.iter() {
+            let first = i32::try_from(ids.first).unwrap_or(i32::MAX);
+            let last = i32::try_from(ids.last).unwrap_or(i32::MAX);
+            let ours = pending.messages.ids(first, last).count() as u64;
+            let inside = findings.ranges.iter().filter(|range| range.ids.first >= ids.first && range.ids.last <= ids.last);
+            let pages = inside.map(|range| range.pages).sum();
+            ranges.push(CoveredRange { ids, pages, joined: true, server_before: None, server_after: None, ours });
+        }
+        if let [only] = ranges.as_mut_slice() {
+            only.server_before = findings.server_before.or(self.before.server_count);
+            only.server_after = findings.server_after.or(findings.server_before).or(self.before.server_count);
+        }
+        let mut because = findings.missing.clone();
+        let top = i64::from(self.dialog.top.unwrap_or_default());
+        let dated = run.options.from.is_some() || run.options.till.is_some();
+        if !dated && findings.missing.is_empty() {
+            let gaps = read.gaps(1, top);
+            if !gaps.is_empty() {
+                because.push(format!("{} stretches of its history were not read", gaps.len()));
+            }
+        }
+        if dated {
+            because.push("only messages of a period were asked for".into());
+        }
+        let others = |ids: IdRange| !pending.ranges.gaps(ids.first, ids.last).is_empty();
+        if findings.own_only && (pending.ranges.is_empty() || pending.own_ranges.iter().any(others)) {
+            because.push("only the account's own messages are held".into());
+        }
+        if let Some(difference) = ranges.first().filter(|_| ranges.len() == 1 && !dated).and_then(CoveredRange::difference)
+            && difference > 0
+        {
+            because.push(format!("the server counts {difference} messages more than it returned"));
+        }
+        let mut failed: BTreeMap<String, u64> = BTreeMap::new();
+        let mut late = 0_u64;
+        for missing in run.state.read().missing.values() {
+            if let (Seen::Message(peer, _), Some(reason)) = (&missing.seen, &missing.reason)
+                && *peer == self.peer()
+            {
+                *failed.entry(reason.clone()).or_default() += 1;
+                late += u64::from(missing.late);
+            }
+        }
+        for (reason, count) in &failed {
+            because.push(format!("{count} files could not be fetched ({reason})"));
+        }
+        let not_returned = if self.peer().kind == PeerKind::Channel && !findings.own_only { not_returned(&pending) } else { vec![] };
+        let verdict = match (because.is_empty(), read.is_empty()) {
+            (true, true) if top > 0 => Verdict::Unknown,
+            (true, _) => Verdict::Complete,
+            (false, _) => Verdict::Incomplete(because),
+        };
+        Coverage {
+            v: VERSION,
+            peer: self.peer(),
+            observed: run.observed,
+            run: run.id.clone(),
+            ranges,
+            not_returned,
+            only_my_messages: findings.own_only,
+            media: MediaCoverage {
+                wanted: pending.media.wanted,
+                stored: pending.media.stored.saturating_sub(late),
+                skipped: skipped(&pending),
+                failed: failed.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect(),
+            },
+            reactions_read,
+            notes: findings.notes.clone(),
+            verdict,
+        }
+    }
+}
+
+/// Files that were left out on purpose, by reason.
+fn skipped(state: &ChatState) -> Vec<ReasonCount> {
+    let mut counts = state.media.skipped.clone();
+    counts.extend(state.left_out.counts().into_iter().map(|(reason, count)| (reason.word(), count)));
+    counts.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect()
+}
+
+/// Ids inside the ranges that no message has.
+fn not_returned(state: &ChatState) -> Vec<IdRange> {
+    let mut missing = Vec::new();
+    for range in state.ranges.iter() {
+        let (Ok(first), Ok(last)) = (i32::try_from(range.first), i32::try_from(range.last)) else { continue };
+        let mut next = range.first;
+        for id in state.messages.ids(first, last) {
+            if i64::from(id) > next {
+                missing.push(IdRange { first: next, last: i64::from(id) - 1 });
+            }
+            next = i64::from(id) + 1;
+        }
+        if next <= range.last {
+            missing.push(IdRange { first: next, last: range.last });
+        }
+    }
+    missing
+}

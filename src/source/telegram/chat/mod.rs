@@ -1,0 +1,225 @@
+//! One chat: what is missing of it is read, described and accounted for.
+
+mod accounting;
+mod description;
+mod reading;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use grammers_tl_types::types;
+
+use super::dialogs::Dialog;
+use super::error::TelegramError;
+use super::events::Event;
+use super::history::{Mode, Reader};
+use super::run::{Batch, ChatLog, Run};
+use super::state::{ChatState, Effect};
+use super::transport::CallError;
+use crate::model::chat::Topic;
+use crate::model::coverage::CoveredRange;
+use crate::model::peer::{Peer, PeerKind};
+use crate::model::record::{ChatEvent, EventRecord, Record};
+
+/// Refusals that say: not for you (any more).
+pub(super) const CLOSED: [&str; 9] = [
+    "CHANNEL_PRIVATE",
+    "CHANNEL_INVALID",
+    "CHANNEL_PUBLIC_GROUP_NA",
+    "CHAT_FORBIDDEN",
+    "CHAT_ID_INVALID",
+    "CHAT_ADMIN_REQUIRED",
+    "PEER_ID_INVALID",
+    "USER_BANNED_IN_CHANNEL",
+    "INPUT_USER_DEACTIVATED",
+];
+
+/// What was found out about a chat in this run.
+#[derive(Default)]
+struct Findings {
+    ranges: Vec<CoveredRange>,
+    server_before: Option<u64>,
+    server_after: Option<u64>,
+    pts: Option<i32>,
+    /// Why something is missing.
+    missing: Vec<String>,
+    notes: Vec<String>,
+    /// The server's word when the chat was closed to us.
+    closed: Option<String>,
+    own_only: bool,
+    topics: Vec<Topic>,
+    /// When all messages had been read again, where that was in this run.
+    reread: Option<i64>,
+}
+
+/// One chat in one run.
+pub(super) struct Chat {
+    pub(super) run: Arc<Run>,
+    pub(super) dialog: Dialog,
+    pub(super) log: Arc<ChatLog>,
+    pub(super) before: ChatState,
+    findings: Mutex<Findings>,
+    fetched: AtomicU64,
+}
+
+impl Chat {
+    pub(super) fn new(run: Arc<Run>, dialog: Dialog) -> Self {
+        let before = run.state.chat(dialog.peer);
+        let log = run.log(dialog.peer);
+        Self { run, dialog, log, before, findings: Mutex::default(), fetched: AtomicU64::new(0) }
+    }
+
+    pub(super) fn note_missing(&self, what: String) {
+        self.findings().missing.push(what);
+    }
+
+    fn findings(&self) -> MutexGuard<'_, Findings> {
+        self.findings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn peer(&self) -> Peer {
+        self.dialog.peer
+    }
+
+    pub(super) fn reader<'a>(&'a self, mode: Mode, range: Option<&'a types::MessageRange>) -> Reader<'a> {
+        Reader { run: &self.run, peer: self.peer(), mode, range }
+    }
+
+    /// Which of its messages are asked for.
+    fn mode(&self) -> Mode {
+        let groups_own_only = self.run.options.only_my_messages && self.peer().kind != PeerKind::User;
+        // Channels show nothing to those who left; a basic group keeps showing what there was until then.
+        let left = self.dialog.left && self.peer().kind == PeerKind::Channel;
+        if groups_own_only || left { Mode::Own } else { Mode::All }
+    }
+
+    /// Whether this run has anything to look for here.
+    pub(super) fn has_news(&self) -> bool {
+        // Ids that were paged over for the account's own messages say nothing about the others.
+        let mut read = self.before.ranges.clone();
+        if self.mode() == Mode::Own || self.before.gone.is_some() {
+            read.merge(&self.before.own_ranges);
+        }
+        let new = self.dialog.top.is_none_or(|top| i64::from(top) > read.last().unwrap_or_default());
+        let holes = self.dialog.top.is_some_and(|top| !read.gaps(1, top.into()).is_empty());
+        // A run that was stopped may have stored the messages and not their description.
+        let undescribed = self.before.info.is_none() || self.before.coverage.is_none();
+        new || undescribed
+            || (holes && self.run.options.from.is_none() && self.run.options.till.is_none())
+            || self.moved()
+            || self.before.gone.is_some()
+            || self.before.again
+    }
+
+    /// Whether the channel's update counter says that something changed.
+    pub(super) fn moved(&self) -> bool {
+        self.dialog.pts.is_some() && self.dialog.pts != self.before.pts
+    }
+
+    /// Does everything there is to do, but for the coverage.
+    ///
+    /// # Errors
+    /// When the run has to end.
+    pub(super) async fn export(&self) -> Result<(), TelegramError> {
+        let mode = self.mode();
+        let result = match self.read(mode).await {
+            Err(Trouble::Call(error)) if mode == Mode::All && self.shows_own_only(&error) => {
+                self.note("the chat is closed: only the account's own messages are asked for");
+                self.findings().closed = error.rpc().map(|rpc| rpc.name.clone());
+                self.read(Mode::Own).await
+            }
+            result => result,
+        };
+        let result = match result {
+            Ok(()) if self.moved() && !self.before.ranges.is_empty() => self.catch_up().await,
+            // Whatever could not be read last time may have been a change.
+            Ok(()) if self.before.again && !self.before.ranges.is_empty() => self.reread_window().await,
+            result => result,
+        };
+        match result {
+            Ok(()) => {}
+            Err(Trouble::Run(error)) => return Err(error),
+            Err(Trouble::Call(error)) => {
+                let closed = error.is_any(&CLOSED);
+                let reason = self.run.api.or_reason("reading a chat", error)?;
+                let mut findings = self.findings();
+                findings.missing.push(format!("its history cannot be read ({reason})"));
+                if closed {
+                    findings.closed = Some(reason);
+                }
+            }
+        }
+        self.tell_closed().await?;
+        self.topics().await?;
+        self.describe().await?;
+        self.settle();
+        self.run.tell(Event::ChatDone);
+        Ok(())
+    }
+
+    /// Whether a refusal leaves the account's own messages to be asked for.
+    fn shows_own_only(&self, refusal: &CallError) -> bool {
+        let private = self.peer().kind == PeerKind::Channel && refusal.is_any(&CLOSED[..1]);
+        private || (self.dialog.left && refusal.is_any(&CLOSED))
+    }
+
+    pub(super) fn note(&self, note: &str) {
+        self.findings().notes.push(note.to_owned());
+    }
+
+    /// Records that the chat was closed to us, once.
+    async fn tell_closed(&self) -> Result<(), TelegramError> {
+        let closed = self.findings().closed.clone();
+        let event = match (closed, &self.before.gone) {
+            (Some(reason), None) => ChatEvent::Gone { reason },
+            (None, Some(_)) => ChatEvent::Joined,
+            _ => return Ok(()),
+        };
+        let mut batch = Batch::default();
+        let record = EventRecord { peer: self.peer(), observed: self.run.observed, run: self.run.id.clone(), event };
+        self.run.add_record(&self.log, &mut batch, Record::Event(record), None).await?;
+        self.run.flush(&self.log, &mut batch).await
+    }
+
+    /// Lets the chat's counter move once everything of this run is stored.
+    fn settle(&self) {
+        let findings = self.findings();
+        let complete = findings.missing.is_empty();
+        self.run.chats_failed.fetch_add(u64::from(!complete), Ordering::Relaxed);
+        let looked = Effect::Looked {
+            peer: self.peer(),
+            pts: if complete { self.dialog.pts.or(findings.pts) } else { None },
+            server_count: findings.server_after.or(findings.server_before),
+            gone: findings.closed.clone(),
+            again: !complete,
+        };
+        let marks = self.log.marks();
+        if self.peer().kind != PeerKind::Channel {
+            // History that could not be read does not hold the account's counters up: when it can be, it comes as it is then.
+            self.run.private_marks.lock().unwrap_or_else(PoisonError::into_inner).extend(&marks);
+        }
+        self.run.state.when_all(&marks, looked);
+        if self.before.ranges.is_empty() && !findings.own_only {
+            let read = Effect::Reread { peer: self.peer(), next: None, done: Some(self.run.observed) };
+            self.run.state.when_all(&marks, read);
+        }
+    }
+}
+
+/// Why reading stopped: Telegram's answer, or the run.
+pub(super) enum Trouble {
+    Call(CallError),
+    Run(TelegramError),
+}
+
+impl From<CallError> for Trouble {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<TelegramError> for Trouble {
+    fn from(error: TelegramError) -> Self {
+        Self::Run(error)
+    }
+}
