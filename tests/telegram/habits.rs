@@ -190,6 +190,23 @@ fn ranges_of_an_account_hide_messages_and_delete_none() {
 }
 
 #[test]
+fn pages_that_are_not_as_they_were_asked_for() {
+    let options = || Options { messages: 1_500, ..small() };
+    for options in [Options { negative_add_offset: false, ..options() }, Options { page_messages: 10, ..options() }] {
+        let setup = Setup::new(options);
+        let mut vault = Vault::default();
+        setup.run(&mut vault, plain());
+        assert_complete(&setup, &vault);
+        // What comes later, and what is read again, comes the same way; nothing that a page does not show counts as deleted.
+        let chat = of_kind(&setup, Kind::Private);
+        setup.server.mutate(&Mutation::Send { peer: chat, text: "one more".into(), out: false, reply_to: None, file: None }).unwrap();
+        setup.run(&mut vault, ExportOptions { recheck_budget: 500, ..plain() });
+        assert_all_there(&setup, &vault);
+        assert_eq!(deletions(&vault, &setup), 0);
+    }
+}
+
+#[test]
 fn a_chat_that_stays_closed_asks_for_no_takeout_every_day() {
     let setup = Setup::new(small());
     setup.account();

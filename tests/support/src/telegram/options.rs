@@ -50,6 +50,10 @@ pub struct Options {
     pub clock_ahead: i32,
     /// How often a key exchange is told to try another secret (`dh_gen_retry`) before the key is accepted.
     pub key_retries: u32,
+    /// Whether `messages.getHistory` heeds a negative `add_offset`. Some servers begin at the offset and go down, whatever was asked.
+    pub negative_add_offset: bool,
+    /// Messages that a page of `messages.getHistory` has at most: the newest of those that were asked for.
+    pub page_messages: usize,
     /// Ranges that `messages.getSplitRanges` divides the messages into.
     pub split_ranges: u32,
     /// Most events that `updates.getDifference` tells before it says that the difference is too long.
@@ -86,6 +90,8 @@ impl Default for Options {
             gzip: true,
             clock_ahead: 0,
             key_retries: 0,
+            negative_add_offset: true,
+            page_messages: 100,
             split_ranges: 1,
             difference_limit: 5_000,
             channel_difference_limit: 1_000,
