@@ -206,6 +206,30 @@ fn pages_that_are_not_as_they_were_asked_for() {
     }
 }
 
+/// A user of the generated account as the server describes one in `messages.getDialogs`, up to the flag that says what follows.
+fn in_list(setup: &Setup, id: i64, method: &str, instead: i64) {
+    let replaced = Effect::Replace(id.to_le_bytes().to_vec(), instead.to_le_bytes().to_vec());
+    setup.server.add_fault(strike(When::method(method), replaced));
+}
+
+#[test]
+fn a_chat_with_a_number_that_none_can_have() {
+    let setup = Setup::new(small());
+    setup.account();
+    let odd = of_kind(&setup, Kind::Private);
+    for method in ["messages.getDialogs", "messages.getHistory", "contacts.getContacts", "contacts.getTopPeers"] {
+        in_list(&setup, bare(odd), method, -7);
+    }
+    let mut vault = Vault::default();
+    let source = setup.run(&mut vault, plain());
+    assert!(source.outcome().chats_failed > 0);
+    assert!(setup.events.notes().iter().any(|note| note.contains("1 of the chats in the list")), "{:?}", setup.events.notes());
+    setup.server.clear_faults();
+    // What the first run remembers can be read, and nothing of the chat was taken for done.
+    setup.run(&mut vault, plain());
+    assert_complete(&setup, &vault);
+}
+
 #[test]
 fn a_chat_that_stays_closed_asks_for_no_takeout_every_day() {
     let setup = Setup::new(small());
