@@ -62,6 +62,42 @@ fn a_clock_that_is_minutes_ahead_or_behind() {
 }
 
 #[test]
+fn servers_that_know_of_no_salts_to_come() {
+    for future_salts in [None, Some(0), Some(1)] {
+        let setup = Setup::new(Options { future_salts, ..small() });
+        // In the middle too the salt that a server tells is all there is.
+        setup.server.add_fault(strike(When { from: 3, every: 4, ..When::method("messages.getHistory") }, Effect::NewSalt));
+        let mut vault = Vault::default();
+        setup.run(&mut vault, plain());
+        assert_complete(&setup, &vault);
+    }
+}
+
+#[test]
+fn refusals_that_are_packed() {
+    let setup = Setup::new(Options { gzip_errors: true, password: Some("correct horse".into()), ..small() });
+    setup.server.add_fault(strike(once("messages.getHistory"), Effect::rpc(420, "FLOOD_WAIT_1")));
+    let mut vault = Vault::default();
+    setup.run(&mut vault, plain());
+    assert_complete(&setup, &vault);
+}
+
+#[test]
+fn packets_of_more_than_a_mebibyte() {
+    let setup = Setup::new(Options { gzip: false, packet_bytes: 8 << 20, ..small() });
+    setup.account();
+    let chat = of_kind(&setup, Kind::Private);
+    // The longest text there is, in the longest characters.
+    for _ in 0..120 {
+        let text = "😀".repeat(4096);
+        setup.server.mutate(&Mutation::Send { peer: chat, text, out: false, reply_to: None, file: None }).unwrap();
+    }
+    let mut vault = Vault::default();
+    setup.run(&mut vault, plain());
+    assert_all_there(&setup, &vault);
+}
+
+#[test]
 fn a_key_exchange_that_wants_another_secret() {
     let setup = Setup::new(Options { key_retries: 2, ..Options::empty() });
     setup.account();

@@ -1,7 +1,7 @@
 //! Getting a request to the right data centre and its answer back.
 //!
 //! - `server_key`, `key_exchange`: how an authorization key is made.
-//! - `connection`: one socket with many requests in flight.
+//! - `connection`: one socket with many requests in flight. `notices`: what the protocol library does not tell of its packets.
 //! - `pace`: when a request may go out. `retry`: what to do when it failed.
 //! - `client`: the pool of connections, which puts all of it together.
 //!
@@ -13,6 +13,7 @@ mod client;
 mod connection;
 mod error;
 mod key_exchange;
+mod notices;
 mod pace;
 mod retry;
 mod server_key;
