@@ -237,7 +237,9 @@ impl Client {
                     unsent = false;
                     inner.requests.fetch_add(1, Ordering::Relaxed);
                     let result = self.answer(&connection, body.clone(), dc, method).await;
-                    if matches!(result, Err(CallError::TimedOut(_))) {
+                    // One that the server does not know any more has to be introduced again, which a new one is.
+                    let unknown = |error: &CallError| error.is_any(&["CONNECTION_NOT_INITED", "CONNECTION_LAYER_INVALID"]);
+                    if result.as_ref().is_err_and(|error| matches!(error, CallError::TimedOut(_)) || unknown(error)) {
                         centre.slots(purpose).give_up(&connection);
                     }
                     result

@@ -129,7 +129,7 @@ impl Connection {
         let closed = Arc::new(AtomicBool::new(false));
         let guard = ClosedOnDrop(closed.clone());
         let task = tokio::spawn(async move {
-            let _guard = guard;
+            let guard = guard;
             let mut line = Line {
                 stream,
                 transport,
@@ -144,6 +144,8 @@ impl Connection {
                 updates,
             };
             let error = line.run(receiver, heartbeat).await;
+            // First of all: whoever hears of the failure must not come here again.
+            drop(guard);
             line.fail_all(&error);
         });
         Self { requests, in_flight: Arc::new(AtomicUsize::new(0)), closed, abort: task.abort_handle() }
