@@ -65,7 +65,7 @@ pub trait LoginPrompts: Send {
 const TRIES: usize = 3;
 
 /// How often a step is taken again whose connection was lost before its answer came.
-const LOST: usize = 3;
+const LOST: usize = 5;
 
 /// Everything that the steps of a login share.
 struct Login<'a> {
