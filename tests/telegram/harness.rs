@@ -211,6 +211,8 @@ pub struct Vault {
     pub broken: Vec<(EntryPath, String)>,
     /// Stops the run after so many items; 0 for never.
     pub stop_after: usize,
+    /// Waits so long before it reads a file of more than a megabyte, like a busy store.
+    pub hesitates: std::time::Duration,
     /// Commits what came before the stop.
     pub marks: Vec<u64>,
 }
@@ -222,6 +224,9 @@ impl Sink for Collecting<'_> {
         self.1 += 1;
         if self.0.stop_after > 0 && self.1 > self.0.stop_after {
             return Err(Stopped);
+        }
+        if item.size > 1_000_000 {
+            std::thread::sleep(self.0.hesitates);
         }
         let mut content = Vec::new();
         let read = item.content.as_ref().unwrap().open(0).and_then(|mut body| body.read_to_end(&mut content));

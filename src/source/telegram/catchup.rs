@@ -249,11 +249,12 @@ impl Run {
     /// Looks at old messages again, chat after chat, those first that were not looked at for the longest time.
     ///
     /// Chats that were `read` in this run, for the first time or not, have their coverage already: how old their reactions are now
-    /// is told there the next time.
-    pub(super) async fn rotate(self: &Arc<Self>, dialogs: &[Dialog], read: &HashMap<Peer, bool>) -> Result<(), TelegramError> {
+    /// is told there the next time. Gives the others whose coverage is written.
+    pub(super) async fn rotate(self: &Arc<Self>, dialogs: &[Dialog], read: &HashMap<Peer, bool>) -> Result<Vec<Peer>, TelegramError> {
         let mut budget = self.options.recheck_budget;
+        let mut accounted = Vec::new();
         if budget == 0 {
-            return Ok(());
+            return Ok(accounted);
         }
         let mut order: Vec<(Option<i64>, &Dialog)> = {
             let state = self.state.read();
@@ -267,7 +268,7 @@ impl Run {
         order.sort_by_key(|(reread, dialog)| (*reread, last.is_some_and(|last| dialog.peer <= last), dialog.peer));
         for (_, dialog) in order {
             if budget == 0 {
-                return Ok(());
+                break;
             }
             let chat = Chat::new(self.clone(), dialog.clone());
             let from = chat.before.reread_from.unwrap_or(1);
@@ -277,6 +278,7 @@ impl Run {
                     let done = next.is_none().then_some(self.observed);
                     if done.is_some() && !read.contains_key(&dialog.peer) {
                         chat.account_for_reread().await?;
+                        accounted.push(dialog.peer);
                     }
                     self.state.when_all(&chat.log.marks(), Effect::Reread { peer: dialog.peer, next, done });
                 }
@@ -287,7 +289,7 @@ impl Run {
                 }
             }
         }
-        Ok(())
+        Ok(accounted)
     }
 }
 

@@ -120,7 +120,7 @@ impl Chat {
         self.dialog.pts.is_some() && self.dialog.pts != self.before.pts
     }
 
-    /// Does everything there is to do.
+    /// Does everything there is to do, but for the coverage.
     ///
     /// # Errors
     /// When the run has to end.
@@ -156,7 +156,6 @@ impl Chat {
         self.tell_closed().await?;
         self.topics().await?;
         self.describe().await?;
-        self.account_for().await?;
         self.settle();
         self.run.tell(Event::ChatDone);
         Ok(())
@@ -452,9 +451,11 @@ impl Chat {
         self.findings().reread.or(self.before.reread).or(first_time)
     }
 
-    /// Writes `coverage.json` when it changed.
+    /// Writes `coverage.json` when it changed: once in a run, when all files of the chat are read to their end. The order of two
+    /// versions from one run would be anybody's.
     pub(super) async fn account_for(&self) -> Result<(), TelegramError> {
         let run = &self.run;
+        run.fetcher.all_read(Some(self.peer())).await;
         let coverage = self.coverage();
         let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);
         let steady = (what, coverage.only_my_messages, coverage.reactions_read);
@@ -519,11 +520,13 @@ impl Chat {
             because.push(format!("the server counts {difference} messages more than it returned"));
         }
         let mut failed: std::collections::BTreeMap<String, u64> = std::collections::BTreeMap::new();
+        let mut late = 0_u64;
         for missing in run.state.read().missing.values() {
             if let (Seen::Message(peer, _), Some(reason)) = (&missing.seen, &missing.reason)
                 && *peer == self.peer()
             {
                 *failed.entry(reason.clone()).or_default() += 1;
+                late += u64::from(missing.late);
             }
         }
         for (reason, count) in &failed {
@@ -545,7 +548,7 @@ impl Chat {
             only_my_messages: findings.own_only,
             media: MediaCoverage {
                 wanted: pending.media.wanted,
-                stored: pending.media.stored,
+                stored: pending.media.stored.saturating_sub(late),
                 skipped: skipped(&pending),
                 failed: failed.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect(),
             },

@@ -1,6 +1,6 @@
 //! One run over an account, from the list of chats to the last counter.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
@@ -22,6 +22,9 @@ use super::state::Effect;
 use crate::model::chat_ref::ChatRef;
 use crate::model::paths;
 use crate::model::peer::{Peer, PeerKind};
+
+/// Chats that wait for their files to be stored while others are read.
+const CHATS_WAITING: usize = 256;
 
 /// What a run did not do and a later one will, and what it noticed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -120,8 +123,7 @@ impl Run {
             self.sections().await?;
         }
         let kept = self.kept(&dialogs, selection);
-        let mut found = self.state.read().misjudged();
-        found.retain(|&peer| kept(peer));
+        let mut found: BTreeSet<Peer> = self.state.read().misjudged().into_iter().filter(|&peer| kept(peer)).collect();
         found.extend(self.retry_missing(&kept).await?);
         self.tell(Event::Chats { total: dialogs.len() as u64 });
         outcome.chats = dialogs.len() as u64;
@@ -146,31 +148,41 @@ impl Run {
                         }
                     }
                     chat.export().await?;
-                    return Ok(Some((chat.peer(), false)));
+                    return Ok(Some(chat));
                 }
                 if !chat.has_news() {
                     run.tell(Event::ChatDone);
                     return Ok(None);
                 }
                 chat.export().await?;
-                Ok::<_, TelegramError>(Some((chat.peer(), chat.before.ranges.is_empty())))
+                Ok::<_, TelegramError>(Some(chat))
             }
         });
         let at_once = self.api.client.caps().message_requests + 2;
-        let mut chats = chats.buffer_unordered(at_once);
+        // Others are read while one waits for its files to be stored.
+        let accounts = chats.buffer_unordered(at_once).map(|chat| async {
+            let Some(chat) = chat? else { return Ok(None) };
+            chat.account_for().await?;
+            Ok::<_, TelegramError>(Some((chat.peer(), chat.before.ranges.is_empty())))
+        });
+        let mut accounts = accounts.buffer_unordered(CHATS_WAITING);
         let mut read = HashMap::new();
-        while let Some(result) = chats.next().await {
+        while let Some(result) = accounts.next().await {
             read.extend(result?);
         }
         outcome.chats_read = read.len() as u64;
-        drop(chats);
-        self.read_migrated(selection, outcome).await?;
-        for peer in found.into_iter().filter(|peer| !read.contains_key(peer)) {
+        drop(accounts);
+        let mut accounted: BTreeSet<Peer> = read.keys().copied().collect();
+        accounted.extend(self.read_migrated(selection, outcome).await?);
+        outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
+        accounted.extend(self.rotate(&dialogs, &read).await?);
+        self.fetcher.all_read(None).await;
+        // Files of chats that were not looked into otherwise came, or failed after all.
+        found.extend(self.state.read().misjudged().into_iter().filter(|&peer| kept(peer)));
+        for peer in found.difference(&accounted).copied() {
             let dialog = dialogs.iter().find(|dialog| dialog.peer == peer).cloned();
             Chat::new(self.clone(), dialog.unwrap_or_else(|| Dialog::bare(peer, false))).account_for().await?;
         }
-        outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
-        self.rotate(&dialogs, &read).await?;
         self.flush_peers(true).await?;
         self.finish(counting);
         outcome.files_failed = self.fetcher.failed();
@@ -200,15 +212,15 @@ impl Run {
         path(paths::chat_folder(chat.peer())).map(Some)
     }
 
-    /// Reads the groups that supergroups were before, found while those were read.
-    async fn read_migrated(self: &Arc<Self>, selection: &Selection, outcome: &mut Outcome) -> Result<(), TelegramError> {
-        let mut done = HashSet::new();
+    /// Reads the groups that supergroups were before, found while those were read; says which were read.
+    async fn read_migrated(self: &Arc<Self>, selection: &Selection, outcome: &mut Outcome) -> Result<HashSet<Peer>, TelegramError> {
+        let (mut done, mut read) = (HashSet::new(), HashSet::new());
         loop {
             let found: Vec<Peer> = {
                 let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
                 migrated.iter().map(|(from, _)| *from).filter(|from| !done.contains(from)).collect()
             };
-            let Some(&peer) = found.first() else { return Ok(()) };
+            let Some(&peer) = found.first() else { return Ok(read) };
             done.insert(peer);
             if selection.excludes(peer, &self.peers) {
                 outcome.not_excluded.retain(|text| !means(&ChatRef::new(text), peer, &self.peers));
@@ -218,7 +230,10 @@ impl Run {
             if already || !self.state.chat(peer).ranges.is_empty() {
                 continue;
             }
-            Chat::new(self.clone(), Dialog::bare(peer, false)).export().await?;
+            let chat = Chat::new(self.clone(), Dialog::bare(peer, false));
+            chat.export().await?;
+            chat.account_for().await?;
+            read.insert(peer);
         }
     }
 

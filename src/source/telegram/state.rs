@@ -194,6 +194,9 @@ pub(super) struct Missing {
     /// In how many runs it could not be had.
     #[serde(default)]
     pub(super) tries: u32,
+    /// Whether it failed while it was being stored, when its message counted it as stored already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) late: bool,
 }
 
 /// The account's common update counters (private chats and basic groups).
@@ -327,7 +330,7 @@ impl State {
 
     /// Takes note that a file is on its way to the store, whatever kept it from there before.
     pub(super) fn expect(&mut self, digest: u64, seen: Seen) {
-        self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0 }).reason = None;
+        self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0, late: false }).reason = None;
     }
 
     /// Takes note that a file could not be had.
@@ -528,6 +531,9 @@ impl StateStore {
         let mut pending = self.pending();
         if let Some(Effect::Media(digest)) = pending.effects.get(&mark) {
             state.fail(*digest, None, reason);
+            if let Some(missing) = state.missing.get_mut(digest) {
+                missing.late = true;
+            }
         }
         pending.void.insert(mark);
     }

@@ -10,6 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
 use super::download::{Download, FileError, PART_BYTES};
+use super::unread::UnreadFile;
 use crate::source::telegram::events::{Event, Observing};
 use crate::source::telegram::state::StateStore;
 use crate::source::{Body, Content};
@@ -128,12 +129,13 @@ pub(super) struct RemoteContent {
     mark: u64,
     /// The opening that began before anybody asked.
     ahead: Mutex<Option<Stream>>,
+    unread: Arc<Mutex<Option<UnreadFile>>>,
 }
 
 impl RemoteContent {
-    /// The content of a file that is being fetched already.
-    pub(super) fn new(shared: Arc<Shared>, download: Arc<Download>, ahead: Stream, mark: u64) -> Self {
-        Self { shared, download, mark, ahead: Mutex::new(Some(ahead)) }
+    /// The content of a file that is being fetched already. It lets go of `unread` when it was read to its end, or failed.
+    pub(super) fn new(shared: Arc<Shared>, download: Arc<Download>, ahead: Stream, mark: u64, unread: Option<UnreadFile>) -> Self {
+        Self { shared, download, mark, ahead: Mutex::new(Some(ahead)), unread: Arc::new(Mutex::new(unread)) }
     }
 }
 
@@ -159,6 +161,7 @@ impl Content for RemoteContent {
             left: self.download.size.saturating_sub(from),
             mark: self.mark,
             failed: false,
+            unread: self.unread.clone(),
         }))
     }
 }
@@ -172,6 +175,7 @@ struct RemoteBody {
     left: u64,
     mark: u64,
     failed: bool,
+    unread: Arc<Mutex<Option<UnreadFile>>>,
 }
 
 impl Read for RemoteBody {
@@ -193,6 +197,9 @@ impl Read for RemoteBody {
                     to.copy_from_slice(from);
                     self.position += count;
                     self.left -= count as u64;
+                    if self.left == 0 {
+                        self.settle();
+                    }
                     return Ok(count);
                 }
             }
@@ -221,6 +228,11 @@ impl RemoteBody {
         if !std::mem::replace(&mut self.failed, true) {
             self.shared.state.revoke(self.mark, reason);
         }
+        self.settle();
+    }
+
+    fn settle(&self) {
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner).take();
     }
 }
 

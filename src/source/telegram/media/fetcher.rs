@@ -10,8 +10,10 @@ use tokio::sync::{Semaphore, watch};
 
 use super::content::{Part, RemoteContent, Shared, Stream};
 use super::download::{Download, FileError, PART_BYTES};
+use super::unread::Unread;
 use crate::model::entry::{Kind, Stamp, Timestamp};
 use crate::model::media::{MediaStatus, SkipReason};
+use crate::model::peer::Peer;
 use crate::source::Item;
 use crate::source::telegram::api::Api;
 use crate::source::telegram::convert::{FileKey, Fingerprints, Origin, Want};
@@ -38,6 +40,7 @@ pub(crate) struct Fetcher {
     /// Files of this run.
     files: Mutex<HashMap<u64, Outcome>>,
     failed: AtomicU64,
+    unread: Arc<Unread>,
 }
 
 impl Fetcher {
@@ -60,7 +63,17 @@ impl Fetcher {
             observer: api.client.observer().clone(),
             state,
         };
-        Self { api, peers, prints, outbox, shared: Arc::new(shared), options, files: Mutex::default(), failed: AtomicU64::new(0) }
+        Self {
+            api,
+            peers,
+            prints,
+            outbox,
+            shared: Arc::new(shared),
+            options,
+            files: Mutex::default(),
+            failed: AtomicU64::new(0),
+            unread: Unread::new(),
+        }
     }
 
     fn files(&self) -> MutexGuard<'_, HashMap<u64, Outcome>> {
@@ -72,6 +85,11 @@ impl Fetcher {
         self.failed.load(Ordering::Relaxed)
     }
 
+    /// Waits until all files that were handed over are read to their end, those of one chat or all: then it is known which are whole.
+    pub(crate) async fn all_read(&self, of: Option<Peer>) {
+        self.unread.none_of(of).await;
+    }
+
     /// Takes note of a file that is known by its key only, so that the next run tries again.
     pub(crate) fn missing(&self, key: &FileKey, seen: Seen, reason: &str) {
         let digest = self.digest(key);
@@ -81,10 +99,10 @@ impl Fetcher {
         }
     }
 
-    /// Whether an earlier run wanted the file and could not have it.
+    /// Whether an earlier run wanted the file, could not have it, and did not count it as stored.
     pub(crate) fn was_missing(&self, key: &FileKey) -> bool {
         let state = self.shared.state.read();
-        state.missing.get(&self.digest(key)).is_some_and(|missing| missing.reason.is_some())
+        state.missing.get(&self.digest(key)).is_some_and(|missing| missing.reason.is_some() && !missing.late)
     }
 
     fn digest(&self, key: &FileKey) -> u64 {
@@ -193,7 +211,11 @@ impl Fetcher {
             };
             Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), size, seen.clone(), location))
         };
-        let content = Arc::new(RemoteContent::new(self.shared.clone(), download, stream, mark));
+        let unread = match seen {
+            Seen::Message(peer, _) => Some(self.unread.file(*peer)),
+            Seen::Story(_) | Seen::Userpic(_) | Seen::Emoji(_) => None,
+        };
+        let content = Arc::new(RemoteContent::new(self.shared.clone(), download, stream, mark, unread));
         self.offer(want, size, content, mark).await?;
         Ok(MediaStatus::Stored)
     }

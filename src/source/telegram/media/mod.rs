@@ -7,6 +7,7 @@
 mod content;
 mod download;
 mod fetcher;
+mod unread;
 
 pub(super) use download::{emoji_of, messages_by_id};
 pub(super) use fetcher::Fetcher;
