@@ -242,8 +242,119 @@ fn pages_that_are_not_as_they_were_asked_for() {
     }
 }
 
-/// A user of the generated account as the server describes one in `messages.getDialogs`, up to the flag that says what follows.
-fn in_list(setup: &Setup, id: i64, method: &str, instead: i64) {
+/// Everything that a first run asks, but the way in.
+const METHODS: [&str; 22] = [
+    "account.getAuthorizations",
+    "account.getWebAuthorizations",
+    "account.initTakeoutSession",
+    "account.finishTakeoutSession",
+    "auth.exportAuthorization",
+    "auth.importAuthorization",
+    "channels.getLeftChannels",
+    "channels.getMessages",
+    "contacts.getContacts",
+    "contacts.getSaved",
+    "contacts.getTopPeers",
+    "help.getConfig",
+    "messages.getCustomEmojiDocuments",
+    "messages.getForumTopics",
+    "messages.getHistory",
+    "messages.getMessages",
+    "messages.getSplitRanges",
+    "photos.getUserPhotos",
+    "stories.getStoriesArchive",
+    "updates.getState",
+    "upload.getFile",
+    "users.getFullUser",
+];
+
+/// Strikes some methods after the others: each run comes to its end, and the next has everything.
+fn each_method_costs_itself_only(faults: impl Fn(&str) -> Vec<Fault>) {
+    for methods in METHODS.chunks(6) {
+        let setup = Setup::new(Options { messages: 60, chats: 5, files: 4, media_bytes: 200_000, ..Options::default() });
+        setup.account();
+        for fault in methods.iter().flat_map(|method| faults(method)) {
+            setup.server.add_fault(fault);
+        }
+        let mut vault = Vault::default();
+        let options = || ExportOptions { recheck_budget: 0, ..ExportOptions::default() };
+        setup.run(&mut vault, options());
+        setup.server.clear_faults();
+        setup.run(&mut vault, options());
+        assert_complete(&setup, &vault);
+        assert_eq!(deletions(&vault, &setup), 0, "{methods:?}");
+    }
+}
+
+#[test]
+fn a_refusal_of_whatever_kind_costs_one_thing_each() {
+    // But for the list of chats, which is the run itself.
+    each_method_costs_itself_only(|method| vec![strike(When::method(method), Effect::rpc(406, "SOMETHING\u{1b}[2J"))]);
+    each_method_costs_itself_only(|method| vec![strike(When::method(method), Effect::rpc(403, "TAKEOUT_REQUIRED"))]);
+}
+
+#[test]
+fn answers_that_are_cut_anywhere_cost_one_thing_each() {
+    let cut = |method: &str, from, bytes| strike(When { from, every: 4, ..When::method(method) }, Effect::Truncate(bytes));
+    each_method_costs_itself_only(|method| vec![cut(method, 1, 8), cut(method, 2, 0), cut(method, 3, 61), cut(method, 4, 300)]);
+}
+
+#[test]
+fn a_list_of_chats_that_is_cut_costs_what_was_cut() {
+    for bytes in [0, 4, 50, 400, 1_000, 3_000, 5_001] {
+        let setup = Setup::new(small());
+        setup.account();
+        setup.server.add_fault(strike(When::method("messages.getDialogs"), Effect::Truncate(bytes)));
+        let mut vault = Vault::default();
+        let source = setup.source(plain());
+        let told = match vault.take(&source) {
+            Ok(()) => source.outcome().chats_failed > 0 || !vault.problems.is_empty(),
+            Err(_) => true,
+        };
+        // Where only people were cut off whom no chat is with, nothing is missing.
+        if !told {
+            assert_all_there(&setup, &vault);
+        }
+        setup.server.clear_faults();
+        setup.run(&mut vault, plain());
+        assert_complete(&setup, &vault);
+    }
+}
+
+#[test]
+fn a_connection_that_the_server_forgot_is_left() {
+    let setup = Setup::new(Options { dcs: vec![2], ..small() });
+    setup.account();
+    let mut vault = Vault::default();
+    setup.server.forget_requests();
+    setup.server.add_fault(strike(When { from: 2, ..once("messages.getHistory") }, Effect::rpc(400, "CONNECTION_NOT_INITED")));
+    setup.run(&mut vault, plain());
+    assert_complete(&setup, &vault);
+    let requests = setup.server.requests();
+    let refused = requests.iter().find(|request| request.error.as_deref() == Some("CONNECTION_NOT_INITED")).unwrap();
+    let later = requests.iter().filter(|request| request.connection == refused.connection && request.at > refused.at).count();
+    assert!(later < 40, "only what was under way: {later}");
+}
+
+#[test]
+fn a_file_that_is_longer_than_it_says() {
+    let setup = Setup::new(Options { messages: 20, chats: 2, files: 6, media_bytes: 60_000, gallery: false, ..Options::default() });
+    setup.account();
+    setup.server.add_fault(strike(When::method("upload.getFile"), Effect::PartLength(100)));
+    let mut vault = Vault::default();
+    setup.run(&mut vault, plain());
+    let files: Vec<usize> =
+        vault.media().filter(|(path, _)| path.to_string().contains("-full")).map(|(_, content)| content.len()).collect();
+    assert!(!files.is_empty() && vault.broken.is_empty(), "{:?}", vault.broken);
+    let whole = Setup::new(Options { messages: 20, chats: 2, files: 6, media_bytes: 60_000, gallery: false, ..Options::default() });
+    let mut other = Vault::default();
+    whole.run(&mut other, plain());
+    let plain_files = other.media().filter(|(path, _)| path.to_string().contains("-full")).map(|(_, content)| content.len() + 100);
+    assert_eq!(files, plain_files.collect::<Vec<_>>());
+}
+
+/// Where a method's answers name a user, they name another one.
+fn renamed(setup: &Setup, id: i64, method: &str, instead: i64) {
     let replaced = Effect::Replace(id.to_le_bytes().to_vec(), instead.to_le_bytes().to_vec());
     setup.server.add_fault(strike(When::method(method), replaced));
 }
@@ -254,7 +365,7 @@ fn a_chat_with_a_number_that_none_can_have() {
     setup.account();
     let odd = of_kind(&setup, Kind::Private);
     for method in ["messages.getDialogs", "messages.getHistory", "contacts.getContacts", "contacts.getTopPeers"] {
-        in_list(&setup, bare(odd), method, -7);
+        renamed(&setup, bare(odd), method, -7);
     }
     let mut vault = Vault::default();
     let source = setup.run(&mut vault, plain());

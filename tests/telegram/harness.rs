@@ -212,7 +212,7 @@ pub struct Vault {
     /// Stops the run after so many items; 0 for never.
     pub stop_after: usize,
     /// Waits so long before it reads a file of more than a megabyte, like a busy store.
-    pub hesitates: std::time::Duration,
+    pub hesitates: Duration,
     /// Commits what came before the stop.
     pub marks: Vec<u64>,
 }

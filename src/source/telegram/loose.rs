@@ -100,8 +100,9 @@ impl Deserializable for LooseDialogs {
                 let mut harvest = Harvest::default();
                 harvest.gather(bytes.get(start..).unwrap_or_default());
                 let Harvest { dialogs, messages, chats, users } = harvest;
-                // The vector's length stands behind its constructor.
-                let announced = bytes.get(start + 4..start + 8).and_then(constructor).map_or(0, u64::from).min(bytes.len() as u64 / 4);
+                // The vector's length stands behind its constructor. Without it nobody knows what is missing.
+                let Some(announced) = bytes.get(start + 4..start + 8).and_then(constructor) else { return Err(error) };
+                let announced = u64::from(announced).min(bytes.len() as u64 / 4);
                 let lost = announced.saturating_sub(dialogs.len() as u64);
                 return Ok(Self { dialogs, messages, chats, users, count, lost });
             }

@@ -413,6 +413,7 @@ impl Client {
                 Ok(enums::Config::Config(config)) => self.0.session.learn(&config).map_err(CallError::Io)?,
                 Err(error) => tracing::debug!(dc, %error, "the server's configuration cannot be read"),
             },
+            Err(CallError::Unreadable(error)) => tracing::debug!(dc, error, "the server's configuration cannot be read"),
             Err(CallError::Rpc(refusal)) if is_of_question(&refusal) => {
                 tracing::debug!(dc, %refusal, "the server's configuration is not given")
             }

@@ -409,7 +409,7 @@ impl Line {
             }
             Deserialization::RpcResult(result) => self.finish(result.msg_id, Ok(result.body)),
             Deserialization::RpcError(error) => self.finish(error.msg_id, Err(CallError::Rpc(RpcError::from(error.error)))),
-            Deserialization::Failure(failure) => self.finish(failure.msg_id, Err(CallError::Unusable(failure.error.to_string()))),
+            Deserialization::Failure(failure) => self.finish(failure.msg_id, Err(CallError::Unreadable(failure.error.to_string()))),
             Deserialization::BadMessage(bad) => {
                 let concerned: Vec<MsgId> = self
                     .sent
