@@ -1,10 +1,10 @@
 //! Servers have habits: what an independent one did that ours did not, each with what it must not cost.
 
-use grammers_tl_types::{Serializable, enums, types};
+use grammers_tl_types::{Identifiable, Serializable, enums, types};
 use tgvault::model::coverage::Verdict;
 use tgvault::model::record::Record;
 use tgvault::source::telegram::{Event, ExportOptions, LoginWay, TakeoutUse};
-use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When};
+use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When, blank_message};
 
 use crate::export::{assert_all_there, assert_complete, readable};
 use crate::harness::{Answers, Setup, Vault, peer, plain};
@@ -239,6 +239,75 @@ fn pages_that_are_not_as_they_were_asked_for() {
         setup.run(&mut vault, ExportOptions { recheck_budget: 500, ..plain() });
         assert_all_there(&setup, &vault);
         assert_eq!(deletions(&vault, &setup), 0);
+    }
+}
+
+/// A page with one message of a chat, whose text is bold so many times.
+fn nested(chat: Peer, levels: usize) -> Vec<u8> {
+    const MARK: &str = "in the middle";
+    let text = enums::RichText::TextPlain(types::TextPlain { text: MARK.into() });
+    let page = types::Page {
+        part: false,
+        rtl: false,
+        v2: false,
+        url: String::new(),
+        blocks: vec![types::PageBlockParagraph { text: text.clone() }.into()],
+        photos: vec![],
+        documents: vec![],
+        views: None,
+    };
+    let shown = types::WebPage {
+        has_large_media: false,
+        video_cover_photo: false,
+        id: 1,
+        url: String::new(),
+        display_url: String::new(),
+        hash: 0,
+        r#type: None,
+        site_name: None,
+        title: None,
+        description: None,
+        photo: None,
+        embed_url: None,
+        embed_type: None,
+        embed_width: None,
+        embed_height: None,
+        duration: None,
+        author: None,
+        document: None,
+        cached_page: Some(page.into()),
+        attributes: None,
+    };
+    let media = types::MessageMediaWebPage {
+        force_large_media: false,
+        force_small_media: false,
+        manual: false,
+        safe: false,
+        webpage: shown.into(),
+    };
+    let user = types::PeerUser { user_id: bare(chat) };
+    let message = types::Message { id: 1, peer_id: user.into(), media: Some(media.into()), ..blank_message() };
+    let messages = vec![message.into()];
+    let answer = types::messages::Messages { messages, topics: vec![], chats: vec![], users: vec![] };
+    let (answer, text) = (enums::messages::Messages::from(answer).to_bytes(), text.to_bytes());
+    let at = answer.windows(text.len()).position(|window| window == text).unwrap();
+    let (before, after) = answer.split_at(at);
+    [before, &types::TextBold::CONSTRUCTOR_ID.to_le_bytes().repeat(levels), after].concat()
+}
+
+#[test]
+fn texts_in_texts_without_end() {
+    // As many as can be read, and far more.
+    for (levels, readable) in [(18_000, true), (200_000, false)] {
+        let setup = Setup::new(small());
+        setup.account();
+        let chat = of_kind(&setup, Kind::Private);
+        let when = When { peer: Some(bare(chat)), ..When::method("messages.getHistory") };
+        setup.server.add_fault(strike(when, Effect::Answer(nested(chat, levels))));
+        let mut vault = Vault::default();
+        setup.run(&mut vault, plain());
+        assert_eq!(vault.messages(peer(chat)).len(), usize::from(readable), "{levels}");
+        setup.server.clear_faults();
     }
 }
 

@@ -88,7 +88,8 @@ impl Deserializable for LooseDialogs {
         let whole = match Dialogs::from_bytes(&bytes) {
             Ok(Dialogs::Dialogs(d)) => (d.dialogs, d.messages, d.chats, d.users, None),
             Ok(Dialogs::Slice(d)) => (d.dialogs, d.messages, d.chats, d.users, Some(d.count)),
-            Ok(Dialogs::NotModified(_)) => (vec![], vec![], vec![], vec![], None),
+            // Nothing was asked that it could be the same as: whoever reads it finds that all of them are missing.
+            Ok(Dialogs::NotModified(d)) => (vec![], vec![], vec![], vec![], Some(d.count)),
             Err(error) => {
                 let (start, count) = match constructor(&bytes) {
                     Some(types::messages::Dialogs::CONSTRUCTOR_ID) => (4, None),

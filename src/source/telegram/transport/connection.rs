@@ -21,6 +21,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::error::{CallError, RpcError};
+use super::nesting::is_too_deep;
 use super::notices::{Message, Notice, Session, TOO_LATE, asks_for_salts, messages, pong, same_salt};
 
 /// A server sends nothing longer; Telegram's own clients draw the line here.
@@ -395,6 +396,10 @@ impl Line {
 
     fn deliver(&mut self, answer: Deserialization) {
         match answer {
+            Deserialization::Update(update) | Deserialization::OwnUpdate { update, .. } if is_too_deep(&update) => {}
+            Deserialization::RpcResult(result) if is_too_deep(&result.body) => {
+                self.finish(result.msg_id, Err(CallError::Unreadable("it is nested too deeply".into())));
+            }
             // Some servers pack their refusals too.
             Deserialization::RpcResult(result) if result.body.starts_with(&types::RpcError::CONSTRUCTOR_ID.to_le_bytes()) => {
                 let answer = match enums::RpcError::from_bytes(&result.body) {
