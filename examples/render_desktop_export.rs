@@ -123,7 +123,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     for section in &account.sections {
         names.section(section, &mut place);
         out.section(section, names.places())?;
-        sections.extend(section_page(section, names.places(), &mut target)?);
+        sections.extend(section_page(section, &zone, names.places(), &mut target)?);
     }
     let mut listed = Vec::new();
     for (index, (chat, messages)) in account.chats.iter().enumerate() {

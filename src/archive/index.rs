@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use super::{ArchiveError, MAX_INDEX_LINE_BYTES, MEMBER_BYTES, damaged};
 use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind, Metadata, Stamp, Timestamp, Xattr, bytes_as_text};
+use crate::model::json;
 
 /// Which part of a long file a member holds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -225,7 +226,7 @@ impl IndexEntry {
     /// # Errors
     /// When it is not an index line, or says what cannot be.
     pub fn parse_line(line: &[u8]) -> Result<Self, ArchiveError> {
-        let line: Line = serde_json::from_slice(line).map_err(|error| damaged(format!("an index line: {error}")))?;
+        let line: Line = serde_json::from_slice(line).map_err(|error| damaged(format!("an index line: {}", json::place(&error))))?;
         line.try_into()
     }
 }

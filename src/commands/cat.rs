@@ -109,7 +109,7 @@ async fn messages(chat: &str, args: &Args, context: &Context) -> Result<Exit, Co
     let (json, zone) = (context.output.is_json(), TimeZone::system());
     let reporter = Arc::new(Reporter::new(&context.output, "read", "message"));
     let mut stdout = BufWriter::with_capacity(BUFFER_BYTES, io::stdout());
-    let mut lines = Conversation::default();
+    let mut lines = Conversation::new(options.span.history);
     let each = move |chat: &Chat, message: &Message| {
         if json {
             print_json(&mut stdout, chat, message)?;

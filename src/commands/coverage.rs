@@ -6,9 +6,12 @@ use super::cli::{self, Select};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::reading::Unread;
 use super::units;
 use crate::model::chat::ChatInfo;
 use crate::model::coverage::{Coverage, Verdict};
+use crate::operations::OperationError;
+use crate::operations::chats::OpenChats;
 use crate::operations::coverage::{ChatCoverage, coverage};
 
 const EXAMPLES: &str = "\
@@ -62,18 +65,25 @@ struct Summary {
 /// When no key fits, or the snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let session = context.session(Keys::Needed).await?;
-    let (snapshot, chats) = coverage(&session, &args.select.choose(&args.snapshot)).await?;
-    let output = &context.output;
+    let opened = OpenChats::open_with_chats(&session.open().await?, &args.select.choose(&args.snapshot)).await?;
+    let (output, mut unread) = (&context.output, Unread::new(&context.output));
+    opened.stands_in().into_iter().for_each(|said| output.say(said));
+    unread.lost(&opened);
+    let id = opened.snapshot().id.to_string();
+    let read = tokio::task::spawn_blocking(move || {
+        let chats = coverage(&opened, &mut |path, error| unread.file(path, error));
+        chats.map(|chats| (chats, unread.exit()))
+    });
+    let (chats, exit) = read.await.map_err(OperationError::from)??;
     let counted = |wanted: &str| chats.iter().filter(|chat| word(&chat.verdict()) == wanted).count() as u64;
     let (complete, incomplete, unknown) = (counted("complete"), counted("incomplete"), counted("unknown"));
     let shown: Vec<&ChatCoverage> = chats.iter().filter(|chat| !args.incomplete || chat.verdict() != Verdict::Complete).collect();
-    let id = snapshot.id.to_string();
     if output.is_json() {
         for chat in shown {
             print(chat, output)?;
         }
         output.json(&Summary { message_type: "summary", command: "coverage", snapshot: id, complete, incomplete, unknown })?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     let mut rows = vec![["ID", "MESSAGES", "NAME", "COVERAGE"].map(str::to_owned)];
     rows.extend(shown.iter().map(|chat| {
@@ -83,13 +93,13 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         {
             verdict += &format!(" (reactions as of {})", units::time(time));
         }
-        [chat.peer.to_string(), units::count(chat.messages()), units::printable(title(chat)), units::printable(&verdict)]
+        [chat.peer.to_string(), held(chat), units::printable(title(chat)), units::printable(&verdict)]
     }));
     if rows.len() > 1 {
         output.text(&units::columns(&rows, &[1]))?;
     }
     output.line(&format!("snapshot {}: {}", super::short_id(&id), sentence(complete, incomplete, unknown)))?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
 /// The verdicts of many chats in one line.
@@ -109,6 +119,11 @@ fn name(chat: &ChatCoverage) -> Option<&str> {
 
 fn title(chat: &ChatCoverage) -> &str {
     chat.info.as_ref().and_then(ChatInfo::title).unwrap_or_default()
+}
+
+/// How many messages are held, where they were accounted for.
+fn held(chat: &ChatCoverage) -> String {
+    chat.coverage.as_ref().map_or_else(|| "?".to_owned(), |_| units::count(chat.messages()))
 }
 
 fn word(verdict: &Verdict) -> &'static str {

@@ -7,6 +7,7 @@ use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::output::Output;
+use super::reading::{Unread, chat_title};
 use super::units;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
@@ -94,19 +95,23 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let opened = context.session(Keys::Needed).await?.open().await?;
     let output = &context.output;
     let (mut from, mut to) = (args.select.choose(&args.from), args.select.choose(&args.to));
-    let (mut earlier, mut later) = (OpenChats::open_in(&opened, &from).await?, OpenChats::open_in(&opened, &to).await?);
-    if args.chats || !args.chat.is_empty() || earlier.is_telegram() != later.is_telegram() {
-        for (choice, chats) in [(&mut from, &mut earlier), (&mut to, &mut later)] {
-            *chats = OpenChats::open_with_chats(&opened, choice).await?;
-            if let Some(said) = chats.stands_in() {
-                output.say(said);
-                *choice = SnapshotChoice::of(chats.snapshot());
-            }
+    let only_chats = args.chats || !args.chat.is_empty();
+    let open = async |choice: &SnapshotChoice, with_chats: bool| match with_chats {
+        true => OpenChats::open_with_chats(&opened, choice).await,
+        false => OpenChats::open_in(&opened, choice).await,
+    };
+    let (mut earlier, mut later) = (open(&from, only_chats).await?, open(&to, only_chats).await?);
+    if !only_chats && earlier.is_telegram() != later.is_telegram() {
+        (earlier, later) = (open(&from, true).await?, open(&to, true).await?);
+    }
+    for (choice, chats) in [(&mut from, &earlier), (&mut to, &later)] {
+        if let Some(said) = chats.stands_in() {
+            output.say(said);
+            *choice = SnapshotChoice::of(chats.snapshot());
         }
     }
-    let (messages, is_whole) = chats(earlier, later, &args.chat, context).await?;
-    let exit = if is_whole { Exit::Done } else { Exit::Incomplete };
-    if args.chats || !args.chat.is_empty() {
+    let (messages, exit) = chats(earlier, later, &args.chat, context).await?;
+    if only_chats {
         return match messages {
             Some(messages) => conclude(DiffSummary::default(), Some(messages), true, output).map(|()| exit),
             None => Err(OperationError::NoChats { snapshot: args.to.clone() }.into()),
@@ -164,29 +169,26 @@ fn conclude(summary: DiffSummary, messages: Option<Messages>, chats_only: bool, 
     Ok(())
 }
 
-/// Prints what changed in each chat that is called so, or in all of them, where both snapshots have chats; and says whether all of
-/// them could be read.
+/// Prints what changed in each chat that is called so, or in all of them, where both snapshots have chats; and says how the
+/// run ends by what could not be read.
 async fn chats(
     earlier: OpenChats,
     later: OpenChats,
     names: &[String],
     context: &Context,
-) -> Result<(Option<Messages>, bool), CommandError> {
+) -> Result<(Option<Messages>, Exit), CommandError> {
     let (output, stop, names) = (context.output.clone(), context.heeded.stop(), names.to_vec());
     let compared = tokio::task::spawn_blocking(move || {
         if !earlier.is_telegram() || !later.is_telegram() {
-            return Ok((None, true));
+            return Ok((None, Exit::Done));
         }
-        let mut is_whole = true;
-        let mut bad = |text: &str| {
-            is_whole = false;
-            output.warn(text);
-        };
-        earlier.lost().iter().chain(later.lost()).for_each(|lost| bad(lost));
-        let (mut earlier_chats, mut later_chats) = (super::chosen(&earlier, &[], &mut bad)?, super::chosen(&later, &[], &mut bad)?);
+        let mut unread = Unread::new(&output);
+        unread.lost(&earlier);
+        unread.lost(&later);
+        let (mut earlier_chats, mut later_chats) = (unread.chosen(&earlier, &[])?, unread.chosen(&later, &[])?);
         if !names.is_empty() {
             // A chat that is new, gone or renamed has the name in one of them only.
-            let wanted = super::peers_called(&later, earlier_chats.iter().chain(&later_chats), &names)?;
+            let wanted = later.called(earlier_chats.iter().chain(&later_chats), &names)?;
             earlier_chats.retain(|chat| wanted.contains(&chat.peer));
             later_chats.retain(|chat| wanted.contains(&chat.peer));
         }
@@ -200,11 +202,11 @@ async fn chats(
                 return lines.json(&ChatLine { message_type: "chat_change", chat, name, came, changed, went });
             }
             let [came, changed, went] = [came, changed, went].map(units::count);
-            lines.line(&format!("{}: {came} came, {changed} changed, {went} went", super::chat_title(chat)))
+            lines.line(&format!("{}: {came} came, {changed} changed, {went} went", chat_title(chat)))
         });
         lines.finish()?;
-        unreadable?.iter().for_each(|text| bad(text));
-        Ok::<_, CommandError>((Some(total), is_whole))
+        unread.logs(&unreadable?);
+        Ok::<_, CommandError>((Some(total), unread.exit()))
     });
     compared.await.map_err(OperationError::from)?
 }

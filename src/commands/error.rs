@@ -236,11 +236,10 @@ fn of_state(error: &StateError) -> Exit {
 
 fn of_operation(error: &OperationError) -> Exit {
     match error {
+        error if error.is_damage() => Exit::Integrity,
         OperationError::Repository(error) => of_repository(error),
         OperationError::State(error) => of_state(error),
         OperationError::KeyNeeded => Exit::WrongKey,
-        OperationError::Content { .. } | OperationError::Lost { .. } => Exit::Integrity,
-        OperationError::Archive(error) if error.is_integrity() => Exit::Integrity,
         OperationError::Interrupted => Exit::Interrupted,
         OperationError::Source(error) => of_source(error),
         OperationError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,

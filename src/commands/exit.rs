@@ -46,6 +46,15 @@ pub const MEANINGS: [(Exit, &str); 11] = [
 ];
 
 impl Exit {
+    /// How a run ended that went on past what it could not read: what the vault has lost weighs more than the rest.
+    pub fn after(is_damaged: bool, is_incomplete: bool) -> Self {
+        match (is_damaged, is_incomplete) {
+            (true, _) => Self::Integrity,
+            (false, true) => Self::Incomplete,
+            (false, false) => Self::Done,
+        }
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8

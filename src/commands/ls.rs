@@ -7,6 +7,7 @@ use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::output::Lines;
+use super::reading::{Unread, chat_title};
 use super::units;
 use crate::model::chat::ChatType;
 use crate::model::entry::{EntryPath, Kind, bytes_as_text};
@@ -90,44 +91,39 @@ pub(super) struct Target<'a>(#[serde(serialize_with = "bytes_as_text::serialize"
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let paths = args.part.paths()?;
     let opened = context.session(Keys::Needed).await?.open().await?;
-    let mut lines = context.output.lines();
+    let (mut lines, mut exit) = (context.output.lines(), Exit::Done);
     let choice = args.part.choice();
     if paths.is_empty() {
+        let only_chats = args.chats || !args.chat.is_empty();
         let chats =
-            if args.chats { OpenChats::open_with_chats(&opened, &choice).await? } else { OpenChats::open_in(&opened, &choice).await? };
+            if only_chats { OpenChats::open_with_chats(&opened, &choice).await? } else { OpenChats::open_in(&opened, &choice).await? };
         chats.stands_in().into_iter().for_each(|said| context.output.say(said));
-        let none = chats.missing(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() });
-        chats.lost().iter().for_each(|lost| context.output.warn(lost));
-        let (output, names) = (context.output.clone(), args.chat.clone());
-        let only_chats = args.chats || !names.is_empty();
+        let (mut unread, names) = (Unread::new(&context.output), args.chat.clone());
         let (returned, told) = tokio::task::spawn_blocking(move || {
-            let told = print_chats(&chats, &names, &mut lines, &mut |text| output.warn(text));
-            (lines, told)
+            unread.lost(&chats);
+            let told = if only_chats || chats.is_telegram() { print_chats(&chats, &names, &mut lines, &mut unread) } else { Ok(()) };
+            (lines, told.map(|()| unread.exit()))
         })
         .await
         .map_err(OperationError::from)?;
         lines = returned;
-        let is_told = told.and_then(|count| if only_chats && count == 0 { Err(none.into()) } else { Ok(()) });
-        if only_chats || is_told.is_err() {
+        if only_chats || told.is_err() {
             lines.finish()?;
-            return is_told.map(|()| Exit::Done);
+            return told;
         }
+        exit = told?;
     }
     let everything = PathFilter::everything();
     let shown = look::ls_in(&opened, &choice, &paths, &everything, |path, entry| print(&mut lines, None, path, entry, args.long)).await;
     // What was printed before an error is printed all the same.
     lines.finish()?;
     shown?;
-    Ok(Exit::Done)
+    Ok(exit)
 }
 
-/// Prints the chats of a snapshot that are called so, or all of them, if it has any, and says how many there are.
-fn print_chats(chats: &OpenChats, names: &[String], lines: &mut Lines, bad: &mut dyn FnMut(&str)) -> Result<usize, CommandError> {
-    if !chats.is_telegram() {
-        return Ok(0);
-    }
-    let all = super::chosen(chats, names, bad)?;
-    for chat in &all {
+/// Prints the chats of a snapshot that are called so, or all of them.
+fn print_chats(chats: &OpenChats, names: &[String], lines: &mut Lines, unread: &mut Unread) -> Result<(), CommandError> {
+    for chat in &unread.chosen(chats, names)? {
         let kind = chat.info.kind.map(ChatType::key);
         let printed = if lines.is_json() {
             lines.json(&ChatLine {
@@ -143,11 +139,11 @@ fn print_chats(chats: &OpenChats, names: &[String], lines: &mut Lines, bad: &mut
         } else {
             let kind = kind.map(|kind| format!("{}, ", kind.replace('_', " "))).unwrap_or_default();
             let left = if chat.info.left { "left, " } else { "" };
-            lines.line(&format!("{}: {kind}{left}{} of log", super::chat_title(chat), units::bytes(chat.log_bytes)))
+            lines.line(&format!("{}: {kind}{left}{} of log", chat_title(chat), units::bytes(chat.log_bytes)))
         };
         printed.map_err(CommandError::Output)?;
     }
-    Ok(all.len())
+    Ok(())
 }
 
 /// Prints one entry.

@@ -2,7 +2,7 @@
 //!
 //! - [`cli`]: what can be typed; [`config`]: what holds, out of command line, environment and profile.
 //! - [`secrets`], [`keyring`], [`passphrase`]: how keys come in; [`sheet`]: the recovery sheet.
-//! - [`telegram`]: what all commands share that act for a Telegram account.
+//! - [`telegram`]: what all commands share that act for a Telegram account; [`reading`]: those that read stored chats; [`span`]: times.
 //! - [`output`], [`progress`], [`logging`], [`units`]: how a run speaks; [`error`], [`exit`], [`interrupt`]: how it ends.
 //! - one file a command: its options, the operation it calls, what it prints.
 
@@ -14,10 +14,10 @@ pub mod exit;
 pub mod interrupt;
 pub mod keyring;
 pub mod logging;
-pub mod media;
 pub mod output;
 pub mod passphrase;
 pub mod progress;
+pub mod reading;
 pub mod secrets;
 pub mod sheet;
 pub mod span;
@@ -44,7 +44,6 @@ pub mod snapshots;
 pub mod stats;
 pub mod verify;
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use clap::ArgMatches;
@@ -57,10 +56,6 @@ use error::CommandError;
 use exit::Exit;
 use interrupt::Heeded;
 use output::Output;
-
-use crate::model::peer::Peer;
-use crate::operations::OperationError;
-use crate::operations::chats::{Chat, OpenChats};
 
 /// Runs what was typed.
 ///
@@ -103,50 +98,4 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
 /// The digits of an id that are shown, and that select it.
 fn short_id(id: &str) -> &str {
     id.get(..8).unwrap_or(id)
-}
-
-/// The chats of a snapshot that are called so, or all of them; `bad` is told what cannot be read.
-///
-/// # Errors
-/// When a name fits no chat, there are none, or the store fails. It blocks.
-fn chosen(chats: &OpenChats, names: &[String], bad: &mut dyn FnMut(&str)) -> Result<Vec<Chat>, OperationError> {
-    if !chats.is_telegram() {
-        return Err(chats.missing(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() }));
-    }
-    let mut all = chats.chats(&mut |path, error| bad(&format!("'{path}' cannot be read: {error}")))?;
-    if !names.is_empty() {
-        let wanted = peers_called(chats, &all, names)?;
-        all.retain(|chat| wanted.contains(&chat.peer));
-    }
-    Ok(all)
-}
-
-/// The peers of those chats that go by one of the names.
-///
-/// # Errors
-/// When a name fits none of them.
-fn peers_called<'a>(
-    chats: &OpenChats,
-    all: impl IntoIterator<Item = &'a Chat>,
-    names: &[String],
-) -> Result<BTreeSet<Peer>, OperationError> {
-    let all: Vec<&Chat> = all.into_iter().collect();
-    let mut wanted = BTreeSet::new();
-    for name in names {
-        let called: Vec<Peer> = all.iter().filter(|chat| chat.is_called(name)).map(|chat| chat.peer).collect();
-        if called.is_empty() {
-            let snapshot = chats.snapshot().id.to_string();
-            return Err(chats.missing(OperationError::NoSuchChat { chat: units::printable(name), snapshot }));
-        }
-        wanted.extend(called);
-    }
-    Ok(wanted)
-}
-
-/// A chat for people: its name, and who it is unmistakably.
-fn chat_title(chat: &Chat) -> String {
-    match chat.info.title() {
-        Some(name) => format!("{} ({})", units::printable(name), chat.peer),
-        None => chat.peer.to_string(),
-    }
 }

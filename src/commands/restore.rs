@@ -11,7 +11,6 @@ use super::cli::Part;
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
-use super::media::media_choice;
 use super::progress::{Reporter, seconds};
 use super::span::SpanArgs;
 use super::units;
@@ -66,7 +65,7 @@ pub struct Args {
 
     /// Only media of these kinds, the others get a placeholder: photos, videos, voice-messages, video-messages, stickers, gifs, files,
     /// music, any, or none
-    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = media_choice)]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub media: Vec<KindChoice>,
 
     /// Which messages.

@@ -11,7 +11,7 @@ use super::cli::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
-use super::media::media_choice;
+use super::reading::{Unread, chat_title};
 use super::span::{Moment, check_order, parse_moment};
 use super::units;
 use crate::model::chat::DELETED_ACCOUNT;
@@ -21,7 +21,7 @@ use crate::model::peer::Peer;
 use crate::model::time;
 use crate::operations::OperationError;
 use crate::operations::chats::{Chat, OpenChats};
-use crate::operations::messages::search::{KEPT_BYTES, Search, Writing, search};
+use crate::operations::messages::search::{KEPT_BYTES, Search, Searched, Writing, search};
 use crate::render::html::escape::plain;
 use crate::render::search::{FoundLine, Query};
 use crate::render::terminal::harmless;
@@ -62,7 +62,7 @@ pub struct Args {
 
     /// Only messages with media of these kinds: photos, videos, voice-messages, video-messages, stickers, gifs, files, music, any, or
     /// none
-    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = media_choice)]
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub media: Vec<KindChoice>,
 
     /// Which snapshots are meant.
@@ -118,9 +118,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let snapshot = chats.snapshot().id.to_string();
     let (output, stop, names) = (context.output.clone(), context.heeded.stop(), args.chat.clone());
     let searched = tokio::task::spawn_blocking(move || {
-        let warn = |text: &str| output.warn(text);
-        chats.lost().iter().for_each(|lost| warn(lost));
-        let wanted = super::chosen(&chats, &names, &mut |text| warn(text))?;
+        let mut unread = Unread::new(&output);
+        unread.lost(&chats);
+        let wanted = unread.chosen(&chats, &names)?;
         let mut lines = output.lines();
         let mut last = None;
         let is_json = lines.is_json();
@@ -129,25 +129,25 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
                 if last.is_some() {
                     lines.line("")?;
                 }
-                lines.line(&super::chat_title(chat))?;
+                lines.line(&chat_title(chat))?;
                 last = Some(chat.peer);
             }
             lines.bytes(written)
         };
-        let warned = &mut |text: &str| warn(text);
         let searched = if is_json {
-            search(&chats, &Search { chats: &wanted, query: &query, writing: &AsJson, kept_bytes: KEPT_BYTES }, &stop, warned, each)
+            search(&chats, &Search { chats: &wanted, query: &query, writing: &AsJson, kept_bytes: KEPT_BYTES }, &stop, each)
         } else {
             let writing = &AsLines { zone: TimeZone::system() };
-            search(&chats, &Search { chats: &wanted, query: &query, writing, kept_bytes: KEPT_BYTES }, &stop, warned, each)
+            search(&chats, &Search { chats: &wanted, query: &query, writing, kept_bytes: KEPT_BYTES }, &stop, each)
         };
         lines.finish()?;
-        Ok::<_, CommandError>((searched?, chats.lost().len() as u64))
+        let searched = searched?;
+        unread.logs(&searched.unreadable);
+        Ok::<_, CommandError>((searched, unread))
     });
-    let (searched, lost) = searched.await.map_err(OperationError::from)??;
-    let unreadable = searched.unreadable + lost;
+    let (searched, unread) = searched.await.map_err(OperationError::from)??;
     if context.output.is_json() {
-        let crate::operations::messages::search::Searched { chats, messages, found, .. } = searched;
+        let (Searched { chats, messages, found, .. }, unreadable) = (searched, unread.count);
         context.output.json(&Summary { message_type: "summary", command: "search", snapshot, chats, messages, found, unreadable })?;
     } else if searched.found == 0 {
         context.output.say("nothing matches");
@@ -159,7 +159,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             units::counted(searched.chats, "chat")
         ));
     }
-    Ok(if unreadable > 0 { Exit::Incomplete } else { Exit::Done })
+    Ok(unread.exit())
 }
 
 /// What of a message is shown, found in one pass over it.

@@ -68,6 +68,7 @@ With tgvault, on any machine:
   tgvault --repo {repo} --root-key {root_key} restore latest --to restored{unlock}
 
 Without tgvault, with age, zstd and tar, in a copy of the vault's folder:
+  umask 077; mkdir restored
 ",
         );
         for slot in &self.report.slots {
@@ -79,8 +80,7 @@ Without tgvault, with age, zstd and tar, in a copy of the vault's folder:
         }
         let _ = write!(
             text,
-            "\
-  age -d -i identity.txt snapshots/NEWEST.json.zst.age | zstd -d > snapshot.json
+            "  age -d -i identity.txt snapshots/NEWEST.json.zst.age | zstd -d > snapshot.json
                                                   # names the archives in their order; for each of them:
   age -d -i identity.txt archives/YYYY/MM/ID.tar.zst.age | zstd -d | tar -x -C restored
   The whole procedure, deleted files and parts of large ones included, is in docs/recovery.md.

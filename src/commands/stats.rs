@@ -8,6 +8,7 @@ use super::cli::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::reading::{Unread, chat_title};
 use super::units;
 use crate::operations::chats::{Chat, OpenChats};
 use crate::operations::choice::SnapshotChoice;
@@ -63,7 +64,6 @@ struct Messages {
     by_year: BTreeMap<i16, u64>,
     by_kind: BTreeMap<&'static str, u64>,
     media: BTreeMap<&'static str, MediaCount>,
-    is_whole: bool,
 }
 
 #[derive(Serialize)]
@@ -100,9 +100,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         choice = SnapshotChoice::of(chats.snapshot());
     }
     let stats = look::stats_in(&opened, &choice).await?;
-    let messages = count_messages(chats, context).await?;
+    let (messages, exit) = count_messages(chats, context).await?.map_or((None, Exit::Done), |(messages, exit)| (Some(messages), exit));
     let id = stats.snapshot.to_string();
-    let is_whole = messages.as_ref().is_none_or(|messages| messages.is_whole);
     if output.is_json() {
         output.json(&Summary {
             message_type: "summary",
@@ -135,7 +134,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             output.text(&messages.text())?;
         }
     }
-    Ok(if is_whole { Exit::Done } else { Exit::Incomplete })
+    Ok(exit)
 }
 
 impl Messages {
@@ -143,7 +142,7 @@ impl Messages {
         self.chats += 1;
         self.messages += count.messages;
         self.deleted += count.deleted;
-        self.by_chat.push((count.messages, super::chat_title(chat)));
+        self.by_chat.push((count.messages, chat_title(chat)));
         for ((year, kind), number) in &count.by_class {
             *self.by_year.entry(*year).or_default() += number;
             *self.by_kind.entry(kind).or_default() += number;
@@ -182,20 +181,16 @@ fn year_name(year: i16) -> String {
 }
 
 /// Counts the messages of a snapshot that has chats; JSON lines are printed at once.
-async fn count_messages(chats: OpenChats, context: &Context) -> Result<Option<Messages>, CommandError> {
+async fn count_messages(chats: OpenChats, context: &Context) -> Result<Option<(Messages, Exit)>, CommandError> {
     let (output, stop) = (context.output.clone(), context.heeded.stop());
     let counted = tokio::task::spawn_blocking(move || {
         if !chats.is_telegram() {
             return Ok(None);
         }
-        let mut messages = Messages { is_whole: true, ..Messages::default() };
-        let mut is_whole = true;
-        let mut bad = |text: &str| {
-            is_whole = false;
-            output.warn(text);
-        };
-        chats.lost().iter().for_each(|lost| bad(lost));
-        let wanted = super::chosen(&chats, &[], &mut bad)?;
+        let mut messages = Messages::default();
+        let mut unread = Unread::new(&output);
+        unread.lost(&chats);
+        let wanted = unread.chosen(&chats, &[])?;
         let mut lines = output.lines();
         let total = count(&chats, &wanted, &stop, |chat, count| {
             messages.add(chat, &count);
@@ -226,8 +221,8 @@ async fn count_messages(chats: OpenChats, context: &Context) -> Result<Option<Me
         }
         lines.finish()?;
         let total = total?;
-        total.unreadable.iter().for_each(|text| bad(text));
-        Ok::<_, CommandError>(Some(Messages { media: total.media, is_whole, ..messages }))
+        unread.logs(&total.unreadable);
+        Ok::<_, CommandError>(Some((Messages { media: total.media, ..messages }, unread.exit())))
     });
     counted.await.map_err(OperationError::from)?
 }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
-use crate::model::harmless::is_harmless;
+pub use crate::model::harmless::printable;
 
 /// Reads a size in bytes: a number and, if wanted, `K`, `M`, `G` or `T` (powers of 1,024), which `iB` or `B` may follow.
 ///
@@ -104,20 +104,6 @@ pub fn duration(span: Duration) -> String {
 /// A point in time in the user's time zone, to the second.
 pub fn time(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
-}
-
-/// Text with whatever a terminal would obey escaped, so that no name or tag can drive a terminal.
-pub fn printable(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        if !is_harmless(character) {
-            // Writing to a string does not fail.
-            let _ = write!(shown, "{}", character.escape_default());
-        } else {
-            shown.push(character);
-        }
-    }
-    shown
 }
 
 /// Rows in columns that are as wide as they have to be, two spaces apart; those named in `right` are set to the right.

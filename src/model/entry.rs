@@ -6,7 +6,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::harmless::is_harmless;
+use super::harmless::printable;
 
 /// The longest path that is accepted, in bytes: generous beside Linux' `PATH_MAX` of 4,096, and a bound for hostile input.
 pub const MAX_PATH_BYTES: usize = 64 * 1024;
@@ -84,6 +84,16 @@ impl EntryPath {
         Some(Self(self.0[..cut].into()))
     }
 
+    /// Whether this lies below the folder `top`.
+    pub fn is_below(&self, top: &Self) -> bool {
+        self.0.strip_prefix(&*top.0).is_some_and(|rest| rest.first() == Some(&b'/'))
+    }
+
+    /// Whether this is `top`, or lies below it.
+    pub fn is_at_or_below(&self, top: &Self) -> bool {
+        self == top || self.is_below(top)
+    }
+
     /// The path with one more component.
     ///
     /// # Errors
@@ -97,17 +107,10 @@ impl EntryPath {
     }
 }
 
-/// Shows the path for people: control characters escaped, invalid UTF-8 replaced, so that a hostile name cannot drive a terminal.
+/// Shows the path for people: what a terminal would obey escaped, invalid UTF-8 replaced, so that a hostile name cannot drive a terminal.
 impl fmt::Display for EntryPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for character in String::from_utf8_lossy(&self.0).chars() {
-            if !is_harmless(character) {
-                write!(f, "{}", character.escape_default())?;
-            } else {
-                write!(f, "{character}")?;
-            }
-        }
-        Ok(())
+        f.write_str(&printable(&String::from_utf8_lossy(&self.0)))
     }
 }
 

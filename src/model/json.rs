@@ -64,6 +64,11 @@ pub fn get<'a>(object: &'a str, key: &str) -> Option<&'a str> {
     members(object).filter(|(name, _)| *name == key).last().map(|(_, value)| value)
 }
 
+/// Where text stops to be what was expected. The parser's own words could repeat what it read, which no error may.
+pub fn place(error: &serde_json::Error) -> String {
+    format!("it cannot be understood from line {}, column {} on", error.line(), error.column())
+}
+
 /// The value at the beginning of `text`, and what follows it.
 pub fn split_first(text: &str) -> Option<(&str, &str)> {
     let end = value_end(text.as_bytes(), 0);

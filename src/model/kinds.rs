@@ -1,5 +1,11 @@
 //! The kinds of media that people choose by, and the words for them: the same in backups, restores and searches.
 
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use super::harmless::printable;
 use super::json;
 use super::media::{Media, MediaRole};
 
@@ -18,13 +24,17 @@ pub enum FileKind {
     Sticker,
     /// An animation.
     Gif,
-    /// A piece of music.
-    Music,
     /// Anything else.
     File,
+    /// A piece of music.
+    Music,
 }
 
 impl FileKind {
+    /// All of them. Sealed states keep a kind by its place in this list.
+    pub const ALL: [Self; 8] =
+        [Self::Photo, Self::Video, Self::VoiceMessage, Self::VideoMessage, Self::Sticker, Self::Gif, Self::File, Self::Music];
+
     /// The kind of the file that a message has, by Telegram Desktop's object for it; `None` for one without.
     pub fn of_message(message: &str) -> Option<Self> {
         let (mut kind, mut has_photo, mut has_file) = (None, false, false);
@@ -58,21 +68,28 @@ impl FileKind {
         }
     }
 
-    fn of_media_type(media_type: Option<&str>) -> Self {
-        match media_type.unwrap_or_default() {
-            "video_file" => Self::Video,
-            "voice_message" => Self::VoiceMessage,
-            "video_message" => Self::VideoMessage,
-            "audio_file" => Self::Music,
-            "sticker" => Self::Sticker,
-            "animation" => Self::Gif,
-            _ => Self::File,
+    /// What Telegram Desktop writes as `media_type`; nothing for photos, and for files that are nothing else.
+    pub fn media_type(self) -> &'static str {
+        match self {
+            Self::Video => "video_file",
+            Self::VoiceMessage => "voice_message",
+            Self::VideoMessage => "video_message",
+            Self::Music => "audio_file",
+            Self::Sticker => "sticker",
+            Self::Gif => "animation",
+            Self::Photo | Self::File => "",
         }
+    }
+
+    fn of_media_type(media_type: Option<&str>) -> Self {
+        let named = media_type.filter(|word| !word.is_empty());
+        Self::ALL.into_iter().find(|kind| Some(kind.media_type()) == named).unwrap_or(Self::File)
     }
 }
 
 /// A choice of kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "&'static str")]
 pub enum KindChoice {
     /// `photos`.
     Photos,
@@ -98,7 +115,7 @@ pub enum KindChoice {
 
 impl KindChoice {
     /// Each word with its choice.
-    pub const WORDS: [(&'static str, Self); 10] = [
+    const WORDS: [(&'static str, Self); 10] = [
         ("photos", Self::Photos),
         ("videos", Self::Videos),
         ("voice-messages", Self::VoiceMessages),
@@ -112,7 +129,7 @@ impl KindChoice {
     ];
 
     /// The choice of this word. In the singular and by some other names it is understood, too.
-    pub fn of_word(word: &str) -> Option<Self> {
+    fn of_word(word: &str) -> Option<Self> {
         let known = |word: &str| Self::WORDS.iter().find(|(known, _)| *known == word).map(|(_, choice)| *choice);
         known(word).or_else(|| known(&format!("{word}s"))).or(match word {
             "voice" => Some(Self::VoiceMessages),
@@ -138,6 +155,44 @@ impl KindChoice {
             Self::None => false,
         }
     }
+
+    /// Whether files of this kind are among the choices. Who chooses nothing takes everything.
+    pub fn take(choices: &[Self], kind: FileKind) -> bool {
+        choices.is_empty() || choices.iter().any(|choice| choice.takes(kind))
+    }
+}
+
+/// No kind has this name.
+#[derive(Debug, thiserror::Error)]
+#[error("'{}' is none of {}", printable(.0), KindChoice::WORDS.map(|(word, _)| word).join(", "))]
+pub struct UnknownKind(String);
+
+impl FromStr for KindChoice {
+    type Err = UnknownKind;
+
+    fn from_str(word: &str) -> Result<Self, UnknownKind> {
+        Self::of_word(word).ok_or_else(|| UnknownKind(word.to_owned()))
+    }
+}
+
+impl TryFrom<String> for KindChoice {
+    type Error = UnknownKind;
+
+    fn try_from(word: String) -> Result<Self, UnknownKind> {
+        word.parse()
+    }
+}
+
+impl From<KindChoice> for &'static str {
+    fn from(choice: KindChoice) -> Self {
+        KindChoice::WORDS.iter().find(|(_, known)| *known == choice).map_or("any", |(word, _)| word)
+    }
+}
+
+impl fmt::Display for KindChoice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str((*self).into())
+    }
 }
 
 #[cfg(test)]
@@ -161,12 +216,21 @@ mod tests {
     #[test]
     fn every_word_is_understood_and_music_is_of_the_files() {
         for (word, choice) in KindChoice::WORDS {
-            assert_eq!(KindChoice::of_word(word), Some(choice));
+            assert_eq!(word.parse::<KindChoice>().unwrap(), choice);
+            assert_eq!(choice.to_string(), word);
+            assert_eq!(serde_json::to_string(&[choice]).unwrap(), format!("[\"{word}\"]"));
+            assert_eq!(serde_json::from_str::<KindChoice>(&format!("\"{word}\"")).unwrap(), choice);
         }
         assert_eq!(KindChoice::of_word("photo"), Some(KindChoice::Photos));
         assert_eq!(KindChoice::of_word("voice"), Some(KindChoice::VoiceMessages));
         assert_eq!(KindChoice::of_word("pictures"), None);
+        let refused = serde_json::from_str::<KindChoice>("\"smell\"").unwrap_err().to_string();
+        assert!(refused.starts_with("'smell' is none of photos, videos"), "{refused}");
         assert!(KindChoice::Files.takes(FileKind::Music) && KindChoice::Music.takes(FileKind::Music));
         assert!(!KindChoice::Music.takes(FileKind::File) && !KindChoice::Videos.takes(FileKind::VideoMessage));
+        for kind in FileKind::ALL {
+            assert!(KindChoice::take(&[], kind) && KindChoice::take(&[KindChoice::None, KindChoice::Any], kind));
+            assert!(!KindChoice::take(&[KindChoice::None], kind));
+        }
     }
 }

@@ -30,6 +30,7 @@ use serde_json::value::RawValue;
 
 use super::coverage::IdRange;
 use super::entry::bytes_as_text;
+use super::json;
 use super::media::Media;
 use super::paths::RunId;
 use super::peer::Peer;
@@ -43,8 +44,8 @@ pub const VERSION: u32 = 1;
 #[derive(Debug, thiserror::Error)]
 pub enum RecordError {
     /// The line is not JSON of the form above.
-    #[error("a record of a chat's log cannot be read: {0}")]
-    Form(#[source] serde_json::Error),
+    #[error("a record of a chat's log cannot be read: {}", json::place(.0))]
+    Form(serde_json::Error),
     /// The line was written by a later version.
     #[error("a record has version {0}, this program reads up to {VERSION}; a newer tgvault is needed")]
     Version(u32),

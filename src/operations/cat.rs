@@ -1,7 +1,7 @@
 //! Streaming one file of a snapshot, or the messages of a chat.
 
 use std::collections::VecDeque;
-use std::io::{self, Read, Write};
+use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,17 +9,15 @@ use tokio::runtime::Handle;
 
 use super::OperationError;
 use super::chats::conversation::{Conversation, Found, Message, Span};
-use super::chats::{Chat, OpenChats};
+use super::chats::{Chat, OpenChats, stream_content};
 use super::choice::SnapshotChoice;
 use super::events::{Event, Events};
 use super::render::{Chosen, choose};
-use super::restore::{Archives, Report, read_place, with_causes};
+use super::restore::{Archives, Report, with_causes};
 use super::session::Session;
 use super::stop::Stop;
-use crate::archive::ArchiveError;
-use crate::crypt::digest::Hasher;
 use crate::model::entry::{EntryPath, Kind};
-use crate::repository::RepositoryError;
+use crate::model::harmless::printable;
 
 /// Writes the content of one file to `out`. Unlike a restore it cannot take back what it has written: a content that turns out
 /// wrong is an error after its last byte.
@@ -39,39 +37,13 @@ pub async fn cat<W: Write + Send + 'static>(
     let runtime = Handle::current();
     let (repository, identities) = (opened.repository.clone(), Arc::clone(&identity.identities));
     tokio::task::spawn_blocking(move || {
-        let shown = path.to_string();
-        let missing = || OperationError::NoSuchPath { path: shown.clone(), snapshot: snapshot.id.to_string() };
+        let missing = || OperationError::NoSuchPath { path: path.to_string(), snapshot: snapshot.id.to_string() };
         let mut entry = tree.get(&path).ok_or_else(missing)?;
         if let Kind::Hardlink { target } = &entry.kind {
             entry = tree.get(target).ok_or_else(missing)?;
         }
-        if entry.kind != Kind::File {
-            return Err(OperationError::NotAFile { path: shown });
-        }
         let archives = Archives::new(&repository, &tree, &identities, &runtime);
-        let incomplete = || RepositoryError::damaged(&shown, "the snapshot holds only some of its parts");
-        let mut written = 0;
-        for (at, place) in &entry.pieces().ok_or_else(incomplete)? {
-            let gap = at.saturating_sub(written);
-            io::copy(&mut io::repeat(0).take(gap), &mut out).map_err(OperationError::Output)?;
-            written = at + place.length;
-            let mut hasher = Hasher::new();
-            let mut failed = None;
-            let read = read_place(&archives, place, &mut |piece| {
-                hasher.update(piece);
-                out.write_all(piece).map_err(|error| {
-                    failed = Some(error);
-                    ArchiveError::Io(io::ErrorKind::Interrupted.into())
-                })
-            });
-            if let Some(error) = failed {
-                return Err(OperationError::Output(error));
-            }
-            read?;
-            if hasher.finish() != place.sha256 {
-                return Err(OperationError::Content { path: shown });
-            }
-        }
+        stream_content(&archives, &path, entry, &mut |piece| out.write_all(piece))?;
         out.flush().map_err(OperationError::Output)
     })
     .await?
@@ -124,7 +96,7 @@ pub async fn conversation(
         let chosen = choose(&chats, all, wanted_one)?;
         let [Chosen { chat, before }] = chosen.as_slice() else {
             let peers = chosen.iter().map(|chosen| chosen.chat.peer.to_string()).collect();
-            return Err(OperationError::SeveralChats { chat: crate::render::terminal::harmless(&wanted), peers });
+            return Err(OperationError::SeveralChats { chat: printable(&wanted), peers });
         };
         let mut conversation = Conversation::open(&chats, chat, before.as_ref(), span, Arc::clone(&report))?;
         let mut queue: VecDeque<Found> = VecDeque::new();

@@ -113,6 +113,16 @@ impl OperationError {
         matches!(self, Self::Repository(error) if !error.is_integrity())
     }
 
+    /// Whether the vault has lost or changed what was asked for.
+    pub fn is_damage(&self) -> bool {
+        match self {
+            Self::Repository(error) => error.is_integrity(),
+            Self::Archive(error) => error.is_integrity(),
+            Self::Content { .. } | Self::Lost { .. } => true,
+            _ => false,
+        }
+    }
+
     /// What a log could not be read for.
     pub(super) fn of_log(error: LogError) -> Self {
         match error {

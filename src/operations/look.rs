@@ -8,6 +8,7 @@ use super::session::{Opened, Session};
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
+use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Snapshot;
 use crate::repository::tree::{Tree, TreeEntry};
 
@@ -32,16 +33,22 @@ pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> R
     Ok(Snapshots { snapshots, broken: listed.broken.iter().map(|error| super::restore::with_causes(error)).collect() })
 }
 
-async fn open_tree(opened: &Opened, choice: &SnapshotChoice) -> Result<(Snapshot, Tree), OperationError> {
+/// Opens what a snapshot holds; with `broken` also where a part of it is lost, which that takes.
+async fn open_tree(
+    opened: &Opened,
+    choice: &SnapshotChoice,
+    broken: Option<&mut Vec<RepositoryError>>,
+) -> Result<(Snapshot, Tree), OperationError> {
     let (_, snapshot) = choice.find(opened).await?;
-    let tree = opened.repository.tree(&snapshot, &opened.identity()?.identities, None).await?;
+    let tree = opened.repository.tree(&snapshot, &opened.identity()?.identities, broken).await?;
     Ok((snapshot, tree))
 }
 
 /// Hands the entries of a snapshot at and below `paths` (all when empty) that `filter` takes to `each`, sorted by path.
 ///
 /// # Errors
-/// When the snapshot cannot be read, or one of `paths` is not in it; otherwise what `each` says.
+/// When the snapshot cannot be read, or one of `paths` is not in it; when a part of it is lost, after everything else was handed
+/// out; otherwise what `each` says.
 pub async fn ls(
     session: &Session,
     choice: &SnapshotChoice,
@@ -63,22 +70,20 @@ pub async fn ls_in(
     filter: &PathFilter,
     mut each: impl FnMut(&EntryPath, &TreeEntry) -> std::io::Result<()>,
 ) -> Result<Snapshot, OperationError> {
-    let (snapshot, tree) = open_tree(opened, choice).await?;
+    let mut broken = Vec::new();
+    let (snapshot, tree) = open_tree(opened, choice, Some(&mut broken)).await?;
     for path in paths {
         // The folders of an account are no entries of their own.
-        if tree.get(path).is_none() && tree.below(path).next().is_none() {
+        if broken.is_empty() && tree.get(path).is_none() && tree.below(path).next().is_none() {
             return Err(OperationError::NoSuchPath { path: path.to_string(), snapshot: snapshot.id.to_string() });
         }
     }
-    let is_below = |path: &EntryPath, top: &EntryPath| {
-        path == top || path.as_bytes().strip_prefix(top.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
-    };
     for (path, entry) in tree.iter() {
-        if (paths.is_empty() || paths.iter().any(|top| is_below(path, top))) && filter.takes(path) {
+        if (paths.is_empty() || paths.iter().any(|top| path.is_at_or_below(top))) && filter.takes(path) {
             each(path, entry).map_err(OperationError::Output)?;
         }
     }
-    Ok(snapshot)
+    broken.into_iter().next().map_or(Ok(snapshot), |error| Err(error.into()))
 }
 
 /// Hands the entries that match in each selected snapshot to `each`, newest snapshot first.
@@ -96,7 +101,7 @@ pub async fn find(
     let mut listed = opened.repository.snapshots(&identity.identities).await?;
     listed.broken.extend(opened.compare(&listed.stems, listed.snapshots.iter().map(|(found, _)| found))?);
     for (_, snapshot) in listed.snapshots.iter().rev().filter(|(_, snapshot)| snapshot.complete && among.takes(snapshot)) {
-        let tree = opened.repository.tree(snapshot, &identity.identities, None).await?;
+        let tree = opened.repository.tree(snapshot, &identity.identities, Some(&mut listed.broken)).await?;
         for (path, entry) in tree.iter().filter(|(path, _)| filter.takes(path)) {
             each(snapshot, path, entry).map_err(OperationError::Output)?;
         }
@@ -157,8 +162,8 @@ pub async fn diff_in(
     later: &SnapshotChoice,
     mut each: impl FnMut(Change, &EntryPath) -> std::io::Result<()>,
 ) -> Result<DiffSummary, OperationError> {
-    let (_, old) = open_tree(opened, earlier).await?;
-    let (_, new) = open_tree(opened, later).await?;
+    let (_, old) = open_tree(opened, earlier, None).await?;
+    let (_, new) = open_tree(opened, later, None).await?;
     let mut summary = DiffSummary::default();
     let mut paths: BTreeMap<&EntryPath, (Option<&TreeEntry>, Option<&TreeEntry>)> = BTreeMap::new();
     for (path, entry) in old.iter() {
@@ -239,7 +244,7 @@ pub async fn stats(session: &Session, choice: &SnapshotChoice) -> Result<Stats, 
 /// # Errors
 /// As [`stats`].
 pub async fn stats_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Stats, OperationError> {
-    let (snapshot, tree) = open_tree(opened, choice).await?;
+    let (snapshot, tree) = open_tree(opened, choice, None).await?;
     let count = |wanted: fn(&Kind) -> bool| tree.iter().filter(|(_, entry)| wanted(&entry.kind)).count() as u64;
     Ok(Stats {
         snapshot: snapshot.id,

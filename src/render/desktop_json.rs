@@ -4,8 +4,9 @@
 //! end of a message: `attachments` (files that no other key names), the keys of [`Extra`](crate::model::record::Extra), and on
 //! request `deleted_unixtime` (a string of digits) and `history` (the earlier versions, first to last, as message objects with
 //! `observed_unixtime`). Messages of a live backup differ where Telegram Desktop's form breaks readers: a rich message has its plain
-//! text, too, and no key stands twice (`send_webview_data` has a `text` before the message's). A message of an unsupported kind, which has an id and a type there and nothing else, gets its date. At the
-//! end of a chat follow `full_name`, `username`, `topics` and `only_my_messages` where they are known.
+//! text, too, and no key stands twice (`send_webview_data` has a `text` before the message's). A message of an unsupported kind, which
+//! has an id and a type there and nothing else, gets its date. At the end of a chat follow `full_name`, `username`, `topics` and
+//! `only_my_messages` where they are known.
 //!
 //! The writer holds one message at a time, whatever the length of a chat.
 
@@ -14,6 +15,7 @@ use std::io::{self, Write};
 use jiff::tz::TimeZone;
 use serde_json::value::RawValue;
 
+use super::earlier;
 use super::html::escape::rich_plain;
 use super::json_text::{self, Hand, Of};
 use super::media_names::Places;
@@ -215,6 +217,7 @@ impl<W: Write> DesktopJson<W> {
         let place = |stored: &str| names.shown(stored);
         let of = match section.section {
             Section::ProfilePictures | Section::Stories => Of::Pictures,
+            Section::OtherData => Of::Floats,
             _ => Of::Other,
         };
         Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, section.value.get(), 1, of);
@@ -402,9 +405,16 @@ fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>, names: &Places, zone: &TimeZ
     if !attachments.is_empty() {
         member(more, "attachments", attachments.as_bytes());
     }
+    let earlier = earlier::of(&shown);
     if let Some(extra) = &shown.record.extra {
         // What an import told of a deletion does not count where there is more.
-        let told = |key: &str| own.contains(&key) || key == "deleted_unixtime" && shown.deleted.is_some();
+        let told = |key: &str| match key {
+            _ if own.contains(&key) => true,
+            "deleted_unixtime" => shown.deleted.is_some(),
+            "attachments" => !attachments.is_empty(),
+            "history" => !earlier.is_empty(),
+            _ => false,
+        };
         for (key, value) in json::members(extra.get()).filter(|(key, _)| !told(key)) {
             member(more, key, value.as_bytes());
         }
@@ -412,18 +422,22 @@ fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>, names: &Places, zone: &TimeZ
     if let Some(deleted) = shown.deleted {
         member(more, "deleted_unixtime", format!("\"{deleted}\"").as_bytes());
     }
-    if !shown.earlier.is_empty() {
+    if !earlier.is_empty() {
         let mut history = vec![b'['];
-        for (index, earlier) in shown.earlier.iter().enumerate() {
+        for (index, version) in earlier.iter().enumerate() {
             if index > 0 {
                 history.push(b',');
             }
-            let object = earlier.message.get().trim_ascii_end();
-            history.extend_from_slice(object.strip_suffix('}').unwrap_or(object).trim_ascii_end().as_bytes());
-            if json::members(object).next().is_some() {
+            let object = version.message.trim_ascii_end();
+            let Some((object, observed)) = object.strip_suffix('}').zip(version.observed.filter(|_| !version.told)) else {
+                history.extend_from_slice(object.as_bytes());
+                continue;
+            };
+            history.extend_from_slice(object.trim_ascii_end().as_bytes());
+            if json::members(version.message).next().is_some() {
                 history.push(b',');
             }
-            let _ = write!(history, "\"observed_unixtime\":\"{}\"}}", earlier.observed);
+            let _ = write!(history, "\"observed_unixtime\":\"{observed}\"}}");
         }
         history.push(b']');
         member(more, "history", &history);
@@ -508,6 +522,17 @@ mod tests {
                 "history": [{"id": 5, "text": "a", "observed_unixtime": "77"}, {"observed_unixtime": "77"}]})
         );
         assert_eq!(written(shown, false)["messages"][0], serde_json::json!({"id": 5, "text": "b"}));
+    }
+
+    #[test]
+    fn no_key_stands_twice_whatever_an_import_told() {
+        let told = r#"{"history":[{"id":5,"text":"0"}],"deleted_unixtime":"7"}"#;
+        let (now, earlier) = (record(5, r#"{"id":5,"text":"b"}"#, Some(told)), [record(5, r#"{"id":5,"text":"a"}"#, None)]);
+        let mut more = Vec::new();
+        let shown = Shown { record: &now, id_shift: 0, deleted: Some(88), earlier: &earlier };
+        extra_keys(&mut more, shown, &Places::default(), &TimeZone::UTC);
+        let history = r#"[{"id":5,"text":"0"},{"id":5,"text":"a","observed_unixtime":"77"}]"#;
+        assert_eq!(String::from_utf8(more).unwrap(), format!(r#"{{"deleted_unixtime":"88","history":{history}}}"#));
     }
 
     #[test]

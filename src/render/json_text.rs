@@ -43,6 +43,8 @@ pub enum Of {
     Pictures,
     /// Anything else, written as it is.
     Other,
+    /// The same with every number as a float: data of the account that belongs to no other section.
+    Floats,
 }
 
 impl Of {
@@ -52,7 +54,7 @@ impl Of {
             return None;
         }
         match (self, key) {
-            (Self::Other, _) => None,
+            (Self::Other | Self::Floats, _) => None,
             // In polls and gifts this is Telegram's number of the emoji.
             (_, "document_id") => path.bytes().any(|byte| !byte.is_ascii_digit()).then_some(NO_EMOJI),
             (Self::Message, "photo" | "file" | "thumbnail" | "contact_vcard") => Some(NO_FILE),
@@ -181,7 +183,7 @@ impl Hand<'_> {
                 end(out, false, level, b']');
             }
             Shape::String => string(out, value),
-            Shape::Plain => number(out, value),
+            Shape::Plain => number(out, value, of == Of::Floats),
         }
     }
 
@@ -287,9 +289,13 @@ pub fn quoted(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
 }
 
-/// Writes a number, `true`, `false` or `null`; a float with at least six decimals.
-fn number(out: &mut Vec<u8>, value: &str) {
+/// Writes a number, `true`, `false` or `null`; a float with at least six decimals. With `float`, an integer is one, too.
+fn number(out: &mut Vec<u8>, value: &str, float: bool) {
     out.extend_from_slice(value.as_bytes());
+    if float && value.bytes().last().is_some_and(|byte| byte.is_ascii_digit()) && !value.contains(['.', 'e', 'E']) {
+        out.extend_from_slice(b".000000");
+        return;
+    }
     if let Some((_, decimals)) = value.split_once('.')
         && decimals.bytes().all(|byte| byte.is_ascii_digit())
     {
@@ -360,6 +366,10 @@ mod tests {
         );
         assert_eq!(write(r#"[{"photo":"x"}]"#, Of::Pictures), format!(r#"[{{"photo":"{NO_PICTURE}"}}]"#).replace(' ', ""));
         assert_eq!(write(r#"{"photo":"../x"}"#, Of::Other), r#"{"photo":"../x"}"#);
+        assert_eq!(
+            write(r#"[1,-20,2.5,1e5,true,{"a":null,"b":"3"}]"#, Of::Floats).replace('\n', ""),
+            r#"[1.000000,-20.000000,2.500000,1e5,true,{"a":null,"b":"3"}]"#
+        );
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::fmt::Write;
 use jiff::tz::TimeZone;
 
 use super::desktop_json::Shown;
+use super::earlier;
 use super::html::escape::plain;
 use super::html::media::size_text;
 use super::html::service::{duration, sentence};
@@ -19,12 +20,18 @@ use crate::model::json;
 const INDENT: &str = "       ";
 
 /// Prints messages one after the other.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Conversation {
     day: Option<(i16, i8, i8)>,
+    history: bool,
 }
 
 impl Conversation {
+    /// With earlier versions, or without.
+    pub fn new(history: bool) -> Self {
+        Self { day: None, history }
+    }
+
     /// The lines of the next message, a date line before it where the day is a new one.
     pub fn message(&mut self, shown: Shown<'_>, zone: &TimeZone) -> String {
         let view = View::new(shown.record, zone);
@@ -50,9 +57,9 @@ impl Conversation {
         if let Some(edited) = shown.record.edited {
             let _ = writeln!(out, "{INDENT}(edited {})", view.unix_time(edited));
         }
-        for earlier in shown.earlier {
-            let before = View::new(earlier, zone);
-            let text = before.get("text").map(plain).unwrap_or_default();
+        let earlier = if self.history { earlier::of(&shown) } else { Vec::new() };
+        for version in earlier {
+            let text = json::get(version.message, "text").map(plain).unwrap_or_default();
             lines(&mut out, "(before: ", &text, ")");
         }
         if let Some(deleted) = shown.deleted {
@@ -119,6 +126,9 @@ fn media(view: &View<'_>) -> Option<String> {
         let name = view.text("place_name").unwrap_or_else(|| "location".into());
         parts.push(format!("{name}: {} {}", part("latitude"), part("longitude")));
     } else {
+        if let Some(information) = view.text("information_text") {
+            return Some(information.into_owned());
+        }
         let key = ["game_title", "invoice_information", "giveaway_information", "giveaway_results", "paid_stars_amount"]
             .into_iter()
             .find(|key| view.get(key).is_some())?;
@@ -177,7 +187,7 @@ mod tests {
     #[test]
     fn a_conversation_reads_well() {
         let zone = TimeZone::UTC;
-        let mut conversation = Conversation::default();
+        let mut conversation = Conversation::new(true);
         let first = record(
             r#"{"type":"message","from":"Ada","photo":"x","photo_file_size":2048,"reply_to_message_id":3,"text":["one\n",{"type":"bold","text":"two"}],"reactions":[{"type":"emoji","count":2,"emoji":"👍"}]}"#,
         );
@@ -195,7 +205,7 @@ mod tests {
     fn nothing_drives_the_terminal() {
         let hostile =
             record(r#"{"type":"message","from":"A\u001b[2J","text":"x\u001b]0;t\u0007\u202Ey\r\tz","file":"f","file_name":"\u009b1m"}"#);
-        let shown = Conversation::default().message(Shown::plain(&hostile), &TimeZone::UTC);
+        let shown = Conversation::new(true).message(Shown::plain(&hostile), &TimeZone::UTC);
         assert!(shown.chars().all(|c| c == '\n' || !c.is_control()), "{shown:?}");
         assert!(!shown.contains('\u{202E}'));
     }

@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 use super::folder::{MachineKey, make_private};
 use super::{Lock, StateError};
 use crate::crypt::payload::PayloadWriter;
+use crate::model::json;
 
 /// A folder of sealed files.
 #[derive(Clone)]
@@ -155,7 +156,7 @@ impl SealedFolder {
     /// When it cannot be read, was changed, or is something else.
     pub fn read_json<T: serde::de::DeserializeOwned>(&self, name: &str) -> Result<Option<T>, StateError> {
         let Some(bytes) = self.read(name)? else { return Ok(None) };
-        let damaged = |error: serde_json::Error| StateError::Damaged { path: self.path.join(name), why: error.to_string() };
+        let damaged = |error: serde_json::Error| StateError::Damaged { path: self.path.join(name), why: json::place(&error) };
         serde_json::from_slice(&bytes).map(Some).map_err(damaged)
     }
 

@@ -8,6 +8,66 @@ use crate::chats::{data, import};
 use crate::restore_as::{export_of, files, known, restored};
 use crate::support::World;
 
+/// Looks at a page in a frame that is as wide as a phone and tells the window around it what is wrong.
+const LOOK: &str = r#"
+addEventListener("load", function () {
+  var wrong = [], width = document.documentElement.clientWidth;
+  if (document.documentElement.scrollWidth > width) wrong.push("the page is wider than the screen");
+  document.querySelectorAll("body *").forEach(function (element) {
+    var box = element.getBoundingClientRect(), name = element.tagName + "." + element.className;
+    if (box.width && (box.right > width + 1 || box.left < -1)) wrong.push(name + " leaves the screen");
+    for (var at of element.attributes) if (at.name.startsWith("on")) wrong.push(name + " wants a mouse");
+    if (element.tagName !== "A") return;
+    var images = Array.from(element.querySelectorAll("img")).map(function (image) { return image.alt; });
+    if (!element.getAttribute("href")) wrong.push(name + " leads nowhere");
+    if (element.tabIndex < 0) wrong.push(name + " cannot be reached with the keyboard");
+    if (!(element.textContent + images.join("")).trim()) wrong.push(name + " has no name");
+  });
+  parent.postMessage("looked at " + width + ": " + Array.from(new Set(wrong)).join("; ") + ".", "*");
+});
+"#;
+
+/// Says what is wrong with a page on a phone, or with the keyboard.
+fn look(home: &Path, page: &Path) -> String {
+    let text = fs::read_to_string(page).unwrap();
+    // What the page allows itself is the matter of another test; here, a script of ours is put into a copy.
+    let (before, policy) = text.split_once("<meta http-equiv=\"Content-Security-Policy\"").unwrap();
+    let (_, after) = policy.split_once('>').unwrap();
+    let copy = page.with_file_name("copy-for-the-test.html");
+    fs::write(&copy, format!("{before}{after}<script>{LOOK}</script>")).unwrap();
+    let around = page.with_file_name("around-for-the-test.html");
+    let tell = "addEventListener('message', function (told) { document.getElementById('told').textContent = told.data; });";
+    let frame = "<iframe width=\"390\" height=\"800\" src=\"copy-for-the-test.html\"></iframe>";
+    fs::write(&around, format!("<!DOCTYPE html><pre id=\"told\"></pre><script>{tell}</script>{frame}")).unwrap();
+    let (document, _) = load(home, &around);
+    fs::remove_file(copy).unwrap();
+    fs::remove_file(around).unwrap();
+    let told = document.split_once("<pre id=\"told\">").and_then(|(_, rest)| rest.split_once("</pre>")).expect("what the page told");
+    told.0.to_owned()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn pages_fit_a_phone_and_need_no_mouse() {
+    let world = World::new().await;
+    import(&world, &export_of(&world, "account-7.json"), "r1", &known()).await;
+    let to = restored(&world, "out", &["--format", "html"]);
+    let home = world.root.path();
+    for page in ["export_results.html", "lists/chats.html", "lists/sessions.html", "chats/chat_1/messages.html"] {
+        // Less than 390 where the bar to scroll with takes its part.
+        let told = look(home, &to.join(page));
+        assert!(told.starts_with("looked at 3") && told.ends_with(": ."), "{page}: {told}");
+    }
+    // The look does find what is wrong: without this the test above could not fail.
+    let bad = to.join("bad.html");
+    let policy = "<meta http-equiv=\"Content-Security-Policy\" content=\"\">";
+    fs::write(&bad, format!("<!DOCTYPE html>{policy}<div style=\"width: 500px\" onclick=\"x()\">x</div><a href=\"x\"><img alt=\"\"></a>"))
+        .unwrap();
+    let told = look(home, &bad);
+    for part in ["the page is wider", "DIV. leaves the screen", "DIV. wants a mouse", "A. has no name"] {
+        assert!(told.contains(part), "{told}");
+    }
+}
+
 /// Loads a page and gives the document as it is when scripts have run, and what the console said.
 fn load(home: &Path, page: &Path) -> (String, Vec<String>) {
     let mut command = Command::new("chromium");

@@ -134,6 +134,58 @@ fn a_page_of_telegram_desktop_is_read() {
     assert_eq!(all[6]["location_information"], serde_json::json!({"latitude": 59.325, "longitude": 18.07}));
 }
 
+#[test]
+fn a_phone_call_is_read_as_one() {
+    let call = |id: u32, name: &str, class: &str, status: &str| {
+        let joined = if name.is_empty() { " joined" } else { "" };
+        let name = if name.is_empty() { String::new() } else { format!("<div class=\"from_name\">{name}</div>") };
+        format!(
+            "<div class=\"message default clearfix{joined}\" id=\"message{id}\"><div class=\"body\"><div class=\"pull_right date details\" title=\"12.01.2024 09:05:0{id} UTC+01:00\">09:05</div>{name}<div class=\"media_wrap clearfix\"><div class=\"media clearfix pull_left {class}\"><div class=\"fill pull_left\"></div><div class=\"body\"><div class=\"title bold\">Ann</div><div class=\"status details\">{status}</div></div></div></div></div></div>"
+        )
+    };
+    let page = [
+        call(1, "Ada", "media_call success", "Outgoing (61 seconds)"),
+        call(2, "", "media_call", "Cancelled"),
+        call(3, "Ann", "media_call", "Declined"),
+        call(4, "Deleted Account", "media_call", "Incoming"),
+    ]
+    .concat();
+    let collected = import(&[page.as_bytes()], "");
+    let all: Vec<Value> = collected.messages.iter().map(|m| serde_json::from_str(m.message.get()).unwrap()).collect();
+    let part = |key: &str| -> Vec<&Value> { all.iter().map(|message| &message[key]).collect() };
+    assert_eq!(part("type"), ["service"; 4]);
+    assert_eq!(part("action"), ["phone_call"; 4]);
+    assert_eq!(part("actor"), [&Value::from("Ada"), &"Ada".into(), &"Ann".into(), &Value::Null]);
+    assert_eq!(part("duration_seconds"), [&Value::from(61), &Value::Null, &Value::Null, &Value::Null]);
+    assert_eq!(part("discard_reason"), [&Value::Null, &"missed".into(), &"busy".into(), &Value::Null]);
+    assert_eq!(collected.messages[0].date, Some(1_705_046_701));
+    assert!(collected.messages.iter().all(|message| message.extra.is_none()), "the times are exact");
+}
+
+#[test]
+fn when_a_forwarded_message_was_sent_is_read_back() {
+    let record = MessageRecord {
+        peer: Peer::user(5),
+        id: 1,
+        observed: 0,
+        run: "r".parse().unwrap(),
+        date: Some(1_705_046_706),
+        edited: None,
+        message: serde_json::value::RawValue::from_string(r#"{"id":1,"type":"message","from":"A","forwarded_from":"C","text":"x"}"#.into())
+            .unwrap(),
+        extra: Some(serde_json::value::RawValue::from_string(r#"{"forwarded_date_unixtime":"1704063600"}"#.into()).unwrap()),
+        media: Vec::new(),
+        raw: None,
+    };
+    let mut kept = Kept(Vec::new());
+    let mut out = Render::new("A chat", "", zone(), &mut kept);
+    out.message(Shown::plain(&record), MediaNamer::new(zone()).places()).unwrap();
+    out.finish().unwrap();
+    let collected = import(&[&kept.0[0]], "");
+    let extra = collected.messages[0].extra.as_ref().unwrap().get();
+    assert_eq!(extra, r#"{"forwarded_date_unixtime":"1704063600"}"#);
+}
+
 struct Kept(Vec<Vec<u8>>);
 
 impl Pages for Kept {
@@ -167,6 +219,10 @@ fn pages_of_ours_read_back_what_they_show() {
                 (serde_json::from_str(ours.message.get()).unwrap(), serde_json::from_str(theirs.message.get()).unwrap());
             assert_eq!((ours.id, &one["type"]), (theirs.id, &other["type"]));
             if one["type"] == "service" {
+                let call = one["action"] == "phone_call";
+                for key in ["actor", "action", "duration_seconds"] {
+                    assert!(!call || one[key] == other[key], "{key} of {}", ours.id);
+                }
                 continue;
             }
             assert_eq!(ours.date, theirs.date);

@@ -21,7 +21,7 @@ async fn one_small_file_costs_its_frames_and_not_its_archive() {
     }
     world.write("videos/20.txt", b"one small file");
     world.backup().await;
-    let stored: u64 = world.objects().await.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum();
+    let stored = world.archive_bytes().await;
     let archives = world.objects().await.keys().filter(|name| name.starts_with("archives/")).count() as u64;
     assert!(stored > 40_000_000);
     let before = world.storage.traffic();
@@ -39,10 +39,12 @@ async fn one_small_file_costs_its_frames_and_not_its_archive() {
     assert!(after.requests - before.requests < 30 + 5 * archives, "{} requests", after.requests - before.requests);
 }
 
-fn options(to: &Path, media: Vec<KindChoice>, chats: &[&str]) -> RenderOptions {
+const ALL: Form = Form::TelegramDesktop { json: true, html: true };
+
+pub fn options(to: &Path, form: Form, media: Vec<KindChoice>, chats: &[&str]) -> RenderOptions {
     RenderOptions {
         to: to.to_owned(),
-        form: Form::TelegramDesktop { json: true, html: true },
+        form,
         chats: chats.iter().map(|chat| (*chat).to_owned()).collect(),
         span: Span::default(),
         media,
@@ -90,7 +92,7 @@ async fn one_chat_costs_its_log_and_the_media_that_are_wanted() {
     let session = world.session(&world.storage, Some(world.unlock()));
     let fetched = async |media: Vec<KindChoice>, chats: &[&str]| {
         let to = tempdir();
-        let options = options(to.path(), media, chats);
+        let options = options(to.path(), ALL, media, chats);
         let before = world.storage.traffic().downloaded_bytes;
         let summary = render(&session, &SnapshotChoice::latest(), options, Arc::new(Log::default()), Stop::new()).await.unwrap();
         assert_eq!((summary.restored.problems, summary.messages), (0, if chats.is_empty() { 480 } else { 40 }));
@@ -125,11 +127,12 @@ async fn many_small_chats_share_what_is_fetched() {
         world.write(&format!("chats/user{id}/r1-000001.jsonl"), line.as_bytes());
     }
     world.backup().await;
-    let stored: u64 = world.objects().await.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum();
+    let stored = world.archive_bytes().await;
     let session = world.session(&world.storage, Some(world.unlock()));
     let (before, to) = (world.storage.traffic(), tempdir());
-    let summary =
-        render(&session, &SnapshotChoice::latest(), options(to.path(), vec![], &[]), Arc::new(Log::default()), Stop::new()).await.unwrap();
+    let summary = render(&session, &SnapshotChoice::latest(), options(to.path(), ALL, vec![], &[]), Arc::new(Log::default()), Stop::new())
+        .await
+        .unwrap();
     assert_eq!((summary.chats, summary.messages, summary.restored.problems), (300, 300, 0));
     let after = world.storage.traffic();
     let (fetched, requests) = (after.downloaded_bytes - before.downloaded_bytes, after.requests - before.requests);

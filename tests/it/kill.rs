@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use tgvault_test_support::sandbox::Sandbox;
 
-use crate::support::{World, noise, tree, wrong};
+use crate::support::{World, count, noise, tree, wrong};
 
 fn sandbox() -> Sandbox {
     Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap()
@@ -25,18 +25,6 @@ fn backup(sandbox: &Sandbox, world: &World, source: &Path, more: &[&str]) -> Com
 fn finish(child: Child) -> (Option<i32>, String) {
     let output = child.wait_with_output().unwrap();
     (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
-}
-
-/// Files below a folder in which somebody is at work.
-fn count(folder: &Path, of: impl Fn(&str) -> bool + Copy) -> usize {
-    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
-    entries
-        .map(|entry| if entry.path().is_dir() { count(&entry.path(), of) } else { usize::from(of(&entry.file_name().to_string_lossy())) })
-        .sum()
-}
-
-async fn archive_bytes(world: &World) -> u64 {
-    world.objects().await.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -109,18 +97,17 @@ async fn killed_as_the_nth_object_appears_the_next_run_stores_no_finished_archiv
         }
         world
     };
-    let objects = |world: &World| count(&world.root.path().join("vault"), |name| !name.starts_with('.') && !name.contains("tmp"));
     let world = filled().await;
-    let before = objects(&world);
+    let before = world.appeared();
     assert_eq!(finish(backup(&sandbox, &world, &world.source(), &[]).spawn().unwrap()).0, Some(0));
-    let (whole, made) = (archive_bytes(&world).await, objects(&world) - before);
+    let (whole, made) = (world.archive_bytes().await, world.appeared() - before);
     assert!(made > 6, "{made} objects");
     let mut kills = 0;
     for n in 1..=made {
         let world = filled().await;
         // The archives take half a second each, so that each of them is met alone.
         let mut child = backup(&sandbox, &world, &world.source(), &["--limit-upload", "3M"]).spawn().unwrap();
-        while objects(&world) < before + n && child.try_wait().unwrap().is_none() {
+        while world.appeared() < before + n && child.try_wait().unwrap().is_none() {
             sleep(Duration::from_micros(200));
         }
         if child.try_wait().unwrap().is_none() {
@@ -128,14 +115,14 @@ async fn killed_as_the_nth_object_appears_the_next_run_stores_no_finished_archiv
             kills += 1;
         }
         finish(child);
-        let there = archive_bytes(&world).await;
+        let there = world.archive_bytes().await;
         let (code, stderr) = finish(backup(&sandbox, &world, &world.source(), &[]).spawn().unwrap());
         assert_eq!(code, Some(0), "{stderr}");
         assert_eq!(world.restored().await, tree(&world.source()), "object {n}");
         let report = world.verify(true).await;
         assert_eq!((wrong(&report), report.lost, report.unnamed_archives), (vec![], vec![], 0), "object {n}");
         // An archive more or less has another frame around the same content.
-        let bytes = archive_bytes(&world).await;
+        let bytes = world.archive_bytes().await;
         assert!(bytes < whole + 20_000, "object {n}: {bytes} bytes are stored, {there} were there, {whole} would do");
     }
     assert!(kills > 2, "{kills} kills");

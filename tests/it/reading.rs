@@ -1,18 +1,22 @@
 //! What people do with a vault when they look for something: search, cat, ls, stats, diff, and restores of parts.
 
+use std::collections::BTreeSet;
 use std::fs;
+use std::sync::Arc;
 
 use serde_json::Value;
 use tgvault::model::entry::Kind;
+use tgvault::operations::Stop;
 use tgvault::operations::chats::{Chat, OpenChats};
 use tgvault::operations::choice::SnapshotChoice;
 use tgvault::operations::messages::search::{KEPT_BYTES, Search, Writing, search};
+use tgvault::operations::render::{Form, render};
 use tgvault::render::search::{FoundLine, Query};
 
 use crate::chats::data;
 use crate::imports::{chat, export, found, import, message, read, run};
 use crate::restore_as::{files, tgvault};
-use crate::support::World;
+use crate::support::{Log, World};
 
 fn said(world: &World, arguments: &[&str]) -> (i32, String, String) {
     let output = tgvault(world, arguments);
@@ -122,6 +126,8 @@ async fn kinds_of_media_have_the_same_words_everywhere() {
         some += usize::from(!ids.is_empty());
         let (code, _, err) = said(&world, &["restore", "latest", "--to", "out", "--dry-run", "--media", word]);
         assert_eq!(code, 0, "{word}: {err}");
+        let (code, _, err) = said(&world, &["backup", "telegram", "--media", word]);
+        assert!(code == 13 || err.contains("api_id"), "{word}: {code} {err}");
     }
     assert!(some > 4, "{some}");
     let all = found(&world, &[]).len();
@@ -159,6 +165,8 @@ async fn a_folder_that_was_backed_up_last_hides_no_chats() {
         (&["search", "harbour"][..], "harbour"),
         (&["ls", "latest", "--chats"], "Bo (user5)"),
         (&["cat", "latest", "--chat", "Bo"], "harbour"),
+        (&["ls", "latest", "--chat", "Bo"], "Bo (user5)"),
+        (&["coverage"], "?  Bo    unknown"),
         (&["stats"], "Bo (user5)"),
         (&["restore", "latest", "--to", "out", "--chat", "Bo"], "1 chat with 2 messages"),
     ] {
@@ -216,6 +224,59 @@ async fn nothing_that_people_wrote_reaches_a_terminal_raw() {
     }
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_lost_is_told_by_every_command_and_the_rest_is_shown() {
+    let world = World::new().await;
+    let archives = || files(&world.root.path().join("vault/archives")).into_keys().collect::<BTreeSet<_>>();
+    let one = [message(1, "harbour", "")];
+    import(&world, &export(&world, "first", &chat(&one)), &[]);
+    let (first, before) = (read(&world, "snapshot", &["snapshots"])[0]["id"].as_str().unwrap().to_owned(), archives());
+    import(&world, &export(&world, "second", &chat(&[&one[..], &[message(2, "ferry", "")]].concat())), &[]);
+    for lost in archives().difference(&before) {
+        fs::remove_file(world.root.path().join("vault/archives").join(lost)).unwrap();
+    }
+    for (arguments, shown) in [
+        (&["ls", "latest"][..], "chats/user5/chat.json"),
+        (&["ls", "latest", "--chats"], "Bo (user5)"),
+        (&["ls", "latest", "--chat", "Bo"], "Bo (user5)"),
+        (&["find", "*.jsonl"], "chats/user5/"),
+        (&["find", "*.jsonl", "--snapshot", "latest"], "chats/user5/"),
+        (&["search", "harbour"], "harbour"),
+        (&["diff", &first, "latest", "--chats"], ""),
+        (&["coverage"], "Bo"),
+        (&["cat", "latest", "--chat", "Bo"], "harbour"),
+        (&["stats"], ""),
+        (&["restore", "latest", "--to", "out"], "1 chat with 1 message"),
+    ] {
+        let (code, out, err) = said(&world, arguments);
+        assert!(code == 15 && out.contains(shown), "{arguments:?}: {code} {out}{err}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn no_error_repeats_what_people_wrote() {
+    let world = World::in_memory().await;
+    let chat = r#"{"v":1,"peer":"user5","name":"Bo","type":"personal_chat","observed":1,"run":"r1"}"#;
+    world.write("chats/user5/chat.json", chat.as_bytes());
+    world.write("chats/user6/chat.json", chat.replace("\"observed\":1", "\"observed\":\"between us\"").as_bytes());
+    world.write("chats/user5/r1-000001.jsonl", br#"{"v":1,"record":"message","peer":"user5","id":"between us","observed":1,"run":"r1"}"#);
+    world.write("imports/r1/files.jsonl", br#"{"path":["between us"]}"#);
+    world.backup().await;
+    let session = world.session(&world.storage, Some(world.unlock()));
+    let chats = OpenChats::open(&session, &SnapshotChoice::latest()).await.unwrap();
+    let log = Arc::new(Log::default());
+    tokio::task::spawn_blocking(move || chats.chats(&mut |_, error| assert!(!error.to_string().contains("between"), "{error}")).unwrap())
+        .await
+        .unwrap();
+    for form in [Form::TelegramDesktop { json: true, html: true }, Form::Original { import: None }] {
+        let options = crate::fetch::options(&world.root.path().join("out"), form, vec![], &[]);
+        let ended = render(&session, &SnapshotChoice::latest(), options, log.clone(), Stop::new()).await;
+        assert!(!format!("{ended:?}").contains("between"), "{ended:?}");
+    }
+    let told = log.0.lock().unwrap();
+    assert!(told.iter().any(|told| told.contains("cannot be understood")) && !told.iter().any(|told| told.contains("between")), "{told:?}");
+}
+
 /// Finds as their ids and texts.
 struct AsText;
 
@@ -268,7 +329,7 @@ async fn the_version_that_counts_is_found_whatever_fits_in_memory() {
             let query = Query::new(words).unwrap();
             let mut out = String::new();
             let wanted = Search { chats: &all, query: &query, writing: &AsText, kept_bytes };
-            let searched = search(&chats, &wanted, &tgvault::operations::Stop::new(), &mut |bad| panic!("{bad}"), |_, text| {
+            let searched = search(&chats, &wanted, &Stop::new(), |_, text| {
                 out.push_str(std::str::from_utf8(text).unwrap());
                 Ok(())
             });
@@ -276,8 +337,8 @@ async fn the_version_that_counts_is_found_whatever_fits_in_memory() {
         };
         for (words, count) in [("harbour", 1950), ("moved", 50), ("again", 1), ("1003", 1), ("", 2000), ("zebra", 0)] {
             let (searched, out) = run(words, KEPT_BYTES);
-            assert_eq!((searched.found, searched.unreadable, out.lines().count()), (count, 0, count as usize), "{words}");
-            assert_eq!(run(words, 0), (searched, out.clone()), "{words}");
+            assert_eq!((searched.found, searched.unreadable.count, out.lines().count()), (count, 0, count as usize), "{words}");
+            assert_eq!(run(words, 0), (searched.clone(), out.clone()), "{words}");
             assert_eq!(run(words, 20_000), (searched, out), "{words}");
         }
         let (_, out) = run("harbour", KEPT_BYTES);

@@ -162,6 +162,28 @@ async fn a_chat_has_a_past() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn the_past_that_an_import_told_is_shown_like_any_other() {
+    let world = edited_world().await;
+    let export = restored(&world, "export", &["--history"]);
+    let copy = World::new().await;
+    import(&copy, &export, "r1", &known()).await;
+    let page = |arguments: &[&str], to: &str| {
+        let json = result(&copy, to, arguments);
+        let page = fs::read_to_string(copy.root.path().join(to).join("messages.html")).unwrap();
+        assert_eq!(json["messages"][0]["history"][0]["text"], "hello");
+        assert!(page.contains("Earlier versions: 1") && page.contains(">hello<") && page.contains("found missing"), "{page}");
+        page
+    };
+    // As in result.json, with and without asking for what this backup itself has seen.
+    assert_eq!(page(&[], "plain"), page(&["--history"], "history"));
+    let printed = |arguments: &[&str]| {
+        let output = tgvault(&copy, &[&["cat", "latest", "--chat", "Ada"], arguments].concat());
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert!(printed(&["--history"]).contains("(before: hello)") && !printed(&[]).contains("(before"));
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_conversation_is_printed() {
     let world = edited_world().await;
     let print = |arguments: &[&str]| {

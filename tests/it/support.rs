@@ -110,6 +110,15 @@ impl World {
         restore(&session, &SnapshotChoice::latest(), options, log, Stop::new()).await
     }
 
+    /// How many objects there are by now in a vault that somebody writes into.
+    pub fn appeared(&self) -> usize {
+        count(&self.root.path().join("vault"), |name| !name.starts_with('.') && !name.contains("tmp"))
+    }
+
+    pub async fn archive_bytes(&self) -> u64 {
+        self.objects().await.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum()
+    }
+
     /// Restores the newest snapshot into a new folder and gives what is in it.
     pub async fn restored(&self) -> BTreeMap<String, String> {
         let to = tempfile::tempdir_in(self.root.path()).unwrap();
@@ -213,6 +222,14 @@ pub fn tree(root: &Path) -> BTreeMap<String, String> {
         value[..length].escape_ascii().to_string()
     };
     tgvault_test_support::tree::tree_with(root, attribute).unwrap()
+}
+
+/// Files below a folder in which somebody is at work.
+pub fn count(folder: &Path, of: impl Fn(&str) -> bool + Copy) -> usize {
+    let entries = fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .map(|entry| if entry.path().is_dir() { count(&entry.path(), of) } else { usize::from(of(&entry.file_name().to_string_lossy())) })
+        .sum()
 }
 
 /// Bytes that do not compress.

@@ -1,9 +1,13 @@
 //! The account's own sections, and what the options choose.
 
+use std::collections::HashSet;
+
 use serde_json::Value;
 use tgvault::model::account::Section;
+use tgvault::model::kinds::{FileKind, KindChoice};
+use tgvault::model::media::{MediaRole, MediaStatus};
 use tgvault::model::paths::{self, Place, place};
-use tgvault::source::telegram::{ChatClass, ExportOptions, ListingDetail, MediaType, TakeoutUse};
+use tgvault::source::telegram::{ChatClass, ExportOptions, ListingDetail, TakeoutUse};
 use tgvault_test_support::telegram::{Kind, Options};
 
 use crate::export::readable;
@@ -107,7 +111,7 @@ fn a_period_is_asked_for_by_date_and_not_by_reading_everything() {
 fn media_can_be_left_out_by_type_and_size() {
     let setup = Setup::new(Options { messages: 600, files: 60, media_bytes: 6_000_000, ..Options::default() });
     let mut vault = Vault::default();
-    let options = ExportOptions { media: vec![MediaType::Photos], max_file_size: 100_000, account: false, ..plain() };
+    let options = ExportOptions { media: vec![KindChoice::Photos], max_file_size: 100_000, account: false, ..plain() };
     setup.run(&mut vault, options);
     let (mut skipped, mut large) = (0, 0);
     for chat in readable(&setup.server) {
@@ -124,6 +128,23 @@ fn media_can_be_left_out_by_type_and_size() {
     assert!(vault.media().all(|(path, content)| path.to_string().starts_with("media/inline")
         || content.len() <= 100_000
         || path.to_string().starts_with("media/document")));
+}
+
+#[test]
+fn music_can_be_chosen_apart_from_other_files() {
+    let kinds_of = |choice: KindChoice| {
+        let setup = Setup::new(Options { messages: 600, files: 60, media_bytes: 6_000_000, ..Options::default() });
+        let mut vault = Vault::default();
+        setup.run(&mut vault, ExportOptions { media: vec![choice], account: false, ..plain() });
+        let messages = readable(&setup.server).into_iter().flat_map(|chat| vault.messages(peer(chat.peer)).into_values());
+        let stored = messages.flat_map(|record| record.media.clone().into_iter().map(move |media| (media, record.message.clone())));
+        let files = stored.filter(|(media, _)| media.role == MediaRole::File && media.status == MediaStatus::Stored);
+        files.filter_map(|(media, message)| FileKind::of_stored(&media, message.get())).collect::<HashSet<_>>()
+    };
+    assert_eq!(kinds_of(KindChoice::Music), HashSet::from([FileKind::Music]));
+    assert_eq!(kinds_of(KindChoice::Files), HashSet::from([FileKind::Music, FileKind::File]));
+    assert_eq!(kinds_of(KindChoice::None), HashSet::new());
+    assert!(kinds_of(KindChoice::Any).len() > 5);
 }
 
 #[test]

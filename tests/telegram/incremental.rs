@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 
 use grammers_tl_types::Serializable;
 use tgvault::model::coverage::Verdict;
+use tgvault::model::kinds::KindChoice;
 use tgvault::model::paths::{Place, place};
 use tgvault::model::record::{ChatEvent, Evidence, Raw, Record};
 use tgvault::source::Source;
-use tgvault::source::telegram::{ExportOptions, MediaType};
+use tgvault::source::telegram::ExportOptions;
 use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When};
 
 use crate::export::{assert_all_there, readable};
@@ -271,7 +272,7 @@ fn what_options_left_out_comes_with_wider_ones() {
         chats.flat_map(|media| media.skipped).filter(|skipped| skipped.reason == reason).map(|skipped| skipped.count).sum()
     };
     let wanted = |vault: &Vault| -> u64 { readable(&setup.server).iter().map(|chat| vault.coverage(peer(chat.peer)).media.wanted).sum() };
-    let narrow = ExportOptions { media: vec![MediaType::Photos], max_file_size: 50_000, ..plain() };
+    let narrow = ExportOptions { media: vec![KindChoice::Photos], max_file_size: 50_000, ..plain() };
     let source = setup.run(&mut vault, narrow.clone());
     let (types, sizes, all) = (counted(&vault, "type_not_chosen"), counted(&vault, "too_large"), wanted(&vault));
     assert!(types > 10 && sizes > 0, "{types} {sizes}");
@@ -281,7 +282,7 @@ fn what_options_left_out_comes_with_wider_ones() {
     setup.run(&mut vault, narrow);
     assert_eq!(setup.server.methods().get("upload.getFile"), None, "the same options take nothing more");
 
-    let source = setup.run(&mut vault, ExportOptions { media: vec![MediaType::Photos], ..plain() });
+    let source = setup.run(&mut vault, ExportOptions { media: vec![KindChoice::Photos], ..plain() });
     assert_eq!((counted(&vault, "type_not_chosen"), counted(&vault, "too_large")), (types, 0));
     assert_eq!(source.coverage().files_left_out, types);
 

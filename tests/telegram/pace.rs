@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use tgvault::source::telegram::{ExportOptions, Pace};
+use tgvault::source::telegram::{ALL_FILE_CONNECTIONS, ExportOptions, Pace};
 use tgvault_test_support::telegram::Options;
 
 use crate::export::assert_complete;
@@ -38,7 +38,11 @@ fn no_pace_exceeds_its_caps() {
             let in_flight = caps.file_requests + messages + connections;
             assert!(load.most_in_flight <= in_flight, "{pace:?} DC {dc}: {} requests at once", load.most_in_flight);
         }
+        let connections = ALL_FILE_CONNECTIONS + caps.message_connections + 1;
+        assert!(setup.server.most_connections() <= connections, "{pace:?}: {} connections", setup.server.most_connections());
         if pace == Pace::Fast {
+            let accepted: usize = setup.server.loads().values().map(|load| load.accepted).sum();
+            println!("{accepted} {}", setup.server.most_connections());
             let busiest = setup.server.loads().values().map(|load| load.most_in_flight).max().unwrap();
             assert!(busiest >= 8, "only {busiest} requests were under way at once");
         }

@@ -17,10 +17,9 @@ use crate::commands::telegram::connection::Connection;
 use crate::commands::telegram::observer::Teller;
 use crate::commands::telegram::words;
 use crate::commands::units;
+use crate::model::kinds::KindChoice;
 use crate::repository;
-use crate::source::telegram::{
-    ChatClass, CoverageCounts, ExportOptions, LARGEST_FILE_BYTES, MediaType, Outcome, TakeoutUse, TelegramSource,
-};
+use crate::source::telegram::{ChatClass, CoverageCounts, ExportOptions, LARGEST_FILE_BYTES, Outcome, TakeoutUse, TelegramSource};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,9 +53,9 @@ pub struct Args {
     #[arg(long)]
     pub only_my_messages: bool,
 
-    /// Kinds of media: photos, videos, voice-messages, video-messages, stickers, gifs, files, or none; all unless given
-    #[arg(long, value_name = "KINDS", value_delimiter = ',', value_parser = words::media_type)]
-    pub media: Vec<Option<MediaType>>,
+    /// Only media of these kinds: photos, videos, voice-messages, video-messages, stickers, gifs, files, music, any, or none
+    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    pub media: Vec<KindChoice>,
 
     /// Leave out files larger than this, as in 100M
     #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
@@ -238,10 +237,11 @@ fn export_options(args: &Args, common: &Common, context: &Context) -> Result<Exp
         // Single chats are meant as they are named, whatever folder the profile has.
         folders: if args.chat.is_empty() { list(&args.folder, &profile.folder) } else { args.folder.clone() },
         only_my_messages: args.only_my_messages || profile.only_my_messages.unwrap_or(false),
-        media: if args.media.is_empty() {
-            profile.media.clone().unwrap_or(usual.media)
-        } else {
-            args.media.iter().copied().flatten().collect()
+        media: match &profile.media {
+            _ if !args.media.is_empty() => args.media.clone(),
+            // A list of kinds that names none.
+            Some(kinds) if kinds.is_empty() => vec![KindChoice::None],
+            kinds => kinds.clone().unwrap_or_default(),
         },
         max_file_size: args.max_file_size.or(profile.max_file_size.map(|size| size.0)).unwrap_or(LARGEST_FILE_BYTES),
         from: args.from.map(|from| from.first),
@@ -271,9 +271,8 @@ fn given(args: &Args, export: &ExportOptions) -> Vec<String> {
     given.extend(export.chats.iter().map(|chat| format!("--chat={chat}")));
     given.extend(export.exclude_chats.iter().map(|chat| format!("--exclude-chat={chat}")));
     given.extend(export.folders.iter().map(|folder| format!("--folder={folder}")));
-    if export.media != MediaType::ALL {
-        let kinds = words(serde_json::to_value(&export.media));
-        given.push(format!("--media={}", if kinds.is_empty() { "none" } else { &kinds }));
+    if !export.media.is_empty() {
+        given.push(format!("--media={}", words(serde_json::to_value(&export.media))));
     }
     if export.max_file_size < LARGEST_FILE_BYTES {
         given.push(format!("--max-file-size={}", export.max_file_size));

@@ -8,7 +8,8 @@ use zeroize::Zeroize;
 
 use super::ConfigError;
 use crate::commands::units;
-use crate::source::telegram::{ChatClass, MediaType, Pace, TakeoutUse};
+use crate::model::kinds::KindChoice;
+use crate::source::telegram::{ChatClass, Pace, TakeoutUse};
 
 /// The profile that is read, if it is there, when none is named.
 pub const DEFAULT: &str = "default";
@@ -101,7 +102,7 @@ pub struct TelegramProfile {
     /// Takes only the account's own messages from groups and channels.
     pub only_my_messages: Option<bool>,
     /// Kinds of media, as `--media` has them.
-    pub media: Option<Vec<MediaType>>,
+    pub media: Option<Vec<KindChoice>>,
     /// Leaves out larger files, as in `"100M"`.
     pub max_file_size: Option<Size>,
     /// When to use a takeout: `always`, `auto`, `never`.
@@ -280,6 +281,8 @@ mod tests {
         assert_eq!(profile.machine_key, Some(MachineKey::Keyring));
         assert_eq!(profile.backup.exclude_file, Some(vec!["/home/u/x".into()]));
         assert_eq!(read("repo = 's3://b/p'").unwrap().repo.as_deref(), Some("s3://b/p"));
+        let media = |text: &str| read(text).unwrap().telegram.media;
+        assert_eq!(media("[telegram]\nmedia = ['music', 'none']"), Some(vec![KindChoice::Music, KindChoice::None]));
     }
 
     #[test]
@@ -289,6 +292,7 @@ mod tests {
             ("[backup]\nexcludes = []", "line 2: unknown field `excludes`"),
             ("limit-upload = '10X'", "line 1: '10X' is not a size"),
             ("machine-key = 'tpm'", "line 1: unknown variant `tpm`"),
+            ("[telegram]\nmedia = ['smell']", "line 2: 'smell' is none of photos, videos"),
         ] {
             let error = read(text).unwrap_err().to_string();
             assert!(error.contains(named), "{error}");

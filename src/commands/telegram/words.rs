@@ -5,10 +5,8 @@ use std::time::Duration;
 use serde::de::DeserializeOwned;
 use serde::de::value::{Error, StrDeserializer};
 
-use crate::commands::media::media_choice;
 use crate::commands::units::printable;
-use crate::model::kinds::KindChoice;
-use crate::source::telegram::{ChatClass, MediaType, Pace, TakeoutUse};
+use crate::source::telegram::{ChatClass, Pace, TakeoutUse};
 
 /// Reads one word of a closed list, as the profile has it too.
 fn word<T: DeserializeOwned>(text: &str, list: &str) -> Result<T, String> {
@@ -22,26 +20,6 @@ fn word<T: DeserializeOwned>(text: &str, list: &str) -> Result<T, String> {
 /// When it is none.
 pub fn chat_class(text: &str) -> Result<ChatClass, String> {
     word(text, "personal, bots, private-groups, public-groups, private-channels, public-channels")
-}
-
-/// Reads a kind of media that a backup can leave out: the words of restores and searches, as far as Telegram tells kinds apart
-/// before a file is fetched.
-///
-/// # Errors
-/// When it is none.
-pub fn media_type(text: &str) -> Result<Option<MediaType>, String> {
-    Ok(Some(match media_choice(text)? {
-        KindChoice::Photos => MediaType::Photos,
-        KindChoice::Videos => MediaType::Videos,
-        KindChoice::VoiceMessages => MediaType::VoiceMessages,
-        KindChoice::VideoMessages => MediaType::VideoMessages,
-        KindChoice::Stickers => MediaType::Stickers,
-        KindChoice::Gifs => MediaType::Gifs,
-        KindChoice::Files => MediaType::Files,
-        KindChoice::Music => return Err("a backup takes music together with other files; write files".to_owned()),
-        KindChoice::Any => return Err("a backup takes all kinds unless some are named; leave --media out".to_owned()),
-        KindChoice::None => return Ok(None),
-    }))
 }
 
 /// Reads when to use a takeout.
@@ -87,12 +65,6 @@ mod tests {
     #[test]
     fn words_and_spans_are_read_as_people_type_them() {
         assert_eq!(chat_class("private-groups"), Ok(ChatClass::PrivateGroups));
-        assert_eq!(media_type("gifs"), Ok(Some(MediaType::Gifs)));
-        assert_eq!(media_type("none"), Ok(None));
-        assert!(media_type("music").unwrap_err().contains("files"));
-        for (word, choice) in KindChoice::WORDS {
-            assert_eq!(media_type(word).is_err(), matches!(choice, KindChoice::Music | KindChoice::Any), "{word}");
-        }
         assert_eq!(pace("fast"), Ok(Pace::Fast));
         assert_eq!(takeout("never"), Ok(TakeoutUse::Never));
         assert!(chat_class("people").unwrap_err().contains("private-groups"));

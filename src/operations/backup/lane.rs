@@ -7,71 +7,27 @@ use std::io::{self, Read};
 use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
-use tokio::runtime::Handle;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use super::Shared;
-use super::journal::{Intent, Intents, Order};
-use super::planner::{Job, Removals};
-use super::upload::{UploadSink, Uploaded};
+use super::journal::Order;
+use super::open::{Finished, LaneSetup, OpenArchive, Report, Standing, wait_for};
+use super::planner::Job;
 use crate::archive::index::{IndexEntry, Located, Part};
-use crate::archive::parts::PartPool;
-use crate::archive::writer::{ArchiveWriter, NewFile, Timings};
+use crate::archive::writer::NewFile;
 use crate::archive::{ArchiveError, MEMBER_BYTES};
 use crate::crypt::digest::{HashReader, sha256};
-use crate::crypt::keys::Recipients;
 use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::OperationError;
-use crate::repository::format::names;
-use crate::repository::format::snapshot::ArchiveRecord;
 use crate::repository::random_id;
 use crate::source::{Body, Content, Item};
-use crate::storage::Storage;
 
 /// A file up to this length is read whole before it is stored, so that a known content is not stored again at the price of one read.
 const SMALL_BYTES: u64 = 512 * 1024;
 
 /// Contents below this length are stored again rather than referred to within one run: a reference costs as much.
 const MIN_SHARED_BYTES: u64 = 4 * 1024;
-
-/// An archive that is stored for good.
-pub(super) struct Finished {
-    pub record: ArchiveRecord,
-    pub marks: Vec<u64>,
-    pub timings: Timings,
-}
-
-/// What lanes report.
-pub(super) enum Report {
-    /// An archive is stored.
-    Archive(Box<Finished>),
-    /// A known content has a new name or new metadata; noted when the run ends.
-    Reference(Box<IndexEntry>, u64),
-    /// The item with this mark is stored already, just as it is.
-    Unchanged(u64),
-}
-
-/// What every lane needs.
-#[derive(Clone)]
-pub(super) struct LaneSetup {
-    pub storage: Storage,
-    pub recipients: Arc<Recipients>,
-    pub pool: PartPool,
-    pub runtime: Handle,
-    pub reports: mpsc::UnboundedSender<Result<Report, OperationError>>,
-    pub removals: Removals,
-    pub intents: Intents,
-}
-
-/// An archive being written.
-struct OpenArchive {
-    writer: ArchiveWriter<UploadSink>,
-    uploaded: Uploaded,
-    object: String,
-    entries: Vec<IndexEntry>,
-    marks: Vec<u64>,
-}
 
 /// A lane.
 pub(super) struct Lane<'a> {
@@ -388,9 +344,23 @@ impl<'a> Lane<'a> {
 
     /// Finishes the archive in hand, if there is one; it is reported when the store has it.
     fn close(&mut self) -> Result<(), OperationError> {
-        let Some(open) = self.open.take() else { return Ok(()) };
+        let Some(mut open) = self.open.take() else { return Ok(()) };
         let (reported, after) = oneshot::channel();
-        open.finish(&self.setup, self.number, self.before.replace(after), reported)
+        let before = self.before.replace(after);
+        let timings = open.writer.timings();
+        let (entries, marks) = (std::mem::take(&mut open.entries), std::mem::take(&mut open.marks));
+        let standing = Standing { order: Order::Last, lane: self.number, merged: false };
+        let (record, uploaded) = open.seal(&self.setup, standing, &entries, &[])?;
+        let reports = self.setup.reports.clone();
+        self.setup.runtime.spawn(async move {
+            let stored = wait_for(uploaded).await;
+            if let Some(before) = before {
+                let _ = before.await;
+            }
+            let _ = reports.send(stored.map(|()| Report::Archive(Box::new(Finished { record, marks, timings }))));
+            let _ = reported.send(());
+        });
+        Ok(())
     }
 }
 
@@ -426,97 +396,5 @@ fn index_entry(item: &Item, content: Option<Located>) -> IndexEntry {
         size: item.size,
         sparse: item.sparse,
         content,
-    }
-}
-
-impl OpenArchive {
-    fn begin(setup: &LaneSetup) -> Result<Self, OperationError> {
-        let id = random_id()?;
-        let object = names::archive(jiff::Timestamp::now(), id);
-        let (sink, uploaded) = UploadSink::begin(&setup.storage, &object, &setup.runtime)?;
-        let writer = ArchiveWriter::new(id, &setup.recipients, sink, setup.pool.clone())?;
-        Ok(Self { writer, uploaded, object, entries: Vec::new(), marks: Vec::new() })
-    }
-
-    fn finish(
-        self,
-        setup: &LaneSetup,
-        lane: u32,
-        before: Option<oneshot::Receiver<()>>,
-        reported: oneshot::Sender<()>,
-    ) -> Result<(), OperationError> {
-        let timings = self.writer.timings();
-        let (sealed, sink) = self.writer.finish()?;
-        let record = ArchiveRecord {
-            id: sealed.id,
-            object: self.object,
-            length: sealed.length,
-            sha256: sealed.sha256,
-            header_sha256: sealed.header_sha256,
-            merged: false,
-        };
-        setup.intents.note(Intent::new(record.clone(), Order::Last, lane, setup.removals.noted()), &self.entries, &[])?;
-        sink.end();
-        let finished = Finished { record, marks: self.marks, timings };
-        let (reports, uploaded) = (setup.reports.clone(), self.uploaded);
-        setup.runtime.spawn(async move {
-            let result = match uploaded.await {
-                Ok(Ok(())) => Ok(Report::Archive(Box::new(finished))),
-                Ok(Err(error)) => Err(error.into()),
-                Err(_) => Err(OperationError::Internal("an upload ended without a result".into())),
-            };
-            if let Some(before) = before {
-                let _ = before.await;
-            }
-            let _ = reports.send(result);
-            let _ = reported.send(());
-        });
-        Ok(())
-    }
-}
-
-/// An archive of the run's own: removals, references, or a merged index.
-pub(super) struct OwnArchive<'a> {
-    /// Where it stands.
-    pub order: Order,
-    /// Whether it is a merged index.
-    pub merged: bool,
-    /// For the journal: what it adds to the state.
-    pub entries: &'a [IndexEntry],
-    /// For the journal: what it removes.
-    pub remove: &'a [EntryPath],
-}
-
-/// Writes an archive of the run's own.
-///
-/// # Errors
-/// When it cannot be written.
-pub(super) fn write_own(
-    setup: &LaneSetup,
-    own: &OwnArchive<'_>,
-    fill: impl FnOnce(&mut ArchiveWriter<UploadSink>) -> Result<(), OperationError>,
-) -> Result<ArchiveRecord, OperationError> {
-    let OpenArchive { mut writer, uploaded, object, .. } = OpenArchive::begin(setup)?;
-    fill(&mut writer)?;
-    let (sealed, sink) = writer.finish()?;
-    let record = ArchiveRecord {
-        id: sealed.id,
-        object,
-        length: sealed.length,
-        sha256: sealed.sha256,
-        header_sha256: sealed.header_sha256,
-        merged: own.merged,
-    };
-    setup.intents.note(Intent::new(record.clone(), own.order, u32::MAX, setup.removals.noted()), own.entries, own.remove)?;
-    sink.end();
-    let result = setup.runtime.block_on(uploaded).map_err(|_| OperationError::Internal("an upload ended without a result".into()))?;
-    result?;
-    Ok(record)
-}
-
-/// Reads the path of a removal as the archive writes it.
-pub(super) fn append_removals(writer: &mut ArchiveWriter<UploadSink>, paths: &[EntryPath]) {
-    for path in paths {
-        writer.append_removal(path.as_bytes());
     }
 }

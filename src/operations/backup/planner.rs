@@ -93,9 +93,7 @@ impl<'a> Planner<'a> {
     pub fn deleted(&self) -> Vec<EntryPath> {
         let mut deleted: Vec<EntryPath> = Vec::new();
         for (path, _) in self.tree.iter().filter(|(_, entry)| !entry.seen) {
-            let below_last = deleted.last().is_some_and(|last: &EntryPath| {
-                path.as_bytes().strip_prefix(last.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
-            });
+            let below_last = deleted.last().is_some_and(|last| path.is_below(last));
             // A folder is kept for what is kept below it.
             let has_kept = || self.tree.below(path).any(|(_, entry)| entry.seen);
             if !below_last && !has_kept() {

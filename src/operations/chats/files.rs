@@ -7,11 +7,12 @@ use super::frames::SMALL_BYTES;
 use crate::archive::ArchiveError;
 use crate::crypt::digest::{Hasher, sha256};
 use crate::model::entry::{EntryPath, Kind};
+use crate::model::json;
 use crate::model::record::VERSION;
 use crate::operations::OperationError;
-use crate::operations::restore::{read_place, with_causes};
+use crate::operations::restore::{Archives, read_place, with_causes};
 use crate::repository::RepositoryError;
-use crate::repository::tree::Place;
+use crate::repository::tree::{Place, TreeEntry};
 
 /// The longest file that is read into memory. A batch of a log has 4 MiB, unless one message alone has more.
 pub const MAX_FILE_BYTES: u64 = 64 * 1024 * 1024;
@@ -62,41 +63,9 @@ impl OpenChats {
     /// When there is no such file, it cannot be read, or its SHA-256 does not match; [`OperationError::Output`] with what `each`
     /// said.
     pub fn stream(&self, path: &EntryPath, each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), OperationError> {
-        let shown = || path.to_string();
-        let missing = || OperationError::NoSuchPath { path: shown(), snapshot: self.snapshot().id.to_string() };
+        let missing = || OperationError::NoSuchPath { path: path.to_string(), snapshot: self.snapshot().id.to_string() };
         let entry = self.tree().get(path).ok_or_else(missing)?;
-        if entry.kind != Kind::File {
-            return Err(OperationError::NotAFile { path: shown() });
-        }
-        let incomplete = || RepositoryError::damaged(&shown(), "the snapshot holds only some of its parts");
-        let mut written = 0;
-        for (at, place) in entry.pieces().ok_or_else(incomplete)? {
-            // Where a part was read short, the file has zeros.
-            let zeros = [0; 4096];
-            while written < at {
-                let gap = zeros.get(..(at - written).min(4096) as usize).unwrap_or_default();
-                each(gap).map_err(OperationError::Output)?;
-                written += gap.len() as u64;
-            }
-            written = at + place.length;
-            let mut hasher = Hasher::new();
-            let mut refused = None;
-            let read = read_place(&self.shared.archives, &place, &mut |piece| {
-                hasher.update(piece);
-                each(piece).map_err(|error| {
-                    refused = Some(error);
-                    ArchiveError::Io(std::io::ErrorKind::Interrupted.into())
-                })
-            });
-            if let Some(error) = refused {
-                return Err(OperationError::Output(error));
-            }
-            read?;
-            if hasher.finish() != place.sha256 {
-                return Err(OperationError::Content { path: shown() });
-            }
-        }
-        Ok(())
+        stream_content(&self.shared.archives, path, entry, each)
     }
 
     /// Reads many small files in the order in which they are stored, neighbours in one sweep, and hands each to `taken`.
@@ -172,6 +141,50 @@ impl OpenChats {
     }
 }
 
+/// Hands the content of a file of the archives to `each`, piece by piece, as [`OpenChats::stream`] does.
+///
+/// # Errors
+/// As there.
+pub(in crate::operations) fn stream_content(
+    archives: &Archives,
+    path: &EntryPath,
+    entry: &TreeEntry,
+    each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+) -> Result<(), OperationError> {
+    if entry.kind != Kind::File {
+        return Err(OperationError::NotAFile { path: path.to_string() });
+    }
+    let incomplete = || RepositoryError::damaged(&path.to_string(), "the snapshot holds only some of its parts");
+    let mut written = 0;
+    for (at, place) in entry.pieces().ok_or_else(incomplete)? {
+        // Where a part was read short, the file has zeros.
+        let zeros = [0; 4096];
+        while written < at {
+            let gap = zeros.get(..(at - written).min(4096) as usize).unwrap_or_default();
+            each(gap).map_err(OperationError::Output)?;
+            written += gap.len() as u64;
+        }
+        written = at + place.length;
+        let mut hasher = Hasher::new();
+        let mut refused = None;
+        let read = read_place(archives, &place, &mut |piece| {
+            hasher.update(piece);
+            each(piece).map_err(|error| {
+                refused = Some(error);
+                ArchiveError::Io(std::io::ErrorKind::Interrupted.into())
+            })
+        });
+        if let Some(error) = refused {
+            return Err(OperationError::Output(error));
+        }
+        read?;
+        if hasher.finish() != place.sha256 {
+            return Err(OperationError::Content { path: path.to_string() });
+        }
+    }
+    Ok(())
+}
+
 fn too_long(path: &EntryPath) -> OperationError {
     OperationError::Form { path: path.to_string(), why: format!("it is longer than {} MiB", MAX_FILE_BYTES >> 20) }
 }
@@ -179,7 +192,7 @@ fn too_long(path: &EntryPath) -> OperationError {
 /// Reads JSON of a form with a version.
 pub(super) fn parse<T: DeserializeOwned>(path: &EntryPath, bytes: &[u8], version: impl Fn(&T) -> u32) -> Result<T, OperationError> {
     let form = |why: String| OperationError::Form { path: path.to_string(), why };
-    let value: T = serde_json::from_slice(bytes).map_err(|error| form(error.to_string()))?;
+    let value: T = serde_json::from_slice(bytes).map_err(|error| form(json::place(&error)))?;
     match version(&value) {
         ..=VERSION => Ok(value),
         later => Err(form(format!("it has version {later}, and this program reads up to {VERSION}; a newer tgvault is needed"))),

@@ -11,13 +11,14 @@ pub mod conversation;
 mod files;
 mod frames;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
 pub use batches::BatchReader;
 pub use files::MAX_FILE_BYTES;
+pub(super) use files::stream_content;
 
 use self::frames::Frames;
 use super::OperationError;
@@ -29,6 +30,7 @@ use crate::model::chat::ChatInfo;
 use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::Coverage;
 use crate::model::entry::{EntryPath, Kind};
+use crate::model::harmless::printable;
 use crate::model::paths::{self, Place, RunId};
 use crate::model::peer::Peer;
 use crate::model::record::VERSION;
@@ -112,12 +114,11 @@ impl OpenChats {
         }
         let Some(choice) = choice.of_chats(opened).await? else { return Ok(latest) };
         let mut instead = Self::open_in(opened, &choice).await?;
-        let (other, snapshot) = (latest.snapshot().source.kind.clone(), instead.snapshot());
+        let (other, snapshot) = (&latest.snapshot().source.kind, instead.snapshot());
         let said = format!(
-            "the latest snapshot has no chats, for it is of a {other}; this is {}, the latest of {}:{}",
+            "the latest snapshot has no chats, for it is of a {other}; this is {}, the latest of {}",
             snapshot.id.to_string().get(..8).unwrap_or_default(),
-            snapshot.source.kind,
-            snapshot.source.name
+            snapshot.source
         );
         if let Some(shared) = Arc::get_mut(&mut instead.shared) {
             shared.stands_in = Some(said);
@@ -152,6 +153,29 @@ impl OpenChats {
     /// The error to end with when something is not there: where a part of the snapshot is lost, that may be why.
     pub fn missing(&self, error: OperationError) -> OperationError {
         if self.lost().is_empty() { error } else { OperationError::Lost { wanted: error.to_string(), lost: self.lost().join("; ") } }
+    }
+
+    /// The error to end with when there are no chats.
+    pub fn no_chats(&self) -> OperationError {
+        self.missing(OperationError::NoChats { snapshot: self.snapshot().id.to_string() })
+    }
+
+    /// The peers of those chats that go by one of the names.
+    ///
+    /// # Errors
+    /// When a name fits none of them.
+    pub fn called<'a>(&self, all: impl IntoIterator<Item = &'a Chat>, names: &[String]) -> Result<BTreeSet<Peer>, OperationError> {
+        let all: Vec<&Chat> = all.into_iter().collect();
+        let mut wanted = BTreeSet::new();
+        for name in names {
+            let called: Vec<Peer> = all.iter().filter(|chat| chat.is_called(name)).map(|chat| chat.peer).collect();
+            if called.is_empty() {
+                let snapshot = self.snapshot().id.to_string();
+                return Err(self.missing(OperationError::NoSuchChat { chat: printable(name), snapshot }));
+            }
+            wanted.extend(called);
+        }
+        Ok(wanted)
     }
 
     /// Whether the snapshot holds chats or an account, and not just files.
@@ -232,16 +256,20 @@ impl OpenChats {
         BatchReader::new(self.clone(), chat.batches.clone())
     }
 
-    /// What is known about the completeness of a chat; `None` where the snapshot says nothing, as for imports.
+    /// What is known about the completeness of chats; nothing of those of which the snapshot says nothing, as for imports. What
+    /// cannot be read is told to `bad`.
     ///
     /// # Errors
-    /// When it cannot be read.
-    pub fn coverage(&self, peer: Peer) -> Result<Option<Coverage>, OperationError> {
-        let path = paths::coverage(peer).map_err(|error| OperationError::Internal(error.to_string()))?;
-        if self.tree().get(&path).is_none() {
-            return Ok(None);
-        }
-        files::parse(&path, &self.read(&path)?, |coverage: &Coverage| coverage.v).map(Some)
+    /// When the store fails.
+    pub fn coverage(&self, bad: Unreadable<'_>) -> Result<BTreeMap<Peer, Coverage>, OperationError> {
+        let of = |path: &EntryPath| if let Some(Place::Coverage(peer)) = paths::place(path) { Some(peer) } else { None };
+        let paths: Vec<&EntryPath> = self.files().map(|(path, _)| path).filter(|path| of(path).is_some()).collect();
+        let mut found = BTreeMap::new();
+        self.sweep(&paths, &mut |path, read| match read.and_then(|bytes| files::parse::<Coverage>(path, bytes, |coverage| coverage.v)) {
+            Ok(coverage) => found.extend(of(path).map(|peer| (peer, coverage))),
+            Err(error) => bad(path, &error),
+        })?;
+        Ok(found)
     }
 
     /// The sections of the account in the order and form of the exports. Those that cannot be read are told to `bad`.

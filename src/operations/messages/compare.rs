@@ -6,7 +6,7 @@ use std::hash::{BuildHasher, RandomState};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Folding, fold, lines, pass};
+use super::{Folding, Unreadable, fold, lines, pass};
 use crate::model::json;
 use crate::model::peer::Peer;
 use crate::operations::chats::{Chat, OpenChats};
@@ -77,19 +77,16 @@ fn states(
     wanted: &[Chat],
     hasher: &RandomState,
     stop: &Stop,
-    unreadable: &mut Vec<String>,
+    unreadable: &mut Unreadable,
     mut each: impl FnMut(&Chat, Vec<State>) -> Result<(), OperationError>,
 ) -> Result<(), OperationError> {
-    let mut tell = |(path, error): super::Failed| {
-        unreadable.push(format!("'{path}' cannot be read: {}", crate::operations::restore::with_causes(&error)));
-    };
     pass(
         chats,
         wanted,
         default_lanes(),
         stop,
         |_, batch| look(hasher, batch),
-        &mut tell,
+        &mut |failed| unreadable.batch(&failed),
         |chat, batches| {
             let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
             let mut state = Vec::new();
@@ -107,7 +104,7 @@ fn states(
 }
 
 /// Compares the chats of two snapshots, and hands those in which messages differ to `each`, sorted by peer. Gives what could not be
-/// read, in words.
+/// read.
 ///
 /// # Errors
 /// When the store fails, or the run is stopped; otherwise what `each` says.
@@ -116,7 +113,7 @@ pub fn compare(
     (later, later_chats): (&OpenChats, Vec<Chat>),
     stop: &Stop,
     mut each: impl FnMut(&Chat, ChatChange) -> std::io::Result<()>,
-) -> Result<Vec<String>, OperationError> {
+) -> Result<Unreadable, OperationError> {
     let digests = |chats: &OpenChats, chat: &Chat| -> Vec<_> {
         chat.batches.iter().map(|path| (path.clone(), chats.tree().get(path).and_then(|entry| entry.sha256()))).collect()
     };
@@ -127,7 +124,7 @@ pub fn compare(
     let differing = |chats: Vec<Chat>| -> Vec<Chat> { chats.into_iter().filter(|chat| same.binary_search(&chat.peer).is_err()).collect() };
     let (earlier_chats, later_chats) = (differing(earlier_chats), differing(later_chats));
     let hasher = RandomState::new();
-    let mut unreadable = Vec::new();
+    let mut unreadable = Unreadable::default();
     let mut before: BTreeMap<Peer, Vec<State>> = BTreeMap::new();
     states(earlier, &earlier_chats, &hasher, stop, &mut unreadable, |chat, state| {
         before.insert(chat.peer, state);

@@ -6,8 +6,9 @@ use std::hash::{BuildHasher, RandomState};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::{Folding, fold, lines, pass};
+use super::{Folding, Unreadable, fold, lines, pass};
 use crate::model::json;
+use crate::model::kinds::FileKind;
 use crate::model::media::{Media, MediaStatus};
 use crate::model::time;
 use crate::operations::chats::{Chat, OpenChats};
@@ -62,8 +63,8 @@ pub struct MediaCount {
 pub struct Total {
     /// Stored media by the kind of the first message that shows them.
     pub media: BTreeMap<&'static str, MediaCount>,
-    /// What could not be read, in words.
-    pub unreadable: Vec<String>,
+    /// What could not be read.
+    pub unreadable: Unreadable,
 }
 
 #[derive(Deserialize)]
@@ -78,22 +79,21 @@ struct Seen<'a> {
 
 /// The number of a message's kind.
 fn kind_of(message: &str) -> u8 {
-    let spelling = |key: &str| json::get(message, key).and_then(json::spelling);
     let has = |key: &str| json::get(message, key).is_some();
-    let name = match (spelling("type"), spelling("media_type")) {
-        (Some("service"), _) => "service",
-        (_, Some("video_file")) => "video",
-        (_, Some("video_message")) => "video_message",
-        (_, Some("voice_message")) => "voice_message",
-        (_, Some("audio_file")) => "audio",
-        (_, Some("sticker")) => "sticker",
-        (_, Some("animation")) => "animation",
-        _ if has("photo") => "photo",
-        _ if has("file") => "file",
-        _ if has("poll") => "poll",
-        _ if has("location_information") => "location",
-        _ if has("contact_information") => "contact",
-        _ => "text",
+    let name = match FileKind::of_message(message) {
+        _ if json::get(message, "type").and_then(json::spelling) == Some("service") => "service",
+        Some(FileKind::Video) => "video",
+        Some(FileKind::VideoMessage) => "video_message",
+        Some(FileKind::VoiceMessage) => "voice_message",
+        Some(FileKind::Music) => "audio",
+        Some(FileKind::Sticker) => "sticker",
+        Some(FileKind::Gif) => "animation",
+        Some(FileKind::Photo) => "photo",
+        Some(FileKind::File) => "file",
+        None if has("poll") => "poll",
+        None if has("location_information") => "location",
+        None if has("contact_information") => "contact",
+        None => "text",
     };
     KINDS.iter().position(|kind| *kind == name).and_then(|at| u8::try_from(at).ok()).unwrap_or_default()
 }
@@ -141,11 +141,8 @@ pub fn count(
 ) -> Result<Total, OperationError> {
     let paths = RandomState::new();
     let mut total = Total::default();
-    let mut unreadable = Vec::new();
+    let mut unreadable = Unreadable::default();
     let mut known: HashSet<u64> = HashSet::new();
-    let mut tell = |(path, error): super::Failed| {
-        unreadable.push(format!("'{path}' cannot be read: {}", crate::operations::restore::with_causes(&error)));
-    };
     let mut unread = 0;
     pass(
         chats,
@@ -153,7 +150,7 @@ pub fn count(
         default_lanes(),
         stop,
         |_, batch| look(&paths, batch),
-        &mut tell,
+        &mut |failed| unreadable.batch(&failed),
         |chat, batches| {
             let mut count = ChatCount { messages: 0, deleted: 0, by_class: BTreeMap::new() };
             for (path, kind, bytes) in batches.iter().flatten().flat_map(|looked| &looked.media) {
@@ -177,9 +174,7 @@ pub fn count(
             each(chat, count).map_err(OperationError::Output)
         },
     )?;
-    if unread > 0 {
-        unreadable.push(format!("{unread} lines of the logs cannot be understood"));
-    }
+    unreadable.lines(unread);
     total.unreadable = unreadable;
     Ok(total)
 }

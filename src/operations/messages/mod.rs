@@ -20,6 +20,7 @@ use crate::model::fold::{AsOf, Fold, Folded, Location};
 use crate::model::paths::{self, Place};
 use crate::model::peer::Peer;
 use crate::model::record::{ChatEvent, Head, RecordType, VERSION};
+use crate::operations::restore::with_causes;
 use crate::operations::stop::Stop;
 
 /// Bytes of logs that one worker takes at a time.
@@ -27,6 +28,32 @@ const SHARE_BYTES: u64 = 8 * 1024 * 1024;
 
 /// What a batch could not be read for.
 pub type Failed = (EntryPath, OperationError);
+
+/// What of the logs cannot be read.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Unreadable {
+    /// In words.
+    pub told: Vec<String>,
+    /// Batches and lines.
+    pub count: u64,
+    /// Whether the vault has lost or changed any of it.
+    pub is_damage: bool,
+}
+
+impl Unreadable {
+    fn batch(&mut self, (path, error): &Failed) {
+        self.told.push(format!("'{path}' cannot be read: {}", with_causes(error)));
+        self.count += 1;
+        self.is_damage |= error.is_damage();
+    }
+
+    fn lines(&mut self, count: u64) {
+        if count > 0 {
+            self.told.push(format!("{count} lines of the logs cannot be understood"));
+            self.count += count;
+        }
+    }
+}
 
 /// The lines of a batch: where each begins, and its bytes without its end.
 pub fn lines(batch: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
@@ -124,8 +151,7 @@ impl Folding {
 }
 
 /// Folds the messages of a chat that `wanted` takes and hands them to `each`, ascending by id; of their places only batch and offset
-/// are told, and not when they were sent. A batch that could not be read is
-/// left out.
+/// are told, and not when they were sent. A batch that could not be read is left out.
 ///
 /// Batches whose ids lie apart from each other's, as those of a first backup do, are folded one by one: it takes no memory, and
 /// nothing for messages that have one line and were never deleted.
@@ -221,8 +247,8 @@ struct Done<T> {
     result: Result<T, OperationError>,
 }
 
-/// Reads the logs of `wanted`: `look` is called for each batch and its chat, side by side on `workers` threads, and `each` once for each chat, in
-/// their order, with what came of its batches; `None` for a batch that could not be read, which `failed` is told.
+/// Reads the logs of `wanted`: `look` is called for each batch and its chat, side by side on `workers` threads, and `each` once for
+/// each chat, in their order, with what came of its batches; `None` for a batch that could not be read, which `failed` is told.
 ///
 /// # Errors
 /// When the store fails as a whole, `each` fails, or the run is stopped.

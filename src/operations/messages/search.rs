@@ -8,7 +8,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Folding, fold, lines, pass};
+use super::{Folding, Unreadable, fold, lines, pass};
 use crate::archive::frame::{compress_quickly, decompress_small};
 use crate::operations::chats::{Chat, OpenChats};
 use crate::operations::stop::Stop;
@@ -35,7 +35,7 @@ pub trait Writing: Sync {
 }
 
 /// What a search went through.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Searched {
     /// Chats.
     pub chats: u64,
@@ -43,8 +43,8 @@ pub struct Searched {
     pub messages: u64,
     /// Messages that were found.
     pub found: u64,
-    /// Batches and lines that could not be read.
-    pub unreadable: u64,
+    /// What could not be read.
+    pub unreadable: Unreadable,
 }
 
 /// A line that matches.
@@ -165,7 +165,8 @@ impl<W: Writing> Going<'_, W> {
     }
 }
 
-/// Hands the messages that are found to `each`, chat by chat, each in the version that counts and in the wanted form. Earlier versions are not searched. What cannot be read is told to `bad`.
+/// Hands the messages that are found to `each`, chat by chat, each in the version that counts and in the wanted form. Earlier versions
+/// are not searched.
 ///
 /// # Errors
 /// When the store fails, or the run is stopped; otherwise what `each` says.
@@ -173,17 +174,11 @@ pub fn search<W: Writing>(
     chats: &OpenChats,
     search: &Search<'_, W>,
     stop: &Stop,
-    bad: &mut dyn FnMut(&str),
     mut each: impl FnMut(&Chat, &[u8]) -> io::Result<()>,
 ) -> Result<Searched, OperationError> {
     let going = Going { search, kept: AtomicUsize::new(0) };
     let mut searched = Searched::default();
-    let mut failed = 0;
-    let told = &mut *bad;
-    let mut tell = |(path, error): super::Failed| {
-        failed += 1;
-        told(&format!("'{path}' cannot be read: {}", crate::operations::restore::with_causes(&error)));
-    };
+    let mut unreadable = Unreadable::default();
     let mut lines_bad = 0;
     pass(
         chats,
@@ -191,7 +186,7 @@ pub fn search<W: Writing>(
         default_lanes(),
         stop,
         |chat, batch| going.look(chat, batch),
-        &mut tell,
+        &mut |failed| unreadable.batch(&failed),
         |chat, mut batches| {
             searched.chats += 1;
             for looked in batches.iter().flatten() {
@@ -225,10 +220,8 @@ pub fn search<W: Writing>(
             Ok(())
         },
     )?;
-    if lines_bad > 0 {
-        bad(&format!("{lines_bad} lines of the logs cannot be understood"));
-    }
-    searched.unreadable = failed + lines_bad;
+    unreadable.lines(lines_bad);
+    searched.unreadable = unreadable;
     Ok(searched)
 }
 

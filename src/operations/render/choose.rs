@@ -1,4 +1,4 @@
-//! Which chats and which media are wanted, and in which order the chats come.
+//! Which chats are wanted, and in which order they come.
 
 use std::cmp::Reverse;
 use std::collections::HashSet;
@@ -23,13 +23,8 @@ pub(in crate::operations) struct Chosen {
 /// # Errors
 /// When a name fits no chat.
 pub(in crate::operations) fn choose(chats: &OpenChats, all: Vec<Chat>, wanted: &[String]) -> Result<Vec<Chosen>, OperationError> {
-    for wanted in wanted {
-        if !all.iter().any(|chat| chat.is_called(wanted)) {
-            let snapshot = chats.snapshot().id.to_string();
-            return Err(chats.missing(OperationError::NoSuchChat { chat: crate::render::terminal::harmless(wanted), snapshot }));
-        }
-    }
-    let is_wanted = |chat: &Chat| wanted.is_empty() || wanted.iter().any(|wanted| chat.is_called(wanted));
+    let called = chats.called(&all, wanted)?;
+    let is_wanted = |chat: &Chat| wanted.is_empty() || called.contains(&chat.peer);
     let group_of = |chat: &Chat| {
         let from = chat.info.migrated_from.filter(|from| (chat.peer.kind, from.kind) == (PeerKind::Channel, PeerKind::Chat))?;
         all.iter().find(|other| other.peer == from)

@@ -10,7 +10,7 @@ use super::write::{self, BegunChat, Out, Step};
 use super::{Counts, Form, RenderOptions};
 use crate::model::account::AccountSection;
 use crate::model::entry::{EntryPath, Kind, Timestamp};
-use crate::model::kinds::FileKind;
+use crate::model::kinds::{FileKind, KindChoice};
 use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::{Conversation, Message};
@@ -33,7 +33,7 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
     let chosen = choose(chats, chats.chats_for(&options.chats, bad)?, &options.chats)?;
     let sections = if options.chats.is_empty() { chats.sections(bad)? } else { Vec::new() };
     if chosen.is_empty() && sections.is_empty() && !chats.is_telegram() {
-        return Err(chats.missing(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() }));
+        return Err(chats.no_chats());
     }
     let single = chosen.len() == 1 && sections.is_empty();
     let logs = chosen.iter().flat_map(|chosen| std::iter::once(&chosen.chat).chain(&chosen.before));
@@ -61,7 +61,7 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
             feed.writers.push(send);
             threads.push(scope.spawn({
                 let out = &out;
-                move || write::json(&steps, out, single, &options.zone)
+                move || write::json(&steps, out, single, !html, &options.zone)
             }));
         }
         if html {
@@ -226,10 +226,7 @@ impl Feed<'_> {
 
 /// Whether a kind of media was chosen.
 pub(super) fn wanted(options: &RenderOptions, kind: Option<FileKind>) -> bool {
-    match kind {
-        Some(kind) if !options.media.is_empty() => options.media.iter().any(|choice| choice.takes(kind)),
-        _ => true,
-    }
+    kind.is_none_or(|kind| KindChoice::take(&options.media, kind))
 }
 
 /// Notes where a stored file goes.

@@ -2,7 +2,7 @@
 //!
 //! `feed` reads the chats and hands their messages to the threads that write them (`write`): one for `result.json`,
 //! one for the pages. Media are named on the way and restored at the end, neighbours in one sweep, as a plain restore does it.
-//! `choose` says which chats, messages and media are wanted; `raw` takes what is stored as it is, `original` puts imported files together again.
+//! `choose` says which chats are wanted; `raw` takes what is stored as it is, `original` puts imported files together again.
 
 mod choose;
 mod feed;

@@ -10,6 +10,7 @@ use super::{Counts, RenderOptions};
 use crate::crypt::digest::Hasher;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::fold::Location;
+use crate::model::json;
 use crate::model::paths::RunId;
 use crate::model::peer::Peer;
 use crate::model::record::{Raw, RecordType};
@@ -117,7 +118,7 @@ fn files(chats: &OpenChats, wanted: Option<&str>) -> Result<Vec<ImportedFile>, O
         }
         let bytes = chats.read(&list)?;
         for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
-            let form = |error: serde_json::Error| OperationError::Form { path: path.clone(), why: error.to_string() };
+            let form = |error: serde_json::Error| OperationError::Form { path: path.clone(), why: json::place(&error) };
             files.push(serde_json::from_slice(line).map_err(form)?);
         }
     }

@@ -21,7 +21,7 @@ use crate::target::{TargetFolder, TargetOptions};
 /// Writes them.
 pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Report>) -> Result<Counts, OperationError> {
     if !chats.is_telegram() {
-        return Err(chats.missing(OperationError::NoChats { snapshot: chats.snapshot().id.to_string() }));
+        return Err(chats.no_chats());
     }
     let bad = &mut |path: &EntryPath, error: &OperationError| report.problem(path, &with_causes(error));
     let chosen = choose(chats, chats.chats_for(&options.chats, bad)?, &options.chats)?;

@@ -16,8 +16,8 @@ use crate::operations::chats::conversation::Message;
 use crate::operations::events::Event;
 use crate::operations::restore::Report;
 use crate::render::desktop_json::{ChatHead, DesktopJson, Options};
-use crate::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
-use crate::render::html::{ChatPages, Pages, assets};
+use crate::render::html::lists::{ListedChat, chat_list, owner, section_page, shown_name, summary};
+use crate::render::html::{ChatPages, Owner, Pages, assets};
 use crate::render::media_names::Places;
 use crate::target::{FileWriter, TargetError, TargetFolder};
 
@@ -142,8 +142,8 @@ fn failed(error: io::Error, path: &EntryPath) -> OperationError {
     }
 }
 
-/// Writes `result.json`.
-pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, zone: &TimeZone) -> Result<(), OperationError> {
+/// Writes `result.json`. `alone` says that no pages are written: what both forms have beside it is written here then.
+pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, alone: bool, zone: &TimeZone) -> Result<(), OperationError> {
     let path = EntryPath::new("result.json").map_err(|error| OperationError::Internal(error.to_string()))?;
     let begun = match out.begin(&path) {
         Ok(begun) => begun,
@@ -156,14 +156,20 @@ pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, zone: &T
         steps.iter().for_each(drop);
         return Ok(());
     };
-    match json_into(writer, steps, single, zone).map_err(|error| failed(error, &path))? {
+    match json_into(writer, steps, single, alone.then_some(out), zone).map_err(|error| failed(error, &path))? {
         Some(writer) => out.commit(writer).or_else(|error| out.report.refused(&path, error)),
         None => Ok(()),
     }
 }
 
 /// Gives the writer back when everything came.
-fn json_into(writer: Writer, steps: &Receiver<Step>, single: bool, zone: &TimeZone) -> io::Result<Option<Writer>> {
+fn json_into(
+    writer: Writer,
+    steps: &Receiver<Step>,
+    single: bool,
+    beside: Option<&Out<'_>>,
+    zone: &TimeZone,
+) -> io::Result<Option<Writer>> {
     let options = Options::new(zone.clone());
     let mut json = if single {
         // Nothing comes before the chat.
@@ -174,7 +180,12 @@ fn json_into(writer: Writer, steps: &Receiver<Step>, single: bool, zone: &TimeZo
     };
     for step in steps {
         match step {
-            Step::Section(section, places) => json.section(&section, &places)?,
+            Step::Section(section, places) => {
+                if let Some(mut out) = beside.filter(|_| section.section == Section::OtherData) {
+                    section_page(&section, zone, &places, &mut out)?;
+                }
+                json.section(&section, &places)?;
+            }
             Step::Chat(chat) => json.begin_chat(ChatHead::of(&chat.info))?,
             Step::Messages(messages, places) => {
                 for message in &*messages {
@@ -198,19 +209,23 @@ fn html_into(steps: &Receiver<Step>, mut out: &Out<'_>, single: bool, zone: &Tim
     assets(&mut out)?;
     let mut sections = Vec::new();
     let mut personal = None;
+    let mut owned_by = Owner::default();
     let mut picture = None;
     let mut listed = Vec::new();
     for step in steps {
         match step {
             Step::Section(section, places) => {
-                sections.extend(section_page(&section, &places, &mut out)?);
+                sections.extend(section_page(&section, zone, &places, &mut out)?);
                 match section.section {
-                    Section::PersonalInformation => personal = Some(section),
+                    Section::PersonalInformation => {
+                        owned_by = owner(&section);
+                        personal = Some(section);
+                    }
                     Section::ProfilePictures => picture = first_picture(&section, &places),
                     _ => {}
                 }
             }
-            Step::Chat(chat) => match chat_pages(steps, &chat, out, zone)? {
+            Step::Chat(chat) => match chat_pages(steps, &chat, owned_by.clone(), out, zone)? {
                 Some(messages) => {
                     let (info, folder) = (chat.info.clone(), chat.folder.clone());
                     listed.push(ListedChat { name: shown_name(&info), chat: info, messages, folder });
@@ -234,8 +249,8 @@ fn first_picture(section: &AccountSection, places: &Places) -> Option<String> {
 }
 
 /// Writes one chat; `None` when it did not come to its end.
-fn chat_pages(steps: &Receiver<Step>, chat: &BegunChat, mut out: &Out<'_>, zone: &TimeZone) -> io::Result<Option<u64>> {
-    let mut pages = ChatPages::new(&shown_name(&chat.info), &chat.folder, zone.clone(), &mut out);
+fn chat_pages(steps: &Receiver<Step>, chat: &BegunChat, owner: Owner, mut out: &Out<'_>, zone: &TimeZone) -> io::Result<Option<u64>> {
+    let mut pages = ChatPages::new(&shown_name(&chat.info), &chat.folder, zone.clone(), &mut out).owned_by(owner);
     for step in steps {
         match step {
             Step::Messages(messages, places) => {

@@ -161,21 +161,16 @@ struct Job {
     report: Arc<Report>,
 }
 
-/// Whether `path` is `top`, or lies in that folder.
-fn is_at_or_below(path: &EntryPath, top: &EntryPath) -> bool {
-    path == top || path.as_bytes().strip_prefix(top.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'))
-}
-
 impl Job {
     fn is_wanted(&self, path: &EntryPath) -> bool {
-        (self.options.paths.is_empty() || self.options.paths.iter().any(|top| is_at_or_below(path, top))) && self.options.filter.takes(path)
+        (self.options.paths.is_empty() || self.options.paths.iter().any(|top| path.is_at_or_below(top))) && self.options.filter.takes(path)
     }
 
     fn run(&self) -> Result<(), OperationError> {
         for path in &self.options.paths {
             // Folders of an account are no entries of their own.
             let tree = self.opened.tree();
-            if tree.get(path).is_none() && !tree.iter().any(|(entry, _)| is_at_or_below(entry, path)) {
+            if tree.get(path).is_none() && tree.below(path).next().is_none() {
                 self.report.problem(path, "it is not in the snapshot");
             }
         }
@@ -260,7 +255,7 @@ impl Job {
         path: &EntryPath,
         folders: &mut Vec<&'a EntryPath>,
     ) -> Result<(), OperationError> {
-        let leads = |folder: &EntryPath| path.as_bytes().strip_prefix(folder.as_bytes()).is_some_and(|rest| rest.first() == Some(&b'/'));
+        let leads = |folder: &EntryPath| path.is_below(folder);
         folders.retain(|folder| leads(folder));
         for folder in folders.drain(..) {
             if let Some(entry) = self.opened.tree().get(folder)

@@ -3,11 +3,16 @@
 use std::fmt::Write;
 use std::io;
 
+use jiff::tz::TimeZone;
+
 use super::message::userpic;
-use super::{Pages, escape, frame_begin, frame_end};
+use super::{Owner, Pages, escape, frame_begin, frame_end};
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType, DELETED_ACCOUNT};
 use crate::model::json;
+use crate::model::peer::Peer;
+use crate::model::time;
+use crate::render::desktop_json::About;
 use crate::render::media_names::Places;
 
 /// A chat in the list.
@@ -26,6 +31,14 @@ pub struct ListedChat {
 /// A chat's name as the pages show it.
 pub fn shown_name(chat: &ChatInfo) -> String {
     chat.title().unwrap_or(DELETED_ACCOUNT).to_owned()
+}
+
+/// The account's owner, as personal information has it.
+pub fn owner(personal: &AccountSection) -> Owner {
+    let part = |key: &str| json::get(personal.value.get(), key).and_then(json::text).unwrap_or_default().into_owned();
+    let name = format!("{} {}", part("first_name"), part("last_name")).trim().to_owned();
+    let id = json::get(personal.value.get(), "user_id").and_then(json::integer);
+    Owner { peer: id.map(Peer::user), name: Some(name).filter(|name| !name.is_empty()) }
 }
 
 fn kind(chat: &ChatInfo) -> &'static str {
@@ -84,6 +97,7 @@ pub fn chat_list(chats: &[ListedChat], pages: &mut dyn Pages) -> io::Result<()> 
 /// Those of `pages`.
 pub fn section_page(
     section: &AccountSection,
+    zone: &TimeZone,
     names: &Places,
     pages: &mut dyn Pages,
 ) -> io::Result<Option<(&'static str, &'static str, usize)>> {
@@ -108,7 +122,7 @@ pub fn section_page(
     let mut count = 0;
     for entry in entries.map(json::elements).into_iter().flatten() {
         count += 1;
-        list_entry(&mut out, entry, names);
+        list_entry(&mut out, section.section, entry, zone, names);
     }
     out.push_str("</div>");
     frame_end(&mut out);
@@ -116,16 +130,24 @@ pub fn section_page(
     Ok(Some((path, label, count)))
 }
 
-fn list_entry(out: &mut String, entry: &str, names: &Places) {
+fn list_entry(out: &mut String, section: Section, entry: &str, zone: &TimeZone, names: &Places) {
     let part = |key: &str| json::get(entry, key).and_then(json::text).unwrap_or_default().into_owned();
+    // As in `result.json`: times of this zone, where they are known exactly.
+    let moment_of = |key: &str| {
+        let unix = json::get(entry, &format!("{key}_unixtime")).and_then(json::digits);
+        let local = unix.and_then(|unix| time::local(zone, unix)).map(time::iso);
+        local.unwrap_or_else(|| part(key)).replace('T', " ")
+    };
     let file = Some(part("photo")).filter(|path| !path.is_empty()).unwrap_or_else(|| part("media"));
     out.push_str("<div class=\"entry clearfix\">");
     let full = format!("{} {}", part("first_name"), part("last_name"));
-    let shown = [full.trim(), &part("name"), &part("application_name"), &part("domain_name"), &part("date").replace('T', " ")]
-        .into_iter()
-        .find(|text| !text.is_empty())
-        .unwrap_or(DELETED_ACCOUNT)
-        .to_owned();
+    let told = [full.trim(), &part("name"), &part("application_name"), &part("domain_name"), &part("device_model"), &part("browser")];
+    let shown = match told.into_iter().find(|text| !text.is_empty()) {
+        Some(name) => name.to_owned(),
+        // A picture has a time, a person without a name is gone.
+        None if !file.is_empty() => moment_of("date"),
+        None => DELETED_ACCOUNT.to_owned(),
+    };
     if let Some(placed) = names.placed(&file) {
         out.push_str("<a class=\"pull_left userpic_wrap\" href=\"");
         escape::path(out, "../", placed);
@@ -133,7 +155,7 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
         if placed.ends_with(".mp4") {
             out.push_str("Video");
         } else {
-            out.push_str("<img width=\"120\" loading=\"lazy\" alt=\"\" src=\"");
+            out.push_str("<img width=\"120\" loading=\"lazy\" alt=\"Photo\" src=\"");
             escape::path(out, "../", placed);
             out.push_str("\">");
         }
@@ -141,25 +163,52 @@ fn list_entry(out: &mut String, entry: &str, names: &Places) {
     } else if file.is_empty() {
         let id = json::get(entry, "user_id").or_else(|| json::get(entry, "id")).and_then(json::integer);
         out.push_str("<div class=\"pull_left userpic_wrap\">");
-        userpic(out, id.map(crate::model::peer::Peer::user), &shown, 48);
+        userpic(out, id.map(Peer::user), &shown, 48);
         out.push_str("</div>");
     }
-    out.push_str("<div class=\"body\"><div class=\"name bold\">");
+    out.push_str("<div class=\"body\">");
+    let when = ["last_active", "date"].into_iter().find(|key| !moment_of(key).is_empty()).unwrap_or_default();
+    let moment = moment_of(when);
+    if !moment.is_empty() && moment != shown {
+        out.push_str("<div class=\"pull_right info details\">");
+        escape::text(out, &moment);
+        out.push_str("</div>");
+    }
+    out.push_str("<div class=\"name bold\">");
     escape::text(out, &shown);
     out.push_str("</div>");
+    if let Some(words) = instead(section, &file, names) {
+        out.push_str("<div class=\"details_entry details\">");
+        escape::text(out, &words);
+        out.push_str("</div>");
+    }
     for (key, value) in json::members(entry) {
-        let told = matches!(key, "first_name" | "last_name" | "name" | "photo" | "media" | "application_name" | "user_id" | "id");
+        let is_name = matches!(key, "first_name" | "last_name" | "name" | "application_name" | "domain_name" | "device_model" | "browser")
+            && shown.contains(&part(key));
+        let told = is_name || key == when || matches!(key, "photo" | "media" | "user_id" | "id");
         if told || key.ends_with("_unixtime") {
             continue;
         }
         let text = json::text(value).map_or_else(|| value.to_owned(), |text| text.into_owned());
         if !text.is_empty() && text != "null" {
-            let _ = write!(out, "<div class=\"details_entry details\">");
-            escape::text(out, &format!("{}: {text}", key.replace('_', " ")));
+            let is_time = matches!(key, "date" | "expires" | "created");
+            let text = if is_time { moment_of(key) } else { text };
+            out.push_str("<div class=\"details_entry details\">");
+            escape::text(out, &if key == "phone_number" { text } else { format!("{}: {text}", key.replace('_', " ")) });
             out.push_str("</div>");
         }
     }
     out.push_str("</div></div>\n");
+}
+
+/// The words for a picture or story that is not there.
+fn instead(section: Section, file: &str, names: &Places) -> Option<String> {
+    if file.is_empty() || names.placed(file).is_some() {
+        return None;
+    }
+    let words = names.shown(file).unwrap_or(file);
+    let words = if words.starts_with('(') { words } else { "(Photo unavailable, please try again later)" };
+    Some(if section == Section::Stories { words.replacen("Photo", "Story", 1) } else { words.to_owned() })
 }
 
 /// Writes `export_results.html`, the first page of an account export. `sections` are those that [`section_page`] returned.
@@ -177,7 +226,7 @@ pub fn summary(
     frame_begin(&mut out, "", None, "Exported Data", "");
     if let Some(personal) = personal {
         let part = |key: &str| json::get(personal.value.get(), key).and_then(json::text).unwrap_or_default().into_owned();
-        let name = format!("{} {}", part("first_name"), part("last_name"));
+        let name = owner(personal).name.unwrap_or_default();
         out.push_str("<div class=\"personal_info clearfix\"><div class=\"pull_left userpic_wrap\">");
         match picture {
             Some(path) => {
@@ -188,7 +237,7 @@ pub fn summary(
             None => userpic(&mut out, None, &name, 90),
         }
         out.push_str("</div><div class=\"rows\"><div class=\"names bold\">");
-        escape::text(&mut out, name.trim());
+        escape::text(&mut out, &name);
         out.push_str("</div>");
         for key in ["phone_number", "username", "bio"] {
             let text = part(key);
@@ -202,7 +251,10 @@ pub fn summary(
         out.push_str("</div></div>");
     }
     out.push_str("<div class=\"sections\">");
-    for (path, label, count) in [("lists/chats.html", "Chats", chats)].iter().chain(sections) {
+    let order = ["Contacts", "Frequent contacts", "Profile pictures", "Stories archive", "Sessions", "Web sessions", "Other data"];
+    let mut sections = sections.to_vec();
+    sections.sort_by_key(|(_, label, _)| order.iter().position(|known| known == label));
+    for (path, label, count) in [("lists/chats.html", "Chats", chats)].iter().chain(&sections) {
         let class = match *label {
             "Chats" => "chats",
             "Contacts" => "contacts",
@@ -218,6 +270,8 @@ pub fn summary(
             "<a class=\"section block_link {class}\" href=\"{path}#allow_back\"><div class=\"counter details\">{count}</div><div class=\"label bold\">{label}</div></a>"
         );
     }
+    out.push_str("</div><div class=\"page_about details\">");
+    escape::text(&mut out, &About::default().account);
     out.push_str("</div>");
     frame_end(&mut out);
     pages.page("export_results.html", out.into_bytes())

@@ -12,13 +12,17 @@ use super::service::duration;
 use super::view::View;
 
 /// A picture for each class of block, drawn here.
-const ICONS: [(&str, &str); 8] = [
+const ICONS: [(&str, &str); 12] = [
+    ("media_call", "M7 4l3 5-2 2a12 12 0 0 0 5 5l2-2 5 3c0 2-2 4-4 4C10 21 3 14 3 8c0-2 2-4 4-4z"),
     ("media_photo", "M4 5h16v14H4z M7 16l4-5 3 3 2-2 2 4z"),
     ("media_video", "M3 6h12v12H3z M15 10l6-3v10l-6-3z"),
     ("media_voice_message", "M12 3a3 3 0 0 1 3 3v5a3 3 0 0 1-6 0V6a3 3 0 0 1 3-3z M6 11a6 6 0 0 0 12 0 M12 17v4"),
     ("media_audio_file", "M9 18V6l10-2v12 M9 18a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0z M19 16a2.5 2.5 0 1 1-5 0 2.5 2.5 0 0 1 5 0z"),
     ("media_contact", "M12 12a4 4 0 1 0 0-8 4 4 0 0 0 0 8z M4 20c1-4 4-6 8-6s7 2 8 6z"),
     ("media_location", "M12 21s7-7 7-12a7 7 0 0 0-14 0c0 5 7 12 7 12z M12 11a2 2 0 1 0 0-4 2 2 0 0 0 0 4z"),
+    ("media_live_location", "M12 21s7-7 7-12a7 7 0 0 0-14 0c0 5 7 12 7 12z M12 11a2 2 0 1 0 0-4 2 2 0 0 0 0 4z"),
+    ("media_venue", "M12 21s7-7 7-12a7 7 0 0 0-14 0c0 5 7 12 7 12z M12 11a2 2 0 1 0 0-4 2 2 0 0 0 0 4z"),
+    ("media_invoice", "M6 3h12v18l-3-2-3 2-3-2-3 2z M9 8h6 M9 12h6"),
     ("media_game", "M4 8h16v8H4z M8 10v4 M6 12h4 M16 12h1"),
     ("media_file", "M6 3h8l4 4v14H6z M14 3v4h4"),
 ];
@@ -85,6 +89,9 @@ pub fn media(out: &mut String, view: &View<'_>, page: &Page<'_>) {
         let emoji = json::get(dice, "emoji").and_then(json::text).unwrap_or_default();
         let shown = json::get(dice, "value").unwrap_or_default();
         block(out, "media_game", &emoji, shown, "", None);
+    } else if let Some(information) = view.text("information_text") {
+        // A block of an imported page that no key stands for.
+        block(out, "media_file", &information, "", "", None);
     }
 }
 
@@ -99,7 +106,7 @@ pub fn attachments(out: &mut String, view: &View<'_>, page: &Page<'_>) {
         if matches!(&*extension, "jpg" | "jpeg" | "png" | "webp" | "gif") {
             let _ =
                 write!(out, "<div class=\"media_wrap clearfix attachment\"><a class=\"photo_wrap clearfix pull_left\" href=\"{source}\">");
-            image(out, "photo", &source, None);
+            image(out, "photo", &source, "Picture", None);
             out.push_str("</a></div>");
         } else {
             out.push_str("<div class=\"attachment\">");
@@ -135,8 +142,11 @@ fn fitted(view: &View<'_>, limit: i64) -> Option<(i64, i64)> {
     Some(((width * limit / longest).max(1), (height * limit / longest).max(1)))
 }
 
-fn image(out: &mut String, class: &str, source: &str, size: Option<(i64, i64)>) {
-    let _ = write!(out, "<img class=\"{class}\" src=\"{source}\" loading=\"lazy\" alt=\"\"");
+/// `source` is escaped already. `alt` says what the picture is where it stands for a link.
+fn image(out: &mut String, class: &str, source: &str, alt: &str, size: Option<(i64, i64)>) {
+    let _ = write!(out, "<img class=\"{class}\" src=\"{source}\" loading=\"lazy\" alt=\"");
+    escape::text(out, alt);
+    out.push('"');
     if let Some((width, height)) = size {
         let _ = write!(out, " width=\"{width}\" height=\"{height}\"");
     }
@@ -148,7 +158,7 @@ fn photo_block(out: &mut String, view: &View<'_>, page: &Page<'_>, photo: &str) 
         Place::Here(path) => {
             let source = relative(page, path);
             let _ = write!(out, "<div class=\"media_wrap clearfix\"><a class=\"photo_wrap clearfix pull_left\" href=\"{source}\">");
-            image(out, "photo", &source, fitted(view, 520));
+            image(out, "photo", &source, "Photo", fitted(view, 520));
             out.push_str("</a></div>");
         }
         Place::Not(why) => {
@@ -160,6 +170,24 @@ fn photo_block(out: &mut String, view: &View<'_>, page: &Page<'_>, photo: &str) 
             block(out, "media_photo", title, why, &size, None);
         }
     }
+}
+
+/// The picture of a custom emoji as the value of an attribute; `None` where it is not there, or moves in a form that browsers do not show.
+pub fn emoji_picture(value: &str, page: &Page<'_>) -> Option<String> {
+    match place(value, page) {
+        Place::Here(path) if path.ends_with(".webp") || path.ends_with(".png") => Some(relative(page, path)),
+        _ => None,
+    }
+}
+
+/// The new photo of a group, or one that is suggested to somebody: small and round, a link to the file.
+pub fn group_photo(out: &mut String, view: &View<'_>, page: &Page<'_>, photo: &str) {
+    let Place::Here(path) = place(photo, page) else { return photo_block(out, view, page, photo) };
+    let source = relative(page, path);
+    let _ = write!(
+        out,
+        "<div class=\"userpic_wrap\"><a class=\"userpic_link\" href=\"{source}\"><img class=\"userpic\" style=\"width: 60px; height: 60px\" src=\"{source}\" loading=\"lazy\" alt=\"The photo\"></a></div>"
+    );
 }
 
 fn document(out: &mut String, view: &View<'_>, page: &Page<'_>, file: &str) {
@@ -196,7 +224,7 @@ fn document(out: &mut String, view: &View<'_>, page: &Page<'_>, file: &str) {
     match kind {
         "sticker" if is_picture || thumb.is_some() => {
             let _ = write!(out, "<div class=\"media_wrap clearfix\"><a class=\"sticker_wrap clearfix pull_left\" href=\"{source}\">");
-            image(out, "sticker", if is_picture { &source } else { thumb.as_deref().unwrap_or_default() }, fitted(view, 192));
+            image(out, "sticker", if is_picture { &source } else { thumb.as_deref().unwrap_or_default() }, &title, fitted(view, 192));
             out.push_str("</a></div>");
         }
         "video_file" | "video_message" | "animation" => {
@@ -215,7 +243,8 @@ fn document(out: &mut String, view: &View<'_>, page: &Page<'_>, file: &str) {
             }
             // Nothing was drawn for a video without a still picture: a grey field.
             const EMPTY: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 9'%3E%3Crect width='16' height='9' fill='%23567'/%3E%3C/svg%3E";
-            image(out, picture, thumb.as_deref().unwrap_or(EMPTY), fitted(view, 320).or(Some((320, 180))));
+            let alt = [&*title, &*own_name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
+            image(out, picture, thumb.as_deref().unwrap_or(EMPTY), &alt, fitted(view, 320).or(Some((320, 180))));
             out.push_str("</a></div>");
         }
         _ => {
@@ -263,20 +292,25 @@ fn place_block(out: &mut String, view: &View<'_>, location: &str) {
 fn list(out: &mut String, value: &str, title: &str, kind: &str, total: &str) {
     out.push_str("<div class=\"media_wrap clearfix\"><div class=\"media_poll\"><div class=\"question bold\">");
     escape::lines(out, &json::get(value, title).map(escape::plain).unwrap_or_default());
-    let _ = write!(out, "</div><div class=\"details\">{kind}</div>");
+    let closed = if json::get(value, "closed") == Some("true") { ", closed" } else { "" };
+    let _ = write!(out, "</div><div class=\"details\">{kind}{closed}</div>");
     for answer in json::get(value, "answers").map(json::elements).into_iter().flatten() {
         out.push_str("<div class=\"answer\">- ");
         escape::lines(out, &escape::plain(answer));
-        if let Some(voters) = json::get(answer, "voters").and_then(json::integer) {
+        if let Some(voters) = json::get(answer, "voters").and_then(json::integer).filter(|&voters| voters > 0) {
             let chosen = if json::get(answer, "chosen") == Some("true") { ", chosen vote" } else { "" };
-            let _ = write!(out, " <span class=\"details\">{voters} votes{chosen}</span>");
+            let _ = write!(out, " <span class=\"details\">{}{chosen}</span>", votes(voters));
         }
         out.push_str("</div>");
     }
     if let Some(voters) = json::get(value, total).and_then(json::integer) {
-        let _ = write!(out, "<div class=\"total details\">{voters} votes</div>");
+        let _ = write!(out, "<div class=\"total details\">{}</div>", votes(voters));
     }
     out.push_str("</div></div>");
+}
+
+fn votes(count: i64) -> String {
+    if count == 1 { "1 vote".to_owned() } else { format!("{count} votes") }
 }
 
 fn giveaway_block(out: &mut String, value: &str, title: &str, count: &str, of_what: &str) {
@@ -286,14 +320,18 @@ fn giveaway_block(out: &mut String, value: &str, title: &str, count: &str, of_wh
         out,
         "<div class=\"media_wrap clearfix\"><div class=\"media_giveaway\"><div class=\"section_title bold\">{title}</div><div class=\"section_body\">{number} {of_what}"
     );
-    if !until.is_empty() {
-        out.push_str(", until ");
-        escape::text(out, &until);
+    let prize = json::get(value, "additional_prize").and_then(json::text).unwrap_or_default();
+    for (words, text) in [(", also: ", prize), (", until ", until)] {
+        if !text.is_empty() {
+            out.push_str(words);
+            escape::text(out, &text);
+        }
     }
     out.push_str("</div></div></div>");
 }
 
-fn block(out: &mut String, class: &str, title: &str, description: &str, status: &str, href: Option<&str>) {
+/// The generic block without a picture. `href` is escaped already.
+pub fn block(out: &mut String, class: &str, title: &str, description: &str, status: &str, href: Option<&str>) {
     block_with(out, class, title, description, status, href, None);
 }
 
@@ -301,15 +339,16 @@ fn block(out: &mut String, class: &str, title: &str, description: &str, status: 
 fn block_with(out: &mut String, class: &str, title: &str, description: &str, status: &str, href: Option<&str>, thumb: Option<&str>) {
     out.push_str("<div class=\"media_wrap clearfix\">");
     let tag = if href.is_some() { "a" } else { "div" };
-    let _ = write!(out, "<{tag} class=\"media clearfix pull_left block_link {class}\"");
+    let link = if href.is_some() { "block_link " } else { "" };
+    let _ = write!(out, "<{tag} class=\"media clearfix pull_left {link}{class}\"");
     if let Some(href) = href {
         let _ = write!(out, " href=\"{href}\"");
     }
     out.push('>');
     match thumb {
-        Some(thumb) => image(out, "thumb pull_left", thumb, None),
+        Some(thumb) => image(out, "thumb pull_left", thumb, "", None),
         None => {
-            let icon = ICONS.iter().find(|(name, _)| *name == class).or(ICONS.last()).map_or("", |(_, path)| path);
+            let icon = ICONS.iter().find(|(name, _)| class.split(' ').next() == Some(name)).or(ICONS.last()).map_or("", |(_, path)| path);
             let _ = write!(
                 out,
                 "<div class=\"fill pull_left\"><svg viewBox=\"0 0 24 24\" fill=\"none\" stroke=\"currentColor\" stroke-width=\"1.8\" aria-hidden=\"true\"><path d=\"{icon}\"/></svg></div>"

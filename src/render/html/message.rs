@@ -2,15 +2,15 @@
 
 use std::fmt::Write;
 
-use jiff::tz::TimeZone;
-
-use super::media::{attachments, media};
+use super::call::{call, is_call};
+use super::media::{attachments, emoji_picture, group_photo, media};
 use super::service::sentence;
 use super::view::{View, day};
 use super::{Page, escape};
 use crate::model::json;
-use crate::model::peer::Peer;
+use crate::model::peer::{Peer, PeerKind};
 use crate::render::desktop_json::Shown;
+use crate::render::earlier;
 
 /// What the next message needs to know of the one before it, for date lines and joining.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -42,10 +42,16 @@ pub fn message(out: &mut String, shown: Shown<'_>, page: &mut Page<'_>, before: 
             day(local)
         );
     }
-    let is_service = matches!(view.word("type"), "service" | "unsupported");
+    let is_service = matches!(view.word("type"), "service" | "unsupported") && !is_call(&view);
+    let name = name_of(&view, if is_call(&view) { "actor" } else { "from" });
+    // In a private chat, whoever it is not is the owner.
+    let peer = shown.record.peer;
+    if !is_service && peer.kind == PeerKind::User && view.sender().is_some_and(|sender| sender != peer) && page.owner.name.is_none() {
+        page.owner.name = Some(name.clone());
+    }
     let now = Before {
         day: today.or(before.day),
-        sender: Some((view.sender(), name_of(&view, "from"))),
+        sender: Some((view.sender(), name)),
         via: view.text("via_bot").unwrap_or_default().into_owned(),
         forward: view.get("forwarded_from").map(|from| format!("{from}{}", view.word("forwarded_from_id"))),
         unix: shown.record.date.unwrap_or_default(),
@@ -71,10 +77,11 @@ fn service(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>,
     let _ = write!(out, "<div class=\"message service{gone}\" id=\"message{id}\"><div class=\"body details\" id=\"go_to_message{id}\">");
     sentence(out, view, &|target, words| link(page, target.saturating_sub(shown.id_shift), words));
     out.push_str("</div>");
-    if view.get("photo").is_some() {
-        media(out, view, page);
+    if let Some(photo) = view.get("photo") {
+        group_photo(out, view, page, photo);
     }
     attachments(out, view, page);
+    history(out, shown, page);
     deletion(out, view, shown);
     out.push_str("</div>\n");
 }
@@ -84,7 +91,7 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
     let more = if joined { " joined" } else { "" };
     let album = if grouped { " grouped" } else { "" };
     let _ = write!(out, "<div class=\"message default clearfix{more}{album}{gone}\" id=\"message{id}\">");
-    let name = name_of(view, "from");
+    let name = name_of(view, if is_call(view) { "actor" } else { "from" });
     if !joined {
         out.push_str("<div class=\"pull_left userpic_wrap\">");
         userpic(out, view.sender(), &name, 42);
@@ -92,19 +99,8 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
     }
     let _ = write!(out, "<div class=\"body\" id=\"go_to_message{id}\">");
     if let Some(local) = view.local() {
-        let _ = write!(
-            out,
-            "<div class=\"pull_right date details\" title=\"{:02}.{:02}.{:04} {:02}:{:02}:{:02} {}\">{:02}:{:02}</div>",
-            local.day(),
-            local.month(),
-            local.year(),
-            local.hour(),
-            local.minute(),
-            local.second(),
-            view.offset(),
-            local.hour(),
-            local.minute()
-        );
+        let (full, hour, minute) = (view.full(local), local.hour(), local.minute());
+        let _ = write!(out, "<div class=\"pull_right date details\" title=\"{full}\">{hour:02}:{minute:02}</div>");
     }
     if !joined {
         out.push_str("<div class=\"from_name\">");
@@ -122,15 +118,17 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
         userpic(out, view.get("forwarded_from_id").and_then(json::spelling).and_then(|id| id.parse().ok()), &from, 42);
         out.push_str("</div><div class=\"forwarded body\"><div class=\"from_name\">");
         escape::text(out, &from);
-        if let Some(unix) = view.extra("forwarded_date_unixtime").and_then(json::digits) {
-            out.push_str(" <span class=\"date details\">");
-            escape::text(out, &view.unix_time(unix));
-            out.push_str("</span>");
+        if let Some(full) = view.extra("forwarded_date_unixtime").and_then(json::digits).and_then(|unix| view.full_time(unix)) {
+            let _ = write!(out, "<span class=\"date details\" title=\"{full}\"> {}</span>", full.split(" UTC").next().unwrap_or_default());
         }
         out.push_str("</div>");
     }
     reply(out, view, shown, page);
-    media(out, view, page);
+    if is_call(view) {
+        call(out, view, page);
+    } else {
+        media(out, view, page);
+    }
     text(out, view);
     attachments(out, view, page);
     buttons(out, view);
@@ -144,11 +142,11 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
         escape::text(out, &view.unix_time(edited));
         out.push_str("</div>");
     }
-    reactions(out, view);
+    reactions(out, view, page);
     if forwarded {
         out.push_str("</div>");
     }
-    history(out, shown, page.zone);
+    history(out, shown, page);
     deletion(out, view, shown);
     out.push_str("</div></div>\n");
 }
@@ -187,9 +185,8 @@ fn link(page: &Page<'_>, id: i64, words: &str) -> String {
             html.push_str("</a>");
         }
         None => {
-            html.push_str("<span title=\"This message is not in the backup\" data-toast=\"This message is not in the backup\">");
             escape::text(&mut html, words);
-            html.push_str("</span>");
+            html.push_str(" (not in the backup)");
         }
     }
     html
@@ -254,23 +251,34 @@ fn buttons(out: &mut String, view: &View<'_>) {
     out.push_str("</table>");
 }
 
-fn reactions(out: &mut String, view: &View<'_>) {
+fn reactions(out: &mut String, view: &View<'_>, page: &Page<'_>) {
     let Some(reactions) = view.get("reactions") else { return };
+    let own: Vec<&str> = view.extra("own_reactions").map(json::elements).into_iter().flatten().collect();
     out.push_str("<span class=\"reactions\">");
     for reaction in json::elements(reactions) {
         let kind = json::get(reaction, "type").and_then(json::spelling).unwrap_or_default();
         let paid = if kind == "paid" { " paid" } else { "" };
-        let _ = write!(out, "<span class=\"reaction{paid}\"><span class=\"emoji\">");
-        match json::get(reaction, "emoji").and_then(json::text) {
-            Some(emoji) => escape::text(out, &emoji),
-            None => out.push_str(if kind == "paid" { "⭐" } else { "🖼" }),
+        let is_own = |own: &str| ["type", "emoji", "document_id"].iter().all(|key| json::get(own, key) == json::get(reaction, key));
+        let active = if own.iter().any(|own| is_own(own)) { " active" } else { "" };
+        let _ = write!(out, "<span class=\"reaction{active}{paid}\"><span class=\"emoji\">");
+        let picture = json::get(reaction, "document_id").and_then(|value| emoji_picture(value, page));
+        match (json::get(reaction, "emoji").and_then(json::text), picture) {
+            (Some(emoji), _) => escape::text(out, &emoji),
+            (None, Some(source)) => {
+                let _ = write!(out, "<img width=\"20\" height=\"20\" loading=\"lazy\" alt=\"Custom emoji\" src=\"{source}\">");
+            }
+            (None, None) => out.push_str(if kind == "paid" { "⭐" } else { "🖼" }),
         }
         out.push_str("</span><span class=\"userpics\">");
         let mut listed = 0;
         for person in json::get(reaction, "recent").map(json::elements).into_iter().flatten() {
             let name = json::get(person, "from").and_then(json::text).unwrap_or_else(|| "Deleted Account".into());
             let peer = json::get(person, "from_id").and_then(json::spelling).and_then(|id| id.parse().ok());
+            out.push_str("<span title=\"");
+            escape::text(out, &name);
+            out.push_str("\">");
             userpic(out, peer, &name, 20);
+            out.push_str("</span>");
             listed += 1;
         }
         out.push_str("</span>");
@@ -283,18 +291,23 @@ fn reactions(out: &mut String, view: &View<'_>) {
     out.push_str("</span>");
 }
 
-fn history(out: &mut String, shown: Shown<'_>, zone: &TimeZone) {
-    if shown.earlier.is_empty() {
+fn history(out: &mut String, shown: Shown<'_>, page: &Page<'_>) {
+    let versions = earlier::of(&shown);
+    if versions.is_empty() {
         return;
     }
-    let _ =
-        write!(out, "<details class=\"earlier_versions\"><summary class=\"details\">Earlier versions: {}</summary>", shown.earlier.len());
-    for earlier in shown.earlier {
-        let view = View::new(earlier, zone);
-        let when = earlier.edited.or(earlier.date).map(|unix| view.unix_time(unix)).unwrap_or_default();
+    let _ = write!(out, "<details class=\"earlier_versions\"><summary class=\"details\">Earlier versions: {}</summary>", versions.len());
+    for version in versions {
+        let view = View::of(shown.record, version.message, page.zone);
+        let when = version.written.or(version.observed);
         out.push_str("<div class=\"earlier\"><span class=\"details\">");
-        escape::text(out, &when);
+        escape::text(out, &when.map(|unix| view.unix_time(unix)).unwrap_or_default());
         out.push_str("</span>");
+        if view.word("type") == "service" {
+            out.push_str("<div class=\"text\">");
+            sentence(out, &view, &|target, words| link(page, target.saturating_sub(shown.id_shift), words));
+            out.push_str("</div>");
+        }
         text(out, &view);
         out.push_str("</div>");
     }

@@ -1,12 +1,14 @@
 //! Pages in the structure of Telegram Desktop's HTML exports, with our own looks: dark and light, for phones too, usable without
 //! scripts.
 //!
-//! - [`ChatPages`] writes a chat, 1,000 messages a page; [`message`] one message, [`media`] its media, [`service`] its sentence.
+//! - [`ChatPages`] writes a chat, 1,000 messages a page; [`message`] one message, [`media`] its media, [`call`] a phone call,
+//!   [`service`] the sentence of what happened.
 //! - [`lists`] writes the summary, the list of chats and the sections of the account.
 //! - [`escape`] is the one door for text that people wrote; [`view`] looks into a message.
 //!
 //! A page is the largest thing in memory, and the ids of one chat.
 
+pub mod call;
 pub mod escape;
 pub mod lists;
 pub mod media;
@@ -22,6 +24,7 @@ use jiff::tz::TimeZone;
 use self::message::Before;
 use super::desktop_json::Shown;
 use super::media_names::Places;
+use crate::model::peer::Peer;
 
 /// Messages on one page.
 pub const MESSAGES_PER_PAGE: usize = 1000;
@@ -61,6 +64,19 @@ pub struct Page<'a> {
     pub page_of: &'a dyn Fn(i64) -> Option<String>,
     /// How many date lines the chat has had so far.
     pub day_lines: &'a mut u64,
+    /// The chat's name.
+    pub chat: &'a str,
+    /// Whose account it is.
+    pub owner: &'a mut Owner,
+}
+
+/// The account's owner, as far as it is known.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Owner {
+    /// The user.
+    pub peer: Option<Peer>,
+    /// The name; messages of a private chat tell it, too.
+    pub name: Option<String>,
 }
 
 /// Writes the pages of one chat. Messages come ascending by shown id.
@@ -77,6 +93,7 @@ pub struct ChatPages<'a> {
     number: usize,
     before: Before,
     day_lines: u64,
+    owner: Owner,
 }
 
 impl<'a> ChatPages<'a> {
@@ -96,7 +113,15 @@ impl<'a> ChatPages<'a> {
             number: 0,
             before: Before::default(),
             day_lines: 0,
+            owner: Owner::default(),
         }
+    }
+
+    /// Says whose account it is, which phone calls show.
+    #[must_use]
+    pub fn owned_by(mut self, owner: Owner) -> Self {
+        self.owner = owner;
+        self
     }
 
     /// Writes the next message.
@@ -118,8 +143,16 @@ impl<'a> ChatPages<'a> {
             Some(if page == number { String::new() } else { page_file(page) })
         };
         let place = |stored: &str| names.shown(stored);
-        let mut page =
-            Page { zone: &self.zone, up: self.up, folder: &self.folder, place: &place, page_of: &page_of, day_lines: &mut self.day_lines };
+        let mut page = Page {
+            zone: &self.zone,
+            up: self.up,
+            folder: &self.folder,
+            place: &place,
+            page_of: &page_of,
+            day_lines: &mut self.day_lines,
+            chat: &self.name,
+            owner: &mut self.owner,
+        };
         message::message(&mut self.current, shown, &mut page, &mut self.before);
         self.on_page += 1;
         Ok(())
@@ -178,11 +211,13 @@ fn frame_begin(out: &mut String, up: &str, back: Option<&str>, title: &str, clas
         "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Exported Data</title>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file: data:; media-src 'self' file:; style-src 'self' file: 'unsafe-inline'; script-src 'self' file:; base-uri 'none'; form-action 'none'\">\n<meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"generator\" content=\"tgvault\">\n<link rel=\"stylesheet\" href=\"{up}css/style.css\">\n<script src=\"{up}js/script.js\" defer></script>\n</head>\n<body>\n<div class=\"page_wrap\">\n<div class=\"page_header\">"
     );
     let tag = if back.is_some() { "a" } else { "div" };
-    let _ = write!(out, "<{tag} class=\"content block_link\"");
-    if let Some(back) = back {
-        let _ = write!(out, " href=\"{back}\"");
+    match back {
+        Some(back) => {
+            let _ = write!(out, "<a class=\"content block_link\" href=\"{back}\">");
+        }
+        None => out.push_str("<div class=\"content\">"),
     }
-    out.push_str("><div class=\"text bold\">");
+    out.push_str("<div class=\"text bold\">");
     escape::text(out, title);
     let _ = write!(out, "</div></{tag}></div>\n<div class=\"page_body {class}\">\n");
 }

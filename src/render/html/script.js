@@ -1,5 +1,5 @@
 "use strict";
-// The pages work without this: it plays videos in place, reveals spoilers on a tap and marks the message a link led to.
+// The pages work without this: it plays videos in place, keeps spoilers open after a tap, and marks the message a link led to.
 document.addEventListener("click", function (event) {
   var spoiler = event.target.closest(".spoiler");
   if (spoiler) {
@@ -16,16 +16,8 @@ document.addEventListener("click", function (event) {
     player.loop = clip.classList.contains("animated_wrap");
     player.className = "video_file";
     clip.replaceWith(player);
+    player.focus();
     return;
-  }
-  var told = event.target.closest("[data-toast]");
-  if (told) {
-    event.preventDefault();
-    var toast = document.createElement("div");
-    toast.className = "toast";
-    toast.textContent = told.dataset.toast;
-    document.body.appendChild(toast);
-    setTimeout(function () { toast.remove(); }, 3000);
   }
 });
 function mark() {

@@ -16,7 +16,7 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
     let action = view.word("action");
     // What is posted in a channel is posted by the channel.
     let in_channel = view.sender() == Some(view.record.peer);
-    let actor = name(view, "actor");
+    let actor = peer(view, "actor");
     let text = |key: &str| escaped(&view.text(key).unwrap_or_default());
     let quoted = |key: &str| format!("«{}»", text(key));
     let number = |key: &str| view.integer(key).unwrap_or_default();
@@ -28,20 +28,26 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
             .flatten()
             .map(|name| json::text(name).map_or_else(|| "Deleted Account".to_owned(), |name| escaped(&name)))
             .collect();
-        names.join(", ")
+        listed(&names)
     };
     let message = |key: &str, words: &str| match view.integer(key) {
         Some(id) => link(id, words),
         None => escaped(words),
     };
     let price = || {
-        let (whole, nano) = (text("price_amount_whole"), text("price_amount_nano"));
+        // A string, though it is a number.
+        let either = |key: &str| view.integer(key).map_or_else(|| text(key), |number| number.to_string());
+        let (whole, nano) = (either("price_amount_whole"), either("price_amount_nano"));
         let nano = nano.trim_end_matches('0');
         let dot = if nano.is_empty() { "" } else { "." };
         format!("{whole}{dot}{nano} {}", text("price_currency"))
     };
     let html = match action {
-        "create_group" => format!("{actor} created group {} with members {}", quoted("title"), members()),
+        "create_group" => {
+            let members = members();
+            let with = if members.is_empty() { "" } else { " with members " };
+            format!("{actor} created group {}{with}{members}", quoted("title"))
+        }
         "edit_group_title" if in_channel => format!("Channel title changed to {}", quoted("title")),
         "edit_group_photo" if in_channel => "Channel photo changed".to_owned(),
         "delete_group_photo" if in_channel => "Channel photo removed".to_owned(),
@@ -65,7 +71,7 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
             format!("Payment of {} {} for {}", amount(number("amount")), text("currency"), message("invoice_message_id", "this invoice"))
         }
         "refunded_payment" => {
-            format!("{} refunded {} {}", name(view, "peer_name"), amount(number("amount")), text("currency"))
+            format!("{} refunded {} {}", peer(view, "peer_name"), amount(number("amount")), text("currency"))
         }
         "phone_call" | "conference_call" => {
             let kind = if action == "phone_call" { "Phone call" } else { "Conference call" };
@@ -96,11 +102,11 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
                 .filter_map(json::text)
                 .map(|value| escaped(&value.replace('_', " ")))
                 .collect();
-            format!("You have sent the following documents: {}", values.join(", "))
+            format!("You have sent the following documents: {}", listed(&values))
         }
         "joined_telegram" => format!("{actor} joined Telegram"),
         "proximity_reached" => {
-            format!("{} is within {} m of {}", name(view, "from"), number("distance"), name(view, "to"))
+            format!("{} is within {} m of {}", peer(view, "from"), number("distance"), peer(view, "to"))
         }
         "requested_phone_number" => format!("{actor} asked for the phone number"),
         "group_call" => match view.integer("duration") {
@@ -165,7 +171,7 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
         "suggested_post_success" => format!("The suggested post was paid: {}", price()),
         "suggested_post_refund" => "The suggested post was refunded".to_owned(),
         "poll_append_answer" => format!("{actor} added an answer to the poll: {}", text("option")),
-        "poll_delete_answer" => format!("{actor} removed an answer from the poll"),
+        "poll_delete_answer" => format!("{actor} removed an answer from the poll: {}", text("option")),
         "suggest_birthday" => format!("{actor} suggested a birthday: {}.{}.", number("day"), number("month")),
         "no_forwards_toggle" => format!("{actor} changed whether messages can be forwarded"),
         "no_forwards_request" => format!("{actor} asked to change whether messages can be forwarded"),
@@ -186,11 +192,29 @@ fn escaped(text: &str) -> String {
     out
 }
 
+/// The name of a person.
 fn name(view: &View<'_>, key: &str) -> String {
+    named(view, key, "Deleted Account")
+}
+
+/// The name of whoever or whatever it is.
+fn peer(view: &View<'_>, key: &str) -> String {
+    named(view, key, "Deleted")
+}
+
+fn named(view: &View<'_>, key: &str, without: &str) -> String {
     match view.get(key).map(json::text) {
         Some(Some(name)) if !name.is_empty() => escaped(&name),
-        Some(_) => "Deleted Account".to_owned(),
+        Some(_) => without.to_owned(),
         None => "Somebody".to_owned(),
+    }
+}
+
+/// `A, B and C`.
+fn listed(names: &[String]) -> String {
+    match names {
+        [before @ .., last] if !before.is_empty() => format!("{} and {last}", before.join(", ")),
+        _ => names.concat(),
     }
 }
 

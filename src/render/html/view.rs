@@ -21,7 +21,12 @@ pub struct View<'a> {
 impl<'a> View<'a> {
     /// Takes `record` apart.
     pub fn new(record: &'a MessageRecord, zone: &'a TimeZone) -> Self {
-        Self { record, zone, members: json::members(record.message.get()).collect() }
+        Self::of(record, record.message.get(), zone)
+    }
+
+    /// Takes `message` apart, an earlier version of what `record` says.
+    pub fn of(record: &'a MessageRecord, message: &'a str, zone: &'a TimeZone) -> Self {
+        Self { record, zone, members: json::members(message).collect() }
     }
 
     /// The first value of a key. Only `text` is ever repeated, by a service message whose own text comes first.
@@ -62,13 +67,24 @@ impl<'a> View<'a> {
         }
     }
 
-    /// `UTC+HH:MM` at the time that it was sent at.
-    pub fn offset(&self) -> String {
-        let stamp = self.record.date.and_then(|unix| jiff::Timestamp::from_second(unix).ok()).unwrap_or_default();
+    /// `DD.MM.YYYY HH:MM:SS UTC+HH:MM` of the local time that it was sent at.
+    pub fn full(&self, local: DateTime) -> String {
+        self.stamp(local, self.record.date.unwrap_or_default())
+    }
+
+    /// The same of another time; `None` for one that no clock shows.
+    pub fn full_time(&self, unix: i64) -> Option<String> {
+        Some(self.stamp(time::local(self.zone, unix)?, unix))
+    }
+
+    fn stamp(&self, local: DateTime, unix: i64) -> String {
+        let stamp = jiff::Timestamp::from_second(unix).unwrap_or_default();
         let seconds = self.zone.to_offset(stamp).seconds();
         let sign = if seconds < 0 { '-' } else { '+' };
         let minutes = seconds.unsigned_abs() / 60;
-        format!("UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
+        let (day, month, year) = (local.day(), local.month(), local.year());
+        let (hour, minute, second) = (local.hour(), local.minute(), local.second());
+        format!("{day:02}.{month:02}.{year:04} {hour:02}:{minute:02}:{second:02} UTC{sign}{:02}:{:02}", minutes / 60, minutes % 60)
     }
 
     /// A time as people read it.

@@ -125,12 +125,12 @@ impl Line {
 #[derive(Debug, thiserror::Error)]
 pub enum LayoutError {
     /// A line has another form than the module's page says.
-    #[error("line {line} of an import's layout cannot be read")]
+    #[error("line {line} of an import's layout cannot be read from column {column} on")]
     Form {
         /// The line, from 1.
         line: usize,
-        /// What the reader said.
-        source: serde_json::Error,
+        /// The column, from 1.
+        column: usize,
     },
     /// A line is neither bytes nor records.
     #[error("line {0} of an import's layout names neither bytes nor records")]
@@ -264,7 +264,7 @@ pub fn rebuild(
 ) -> Result<(), LayoutError> {
     for (index, line) in layout.lines().enumerate() {
         let number = index + 1;
-        let line: Line = serde_json::from_str(&line?).map_err(|source| LayoutError::Form { line: number, source })?;
+        let line: Line = serde_json::from_str(&line?).map_err(|error| LayoutError::Form { line: number, column: error.column() })?;
         match line {
             Line { bytes: Some(bytes), .. } => out.write_all(&bytes.0)?,
             Line { peer: Some(peer), run: Some(run), ids, glue, .. } => {

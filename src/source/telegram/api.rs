@@ -79,7 +79,7 @@ pub(super) struct Api {
 /// What a takeout is asked for. `files` and `file_max_size` share a flag: one without the other is a malformed request.
 fn init_request(options: &ExportOptions) -> functions::account::InitTakeoutSession {
     let has = |class| !options.chats.is_empty() || options.classes.contains(&class);
-    let files = options.account || (!options.media.is_empty() && options.max_file_size > 0);
+    let files = options.account || (options.takes_media() && options.max_file_size > 0);
     functions::account::InitTakeoutSession {
         contacts: options.account,
         message_users: has(ChatClass::Personal) || has(ChatClass::Bots),

@@ -119,15 +119,29 @@ impl Run {
 
     async fn read_all(self: Arc<Self>, dialogs: Vec<Dialog>, selection: &Selection, outcome: &mut Outcome) -> Result<(), TelegramError> {
         let counting = self.count().await?;
-        if self.options.account {
-            self.sections().await?;
-        }
+        // The account's own things are many small questions, one after another: the chats need not wait for them.
+        let sections = async { if self.options.account { self.sections().await } else { Ok(()) } };
+        tokio::try_join!(sections, self.clone().read_chats(dialogs, selection, outcome, counting.too_long))?;
+        self.flush_peers(true).await?;
+        self.finish(counting);
+        outcome.files_failed = self.fetcher.failed();
+        Ok(())
+    }
+
+    /// Reads the chats, and accounts for them. With `reread_privately` the recent messages of private chats and basic groups are read
+    /// again: nothing tells what happened to them.
+    async fn read_chats(
+        self: Arc<Self>,
+        dialogs: Vec<Dialog>,
+        selection: &Selection,
+        outcome: &mut Outcome,
+        reread_privately: bool,
+    ) -> Result<(), TelegramError> {
         let kept = self.kept(&dialogs, selection);
         let mut found: BTreeSet<Peer> = self.state.read().misjudged().into_iter().filter(|&peer| kept(peer)).collect();
         found.extend(self.retry_missing(&kept).await?);
         self.tell(Event::Chats { total: dialogs.len() as u64 });
         outcome.chats = dialogs.len() as u64;
-        let reread_privately = counting.too_long;
         let chats = stream::iter(dialogs.iter().cloned()).map(|dialog| {
             let run = self.clone();
             async move {
@@ -183,9 +197,6 @@ impl Run {
             let dialog = dialogs.iter().find(|dialog| dialog.peer == peer).cloned();
             Chat::new(self.clone(), dialog.unwrap_or_else(|| Dialog::bare(peer, false))).account_for().await?;
         }
-        self.flush_peers(true).await?;
-        self.finish(counting);
-        outcome.files_failed = self.fetcher.failed();
         Ok(())
     }
 

@@ -6,16 +6,17 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD as BASE64;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use super::options::{ExportOptions, MediaType};
+use super::options::ExportOptions;
+use crate::model::kinds::FileKind;
 use crate::model::media::SkipReason;
 
 /// Bytes of an entry in the stored form.
 const ENTRY_BYTES: usize = 11;
 
-/// One file: of what type, and how long. Telegram's largest files are shorter than 4 GiB.
+/// One file: of what kind, and how long. Telegram's largest files are shorter than 4 GiB.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct LeftFile {
-    pub(super) class: Option<MediaType>,
+    pub(super) kind: Option<FileKind>,
     pub(super) bytes: u32,
     pub(super) reason: SkipReason,
 }
@@ -29,25 +30,25 @@ pub(super) struct LeftOut(BTreeSet<Entry>);
 struct Entry {
     id: i32,
     nth: u8,
-    class: u8,
+    kind: u8,
     too_large: bool,
     bytes: u32,
 }
 
 impl Entry {
     fn new(id: i32, nth: usize, file: LeftFile) -> Self {
-        let class = file.class.and_then(|class| MediaType::ALL.iter().position(|known| *known == class));
+        let kind = file.kind.and_then(|kind| FileKind::ALL.iter().position(|known| *known == kind));
         Self {
             id,
             nth: u8::try_from(nth).unwrap_or(u8::MAX),
-            class: class.and_then(|class| u8::try_from(class).ok()).unwrap_or(u8::MAX),
+            kind: kind.and_then(|kind| u8::try_from(kind).ok()).unwrap_or(u8::MAX),
             too_large: file.reason == SkipReason::TooLarge,
             bytes: file.bytes,
         }
     }
 
-    fn class(&self) -> Option<MediaType> {
-        MediaType::ALL.get(usize::from(self.class)).copied()
+    fn kind(&self) -> Option<FileKind> {
+        FileKind::ALL.get(usize::from(self.kind)).copied()
     }
 
     fn reason(&self) -> SkipReason {
@@ -55,17 +56,17 @@ impl Entry {
     }
 
     fn of_message(id: i32) -> std::ops::RangeInclusive<Self> {
-        let first = Self { id, nth: 0, class: 0, too_large: false, bytes: 0 };
-        first..=Self { id, nth: u8::MAX, class: u8::MAX, too_large: true, bytes: u32::MAX }
+        let first = Self { id, nth: 0, kind: 0, too_large: false, bytes: 0 };
+        first..=Self { id, nth: u8::MAX, kind: u8::MAX, too_large: true, bytes: u32::MAX }
     }
 
     fn to_bytes(self) -> [u8; ENTRY_BYTES] {
         let ([a, b, c, d], [e, f, g, h]) = (self.id.to_le_bytes(), self.bytes.to_le_bytes());
-        [a, b, c, d, self.nth, self.class, u8::from(self.too_large), e, f, g, h]
+        [a, b, c, d, self.nth, self.kind, u8::from(self.too_large), e, f, g, h]
     }
 
-    fn from_bytes([a, b, c, d, nth, class, too_large, e, f, g, h]: [u8; ENTRY_BYTES]) -> Self {
-        Self { id: i32::from_le_bytes([a, b, c, d]), nth, class, too_large: too_large != 0, bytes: u32::from_le_bytes([e, f, g, h]) }
+    fn from_bytes([a, b, c, d, nth, kind, too_large, e, f, g, h]: [u8; ENTRY_BYTES]) -> Self {
+        Self { id: i32::from_le_bytes([a, b, c, d]), nth, kind, too_large: too_large != 0, bytes: u32::from_le_bytes([e, f, g, h]) }
     }
 }
 
@@ -90,7 +91,7 @@ impl LeftOut {
 
     /// The messages with files that the options do not leave out any more.
     pub(super) fn wanted(&self, options: &ExportOptions) -> BTreeSet<i32> {
-        let wanted = self.0.iter().filter(|entry| options.leave_out(entry.class(), entry.bytes.into()).is_none());
+        let wanted = self.0.iter().filter(|entry| options.leave_out(entry.kind(), entry.bytes.into()).is_none());
         wanted.map(|entry| entry.id).collect()
     }
 
@@ -120,19 +121,20 @@ impl<'de> Deserialize<'de> for LeftOut {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::kinds::KindChoice;
 
     #[test]
     fn what_wider_options_take_is_found_again() {
-        let video = |bytes| LeftFile { class: Some(MediaType::Videos), bytes, reason: SkipReason::TypeNotChosen };
-        let large = LeftFile { class: Some(MediaType::Photos), bytes: 3_000_000_000, reason: SkipReason::TooLarge };
+        let video = |bytes| LeftFile { kind: Some(FileKind::Video), bytes, reason: SkipReason::TypeNotChosen };
+        let large = LeftFile { kind: Some(FileKind::Photo), bytes: 3_000_000_000, reason: SkipReason::TooLarge };
         let mut left = LeftOut::default();
         left.set(1, &[video(5), video(5)]);
         left.set(2, &[large]);
-        left.set(3, &[LeftFile { class: None, ..large }]);
+        left.set(3, &[LeftFile { kind: None, ..large }]);
         assert_eq!((left.of(1), left.of(2), left.of(4)), (2, 1, 0));
         assert_eq!(left.counts(), BTreeMap::from([(SkipReason::TooLarge, 2), (SkipReason::TypeNotChosen, 2)]));
 
-        let photos = |max_file_size| ExportOptions { media: vec![MediaType::Photos], max_file_size, ..ExportOptions::default() };
+        let photos = |max_file_size| ExportOptions { media: vec![KindChoice::Photos], max_file_size, ..ExportOptions::default() };
         assert_eq!(left.wanted(&photos(2_999_999_999)), BTreeSet::new());
         assert_eq!(left.wanted(&photos(3_000_000_000)), BTreeSet::from([2, 3]));
         assert_eq!(left.wanted(&ExportOptions::default()), BTreeSet::from([1, 2, 3]));

@@ -132,16 +132,14 @@ impl Deserializable for LooseMessages {
         let mut cursor = Cursor::from_slice(bytes.get(4..).unwrap_or_default());
         let found = match constructor(&bytes) {
             Some(types::messages::Messages::CONSTRUCTOR_ID) => {
-                let (messages, topics) = (Vec::deserialize(&mut cursor)?, Vec::deserialize(&mut cursor)?);
-                let Harvest { chats, users, .. } = people(&bytes, &cursor);
+                let Tail { messages, topics, chats, users } = Tail::read(&bytes, cursor)?;
                 Messages::Messages(types::messages::Messages { messages, topics, chats, users })
             }
             Some(types::messages::ChannelMessages::CONSTRUCTOR_ID) => {
                 let flags = u32::deserialize(&mut cursor)?;
                 let (pts, count) = (i32::deserialize(&mut cursor)?, i32::deserialize(&mut cursor)?);
                 let offset_id_offset = if flags & 4 == 0 { None } else { Some(i32::deserialize(&mut cursor)?) };
-                let (messages, topics) = (Vec::deserialize(&mut cursor)?, Vec::deserialize(&mut cursor)?);
-                let Harvest { chats, users, .. } = people(&bytes, &cursor);
+                let Tail { messages, topics, chats, users } = Tail::read(&bytes, cursor)?;
                 let inexact = flags & 2 != 0;
                 Messages::ChannelMessages(types::messages::ChannelMessages {
                     inexact,
@@ -162,8 +160,7 @@ impl Deserializable for LooseMessages {
                 if flags & 8 != 0 {
                     return Err(error);
                 }
-                let (messages, topics) = (Vec::deserialize(&mut cursor)?, Vec::deserialize(&mut cursor)?);
-                let Harvest { chats, users, .. } = people(&bytes, &cursor);
+                let Tail { messages, topics, chats, users } = Tail::read(&bytes, cursor)?;
                 let inexact = flags & 2 != 0;
                 Messages::Slice(types::messages::MessagesSlice {
                     inexact,
@@ -183,8 +180,20 @@ impl Deserializable for LooseMessages {
     }
 }
 
-fn people(bytes: &[u8], read: &Cursor<'_>) -> Harvest {
-    let mut harvest = Harvest::default();
-    harvest.gather(bytes.get(4 + read.pos()..).unwrap_or_default());
-    harvest
+/// How all forms of a page end: messages and topics that must be whole, and whoever can be found behind them.
+struct Tail {
+    messages: Vec<enums::Message>,
+    topics: Vec<enums::ForumTopic>,
+    chats: Vec<enums::Chat>,
+    users: Vec<enums::User>,
+}
+
+impl Tail {
+    fn read(bytes: &[u8], mut cursor: Cursor<'_>) -> deserialize::Result<Self> {
+        let (messages, topics) = (Vec::deserialize(&mut cursor)?, Vec::deserialize(&mut cursor)?);
+        let mut harvest = Harvest::default();
+        harvest.gather(bytes.get(4 + cursor.pos()..).unwrap_or_default());
+        let Harvest { chats, users, .. } = harvest;
+        Ok(Self { messages, topics, chats, users })
+    }
 }

@@ -45,11 +45,12 @@ pub use events::{Event, Observer, Observing, Unobserved};
 pub use export::Outcome;
 pub use listing::{ChatSize, ChatSummary, ListingDetail};
 pub use login::{Application, LoginPrompts, LoginWay};
-pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, ExportOptions, LARGEST_FILE_BYTES, MediaType, TakeoutUse};
+pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, ExportOptions, LARGEST_FILE_BYTES, TakeoutUse};
 pub use sealing::Sealer;
 pub use session::{CustomServer, LoggedIn, Session};
 pub use source::TelegramSource;
 pub use state::CoverageCounts;
 pub use transport::{
-    CallError, CallOptions, Caps, Client, ClientOptions, Device, ExchangeError, Pace, RpcError, ServerKey, ServerKeyError, TimeLimits,
+    ALL_FILE_CONNECTIONS, CallError, CallOptions, Caps, Client, ClientOptions, Device, ExchangeError, Pace, RpcError, ServerKey,
+    ServerKeyError, TimeLimits,
 };

@@ -5,34 +5,9 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::model::chat::ChatType;
+use crate::model::kinds::{FileKind, KindChoice};
 use crate::model::media::SkipReason;
 use crate::model::peer::PeerKind;
-
-/// A kind of media that can be left out, as Telegram Desktop's export has them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum MediaType {
-    /// Photos, in messages and as group pictures.
-    Photos,
-    /// Videos.
-    Videos,
-    /// Voice messages.
-    VoiceMessages,
-    /// Round videos.
-    VideoMessages,
-    /// Stickers of every kind.
-    Stickers,
-    /// Animations.
-    Gifs,
-    /// Everything else, music included.
-    Files,
-}
-
-impl MediaType {
-    /// All of them.
-    pub const ALL: [Self; 7] =
-        [Self::Photos, Self::Videos, Self::VoiceMessages, Self::VideoMessages, Self::Stickers, Self::Gifs, Self::Files];
-}
 
 /// A type of chat that can be chosen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -111,8 +86,8 @@ pub struct ExportOptions {
     pub folders: Vec<String>,
     /// Whether groups and channels are exported with the account's own messages only.
     pub only_my_messages: bool,
-    /// Kinds of media to fetch.
-    pub media: Vec<MediaType>,
+    /// Kinds of media to fetch; all when empty.
+    pub media: Vec<KindChoice>,
     /// The largest file to fetch, in bytes.
     pub max_file_size: u64,
     /// The first moment, Unix seconds, inclusive.
@@ -138,9 +113,14 @@ pub struct ExportOptions {
 }
 
 impl ExportOptions {
-    /// Why the user does not want a file of this type and length; `None` as type is for what every choice of types takes.
-    pub(super) fn leave_out(&self, class: Option<MediaType>, bytes: u64) -> Option<SkipReason> {
-        if class.is_some_and(|class| !self.media.contains(&class)) {
+    /// Whether any kind of media is wanted.
+    pub(super) fn takes_media(&self) -> bool {
+        FileKind::ALL.into_iter().any(|kind| KindChoice::take(&self.media, kind))
+    }
+
+    /// Why the user does not want a file of this kind and length; `None` as kind is for what every choice of kinds takes.
+    pub(super) fn leave_out(&self, kind: Option<FileKind>, bytes: u64) -> Option<SkipReason> {
+        if kind.is_some_and(|kind| !KindChoice::take(&self.media, kind)) {
             return Some(SkipReason::TypeNotChosen);
         }
         (bytes > self.max_file_size).then_some(SkipReason::TooLarge)
@@ -156,7 +136,7 @@ impl Default for ExportOptions {
             exclude_chats: vec![],
             folders: vec![],
             only_my_messages: false,
-            media: MediaType::ALL.to_vec(),
+            media: vec![],
             max_file_size: LARGEST_FILE_BYTES,
             from: None,
             till: None,
@@ -167,7 +147,7 @@ impl Default for ExportOptions {
             recheck: Duration::from_secs(30 * DAY),
             recheck_budget: 50,
             dry_run: false,
-            prefetch_bytes: 32 << 20,
+            prefetch_bytes: 28 << 20,
         }
     }
 }

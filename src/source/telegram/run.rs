@@ -120,14 +120,20 @@ impl Run {
     async fn files(&self, chat: Peer, messages: &[enums::Message]) -> Result<(Vec<Vec<Want>>, Outcomes), TelegramError> {
         let emoji = self.resolve_emoji(messages).await?;
         let mut all: Vec<Vec<Want>> = messages.iter().map(wants).collect();
-        let mut jobs: HashMap<FileKey, (Want, Seen)> = HashMap::new();
+        let mut jobs: Vec<(Want, Seen)> = Vec::new();
+        let mut known: HashSet<FileKey> = HashSet::new();
+        let mut add = |want: &Want, seen: Seen| {
+            if known.insert(want.key.clone()) {
+                jobs.push((want.clone(), seen));
+            }
+        };
         for (message, wants) in messages.iter().zip(&mut all) {
             for want in wants.iter() {
-                jobs.entry(want.key.clone()).or_insert_with(|| (want.clone(), Seen::Message(chat, message.id())));
+                add(want, Seen::Message(chat, message.id()));
             }
             for id in emoji_of(std::slice::from_ref(message)) {
                 if let Some(want) = emoji.get(&id) {
-                    jobs.entry(want.key.clone()).or_insert_with(|| (want.clone(), Seen::Emoji(id)));
+                    add(want, Seen::Emoji(id));
                     if !wants.iter().any(|known| known.key == want.key) {
                         wants.push(want.clone());
                     }
@@ -135,7 +141,7 @@ impl Run {
             }
         }
         let mut outcomes = Outcomes::new();
-        let mut fetches = stream::iter(jobs.into_values())
+        let mut fetches = stream::iter(in_turns(jobs, |(want, _)| (want.dc(), want.size)))
             .map(|(want, seen)| async move {
                 let status = self.fetcher.fetch(&want, seen).await?;
                 Ok::<_, TelegramError>((want.key, status))
@@ -423,13 +429,44 @@ impl Batch {
     }
 }
 
+/// The same in an order in which each kind comes as early as its weight allows: fetched in this order, no data centre has nothing to do
+/// for long.
+fn in_turns<T, K: Ord + Copy>(all: Vec<T>, kind_and_weight: impl Fn(&T) -> (K, u64)) -> Vec<T> {
+    let mut weights: BTreeMap<K, u64> = BTreeMap::new();
+    let mut placed: Vec<(u64, T)> = all
+        .into_iter()
+        .map(|one| {
+            let (kind, weight) = kind_and_weight(&one);
+            let before = weights.entry(kind).or_default();
+            let place = *before;
+            *before += weight;
+            (place, one)
+        })
+        .collect();
+    placed.sort_by_key(|(place, _)| *place);
+    placed.into_iter().map(|(_, one)| one).collect()
+}
+
 /// The files of a message that the options leave out.
 fn left_out(wants: &[Want], outcomes: &Outcomes) -> Vec<LeftFile> {
     let left = |want: &Want| match outcomes.get(&want.key) {
         Some(MediaStatus::Skipped(reason @ (SkipReason::TooLarge | SkipReason::TypeNotChosen))) => {
-            Some(LeftFile { class: want.class, bytes: u32::try_from(want.judged_size).unwrap_or(u32::MAX), reason: *reason })
+            Some(LeftFile { kind: want.kind, bytes: u32::try_from(want.judged_size).unwrap_or(u32::MAX), reason: *reason })
         }
         _ => None,
     };
     wants.iter().filter_map(left).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_turn() {
+        let all = vec![(1, 4, 'a'), (1, 4, 'b'), (2, 1, 'c'), (1, 1, 'd'), (2, 5, 'e'), (2, 1, 'f'), (3, 1, 'g')];
+        let order: String = in_turns(all, |(kind, weight, _)| (*kind, *weight)).into_iter().map(|(.., name)| name).collect();
+        assert_eq!(order, "acgebfd");
+        assert!(in_turns(Vec::<u8>::new(), |one| (*one, 1)).is_empty());
+    }
 }

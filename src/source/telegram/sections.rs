@@ -210,7 +210,7 @@ impl Run {
             .iter()
             .map(|photo| {
                 let mut want = photo_want(photo, MediaRole::Userpic)?;
-                want.class = None;
+                want.kind = None;
                 Some(want)
             })
             .collect();

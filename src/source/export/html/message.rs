@@ -95,6 +95,11 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
     if let Some(from) = body.elements().find(|child| child.has_class("from_name")) {
         (told.from, told.via_bot) = name(from);
     }
+    if let Some(block) = body.find("media_call") {
+        told.kind = "service";
+        told.keys = call(block);
+        return Some(told);
+    }
     let forwarded = body.elements().find(|child| child.has_class("forwarded") && child.has_class("body"));
     let inside = forwarded.unwrap_or(body);
     if let Some(signature) = inside.find("signature").or_else(|| body.find("signature")) {
@@ -328,12 +333,25 @@ fn media(keys: &mut Keys, wrap: &Element<'_>, folder: Folder<'_>) {
                 keys.text("game_link", link);
             }
         }
-        "media_call" => {
-            let call = format!("{title}: {status}");
-            keys.text("information_text", call.trim_end_matches(": "));
-        }
         _ => keys.text("information_text", &[title, description, status].join(" ").trim().replace('\n', " ")),
     }
+}
+
+/// The keys of a phone call, after its actor's. A call that was answered tells its length; why another ended, its first word.
+fn call(block: &Element<'_>) -> String {
+    let status = block.find("status").map(Element::text).unwrap_or_default();
+    let mut keys = Keys(String::new());
+    keys.text("action", "phone_call");
+    let seconds = status.split_once('(').and_then(|(_, length)| length.split_whitespace().next()?.parse().ok());
+    keys.number("duration_seconds", seconds);
+    match status.split_whitespace().next() {
+        Some("Cancelled" | "Missed") => keys.text("discard_reason", "missed"),
+        Some("Declined") => keys.text("discard_reason", "busy"),
+        _ => {}
+    }
+    keys.raw("text", "\"\"");
+    keys.raw("text_entities", "[]");
+    keys.0
 }
 
 /// The place in a link to a map, `…q=59.3,18.1&…`.

@@ -1,8 +1,9 @@
 //! Reads the pages of Telegram Desktop's HTML exports.
 //!
 //! Pages tell less than `result.json`: no ids of chats and senders, no time of service messages (their day only, so they get the
-//! earliest time that fits, and are marked as approximate), no sizes of media. What they tell becomes the same keys; a service message becomes its sentence, as `information_text`. The pieces that
-//! are handed out, one after the other, are the page.
+//! earliest time that fits, and are marked as approximate), no sizes of media. What they tell becomes the same keys; a service message
+//! becomes its sentence, as `information_text`, but for phone calls, which are messages with a block there. The pieces that are handed
+//! out, one after the other, are the page.
 //!
 //! - [`dom`] reads a page into elements, [`message`] an element into keys.
 
@@ -155,12 +156,14 @@ impl ChatPages {
         if let Some(unix) = date.filter(|_| kind != "unsupported") {
             text.push_str(&format!(",\"date\":\"\",\"date_unixtime\":\"{unix}\""));
         }
-        if kind == "message" {
+        // Phone calls are messages on a page.
+        if kind == "message" || told.date.is_some() {
             if !joined {
                 self.from = from;
             }
             let name = if self.from == "Deleted Account" { "null".to_owned() } else { quoted(&self.from) };
-            text.push_str(&format!(",\"from\":{name}"));
+            let key = if kind == "message" { "from" } else { "actor" };
+            text.push_str(&format!(",\"{key}\":{name}"));
         }
         text.push_str(&keys);
         text.push('}');

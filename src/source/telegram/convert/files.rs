@@ -3,8 +3,8 @@
 use grammers_tl_types::{enums, types};
 
 use crate::model::entry::EntryPath;
+use crate::model::kinds::FileKind;
 use crate::model::media::{MediaKind, MediaRole, SkipReason, media_path};
-use crate::source::telegram::options::MediaType;
 
 /// Photos and documents embed sizes of this kind as outlines and blurs, which are not pictures to keep.
 const NOT_PICTURES: [&str; 2] = ["i", "j"];
@@ -46,12 +46,22 @@ pub(crate) struct Want {
     pub(crate) mime: Option<String>,
     pub(crate) name: Option<String>,
     /// The user's switch that it belongs to; `None` for what is always taken.
-    pub(crate) class: Option<MediaType>,
+    pub(crate) kind: Option<FileKind>,
     /// The size that the user's limit is compared with: the main file's, also for its thumbnail.
     pub(crate) judged_size: u64,
     pub(crate) origin: Origin,
     /// When Telegram got the file, Unix seconds; 0 where it does not say.
     pub(crate) date: i64,
+}
+
+impl Want {
+    /// The data centre that has it; `None` where nothing is to be fetched.
+    pub(crate) fn dc(&self) -> Option<i32> {
+        match &self.origin {
+            Origin::Remote(location) => Some(location.dc),
+            Origin::Inline(_) | Origin::Never(_) => None,
+        }
+    }
 }
 
 /// A picture's size that can be fetched or is here already.
@@ -108,7 +118,7 @@ pub(crate) fn photo_want(photo: &types::Photo, role: MediaRole) -> Option<Want> 
         size: size.bytes,
         mime: Some("image/jpeg".into()),
         name: None,
-        class: Some(MediaType::Photos),
+        kind: Some(FileKind::Photo),
         judged_size: size.bytes,
         origin,
         date: photo.date.into(),
@@ -153,19 +163,21 @@ impl<'a> Traits<'a> {
         self.audio.is_some_and(|audio| audio.voice)
     }
 
-    fn class(&self) -> MediaType {
+    pub(super) fn kind(&self) -> FileKind {
         if self.sticker.is_some() {
-            MediaType::Stickers
+            FileKind::Sticker
         } else if self.round() {
-            MediaType::VideoMessages
+            FileKind::VideoMessage
         } else if self.voice() {
-            MediaType::VoiceMessages
+            FileKind::VoiceMessage
         } else if self.animated {
-            MediaType::Gifs
+            FileKind::Gif
         } else if self.video.is_some() {
-            MediaType::Videos
+            FileKind::Video
+        } else if self.audio.is_some() {
+            FileKind::Music
         } else {
-            MediaType::Files
+            FileKind::File
         }
     }
 }
@@ -224,7 +236,7 @@ pub(crate) fn document_want(document: &types::Document, role: MediaRole) -> Opti
         mime: Some(document.mime_type.clone()),
         name: traits.name.map(str::to_owned),
         // Custom emoji are part of the text.
-        class: (role != MediaRole::CustomEmoji).then(|| traits.class()),
+        kind: (role != MediaRole::CustomEmoji).then(|| traits.kind()),
         judged_size: size,
         origin: Origin::Remote(document_location(document, "")),
         date: document.date.into(),
@@ -245,7 +257,7 @@ pub(super) fn thumbnail_want(document: &types::Document) -> Option<Want> {
         size: size.bytes,
         mime: Some("image/jpeg".into()),
         name: None,
-        class: Some(Traits::of(document).class()),
+        kind: Some(Traits::of(document).kind()),
         judged_size: u64::try_from(document.size).unwrap_or_default(),
         origin,
         date: document.date.into(),
@@ -281,7 +293,7 @@ fn vcard_want(contact: &types::MessageMediaContact) -> Option<Want> {
         size: bytes.len() as u64,
         mime: Some("text/vcard".into()),
         name: None,
-        class: None,
+        kind: None,
         judged_size: 0,
         origin: Origin::Inline(bytes),
         date: 0,
@@ -376,7 +388,7 @@ pub(crate) fn story_wants(media: &enums::MessageMedia) -> Vec<Want> {
     let mut wants = Vec::new();
     add_media(media, Some(MediaRole::Story), &mut wants);
     for want in &mut wants {
-        want.class = None;
+        want.kind = None;
     }
     wants
 }

@@ -7,6 +7,7 @@ use grammers_tl_types::{enums, types};
 use super::files::{FileKey, Traits, Want, largest};
 use super::json::{Object, list};
 use super::text::{EmojiIds, render};
+use crate::model::kinds::FileKind;
 use crate::model::media::{Media, MediaRole, MediaStatus, SkipReason};
 
 /// Telegram Desktop's words in place of a path; parsers depend on them.
@@ -103,26 +104,12 @@ fn put_document(object: &mut Object, media: &types::MessageMediaDocument, wants:
     if let Some(thumbnail) = of_role(wants, MediaRole::Thumbnail) {
         object.put("thumbnail", &shown(thumbnail, outcomes)).put_number("thumbnail_file_size", size_of(thumbnail));
     }
-    let kind = if traits.sticker.is_some() {
-        "sticker"
-    } else if traits.round() {
-        "video_message"
-    } else if traits.voice() {
-        "voice_message"
-    } else if traits.animated {
-        "animation"
-    } else if traits.video.is_some() {
-        "video_file"
-    } else if traits.audio.is_some() {
-        "audio_file"
-    } else {
-        ""
-    };
-    object.put_text("media_type", kind);
+    let kind = traits.kind();
+    object.put_text("media_type", kind.media_type());
     if let Some(sticker) = traits.sticker {
         object.put_text("sticker_emoji", &sticker.alt);
     }
-    if kind == "audio_file"
+    if kind == FileKind::Music
         && let Some(audio) = traits.audio
     {
         object.put_text("performer", audio.performer.as_deref().unwrap_or_default());

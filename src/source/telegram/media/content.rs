@@ -9,19 +9,26 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
+use super::budget::{Budget, Memory};
 use super::download::{Download, FileError, PART_BYTES};
-use super::unread::UnreadFile;
+use super::unread::Unsettled;
 use crate::source::telegram::events::{Event, Observing};
 use crate::source::telegram::state::StateStore;
 use crate::source::{Body, Content};
 
 /// Parts that a file which is being read may hold besides what all files share, so that it goes on when others hold all of that.
-const OWN_PARTS: usize = 8;
+const OWN_PARTS: usize = 20;
 
 /// A part, and the memory that it may take.
 pub(super) struct Part {
     pub(super) bytes: Vec<u8>,
-    pub(super) _memory: Option<OwnedSemaphorePermit>,
+    pub(super) _memory: Option<PartMemory>,
+}
+
+/// Out of what a part's memory is given.
+pub(super) enum PartMemory {
+    Shared { _memory: Memory },
+    Own { _memory: OwnedSemaphorePermit },
 }
 
 type Parts = crossbeam_channel::Receiver<io::Result<Part>>;
@@ -32,10 +39,8 @@ pub(super) type FirstPart = oneshot::Receiver<Result<u64, FileError>>;
 /// What all files share.
 pub(super) struct Shared {
     pub(super) runtime: Handle,
-    /// Memory for parts of files that nobody reads yet, one permit a part.
-    pub(super) budget: Arc<Semaphore>,
-    /// Parts of one file in flight.
-    pub(super) window: usize,
+    /// Memory for parts of files that nobody reads yet.
+    pub(super) budget: Budget,
     pub(super) observer: Observing,
     pub(super) state: Arc<StateStore>,
 }
@@ -89,15 +94,15 @@ impl Stream {
                 async move {
                     let memory = tokio::select! {
                         biased;
-                        own = allowance.acquire_owned() => own.ok(),
-                        all = shared.budget.clone().acquire_owned() => all.ok(),
+                        own = allowance.acquire_owned() => own.ok().map(|own| PartMemory::Own { _memory: own }),
+                        shared = shared.budget.part(download.dc_of_several()) => shared.map(|shared| PartMemory::Shared { _memory: shared }),
                     };
                     let bytes = download.part(offset).await?;
                     shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
                     Ok::<_, FileError>((offset, Part { bytes, _memory: memory }))
                 }
             });
-            let mut fetches = std::pin::pin!(fetches.buffered(shared.window));
+            let mut fetches = std::pin::pin!(fetches.buffered(download.api.client.file_window()));
             while let Some(fetched) = fetches.next().await {
                 let length = fetched.as_ref().map(|(_, part)| part.bytes.len() as u64).unwrap_or_default();
                 let (part, end) = match (fetched, tell_first.take()) {
@@ -129,13 +134,13 @@ pub(super) struct RemoteContent {
     mark: u64,
     /// The opening that began before anybody asked.
     ahead: Mutex<Option<Stream>>,
-    unread: Arc<Mutex<Option<UnreadFile>>>,
+    unread: Arc<Mutex<Option<Unsettled>>>,
 }
 
 impl RemoteContent {
     /// The content of a file that is being fetched already. It lets go of `unread` when it was read to its end, or failed.
-    pub(super) fn new(shared: Arc<Shared>, download: Arc<Download>, ahead: Stream, mark: u64, unread: Option<UnreadFile>) -> Self {
-        Self { shared, download, mark, ahead: Mutex::new(Some(ahead)), unread: Arc::new(Mutex::new(unread)) }
+    pub(super) fn new(shared: Arc<Shared>, download: Arc<Download>, ahead: Stream, mark: u64, unread: Unsettled) -> Self {
+        Self { shared, download, mark, ahead: Mutex::new(Some(ahead)), unread: Arc::new(Mutex::new(Some(unread))) }
     }
 }
 
@@ -175,7 +180,7 @@ struct RemoteBody {
     left: u64,
     mark: u64,
     failed: bool,
-    unread: Arc<Mutex<Option<UnreadFile>>>,
+    unread: Arc<Mutex<Option<Unsettled>>>,
 }
 
 impl Read for RemoteBody {

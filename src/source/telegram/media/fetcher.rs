@@ -6,11 +6,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::runtime::Handle;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
-use super::content::{Part, RemoteContent, Shared, Stream};
+use super::budget::Budget;
+use super::content::{Part, PartMemory, RemoteContent, Shared, Stream};
 use super::download::{Download, FileError, PART_BYTES};
-use super::unread::Unread;
+use super::unread::{Unread, Unsettled};
 use crate::model::entry::{Kind, Stamp, Timestamp};
 use crate::model::media::{MediaStatus, SkipReason};
 use crate::model::peer::Peer;
@@ -23,9 +24,6 @@ use crate::source::telegram::options::ExportOptions;
 use crate::source::telegram::outbox::{Out, Outbox, metadata};
 use crate::source::telegram::peers::PeerBook;
 use crate::source::telegram::state::{Effect, Seen, StateStore};
-
-/// Parts of one file in flight at least; more when the pace allows more in all.
-const MIN_WINDOW: usize = 2;
 
 type Outcome = watch::Receiver<Option<MediaStatus>>;
 
@@ -41,6 +39,8 @@ pub(crate) struct Fetcher {
     files: Mutex<HashMap<u64, Outcome>>,
     failed: AtomicU64,
     unread: Arc<Unread>,
+    /// The turns of data centres to have a file read.
+    turns: Mutex<HashMap<i32, Arc<Semaphore>>>,
 }
 
 impl Fetcher {
@@ -56,13 +56,7 @@ impl Fetcher {
     ) -> Self {
         let parts = options.prefetch_bytes / usize::try_from(PART_BYTES).unwrap_or(usize::MAX);
         let parts = parts.max(4);
-        let shared = Shared {
-            runtime,
-            budget: Arc::new(Semaphore::new(parts)),
-            window: api.client.caps().file_requests.max(MIN_WINDOW),
-            observer: api.client.observer().clone(),
-            state,
-        };
+        let shared = Shared { runtime, budget: Budget::new(parts), observer: api.client.observer().clone(), state };
         Self {
             api,
             peers,
@@ -73,6 +67,7 @@ impl Fetcher {
             files: Mutex::default(),
             failed: AtomicU64::new(0),
             unread: Unread::new(),
+            turns: Mutex::default(),
         }
     }
 
@@ -114,7 +109,7 @@ impl Fetcher {
         if matches!(want.origin, Origin::Inline(_)) {
             return None;
         }
-        self.options.leave_out(want.class, want.judged_size)
+        self.options.leave_out(want.kind, want.judged_size)
     }
 
     /// Sees to it that a file is stored, and says what became of it as soon as that is known.
@@ -166,7 +161,7 @@ impl Fetcher {
                 self.shared.state.read().expect(digest, seen.clone());
                 let mark = self.shared.state.mark(Effect::Media(digest));
                 let content: Arc<dyn crate::source::Content> = Arc::new(self.outbox.in_memory(bytes.clone()).await?);
-                self.offer(want, bytes.len() as u64, content, mark).await?;
+                self.outbox.push(Out::Item(item(want, bytes.len() as u64, content, mark))).await?;
                 return Ok(MediaStatus::Stored);
             }
             Origin::Remote(location) => location.clone(),
@@ -179,11 +174,11 @@ impl Fetcher {
         let download = Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), want.size, seen.clone(), location));
         // Whether the first part can be had decides about the file; a long one's other parts do not wait for that.
         let begun = if want.size <= PART_BYTES {
-            let granted = self.shared.budget.clone().acquire_owned().await.map_err(|_| TelegramError::Stopped)?;
+            let granted = self.shared.budget.part(download.dc_of_several()).await.ok_or(TelegramError::Stopped)?;
             download.part(0).await.map(|bytes| {
                 self.shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
                 let length = bytes.len() as u64;
-                (Stream::of_one_part(&self.shared, Part { bytes, _memory: Some(granted) }), length)
+                (Stream::of_one_part(&self.shared, Part { bytes, _memory: Some(PartMemory::Shared { _memory: granted }) }), length)
             })
         } else {
             let (stream, first) = Stream::from_start(&self.shared, &download);
@@ -213,27 +208,50 @@ impl Fetcher {
             };
             Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), size, seen.clone(), location))
         };
-        let unread = match seen {
+        let dc_of_several = download.dc_of_several();
+        let file = match seen {
             Seen::Message(peer, _) => Some(self.unread.file(*peer)),
             Seen::Story(_) | Seen::Userpic(_) | Seen::Emoji(_) => None,
         };
-        let content = Arc::new(RemoteContent::new(self.shared.clone(), download, stream, mark, unread));
-        self.offer(want, size, content, mark).await?;
+        let make = {
+            let (shared, want) = (self.shared.clone(), want.clone());
+            move |turn| {
+                let unread = Unsettled { _file: file, _turn: turn };
+                item(&want, size, Arc::new(RemoteContent::new(shared, download, stream, mark, unread)), mark)
+            }
+        };
+        match dc_of_several.filter(|_| size > PART_BYTES) {
+            Some(dc) => self.offer_in_turn(dc, make),
+            None => self.outbox.push(Out::Item(make(None))).await?,
+        }
         Ok(MediaStatus::Stored)
     }
 
-    async fn offer(&self, want: &Want, size: u64, content: Arc<dyn crate::source::Content>, mark: u64) -> Result<(), TelegramError> {
-        let item = Item {
-            path: want.path.clone(),
-            kind: Kind::File,
-            meta: metadata(want.date),
-            size,
-            sparse: false,
-            // A file of Telegram's never changes: a part of it that is stored stays good.
-            stamp: Some(Stamp { ctime: Timestamp { seconds: want.date, nanos: 0 }, inode: want.key.id.cast_unsigned() }),
-            content: Some(content),
-            mark,
+    /// Hands over a file when the one before from its data centre is read: what reads several at once reads from several data centres.
+    fn offer_in_turn(&self, dc: i32, make: impl FnOnce(Option<OwnedSemaphorePermit>) -> Item + Send + 'static) {
+        let turns = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            turns.entry(dc).or_insert_with(|| Arc::new(Semaphore::new(1))).clone()
         };
-        self.outbox.push(Out::Item(item)).await
+        let outbox = self.outbox.clone();
+        self.shared.runtime.spawn(async move {
+            let turn = turns.acquire_owned().await.ok();
+            // It fails only when the run is ending.
+            let _ = outbox.push(Out::Item(make(turn))).await;
+        });
+    }
+}
+
+fn item(want: &Want, size: u64, content: Arc<dyn crate::source::Content>, mark: u64) -> Item {
+    Item {
+        path: want.path.clone(),
+        kind: Kind::File,
+        meta: metadata(want.date),
+        size,
+        sparse: false,
+        // A file of Telegram's never changes: a part of it that is stored stays good.
+        stamp: Some(Stamp { ctime: Timestamp { seconds: want.date, nanos: 0 }, inode: want.key.id.cast_unsigned() }),
+        content: Some(content),
+        mark,
     }
 }

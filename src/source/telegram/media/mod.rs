@@ -4,6 +4,7 @@
 //! is written. The rest is fetched in the background out of one budget that all files share; a file that is being read gets
 //! an allowance of its own, so that it never waits for memory that files before it in nobody's hands are holding.
 
+mod budget;
 mod content;
 mod download;
 mod fetcher;

@@ -3,12 +3,20 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use tokio::sync::watch;
+use tokio::sync::{OwnedSemaphorePermit, watch};
 
 use crate::model::peer::Peer;
 
 /// How many there are of each chat.
 pub(super) struct Unread(watch::Sender<HashMap<Peer, usize>>);
+
+/// What is held until a file is read to its end.
+pub(super) struct Unsettled {
+    /// Its chat's coverage waits for it.
+    pub(super) _file: Option<UnreadFile>,
+    /// Its data centre's next file waits for it.
+    pub(super) _turn: Option<OwnedSemaphorePermit>,
+}
 
 /// One of them; dropping it says that it is read, or never will be.
 pub(super) struct UnreadFile {

@@ -1,10 +1,9 @@
 //! The pool: a request goes in, finds its data centre, its turn and a connection, and is asked again where that helps.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use grammers_mtproto::mtp::Encrypted;
@@ -12,12 +11,13 @@ use grammers_mtproto::transport::Full;
 use grammers_tl_types::{Deserializable, Identifiable, LAYER, RemoteCall, Serializable, enums, functions, name_for_id};
 use tokio::net::TcpStream;
 use tokio::sync::broadcast;
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 
-use super::connection::{Clock, Connection, Heartbeat};
+use super::connection::{Connection, Heartbeat};
 use super::error::{CallError, RpcError};
 use super::key_exchange::{ExchangeError, exchange};
 use super::pace::{Caps, LaneKey, Pacer, Purpose};
+use super::pool::{Centre, Place, Pool};
 use super::retry::{Attempt, Decision, decide};
 use super::server_key::ServerKey;
 use crate::source::telegram::events::{Event, Observing};
@@ -103,58 +103,17 @@ impl CallOptions {
     }
 }
 
-/// File connections over all data centres, past which each of them keeps to one: past about 20 connections an account is throttled
-/// hard, and Telegram has five data centres.
-const ALL_FILE_CONNECTIONS: usize = 16;
+/// Parts of one file in flight, whatever the pace.
+const MIN_FILE_WINDOW: usize = 2;
 
 /// How often more a connection is tried for a request that must not be made twice: somebody waits for its outcome.
 const MOST_DIALS: u32 = 2;
-
-/// For so long a data centre that could not be reached is not asked for files: its files fail at once instead of one by one.
-const DOWN: Duration = Duration::from_secs(5 * 60);
-
-/// What is known about one data centre in this run.
-#[derive(Default)]
-struct Centre {
-    /// Held while a key is made or the login carried over, so that it happens once however many requests need it.
-    setup: tokio::sync::Mutex<()>,
-    /// Counts keys made and logins carried over, to tell whether somebody did it meanwhile.
-    generation: AtomicU64,
-    clock: Arc<Clock>,
-    messages: Slots,
-    files: Slots,
-    down_until: Mutex<Option<Instant>>,
-}
-
-#[derive(Default)]
-struct Slots {
-    open: Mutex<Vec<Arc<Connection>>>,
-    /// Held while a connection is being opened.
-    opening: tokio::sync::Mutex<()>,
-}
-
-impl Slots {
-    fn lock(&self) -> MutexGuard<'_, Vec<Arc<Connection>>> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The least busy open connection.
-    fn best(&self) -> (Option<Arc<Connection>>, usize) {
-        let mut open = self.lock();
-        open.retain(|connection| !connection.is_closed());
-        (open.iter().min_by_key(|connection| connection.in_flight()).cloned(), open.len())
-    }
-
-    fn give_up(&self, connection: &Arc<Connection>) {
-        self.lock().retain(|open| !Arc::ptr_eq(open, connection));
-    }
-}
 
 struct Inner {
     options: ClientOptions,
     session: Arc<SessionStore>,
     pacer: Arc<Pacer>,
-    centres: Mutex<HashMap<i32, Arc<Centre>>>,
+    pool: Pool,
     updates: broadcast::Sender<Arc<Vec<u8>>>,
     requests: AtomicU64,
 }
@@ -168,7 +127,7 @@ impl Client {
     pub(in crate::source::telegram) fn new(session: Arc<SessionStore>, options: ClientOptions) -> Self {
         let pacer = Pacer::new(options.caps);
         let (updates, _) = broadcast::channel(256);
-        Self(Arc::new(Inner { options, session, pacer, centres: Mutex::default(), updates, requests: AtomicU64::new(0) }))
+        Self(Arc::new(Inner { options, session, pacer, pool: Pool::new(), updates, requests: AtomicU64::new(0) }))
     }
 
     pub(in crate::source::telegram) fn session(&self) -> &Arc<SessionStore> {
@@ -177,6 +136,16 @@ impl Client {
 
     pub(in crate::source::telegram) fn caps(&self) -> Caps {
         self.0.options.caps
+    }
+
+    /// How many parts of one file are worth asking for at once: as many as its data centre's share of the connections carries.
+    pub(in crate::source::telegram) fn file_window(&self) -> usize {
+        (self.0.options.caps.file_requests / self.file_centres().max(1)).max(MIN_FILE_WINDOW)
+    }
+
+    /// How many data centres files come from just now.
+    pub(in crate::source::telegram) fn file_centres(&self) -> usize {
+        self.0.pool.file_centres()
     }
 
     pub(in crate::source::telegram) fn observer(&self) -> &Observing {
@@ -223,12 +192,15 @@ impl Client {
                 (session.home_dc, session.user.is_some())
             };
             let dc = fixed_dc.unwrap_or(home_dc);
-            let centre = self.centre(dc);
+            let centre = inner.pool.centre(dc);
             if purpose == Purpose::Files && centre.is_down() {
                 return Err(CallError::Unusable(format!("data centre {dc} cannot be reached")));
             }
             let generation = centre.generation.load(Ordering::Acquire);
             let key = LaneKey { purpose, dc, method };
+            if purpose == Purpose::Files {
+                inner.pacer.note_file_connections(dc, centre.slots(purpose).best().1);
+            }
             let permit = inner.pacer.enter(key).await;
             // What never went out may go out, however often that is tried.
             let mut unsent = true;
@@ -339,17 +311,9 @@ impl Client {
         }
     }
 
-    fn centre(&self, dc: i32) -> Arc<Centre> {
-        self.0.centres.lock().unwrap_or_else(PoisonError::into_inner).entry(dc).or_default().clone()
-    }
-
-    fn file_connections(&self) -> usize {
-        let centres: Vec<Arc<Centre>> = self.0.centres.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-        centres.iter().map(|centre| centre.files.best().1).sum()
-    }
-
     async fn connection(&self, centre: &Centre, dc: i32, purpose: Purpose) -> Result<Arc<Connection>, CallError> {
         let slots = centre.slots(purpose);
+        slots.note_asked();
         let cap = match purpose {
             Purpose::Messages => self.0.options.caps.message_connections,
             Purpose::Files => self.0.options.caps.file_connections,
@@ -361,21 +325,29 @@ impl Client {
             {
                 return Ok(best.clone());
             }
-            if let Some(best) = &best
-                && purpose == Purpose::Files
-                && self.file_connections() >= ALL_FILE_CONNECTIONS
-            {
-                return Ok(best.clone());
-            }
-            let opening = slots.opening.lock().await;
+            let opening = match (slots.opening.try_lock(), &best) {
+                (Ok(opening), _) => opening,
+                // The next one is on its way; this one works already.
+                (Err(_), Some(best)) => return Ok(best.clone()),
+                (Err(_), None) => slots.opening.lock().await,
+            };
             if slots.best().1 != open {
                 continue;
             }
-            let opened = self.open(centre, dc).await;
+            let place = match purpose {
+                Purpose::Messages => None,
+                Purpose::Files => match (self.0.pool.place(open).await, &best) {
+                    (Some(place), _) => Some(place),
+                    (None, Some(best)) if !best.is_closed() => return Ok(best.clone()),
+                    // Others have one each, and are busy.
+                    (None, _) => None,
+                },
+            };
+            let opened = self.open(centre, dc, place).await;
             drop(opening);
             return match (opened, best) {
                 (Ok(connection), _) => {
-                    slots.lock().push(connection.clone());
+                    slots.add(&connection);
                     Ok(connection)
                 }
                 // One more would have been nice; the ones that are there still work.
@@ -386,12 +358,13 @@ impl Client {
     }
 
     /// Opens a connection and introduces us on it.
-    async fn open(&self, centre: &Centre, dc: i32) -> Result<Arc<Connection>, CallError> {
+    async fn open(&self, centre: &Centre, dc: i32, place: Option<Place>) -> Result<Arc<Connection>, CallError> {
         let options = &self.0.options;
         let (stream, transport, mtp) = self.dial(centre, dc).await?;
         let silence = options.limits.silence;
         let heartbeat = Heartbeat { ping_every: silence / 3, silence };
-        let connection = Arc::new(Connection::start(stream, transport, mtp, heartbeat, centre.clock.clone(), self.0.updates.clone()));
+        let connection =
+            Arc::new(Connection::start(stream, transport, mtp, heartbeat, centre.clock.clone(), self.0.updates.clone(), place));
         let introduction = functions::InvokeWithLayer {
             layer: LAYER,
             query: functions::InitConnection {
@@ -517,27 +490,8 @@ impl Client {
                 }
             })
             .map_err(CallError::Io)?;
-        centre.messages.lock().clear();
-        centre.files.lock().clear();
-        centre.generation.fetch_add(1, Ordering::AcqRel);
+        centre.close();
         Ok(())
-    }
-}
-
-impl Centre {
-    fn is_down(&self) -> bool {
-        self.down_until.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| until > Instant::now())
-    }
-
-    fn set_down(&self) {
-        *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + DOWN);
-    }
-
-    fn slots(&self, purpose: Purpose) -> &Slots {
-        match purpose {
-            Purpose::Messages => &self.messages,
-            Purpose::Files => &self.files,
-        }
     }
 }
 

@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use super::error::{CallError, RpcError};
 use super::nesting::is_too_deep;
 use super::notices::{Message, Notice, Session, TOO_LATE, asks_for_salts, messages, pong, same_salt};
+use super::pool::Place;
 
 /// A server sends nothing longer; Telegram's own clients draw the line here.
 const MAX_FRAME_BYTES: usize = 16 << 20;
@@ -117,7 +118,7 @@ impl Drop for InFlight {
 }
 
 impl Connection {
-    /// Takes over a connected socket.
+    /// Takes over a connected socket, with its `place` if it is for files.
     pub(super) fn start(
         stream: TcpStream,
         transport: Full,
@@ -125,12 +126,15 @@ impl Connection {
         heartbeat: Heartbeat,
         clock: Arc<Clock>,
         updates: broadcast::Sender<Arc<Vec<u8>>>,
+        place: Option<Place>,
     ) -> Self {
         let (requests, receiver) = mpsc::unbounded_channel();
         let closed = Arc::new(AtomicBool::new(false));
         let guard = ClosedOnDrop(closed.clone());
         let task = tokio::spawn(async move {
             let guard = guard;
+            // Free for another when the socket is closed, not before.
+            let _place = place;
             let mut line = Line {
                 stream,
                 transport,
@@ -154,6 +158,11 @@ impl Connection {
 
     pub(super) fn is_closed(&self) -> bool {
         self.closed.load(Ordering::Acquire)
+    }
+
+    /// Ends it; its requests fail.
+    pub(super) fn close(&self) {
+        self.abort.abort();
     }
 
     /// Requests that wait for their answers.

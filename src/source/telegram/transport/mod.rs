@@ -4,7 +4,7 @@
 //! - `connection`: one socket with many requests in flight. `notices`: what the protocol library does not tell of its packets.
 //!   `nesting`: answers that nobody could read.
 //! - `pace`: when a request may go out. `retry`: what to do when it failed.
-//! - `client`: the pool of connections, which puts all of it together.
+//! - `pool`: which connections are open. `client`: puts all of it together.
 //!
 //! The sockets are driven by code of our own over grammers' sans-I/O layers rather than by `grammers_mtsender::SenderPool`: its runner
 //! waits for one connection at a time without a limit, so that one silent data centre would hold up all others, and it ends with
@@ -17,6 +17,7 @@ mod key_exchange;
 mod nesting;
 mod notices;
 mod pace;
+mod pool;
 mod retry;
 mod server_key;
 
@@ -25,4 +26,5 @@ pub use error::{CallError, RpcError};
 pub use key_exchange::ExchangeError;
 pub(super) use nesting::STACK_BYTES;
 pub use pace::{Caps, Pace};
+pub use pool::ALL_FILE_CONNECTIONS;
 pub use server_key::{ServerKey, ServerKeyError};

@@ -142,8 +142,12 @@ impl Lane {
 #[derive(Default)]
 struct State {
     lanes: HashMap<LaneKey, Lane>,
+    /// Where those who want to enter a lane stand in line.
+    doors: HashMap<LaneKey, Arc<tokio::sync::Mutex<()>>>,
     messages_in_flight: usize,
     files_in_flight: HashMap<i32, usize>,
+    /// Open file connections of each data centre.
+    file_connections: HashMap<i32, usize>,
 }
 
 /// The one place that decides when a request may go out.
@@ -168,8 +172,10 @@ impl Pacer {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits until a request of this kind may go out.
+    /// Waits until a request of this kind may go out: who comes first goes first, because what is asked for first is read first.
     pub(super) async fn enter(self: &Arc<Self>, key: LaneKey) -> Permit {
+        let door = self.state().doors.entry(key).or_default().clone();
+        let _first = door.lock().await;
         loop {
             let left = self.left.notified();
             tokio::pin!(left);
@@ -182,14 +188,24 @@ impl Pacer {
         }
     }
 
+    /// Takes note of how many file connections to a data centre are open: each carries its part of the requests.
+    pub(super) fn note_file_connections(&self, dc: i32, open: usize) {
+        self.state().file_connections.insert(dc, open);
+    }
+
     fn try_enter(&self, key: LaneKey, now: Instant) -> Entry {
         let mut state = self.state();
         let state = &mut *state;
-        let (cap, in_all) = match key.purpose {
-            Purpose::Messages => (self.caps.message_requests, &mut state.messages_in_flight),
-            Purpose::Files => (self.caps.file_requests, state.files_in_flight.entry(key.dc).or_default()),
+        let Caps { message_requests, file_requests, file_connections, .. } = self.caps;
+        let (cap, now_at_most, in_all) = match key.purpose {
+            Purpose::Messages => (message_requests, message_requests, &mut state.messages_in_flight),
+            Purpose::Files => {
+                // More would only wait on the way, and hold up what is read first.
+                let open = state.file_connections.get(&key.dc).copied().unwrap_or_default().clamp(1, file_connections);
+                (file_requests, file_requests * open / file_connections, state.files_in_flight.entry(key.dc).or_default())
+            }
         };
-        if *in_all >= cap {
+        if *in_all >= now_at_most {
             return Entry::WhenOneLeaves;
         }
         let base = if key.purpose == Purpose::Messages { self.caps.interval } else { Duration::ZERO };

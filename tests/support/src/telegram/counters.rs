@@ -58,6 +58,9 @@ struct Record {
     requests: Vec<Request>,
     loads: BTreeMap<i32, Load>,
     connections: u64,
+    /// Connections to all DCs: open now, and most at one time.
+    open: usize,
+    most_open: usize,
 }
 
 impl Counters {
@@ -73,6 +76,8 @@ impl Counters {
     pub(crate) fn connected(&self, dc: i32) -> u64 {
         let mut record = self.record();
         record.connections += 1;
+        record.open += 1;
+        record.most_open = record.most_open.max(record.open);
         let load = record.loads.entry(dc).or_default();
         load.accepted += 1;
         load.connections += 1;
@@ -83,6 +88,7 @@ impl Counters {
     /// Notes the end of a connection and of what was in flight on it.
     pub(crate) fn disconnected(&self, dc: i32, in_flight: usize) {
         let mut record = self.record();
+        record.open = record.open.saturating_sub(1);
         let load = record.loads.entry(dc).or_default();
         load.connections = load.connections.saturating_sub(1);
         load.in_flight = load.in_flight.saturating_sub(in_flight);
@@ -122,6 +128,11 @@ impl Counters {
         self.record().loads.clone()
     }
 
+    /// Most connections to all DCs that were open at one time.
+    pub(crate) fn most_connections(&self) -> usize {
+        self.record().most_open
+    }
+
     /// Number of requests per method.
     pub(crate) fn methods(&self) -> BTreeMap<String, usize> {
         self.record().requests.iter().fold(BTreeMap::new(), |mut counts, request| {
@@ -134,6 +145,7 @@ impl Counters {
     pub(crate) fn clear(&self) {
         let mut record = self.record();
         record.requests.clear();
+        record.most_open = record.open;
         for load in record.loads.values_mut() {
             let (connections, in_flight) = (load.connections, load.in_flight);
             *load = Load { connections, in_flight, most_connections: connections, most_in_flight: in_flight, ..Load::default() };

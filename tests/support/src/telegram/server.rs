@@ -141,6 +141,11 @@ impl TelegramServer {
         self.shared.counters.loads()
     }
 
+    /// Most connections to all DCs that were open at one time.
+    pub fn most_connections(&self) -> usize {
+        self.shared.counters.most_connections()
+    }
+
     /// The most requests of a DC that came within any stretch of this length.
     pub fn busiest(&self, dc: i32, stretch: Duration) -> usize {
         let times: Vec<Duration> = self.requests().into_iter().filter(|request| request.dc == dc).map(|request| request.at).collect();

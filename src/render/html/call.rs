@@ -1,0 +1,47 @@
+//! Phone calls: ordinary messages with a block, as Telegram Desktop shows them, though `result.json` has them as service messages.
+
+use super::Page;
+use super::media::block;
+use super::view::View;
+use crate::model::peer::PeerKind;
+
+/// Whether the message is a call.
+pub fn is_call(view: &View<'_>) -> bool {
+    view.word("type") == "service" && matches!(view.word("action"), "phone_call" | "conference_call")
+}
+
+/// Writes the block: who was called, which way, and for how long.
+pub fn call(out: &mut String, view: &View<'_>, page: &Page<'_>) {
+    let outgoing = is_outgoing(view, page);
+    let missed = view.word("discard_reason") == "missed" || view.get("is_missed") == Some("true");
+    let mut status = match (outgoing, missed, view.word("discard_reason")) {
+        (true, true, _) => "Cancelled",
+        (true, false, _) => "Outgoing",
+        (false, true, _) => "Missed",
+        (false, false, "busy") => "Declined",
+        (false, false, _) => "Incoming",
+    }
+    .to_owned();
+    let seconds = view.integer("duration_seconds").filter(|&seconds| seconds > 0);
+    if let Some(seconds) = seconds {
+        status.push_str(&format!(" ({seconds} seconds)"));
+    }
+    let called = if outgoing { page.chat } else { page.owner.name.as_deref().unwrap_or("You") };
+    block(out, if seconds.is_some() { "media_call success" } else { "media_call" }, called, "", &status, None);
+}
+
+/// Whether the account's owner called. A live backup tells; exports before 1.4.8 tell names only.
+fn is_outgoing(view: &View<'_>, page: &Page<'_>) -> bool {
+    if view.extra("outgoing") == Some("true") {
+        return true;
+    }
+    let actor = view.text("actor").unwrap_or_default();
+    let chat = view.record.peer;
+    match (view.sender(), page.owner.peer, page.owner.name.as_deref()) {
+        (Some(sender), _, _) if chat.kind == PeerKind::User && !chat.is_made_up() => sender != chat,
+        (Some(sender), Some(owner), _) => sender == owner,
+        (_, _, Some(owner)) => actor == owner,
+        // A person's chat has the first name only.
+        _ => actor != page.chat && !actor.strip_prefix(page.chat).is_some_and(|rest| rest.starts_with(' ')),
+    }
+}

@@ -1,0 +1,180 @@
+//! Vaults as backups make them: whole, damaged, forged; what a key opens; and the chats in them.
+
+use std::fs;
+use std::os::unix::fs::{PermissionsExt, symlink};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use secrecy::SecretString;
+use serde_json::{Value, json};
+use tgvault::crypt::keys::expose;
+use tgvault::operations::Session;
+use tgvault::operations::init::{InitOptions, init};
+use tgvault::state::StateFolder;
+
+use crate::support::{self, noise};
+use crate::vault::{Vault, block, look, run, words};
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_comes_back_whole() {
+    let vault = Vault::new().await;
+    let (world, source) = (&vault.world, vault.world.source());
+    world.write("chats/result.json", &b"{\"id\": 1, \"text\": \"words\"},\n".repeat(200_000));
+    for n in 0..12 {
+        world.write(&format!("photos/photo_{n}.jpg"), &noise(n, 40_000 + 300_000 * n as usize));
+    }
+    world.write("-rf", b"dashes");
+    world.write("new\nline/end\n", b"breaks");
+    fs::hard_link(source.join("-rf"), source.join("photos/hard")).unwrap();
+    symlink("../-rf", source.join("photos/soft")).unwrap();
+    fs::create_dir(source.join("nothing")).unwrap();
+    fs::set_permissions(source.join("nothing"), fs::Permissions::from_mode(0o555)).unwrap();
+    world.backup().await;
+    assert_eq!(vault.both().await, look(&source));
+
+    fs::rename(source.join("photos"), source.join("pictures")).unwrap();
+    fs::remove_file(source.join("pictures/photo_1.jpg")).unwrap();
+    fs::set_permissions(source.join("-rf"), fs::Permissions::from_mode(0o4751)).unwrap();
+    world.write("photos", b"a file where a folder was");
+    world.backup().await;
+    assert_eq!(vault.both().await, look(&source));
+    let verified = vault.verify();
+    assert!(verified.status.success(), "{}", words(&verified));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn second_copies_stand_in_and_what_is_damaged_is_told() {
+    let vault = Vault::new().await;
+    vault.world.write("first.jpg", &noise(1, 300_000));
+    vault.world.backup().await;
+    vault.world.write("second.jpg", &noise(2, 300_000));
+    vault.world.backup().await;
+    let whole = look(&vault.world.source());
+    for folder in ["keys", "root", "snapshots"] {
+        for object in vault.stored(folder).into_iter().filter(|path| !path.to_string_lossy().ends_with(".json.zst.age")) {
+            fs::write(object, "damaged").unwrap();
+        }
+    }
+    assert_eq!(look(&vault.recover().0), whole);
+
+    let archives: Vec<PathBuf> = vault.world.archives().iter().map(|name| vault.vault.join(name)).collect();
+    assert_eq!(archives.len(), 2);
+    let mut bytes = fs::read(&archives[0]).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&archives[0], bytes).unwrap();
+    let (to, output) = vault.recover();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words(&output).contains("is missing or damaged"), "{}", words(&output));
+    let rest = look(&to);
+    assert_eq!(rest.len(), 1);
+    assert!(rest.iter().all(|(path, said)| whole.get(path) == Some(said)));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_can_pass_a_snapshot_off_as_a_writers() {
+    let vault = Vault::new().await;
+    vault.world.write("a", b"content");
+    vault.world.backup().await;
+    assert!(vault.verify().status.success());
+    let sums = vault.stored("snapshots").into_iter().rfind(|path| path.extension() == Some("sums".as_ref())).unwrap();
+    let forged = fs::read_to_string(&sums).unwrap() + "# 1 bytes\n";
+    let copy = vault.vault.join("mirror").join(sums.strip_prefix(&vault.vault).unwrap());
+    fs::write(&sums, &forged).unwrap();
+    fs::write(copy, &forged).unwrap();
+    let (to, output) = vault.recover();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(words(&output).contains("no writer has signed"), "{}", words(&output));
+    assert!(look(&to).is_empty());
+    let verified = vault.verify();
+    assert!(!verified.status.success() && words(&verified).contains("no writer has signed it"), "{}", words(&verified));
+
+    let foreign = Vault::new().await;
+    let verified = run(&vault.world, "verify", &[vault.vault.as_os_str(), foreign.world.report.root_key.as_str().as_ref()]);
+    assert!(!verified.status.success());
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn verify_finds_one_changed_byte() {
+    let vault = Vault::new().await;
+    vault.world.write("a", &noise(1, 100_000));
+    vault.world.backup().await;
+    let archive = vault.vault.join(&vault.world.archives()[0]);
+    let mut bytes = fs::read(&archive).unwrap();
+    bytes[50_000] ^= 1;
+    fs::write(&archive, bytes).unwrap();
+    let verified = vault.verify();
+    assert!(!verified.status.success() && words(&verified).contains("FAILED"), "{}", words(&verified));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_passphrase_opens_its_slot() {
+    let root = tempfile::tempdir().unwrap();
+    let vault = root.path().join("vault");
+    let storage = tgvault::storage::Storage::open(vault.to_str().unwrap(), [], support::options()).unwrap();
+    let state = StateFolder::open(root.path().join("state"), None).unwrap();
+    let session = Session { storage, state, unlock: None, root_key: None };
+    let passphrase = SecretString::from("sound horse battery staple");
+    init(&session, &InitOptions { passphrase: Some(passphrase.clone()), recipients: Vec::new() }).await.unwrap();
+    let slot = fs::read_dir(vault.join("keys")).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
+    let line = block("sh", "passphrase").replace("SLOT.age", &slot);
+    // age asks at a terminal: `script` makes one and types what it reads.
+    let mut asked = Command::new("timeout")
+        .args(["60", "script", "-qec", line.trim(), "/dev/null"])
+        .current_dir(root.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut typed = asked.stdin.take().unwrap();
+    std::io::Write::write_all(&mut typed, format!("{}\n", expose(&passphrase)).as_bytes()).unwrap();
+    let output = asked.wait_with_output().unwrap();
+    drop(typed);
+    let identity = fs::read_to_string(root.path().join("identity.txt")).unwrap_or_else(|_| panic!("{}", words(&output)));
+    let mode = fs::metadata(root.path().join("identity.txt")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o600, "others can read the identity");
+    assert!(identity.contains("AGE-SECRET-KEY-1") && identity.contains("# root secret key: "));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chats_can_be_read() {
+    let vault = Vault::new().await;
+    let root = vault.world.root.path();
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sample-export");
+    let mut taken_in = Command::new(env!("CARGO_BIN_EXE_tgvault"));
+    taken_in.env_clear().env("HOME", root).env("TZ", "UTC").arg("--repo").arg(&vault.vault).arg("--state-dir").arg(root.join("state"));
+    let output = taken_in.args(["backup", "desktop-export"]).arg(&sample).output().unwrap();
+    assert!(output.status.success(), "{}", words(&output));
+    let (to, output) = vault.recover();
+    assert!(output.status.success(), "{}", words(&output));
+    let export: Value = serde_json::from_slice(&fs::read(sample.join("result.json")).unwrap()).unwrap();
+    let mut read = 0;
+    for chat in export["chats"]["list"].as_array().unwrap() {
+        let described = |peer: &&PathBuf| {
+            let info: Value = serde_json::from_slice(&fs::read(peer.join("chat.json")).unwrap()).unwrap();
+            info["peer"].as_str().unwrap().trim_start_matches(char::is_alphabetic).parse().ok() == chat["id"].as_i64()
+        };
+        let folders: Vec<PathBuf> = fs::read_dir(to.join("chats")).unwrap().map(|entry| entry.unwrap().path()).collect();
+        let output = run(&vault.world, "messages", &[folders.iter().find(described).unwrap().as_os_str()]);
+        assert!(output.status.success(), "{}", words(&output));
+        let lines = String::from_utf8(output.stdout).unwrap();
+        let told: Vec<Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let wanted: Vec<Value> = chat["messages"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|message| {
+                let unix = message["date_unixtime"].as_str().unwrap().parse().unwrap();
+                let from = if message["from"].is_null() { &message["actor"] } else { &message["from"] };
+                let text = match &message["text"] {
+                    Value::Array(parts) => parts.iter().map(|part| part["text"].as_str().or(part.as_str()).unwrap()).collect(),
+                    text => text.as_str().unwrap().to_owned(),
+                };
+                json!([message["id"], jiff::Timestamp::from_second(unix).unwrap().to_string(), from, text])
+            })
+            .collect();
+        assert_eq!(told, wanted);
+        read += told.len();
+    }
+    assert!(read > 10);
+}
