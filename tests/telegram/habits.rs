@@ -1,10 +1,10 @@
 //! Servers have habits: what an independent one did that ours did not, each with what it must not cost.
 
-use grammers_tl_types::{Serializable, enums, types};
+use grammers_tl_types::{Identifiable, Serializable, enums, types};
 use tgvault::model::coverage::Verdict;
 use tgvault::model::record::Record;
 use tgvault::source::telegram::{Event, ExportOptions, LoginWay, TakeoutUse};
-use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When};
+use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When, blank_message};
 
 use crate::export::{assert_all_there, assert_complete, readable};
 use crate::harness::{Answers, Setup, Vault, peer, plain};
@@ -59,6 +59,42 @@ fn a_clock_that_is_minutes_ahead_or_behind() {
         }
         assert_complete(&setup, &vault);
     }
+}
+
+#[test]
+fn servers_that_know_of_no_salts_to_come() {
+    for future_salts in [None, Some(0), Some(1)] {
+        let setup = Setup::new(Options { future_salts, ..small() });
+        // In the middle too the salt that a server tells is all there is.
+        setup.server.add_fault(strike(When { from: 3, every: 4, ..When::method("messages.getHistory") }, Effect::NewSalt));
+        let mut vault = Vault::default();
+        setup.run(&mut vault, plain());
+        assert_complete(&setup, &vault);
+    }
+}
+
+#[test]
+fn refusals_that_are_packed() {
+    let setup = Setup::new(Options { gzip_errors: true, password: Some("correct horse".into()), ..small() });
+    setup.server.add_fault(strike(once("messages.getHistory"), Effect::rpc(420, "FLOOD_WAIT_1")));
+    let mut vault = Vault::default();
+    setup.run(&mut vault, plain());
+    assert_complete(&setup, &vault);
+}
+
+#[test]
+fn packets_of_more_than_a_mebibyte() {
+    let setup = Setup::new(Options { gzip: false, packet_bytes: 8 << 20, ..small() });
+    setup.account();
+    let chat = of_kind(&setup, Kind::Private);
+    // The longest text there is, in the longest characters.
+    for _ in 0..120 {
+        let text = "😀".repeat(4096);
+        setup.server.mutate(&Mutation::Send { peer: chat, text, out: false, reply_to: None, file: None }).unwrap();
+    }
+    let mut vault = Vault::default();
+    setup.run(&mut vault, plain());
+    assert_all_there(&setup, &vault);
 }
 
 #[test]
@@ -186,6 +222,227 @@ fn ranges_of_an_account_hide_messages_and_delete_none() {
         setup.run(&mut vault, ExportOptions { takeout: TakeoutUse::Always, recheck_budget: 500, ..ExportOptions::default() });
     }
     assert_eq!(deletions(&vault, &setup), 0);
+    assert_complete(&setup, &vault);
+}
+
+#[test]
+fn pages_that_are_not_as_they_were_asked_for() {
+    let options = || Options { messages: 1_500, ..small() };
+    for options in [Options { negative_add_offset: false, ..options() }, Options { page_messages: 10, ..options() }] {
+        let setup = Setup::new(options);
+        let mut vault = Vault::default();
+        setup.run(&mut vault, plain());
+        assert_complete(&setup, &vault);
+        // What comes later, and what is read again, comes the same way; nothing that a page does not show counts as deleted.
+        let chat = of_kind(&setup, Kind::Private);
+        setup.server.mutate(&Mutation::Send { peer: chat, text: "one more".into(), out: false, reply_to: None, file: None }).unwrap();
+        setup.run(&mut vault, ExportOptions { recheck_budget: 500, ..plain() });
+        assert_all_there(&setup, &vault);
+        assert_eq!(deletions(&vault, &setup), 0);
+    }
+}
+
+/// A page with one message of a chat, whose text is bold so many times.
+fn nested(chat: Peer, levels: usize) -> Vec<u8> {
+    const MARK: &str = "in the middle";
+    let text = enums::RichText::TextPlain(types::TextPlain { text: MARK.into() });
+    let page = types::Page {
+        part: false,
+        rtl: false,
+        v2: false,
+        url: String::new(),
+        blocks: vec![types::PageBlockParagraph { text: text.clone() }.into()],
+        photos: vec![],
+        documents: vec![],
+        views: None,
+    };
+    let shown = types::WebPage {
+        has_large_media: false,
+        video_cover_photo: false,
+        id: 1,
+        url: String::new(),
+        display_url: String::new(),
+        hash: 0,
+        r#type: None,
+        site_name: None,
+        title: None,
+        description: None,
+        photo: None,
+        embed_url: None,
+        embed_type: None,
+        embed_width: None,
+        embed_height: None,
+        duration: None,
+        author: None,
+        document: None,
+        cached_page: Some(page.into()),
+        attributes: None,
+    };
+    let media = types::MessageMediaWebPage {
+        force_large_media: false,
+        force_small_media: false,
+        manual: false,
+        safe: false,
+        webpage: shown.into(),
+    };
+    let user = types::PeerUser { user_id: bare(chat) };
+    let message = types::Message { id: 1, peer_id: user.into(), media: Some(media.into()), ..blank_message() };
+    let messages = vec![message.into()];
+    let answer = types::messages::Messages { messages, topics: vec![], chats: vec![], users: vec![] };
+    let (answer, text) = (enums::messages::Messages::from(answer).to_bytes(), text.to_bytes());
+    let at = answer.windows(text.len()).position(|window| window == text).unwrap();
+    let (before, after) = answer.split_at(at);
+    [before, &types::TextBold::CONSTRUCTOR_ID.to_le_bytes().repeat(levels), after].concat()
+}
+
+#[test]
+fn texts_in_texts_without_end() {
+    // As many as can be read, and far more.
+    for (levels, readable) in [(18_000, true), (200_000, false)] {
+        let setup = Setup::new(small());
+        setup.account();
+        let chat = of_kind(&setup, Kind::Private);
+        let when = When { peer: Some(bare(chat)), ..When::method("messages.getHistory") };
+        setup.server.add_fault(strike(when, Effect::Answer(nested(chat, levels))));
+        let mut vault = Vault::default();
+        setup.run(&mut vault, plain());
+        assert_eq!(vault.messages(peer(chat)).len(), usize::from(readable), "{levels}");
+        setup.server.clear_faults();
+    }
+}
+
+/// Everything that a first run asks, but the way in.
+const METHODS: [&str; 22] = [
+    "account.getAuthorizations",
+    "account.getWebAuthorizations",
+    "account.initTakeoutSession",
+    "account.finishTakeoutSession",
+    "auth.exportAuthorization",
+    "auth.importAuthorization",
+    "channels.getLeftChannels",
+    "channels.getMessages",
+    "contacts.getContacts",
+    "contacts.getSaved",
+    "contacts.getTopPeers",
+    "help.getConfig",
+    "messages.getCustomEmojiDocuments",
+    "messages.getForumTopics",
+    "messages.getHistory",
+    "messages.getMessages",
+    "messages.getSplitRanges",
+    "photos.getUserPhotos",
+    "stories.getStoriesArchive",
+    "updates.getState",
+    "upload.getFile",
+    "users.getFullUser",
+];
+
+/// Strikes some methods after the others: each run comes to its end, and the next has everything.
+fn each_method_costs_itself_only(faults: impl Fn(&str) -> Vec<Fault>) {
+    for methods in METHODS.chunks(6) {
+        let setup = Setup::new(Options { messages: 60, chats: 5, files: 4, media_bytes: 200_000, ..Options::default() });
+        setup.account();
+        for fault in methods.iter().flat_map(|method| faults(method)) {
+            setup.server.add_fault(fault);
+        }
+        let mut vault = Vault::default();
+        let options = || ExportOptions { recheck_budget: 0, ..ExportOptions::default() };
+        setup.run(&mut vault, options());
+        setup.server.clear_faults();
+        setup.run(&mut vault, options());
+        assert_complete(&setup, &vault);
+        assert_eq!(deletions(&vault, &setup), 0, "{methods:?}");
+    }
+}
+
+#[test]
+fn a_refusal_of_whatever_kind_costs_one_thing_each() {
+    // But for the list of chats, which is the run itself.
+    each_method_costs_itself_only(|method| vec![strike(When::method(method), Effect::rpc(406, "SOMETHING\u{1b}[2J"))]);
+    each_method_costs_itself_only(|method| vec![strike(When::method(method), Effect::rpc(403, "TAKEOUT_REQUIRED"))]);
+}
+
+#[test]
+fn answers_that_are_cut_anywhere_cost_one_thing_each() {
+    let cut = |method: &str, from, bytes| strike(When { from, every: 4, ..When::method(method) }, Effect::Truncate(bytes));
+    each_method_costs_itself_only(|method| vec![cut(method, 1, 8), cut(method, 2, 0), cut(method, 3, 61), cut(method, 4, 300)]);
+}
+
+#[test]
+fn a_list_of_chats_that_is_cut_costs_what_was_cut() {
+    for bytes in [0, 4, 50, 400, 1_000, 3_000, 5_001] {
+        let setup = Setup::new(small());
+        setup.account();
+        setup.server.add_fault(strike(When::method("messages.getDialogs"), Effect::Truncate(bytes)));
+        let mut vault = Vault::default();
+        let source = setup.source(plain());
+        let told = match vault.take(&source) {
+            Ok(()) => source.outcome().chats_failed > 0 || !vault.problems.is_empty(),
+            Err(_) => true,
+        };
+        // Where only people were cut off whom no chat is with, nothing is missing.
+        if !told {
+            assert_all_there(&setup, &vault);
+        }
+        setup.server.clear_faults();
+        setup.run(&mut vault, plain());
+        assert_complete(&setup, &vault);
+    }
+}
+
+#[test]
+fn a_connection_that_the_server_forgot_is_left() {
+    let setup = Setup::new(Options { dcs: vec![2], ..small() });
+    setup.account();
+    let mut vault = Vault::default();
+    setup.server.forget_requests();
+    setup.server.add_fault(strike(When { from: 2, ..once("messages.getHistory") }, Effect::rpc(400, "CONNECTION_NOT_INITED")));
+    setup.run(&mut vault, plain());
+    assert_complete(&setup, &vault);
+    let requests = setup.server.requests();
+    let refused = requests.iter().find(|request| request.error.as_deref() == Some("CONNECTION_NOT_INITED")).unwrap();
+    let later = requests.iter().filter(|request| request.connection == refused.connection && request.at > refused.at).count();
+    assert!(later < 40, "only what was under way: {later}");
+}
+
+#[test]
+fn a_file_that_is_longer_than_it_says() {
+    let setup = Setup::new(Options { messages: 20, chats: 2, files: 6, media_bytes: 60_000, gallery: false, ..Options::default() });
+    setup.account();
+    setup.server.add_fault(strike(When::method("upload.getFile"), Effect::PartLength(100)));
+    let mut vault = Vault::default();
+    setup.run(&mut vault, plain());
+    let files: Vec<usize> =
+        vault.media().filter(|(path, _)| path.to_string().contains("-full")).map(|(_, content)| content.len()).collect();
+    assert!(!files.is_empty() && vault.broken.is_empty(), "{:?}", vault.broken);
+    let whole = Setup::new(Options { messages: 20, chats: 2, files: 6, media_bytes: 60_000, gallery: false, ..Options::default() });
+    let mut other = Vault::default();
+    whole.run(&mut other, plain());
+    let plain_files = other.media().filter(|(path, _)| path.to_string().contains("-full")).map(|(_, content)| content.len() + 100);
+    assert_eq!(files, plain_files.collect::<Vec<_>>());
+}
+
+/// Where a method's answers name a user, they name another one.
+fn renamed(setup: &Setup, id: i64, method: &str, instead: i64) {
+    let replaced = Effect::Replace(id.to_le_bytes().to_vec(), instead.to_le_bytes().to_vec());
+    setup.server.add_fault(strike(When::method(method), replaced));
+}
+
+#[test]
+fn a_chat_with_a_number_that_none_can_have() {
+    let setup = Setup::new(small());
+    setup.account();
+    let odd = of_kind(&setup, Kind::Private);
+    for method in ["messages.getDialogs", "messages.getHistory", "contacts.getContacts", "contacts.getTopPeers"] {
+        renamed(&setup, bare(odd), method, -7);
+    }
+    let mut vault = Vault::default();
+    let source = setup.run(&mut vault, plain());
+    assert!(source.outcome().chats_failed > 0);
+    assert!(setup.events.notes().iter().any(|note| note.contains("1 of the chats in the list")), "{:?}", setup.events.notes());
+    setup.server.clear_faults();
+    // What the first run remembers can be read, and nothing of the chat was taken for done.
+    setup.run(&mut vault, plain());
     assert_complete(&setup, &vault);
 }
 

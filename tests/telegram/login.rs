@@ -91,3 +91,23 @@ fn a_server_with_another_key_is_not_trusted() {
     let Err(TelegramError::WrongServer { source, .. }) = result else { panic!("trusted") };
     assert!(format!("{:?}", source).contains("UnknownKey"), "{source:?}");
 }
+
+#[test]
+fn over_connections_that_do_not_last() {
+    // Three packets: an exchange of keys, or salts, an introduction and one answer.
+    let options = || Options { password: Some("correct horse".into()), close_after: 3, ..Options::empty() };
+    let setup = Setup::new(options());
+    setup.account();
+    // Each step is lost once on the way there, and once on the way back: it has been taken then.
+    for method in ["auth.sendCode", "auth.signIn", "auth.checkPassword"] {
+        for effect in [Effect::Cut, Effect::CutAfter(1)] {
+            let setup = Setup::new(Options { close_after: 0, ..options() });
+            setup.server.add_fault(Fault { when: When { times: Some(1), ..When::method(method) }, then: effect });
+            let mut answers = Answers::new(setup.server.options());
+            let account = setup.log_in_with("main", LoginWay::Phone(None), &mut answers);
+            assert!(account.is_ok(), "{method}: {:?}", account.err());
+            assert_eq!((answers.codes.len(), answers.passwords.len()), (0, 0), "each is asked for once");
+            assert!(answers.said.is_empty(), "{:?}", answers.said);
+        }
+    }
+}

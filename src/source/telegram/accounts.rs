@@ -13,7 +13,7 @@ use super::events::{Event, Observing};
 use super::login::{Application, LoginPrompts, LoginWay, log_in};
 use super::sealing::{SealedFile, Sealer};
 use super::session::{CustomServer, LoggedIn, Session, SessionStore};
-use super::transport::{Client, ClientOptions, Device, Pace, ServerKey, TimeLimits};
+use super::transport::{Client, ClientOptions, Device, Pace, STACK_BYTES, ServerKey, TimeLimits};
 
 /// How to act for an account.
 #[derive(Clone)]
@@ -277,7 +277,12 @@ pub(super) struct Threads {
 
 impl Threads {
     fn new() -> Result<Self, TelegramError> {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).thread_name("telegram").enable_all().build();
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("telegram")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build();
         runtime
             .map(|runtime| Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
             .map_err(|source| TelegramError::Local { path: "the network threads".into(), source })

@@ -224,18 +224,23 @@ impl Run {
             self.learn(&users, &chats);
             if self.bot {
                 for message in new {
-                    if let Some(peer) = peer_of_message(&message) {
+                    if let Some(peer) = peer_of_message(&message).filter(|peer| peer.id >= 0) {
                         changes.new.entry(peer).or_default().insert(message.id(), message);
                     }
                 }
             }
             changes.take(updates);
             let enums::updates::State::State(state) = state;
-            at = Counters { pts: state.pts, qts: state.qts, date: state.date };
+            let next = Counters { pts: state.pts, qts: state.qts, date: state.date };
             if !more {
                 self.apply(changes).await?;
-                return Ok(Some(at));
+                return Ok(Some(next));
             }
+            // A part that leads nowhere would come for ever.
+            if (next.pts, next.qts) == (at.pts, at.qts) {
+                break;
+            }
+            at = next;
         }
         self.apply(changes).await?;
         Ok(None)

@@ -101,16 +101,15 @@ impl DialogReader<'_> {
         folder_id: Option<i32>,
         range: Option<&types::MessageRange>,
         offset: (i32, i32, enums::InputPeer),
+        exclude_pinned: bool,
     ) -> Result<Page, CallError> {
         let (offset_date, offset_id, offset_peer) = offset;
         let request =
-            functions::messages::GetDialogs { exclude_pinned: false, folder_id, offset_date, offset_id, offset_peer, limit: PAGE, hash: 0 };
+            functions::messages::GetDialogs { exclude_pinned, folder_id, offset_date, offset_id, offset_peer, limit: PAGE, hash: 0 };
         // A message or a chat that this version cannot read must not cost the list.
         let page = self.api.ask_in(range, &Loosely(&request)).await?;
         if page.lost > 0 {
-            self.lost.fetch_add(page.lost, Ordering::Relaxed);
-            let what = format!("{} of the chats in the list cannot be read by this version", page.lost);
-            self.api.client.observer().event(Event::Note(what));
+            self.tell_lost(page.lost, "cannot be read by this version");
         }
         self.peers.learn(&page.users, &page.chats, now(), self.run);
         Ok(Page { dialogs: page.dialogs, messages: page.messages, slice: page.count })
@@ -127,11 +126,12 @@ impl DialogReader<'_> {
         let mut archive = false;
         let mut offset = (0, 0, enums::InputPeer::Empty);
         let mut asked = HashSet::new();
+        let mut exclude_pinned = false;
         loop {
-            let page = self.page(folder_id, range, offset).await?;
+            let page = self.page(folder_id, range, offset, exclude_pinned).await?;
             let dates: HashMap<(Option<Peer>, i32), i32> =
                 page.messages.iter().filter_map(|message| Some(((peer_of_message(message), message.id()), date_of(message)?))).collect();
-            let mut next = None;
+            let (mut next, mut undated, mut unpinned) = (None, None, false);
             for dialog in &page.dialogs {
                 let raw = match dialog {
                     enums::Dialog::Dialog(raw) => raw,
@@ -143,10 +143,19 @@ impl DialogReader<'_> {
                     enums::Dialog::Community(_) => continue,
                 };
                 let peer = peer_of(&raw.peer);
+                if peer.id < 0 {
+                    self.tell_lost(1, "have numbers that no chat can have");
+                    continue;
+                }
+                unpinned |= !raw.pinned;
                 let top_date = dates.get(&(Some(peer), raw.top_message)).copied();
                 // Pinned dialogs stand out of order: the page goes on from the last that is in its place.
-                if let (Some(date), false) = (top_date, raw.pinned) {
-                    next = Some((date, raw.top_message, self.peers.input(peer).unwrap_or(enums::InputPeer::Empty)));
+                if !raw.pinned {
+                    let input = self.peers.input(peer).unwrap_or(enums::InputPeer::Empty);
+                    match top_date {
+                        Some(date) => next = Some((date, raw.top_message, input)),
+                        None => undated = Some((0, raw.top_message, input)),
+                    }
                 }
                 if seen.insert(peer) {
                     found.push(Dialog {
@@ -163,12 +172,19 @@ impl DialogReader<'_> {
                     });
                 }
             }
-            match next {
+            // Only pinned ones: the others begin behind them. Without any date the message alone says where the next page begins.
+            let first = next.is_none() && !unpinned && !page.dialogs.is_empty() && !std::mem::replace(&mut exclude_pinned, true);
+            if first {
+                next = Some((0, 0, enums::InputPeer::Empty));
+            }
+            match next.or(undated) {
                 // An offset that was asked for already would go round for ever.
                 Some(next) if page.slice.is_some() && asked.insert((next.0, next.1)) => offset = next,
                 _ => {
-                    // Only an empty page is an end: one without a date to go on from hides what comes after it.
-                    if let Some(count) = page.slice.filter(|_| !page.dialogs.is_empty()) {
+                    // Only an empty page is an end, and not the first one, but in a range, of which nothing may be the account's: any
+                    // other hides what comes after it.
+                    let end = page.dialogs.is_empty() && (range.is_some() || !(exclude_pinned || asked.is_empty()));
+                    if let Some(count) = page.slice.filter(|_| !end) {
                         self.tell_cut(count, seen.len());
                     }
                     return Ok(archive);
@@ -179,11 +195,19 @@ impl DialogReader<'_> {
 
     /// Says that the list could not be followed to its end.
     fn tell_cut(&self, count: i32, known: usize) {
-        if usize::try_from(count).is_ok_and(|count| count > known) {
+        let missing = u64::try_from(count).unwrap_or_default().saturating_sub(known as u64);
+        if missing > 0 {
+            self.lost.fetch_add(missing, Ordering::Relaxed);
             let what =
                 format!("the list of chats could not be followed to its end: Telegram counts {count} chats in it, {known} are known");
             self.api.client.observer().event(Event::Note(what));
         }
+    }
+
+    /// Says that chats of the list had to be left out.
+    fn tell_lost(&self, count: u64, why: &str) {
+        self.lost.fetch_add(count, Ordering::Relaxed);
+        self.api.client.observer().event(Event::Note(format!("{count} of the chats in the list {why}")));
     }
 
     /// Channels and groups that the account has left; only a takeout tells.
@@ -204,7 +228,7 @@ impl DialogReader<'_> {
                     enums::Chat::ChannelForbidden(channel) => Peer::channel(channel.id),
                     _ => continue,
                 };
-                if seen.insert(peer) {
+                if peer.id >= 0 && seen.insert(peer) {
                     found.push(Dialog::bare(peer, true));
                 }
             }

@@ -31,6 +31,16 @@ pub(super) struct Page {
     pub(super) pts: Option<i32>,
     /// Ids before the first message where something lies that this version cannot read.
     pub(super) unreadable: Option<IdRange>,
+    /// Whether the server calls this everything that the question was about.
+    whole: bool,
+    /// Whether it surely begins where it was to begin.
+    joined: bool,
+}
+
+impl Page {
+    fn of(messages: Vec<enums::Message>) -> Self {
+        Self { messages, count: None, pts: None, unreadable: None, whole: false, joined: false }
+    }
 }
 
 /// Reads pages of one chat.
@@ -93,21 +103,17 @@ impl Reader<'_> {
     fn page(&self, answer: enums::messages::Messages) -> Page {
         use enums::messages::Messages;
         let (mut page, users, chats) = match answer {
-            Messages::Messages(m) => {
-                // Without a slice this is everything that the question was about, not everything in the chat.
-                (Page { messages: m.messages, count: None, pts: None, unreadable: None }, m.users, m.chats)
-            }
+            // Without a slice this is everything that the question was about, not everything in the chat.
+            Messages::Messages(m) => (Page { whole: true, ..Page::of(m.messages) }, m.users, m.chats),
             Messages::Slice(m) => {
                 let count = u64::try_from(m.count).ok().filter(|_| !m.inexact);
-                (Page { messages: m.messages, count, pts: None, unreadable: None }, m.users, m.chats)
+                (Page { count, ..Page::of(m.messages) }, m.users, m.chats)
             }
             Messages::ChannelMessages(m) => {
                 let count = u64::try_from(m.count).ok().filter(|_| !m.inexact);
-                (Page { messages: m.messages, count, pts: Some(m.pts), unreadable: None }, m.users, m.chats)
+                (Page { count, pts: Some(m.pts), ..Page::of(m.messages) }, m.users, m.chats)
             }
-            Messages::NotModified(m) => {
-                (Page { messages: vec![], count: u64::try_from(m.count).ok(), pts: None, unreadable: None }, vec![], vec![])
-            }
+            Messages::NotModified(m) => (Page { count: u64::try_from(m.count).ok(), ..Page::of(vec![]) }, vec![], vec![]),
         };
         self.run.learn(&users, &chats);
         page.messages.retain(|message| !matches!(message, enums::Message::Empty(_)));
@@ -117,7 +123,7 @@ impl Reader<'_> {
         page
     }
 
-    /// The first messages from id `from` on, at most a page of them, none beyond `last`.
+    /// The first messages from id `from` on, about a page of them, none beyond `last`.
     ///
     /// # Errors
     /// When Telegram refuses.
@@ -125,27 +131,92 @@ impl Reader<'_> {
         match self.window(from, last, 0, PAGE).await {
             Err(CallError::Unreadable(_)) => self.around(from, last).await,
             Ok(page) if page.messages.is_empty() => self.confirmed(page, from, last).await,
+            Ok(page) if !page.joined && !self.begins_with(&page, from).await? => self.by_offset(from, last).await,
             page => page,
         }
     }
 
     /// Asks for an empty page once more, from its other end: nothing is taken for complete, or for deleted, on the word of one answer.
     async fn confirmed(&self, empty: Page, from: i32, last: i32) -> Result<Page, CallError> {
-        let mut newest = self.ask(Place { offset_id: last.saturating_add(1), offset_date: 0, add_offset: 0, limit: 1 }).await?;
-        newest.messages.retain(|message| (from..=last).contains(&message.id()));
-        let Some(at) = newest.messages.first().map(enums::Message::id) else { return Ok(empty) };
-        // Downwards from there: a server may well answer this way what it does not answer the other.
-        let mut page = self.ask(Place { offset_id: at.saturating_add(1), offset_date: 0, add_offset: 0, limit: PAGE }).await?;
-        page.messages.retain(|message| (from..=last).contains(&message.id()));
-        if page.messages.len() < usize::try_from(PAGE).unwrap_or_default() {
-            return Ok(if page.messages.is_empty() { newest } else { page });
+        let newest = self.below(last.saturating_add(1), 1).await?;
+        let there = newest.messages.iter().any(|message| (from..=last).contains(&message.id()));
+        if there { self.by_offset(from, last).await } else { Ok(empty) }
+    }
+
+    /// Whether nothing lies between `from` and a page that is shorter than it may be.
+    async fn begins_with(&self, page: &Page, from: i32) -> Result<bool, CallError> {
+        let Some(lowest) = page.messages.first().map(enums::Message::id).filter(|&lowest| lowest > from) else { return Ok(true) };
+        let next = self.below(lowest, 1).await?;
+        Ok(next.messages.iter().all(|message| message.id() < from || message.id() >= lowest))
+    }
+
+    /// The newest messages before an id, at most `limit`.
+    async fn below(&self, offset_id: i32, limit: i32) -> Result<Page, CallError> {
+        self.ask(Place { offset_id, offset_date: 0, add_offset: 0, limit }).await
+    }
+
+    /// The same as [`Reader::upwards`] where a server takes no negative `add_offset`, or gives pages shorter than were asked for:
+    /// downwards in stretches that are small enough.
+    async fn by_offset(&self, from: i32, last: i32) -> Result<Page, CallError> {
+        let mut found = Page::of(vec![]);
+        let (mut lower, mut width) = (from, PAGE);
+        while lower <= last && found.messages.len() < usize::try_from(PAGE / 2).unwrap_or_default() {
+            let upper = lower.saturating_add(width).min(last.saturating_add(1));
+            match self.between_ids(lower, upper).await? {
+                Some(page) => {
+                    found.messages.extend(page.messages);
+                    (found.count, found.pts) = (page.count.or(found.count), page.pts.or(found.pts));
+                    if upper == i32::MAX {
+                        break;
+                    }
+                    (lower, width) = (upper, width.saturating_mul(4));
+                }
+                None => width = (width / 2).max(1),
+            }
         }
-        Err(CallError::Unusable("Telegram gives an empty page where it has messages".into()))
+        if found.messages.is_empty() {
+            return Err(CallError::Unusable("Telegram gives an empty page where it has messages".into()));
+        }
+        Ok(found)
+    }
+
+    /// All messages from id `lower` on and before `upper`; `None` where they are too many for memory.
+    async fn between_ids(&self, lower: i32, upper: i32) -> Result<Option<Page>, CallError> {
+        /// Messages that are held at most.
+        const MOST: usize = 200;
+        let mut found = Page::of(vec![]);
+        let mut at = upper;
+        loop {
+            let mut page = self.below(at, PAGE).await?;
+            (found.count, found.pts) = (page.count.or(found.count), page.pts.or(found.pts));
+            let oldest = page.messages.first().map(enums::Message::id);
+            page.messages.retain(|message| (lower..at).contains(&message.id()));
+            found.messages.extend(page.messages);
+            match oldest {
+                Some(oldest) if oldest >= at => {
+                    return Err(CallError::Unusable("Telegram gives newer messages where it was asked for older ones".into()));
+                }
+                Some(oldest) if oldest > lower => at = oldest,
+                _ => break,
+            }
+            if found.messages.len() > MOST && upper - lower > 1 {
+                return Ok(None);
+            }
+        }
+        found.messages.sort_unstable_by_key(enums::Message::id);
+        Ok(Some(found))
     }
 
     /// Up to `limit` messages from id `from` on, without the first `skip` of them.
     async fn window(&self, from: i32, last: i32, skip: i32, limit: i32) -> Result<Page, CallError> {
         let mut page = self.ask(Place { offset_id: from, offset_date: 0, add_offset: -(skip + limit), limit }).await?;
+        let received = page.messages.len();
+        let all = page.whole || page.count.is_some_and(|count| count <= received as u64);
+        // A page is one piece of the history: with something older in it, or full, it has what lies next to `from`. One that is short
+        // may have been cut by the server at the wrong end, to a round number.
+        let full = received >= usize::try_from(limit).unwrap_or_default();
+        let cut = received >= 10 && received.is_multiple_of(5);
+        page.joined = all || full || !cut || page.messages.iter().any(|message| message.id() < from);
         // Near the newest message servers fill the page with older ones.
         page.messages.retain(|message| (from..=last).contains(&message.id()));
         Ok(page)
@@ -177,7 +248,7 @@ impl Reader<'_> {
         // Nothing more that can be read: what there is at the end is left for a later version.
         match failure {
             Some(error) => Err(error),
-            None => Ok(Page { messages: vec![], count: None, pts: None, unreadable: None }),
+            None => Ok(Page::of(vec![])),
         }
     }
 

@@ -88,7 +88,8 @@ impl Deserializable for LooseDialogs {
         let whole = match Dialogs::from_bytes(&bytes) {
             Ok(Dialogs::Dialogs(d)) => (d.dialogs, d.messages, d.chats, d.users, None),
             Ok(Dialogs::Slice(d)) => (d.dialogs, d.messages, d.chats, d.users, Some(d.count)),
-            Ok(Dialogs::NotModified(_)) => (vec![], vec![], vec![], vec![], None),
+            // Nothing was asked that it could be the same as: whoever reads it finds that all of them are missing.
+            Ok(Dialogs::NotModified(d)) => (vec![], vec![], vec![], vec![], Some(d.count)),
             Err(error) => {
                 let (start, count) = match constructor(&bytes) {
                     Some(types::messages::Dialogs::CONSTRUCTOR_ID) => (4, None),
@@ -100,8 +101,9 @@ impl Deserializable for LooseDialogs {
                 let mut harvest = Harvest::default();
                 harvest.gather(bytes.get(start..).unwrap_or_default());
                 let Harvest { dialogs, messages, chats, users } = harvest;
-                // The vector's length stands behind its constructor.
-                let announced = bytes.get(start + 4..start + 8).and_then(constructor).map_or(0, u64::from).min(bytes.len() as u64 / 4);
+                // The vector's length stands behind its constructor. Without it nobody knows what is missing.
+                let Some(announced) = bytes.get(start + 4..start + 8).and_then(constructor) else { return Err(error) };
+                let announced = u64::from(announced).min(bytes.len() as u64 / 4);
                 let lost = announced.saturating_sub(dialogs.len() as u64);
                 return Ok(Self { dialogs, messages, chats, users, count, lost });
             }

@@ -32,6 +32,8 @@ struct Known {
     first_name: Option<Box<str>>,
     username: Option<Box<str>>,
     access_hash: Option<i64>,
+    /// One that came with a short description and serves only where that came from.
+    short_hash: Option<i64>,
     left: bool,
     forum: bool,
     contact: bool,
@@ -86,12 +88,14 @@ impl PeerBook {
     pub(super) fn learn(&self, users: &[enums::User], chats: &[enums::Chat], observed: i64, run: &RunId) {
         let mut inner = self.lock();
         for user in users {
-            if let enums::User::User(user) = user {
+            if let enums::User::User(user) = user
+                && user.id >= 0
+            {
                 inner.come_back(Peer::user(user.id));
                 inner.learn_user(user, observed, run);
             }
         }
-        for chat in chats {
+        for chat in chats.iter().filter(|chat| chat.id() >= 0) {
             match chat {
                 enums::Chat::Chat(chat) => inner.come_back(Peer::chat(chat.id)),
                 enums::Chat::Channel(channel) => inner.come_back(Peer::channel(channel.id)),
@@ -179,12 +183,13 @@ impl PeerBook {
         })
     }
 
-    /// How to name the peer in a request; `None` where Telegram never gave its access hash.
+    /// How to name the peer in a request; `None` where Telegram never described it. Without an access hash it is asked for all the
+    /// same: there are servers that need none, and others say so.
     pub(super) fn input(&self, peer: Peer) -> Option<enums::InputPeer> {
         if peer.kind == PeerKind::User && peer.id == self.self_id {
             return Some(enums::InputPeer::PeerSelf);
         }
-        let hash = || self.lock().known.get(&peer)?.access_hash;
+        let hash = || self.lock().known.get(&peer).map(|known| known.access_hash.or(known.short_hash).unwrap_or_default());
         Some(match peer.kind {
             PeerKind::User => types::InputPeerUser { user_id: peer.id, access_hash: hash()? }.into(),
             PeerKind::Chat => types::InputPeerChat { chat_id: peer.id }.into(),
@@ -224,7 +229,9 @@ impl Inner {
             (false, true) => PeerType::Bot,
             (false, false) => PeerType::User,
         };
+        let mut hash_before = None;
         if let Some(known) = self.known.get_mut(&peer) {
+            hash_before = known.access_hash;
             // A short description lacks things and its access hash serves only in its context.
             if user.min || (known.name == name && known.username == username && known.kind == kind) {
                 if !user.min && user.access_hash.is_some() {
@@ -256,7 +263,8 @@ impl Inner {
             name,
             first_name: some(first),
             username,
-            access_hash: if user.min { None } else { user.access_hash },
+            access_hash: if user.min { None } else { user.access_hash.or(hash_before) },
+            short_hash: user.access_hash,
             left: false,
             forum: false,
             contact: user.contact,
@@ -284,6 +292,7 @@ impl Inner {
             first_name: None,
             username: names.first().map(|name| name.as_str().into()),
             access_hash: None,
+            short_hash: None,
             left: false,
             forum: false,
             contact: false,
@@ -301,6 +310,7 @@ impl Inner {
             enums::Chat::Channel(channel) => {
                 min = channel.min;
                 known.access_hash = if min { None } else { channel.access_hash };
+                known.short_hash = channel.access_hash;
                 known.left = channel.left;
                 known.forum = channel.forum;
             }
@@ -316,6 +326,7 @@ impl Inner {
             if min {
                 return;
             }
+            known.access_hash = known.access_hash.or(before.access_hash);
             if same {
                 *before = known;
                 return;

@@ -301,6 +301,7 @@ impl Run {
         if let enums::Message::Service(service) = message
             && let enums::MessageAction::ChannelMigrateFrom(from) = &service.action
             && peer.kind == PeerKind::Channel
+            && from.chat_id >= 0
         {
             let group = Peer::chat(from.chat_id);
             if self.peers.migrated_to(group).map_or(service.id == 1, |to| to == peer) {

@@ -6,12 +6,12 @@ mod qr;
 
 use std::io;
 
-use grammers_tl_types::{enums, functions};
+use grammers_tl_types::{RemoteCall, enums, functions, types};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::error::TelegramError;
 use super::session::LoggedIn;
-use super::transport::{CallError, Client};
+use super::transport::{CallError, CallOptions, Client};
 
 /// The application's own credentials, from my.telegram.org.
 pub struct Application {
@@ -63,6 +63,9 @@ pub trait LoginPrompts: Send {
 
 /// How often a wrong code or password may be corrected.
 const TRIES: usize = 3;
+
+/// How often a step is taken again whose connection was lost before its answer came.
+const LOST: usize = 5;
 
 /// Everything that the steps of a login share.
 struct Login<'a> {
@@ -128,7 +131,47 @@ fn no_better_answer(what: &str, error: io::Error) -> TelegramError {
     }
 }
 
+/// How far a login had come.
+enum Taken {
+    No,
+    Password,
+    Whole(Box<enums::auth::Authorization>),
+}
+
 impl Login<'_> {
+    /// Takes a step that is better not taken twice: again only when its connection was lost. Says also whether it was, since then an
+    /// earlier attempt may have arrived.
+    async fn step<R: RemoteCall>(&self, request: &R) -> (Result<R::Return, CallError>, bool) {
+        let mut lost = 0;
+        loop {
+            match self.client.call_with(request, CallOptions::ONCE).await {
+                Err(error) if error.is_lost() && lost < LOST => {
+                    tracing::debug!(%error, "the connection was lost; the step is taken again");
+                    lost += 1;
+                }
+                result => return (result.map(|(answer, _)| answer), lost > 0),
+            }
+        }
+    }
+
+    /// What there is to a login whose last step was taken and its answer lost: the login itself, or the question for the password.
+    async fn taken_already(&self) -> Taken {
+        let users = match self.client.call(&functions::users::GetUsers { id: vec![enums::InputUser::UserSelf] }).await {
+            Ok(users) => users,
+            Err(error) if error.is_any(&["SESSION_PASSWORD_NEEDED"]) => return Taken::Password,
+            Err(_) => return Taken::No,
+        };
+        let Some(user) = users.into_iter().find(|user| matches!(user, enums::User::User(_))) else { return Taken::No };
+        let authorization = types::auth::Authorization {
+            setup_password_required: false,
+            otherwise_relogin_days: None,
+            tmp_sessions: None,
+            future_auth_token: None,
+            user,
+        };
+        Taken::Whole(Box::new(authorization.into()))
+    }
+
     async fn as_bot(&mut self, token: &SecretString) -> Result<enums::auth::Authorization, TelegramError> {
         let request = functions::auth::ImportBotAuthorization {
             flags: 0,

@@ -3,9 +3,8 @@
 use grammers_tl_types::{enums, functions, types};
 use secrecy::ExposeSecret;
 
-use super::{Login, TRIES, failed, no_answer, no_better_answer};
+use super::{Login, TRIES, Taken, failed, no_answer, no_better_answer};
 use crate::source::telegram::error::TelegramError;
-use crate::source::telegram::transport::CallOptions;
 
 impl Login<'_> {
     pub(super) async fn by_phone(&mut self, number: Option<String>) -> Result<enums::auth::Authorization, TelegramError> {
@@ -32,10 +31,10 @@ impl Login<'_> {
             settings: settings.into(),
         };
         for _ in 0..TRIES {
-            let sent = match self.client.call_with(&request, CallOptions::ONCE).await {
-                Ok((enums::auth::SentCode::Code(sent), _)) => sent,
-                Ok((enums::auth::SentCode::Success(success), _)) => return Ok(success.authorization),
-                Ok((enums::auth::SentCode::PaymentRequired(_), _)) => {
+            let sent = match self.step(&request).await.0 {
+                Ok(enums::auth::SentCode::Code(sent)) => sent,
+                Ok(enums::auth::SentCode::Success(success)) => return Ok(success.authorization),
+                Ok(enums::auth::SentCode::PaymentRequired(_)) => {
                     let what = "Telegram wants a payment for sending a code to this number: log in by QR code instead";
                     return Err(TelegramError::Login(what.into()));
                 }
@@ -68,9 +67,17 @@ impl Login<'_> {
                 phone_code: Some(code.expose_secret().trim().to_owned()),
                 email_verification: None,
             };
-            match self.client.call_with(&request, CallOptions::ONCE).await {
-                Ok((authorization, _)) => return Ok(Some(authorization)),
+            let (result, lost) = self.step(&request).await;
+            match result {
+                Ok(authorization) => return Ok(Some(authorization)),
                 Err(error) if error.is_any(&["SESSION_PASSWORD_NEEDED"]) => return self.password().await.map(Some),
+                Err(error) if lost && error.rpc().is_some() => {
+                    return match self.taken_already().await {
+                        Taken::Whole(authorization) => Ok(Some(*authorization)),
+                        Taken::Password => self.password().await.map(Some),
+                        Taken::No => Err(failed("logging in", error)),
+                    };
+                }
                 Err(error) if error.is_any(&["PHONE_CODE_INVALID", "PHONE_CODE_EMPTY"]) => {
                     self.prompts.say("That code is wrong.");
                     wrong = true;

@@ -193,8 +193,10 @@ impl Fetcher {
         if length == 0 {
             return Ok(MediaStatus::Failed("Telegram sends no bytes for it".into()));
         }
-        // The sizes of pictures are not always what they say; a document that comes short is reported as such by its reader.
-        let size = if length < PART_BYTES && want.key.variant != "full" { length } else { want.size };
+        // The sizes of pictures are not always what they say; a document that comes short is reported as such by its reader, and one
+        // that is longer than it says is taken as it is.
+        let whole = length < PART_BYTES && (want.key.variant != "full" || length > want.size);
+        let size = if whole { length } else { want.size };
         self.shared.state.read().expect(digest, seen.clone());
         let mark = self.shared.state.mark(Effect::Media(digest));
         let download = if size == want.size {

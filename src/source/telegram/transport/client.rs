@@ -209,7 +209,9 @@ impl Client {
                     unsent = false;
                     inner.requests.fetch_add(1, Ordering::Relaxed);
                     let result = self.answer(&connection, body.clone(), dc, method).await;
-                    if matches!(result, Err(CallError::TimedOut(_))) {
+                    // One that the server does not know any more has to be introduced again, which a new one is.
+                    let unknown = |error: &CallError| error.is_any(&["CONNECTION_NOT_INITED", "CONNECTION_LAYER_INVALID"]);
+                    if result.as_ref().is_err_and(|error| matches!(error, CallError::TimedOut(_)) || unknown(error)) {
                         centre.slots(purpose).give_up(&connection);
                     }
                     result
@@ -384,6 +386,7 @@ impl Client {
                 Ok(enums::Config::Config(config)) => self.0.session.learn(&config).map_err(CallError::Io)?,
                 Err(error) => tracing::debug!(dc, %error, "the server's configuration cannot be read"),
             },
+            Err(CallError::Unreadable(error)) => tracing::debug!(dc, error, "the server's configuration cannot be read"),
             Err(CallError::Rpc(refusal)) if is_of_question(&refusal) => {
                 tracing::debug!(dc, %refusal, "the server's configuration is not given")
             }
@@ -416,7 +419,7 @@ impl Client {
                 Ok(Ok(stream)) => {
                     stream.set_nodelay(true).map_err(CallError::Io)?;
                     let key = key.ok_or(CallError::UnknownDc(dc))?;
-                    let mtp = Encrypted::build().time_offset(centre.clock.offset()).finish(*key.bytes());
+                    let mtp = Encrypted::build().time_offset(centre.clock.offset()).first_salt(centre.clock.salt()).finish(*key.bytes());
                     return Ok((stream, Full::new(), mtp));
                 }
                 Ok(Err(error)) => last = CallError::Io(error),
@@ -445,6 +448,7 @@ impl Client {
                         })
                         .map_err(CallError::Io)?;
                     centre.clock.set_offset(new.time_offset);
+                    centre.clock.set_salt(new.first_salt);
                     let mtp = Encrypted::build().time_offset(new.time_offset).first_salt(new.first_salt).finish(*new.auth_key);
                     return Ok((new.stream, new.transport, mtp));
                 }

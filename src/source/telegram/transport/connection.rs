@@ -7,29 +7,29 @@ use std::collections::{HashMap, VecDeque};
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicI64, AtomicUsize, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use grammers_crypto::DequeBuffer;
 use grammers_mtproto::MsgId;
-use grammers_mtproto::mtp::{Deserialization, Encrypted, Mtp};
+use grammers_mtproto::mtp::{Deserialization, Encrypted, Mtp, RpcResult};
 use grammers_mtproto::transport::{self, Full, Transport};
-use grammers_tl_types::{Identifiable, Serializable, functions, types};
+use grammers_tl_types::{Deserializable, Identifiable, Serializable, enums, functions, types};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::error::{CallError, RpcError};
+use super::nesting::is_too_deep;
+use super::notices::{Message, Notice, Session, TOO_LATE, asks_for_salts, messages, pong, same_salt};
 use super::pool::Place;
 
-/// A server sends nothing longer: an answer is at most 1 MiB and gzip only shrinks it.
-const MAX_FRAME_BYTES: usize = 4 << 20;
+/// A server sends nothing longer; Telegram's own clients draw the line here.
+const MAX_FRAME_BYTES: usize = 16 << 20;
 /// grammers-mtproto panics on longer requests; ours have a few hundred bytes.
 const MAX_REQUEST_BYTES: usize = 1 << 20;
 const READ_CHUNK_BYTES: usize = 64 << 10;
-/// Where the server's number for a message stands in a decrypted packet: after key, digest, salt and session.
-const MESSAGE_NUMBER: std::ops::Range<usize> = 40..48;
 
 /// When a connection is kept alive and when it is given up.
 #[derive(Clone, Copy, Debug)]
@@ -42,17 +42,30 @@ pub(super) struct Heartbeat {
 
 type Answer = Result<Vec<u8>, CallError>;
 
-/// By how many seconds a data centre's clock is ahead of ours, shared by its connections: the numbers of messages are times.
+/// What the connections of a data centre share of its protocol: by how many seconds its clock is ahead of ours, since the numbers of
+/// messages are times, and the salt that it wants.
 #[derive(Debug, Default)]
-pub(super) struct Clock(AtomicI32);
+pub(super) struct Clock {
+    offset: AtomicI32,
+    salt: AtomicI64,
+}
 
 impl Clock {
     pub(super) fn offset(&self) -> i32 {
-        self.0.load(Ordering::Relaxed)
+        self.offset.load(Ordering::Relaxed)
     }
 
     pub(super) fn set_offset(&self, seconds: i32) {
-        self.0.store(seconds, Ordering::Relaxed);
+        self.offset.store(seconds, Ordering::Relaxed);
+    }
+
+    /// The last salt that the server told; 0 before it told any.
+    pub(super) fn salt(&self) -> i64 {
+        self.salt.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_salt(&self, salt: i64) {
+        self.salt.store(salt, Ordering::Relaxed);
     }
 
     /// Learns from the number of a message that the server sent just now.
@@ -62,16 +75,14 @@ impl Clock {
     }
 }
 
-/// The server's refusals of messages whose number lies in the past or in the future.
-const TOO_EARLY: i32 = 16;
-const TOO_LATE: i32 = 17;
-
 struct Waiting {
     body: Vec<u8>,
     /// `None` for pings, which nobody waits for.
     reply: Option<oneshot::Sender<Answer>>,
     /// The packet's own number, by which a server may refuse everything in it.
     container: Option<MsgId>,
+    /// Whether the server has forgotten it once.
+    forgotten: bool,
 }
 
 /// A handle to a connection's task; dropping it closes the connection.
@@ -121,7 +132,7 @@ impl Connection {
         let closed = Arc::new(AtomicBool::new(false));
         let guard = ClosedOnDrop(closed.clone());
         let task = tokio::spawn(async move {
-            let _guard = guard;
+            let guard = guard;
             // Free for another when the socket is closed, not before.
             let _place = place;
             let mut line = Line {
@@ -133,10 +144,13 @@ impl Connection {
                 written: 0,
                 queue: VecDeque::new(),
                 sent: HashMap::new(),
+                session: None,
                 clock,
                 updates,
             };
             let error = line.run(receiver, heartbeat).await;
+            // First of all: whoever hears of the failure must not come here again.
+            drop(guard);
             line.fail_all(&error);
         });
         Self { requests, in_flight: Arc::new(AtomicUsize::new(0)), closed, abort: task.abort_handle() }
@@ -167,39 +181,12 @@ impl Connection {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
         let _counted = InFlight(self.in_flight.clone());
         let (reply, answer) = oneshot::channel();
-        self.requests.send(Waiting { body, reply: Some(reply), container: None }).map_err(|_| CallError::Closed)?;
+        self.requests.send(Waiting { body, reply: Some(reply), container: None, forgotten: false }).map_err(|_| CallError::Closed)?;
         match tokio::time::timeout(limit, answer).await {
             Ok(Ok(answer)) => answer,
             Ok(Err(_)) => Err(CallError::Closed),
             Err(_) => Err(CallError::TimedOut(limit)),
         }
-    }
-}
-
-/// The code of a notice in a decrypted message, or in one of a container's, that a message's number is not of the server's time.
-///
-/// Read here because the library keeps notices about its own requests to itself.
-fn refused_time(body: &[u8]) -> Option<i32> {
-    const CONTAINER: u32 = 0x73f1_f8dc;
-    let int = |at: usize| body.get(at..at + 4)?.try_into().ok().map(u32::from_le_bytes);
-    match int(0)? {
-        types::BadMsgNotification::CONSTRUCTOR_ID => i32::try_from(int(16)?).ok().filter(|code| matches!(*code, TOO_EARLY | TOO_LATE)),
-        CONTAINER => {
-            let mut at = 8;
-            for _ in 0..int(4)? {
-                let length = usize::try_from(int(at + 12)?).ok()?;
-                let inner = body.get(at + 16..at.checked_add(16)?.checked_add(length)?)?;
-                // A container holds no container.
-                if !inner.starts_with(&CONTAINER.to_le_bytes())
-                    && let Some(code) = refused_time(inner)
-                {
-                    return Some(code);
-                }
-                at += 16 + length;
-            }
-            None
-        }
-        _ => None,
     }
 }
 
@@ -212,6 +199,8 @@ struct Line {
     written: usize,
     queue: VecDeque<Waiting>,
     sent: HashMap<MsgId, Waiting>,
+    /// Known since the first packet.
+    session: Option<Session>,
     clock: Arc<Clock>,
     updates: broadcast::Sender<Arc<Vec<u8>>>,
 }
@@ -263,7 +252,7 @@ impl Line {
                     ping_id += 1;
                     let disconnect_delay = i32::try_from(heartbeat.silence.as_secs()).unwrap_or(i32::MAX).saturating_add(30);
                     let body = functions::PingDelayDisconnect { ping_id, disconnect_delay }.to_bytes();
-                    self.queue.push_back(Waiting { body, reply: None, container: None });
+                    self.queue.push_back(Waiting { body, reply: None, container: None, forgotten: false });
                 }
                 () = sleep_until(give_up) => return CallError::Io(io::ErrorKind::TimedOut.into()),
             }
@@ -284,7 +273,15 @@ impl Line {
                 packed.push((id, request));
             }
         }
+        let salts = asks_for_salts(self.write.as_ref());
         if let Some(container) = self.mtp.finalize(&mut self.write) {
+            if let Some(request) = salts
+                && let Some((session, salt)) = Session::of_packet(&self.mtp.auth_key(), self.write.as_ref())
+            {
+                self.session = Some(session);
+                // The library would send nothing before the answer, and not every server has one.
+                self.tell(&same_salt(request, salt));
+            }
             self.transport.pack(&mut self.write);
             for (id, mut request) in packed {
                 request.container = Some(container);
@@ -305,23 +302,22 @@ impl Line {
             match self.transport.unpack(rest) {
                 Ok(offset) => {
                     let Some(payload) = rest.get_mut(offset.data_range) else { break };
-                    // The library panics on some packets, for example on containers of more than a mebibyte.
+                    // The library panics on some packets, for example on messages of more than a mebibyte.
                     let read = catch_unwind(AssertUnwindSafe(|| self.mtp.deserialize(payload)));
-                    let answers = read
-                        .map_err(|_| CallError::Unusable("the protocol library cannot read the server's packet".into()))?
-                        .map_err(|error| CallError::Unusable(error.to_string()))?;
-                    let sent = payload.get(MESSAGE_NUMBER).and_then(|bytes| bytes.try_into().ok()).map(i64::from_le_bytes);
+                    let notices: Vec<(i64, Notice)> =
+                        messages(payload).iter().filter_map(|message| Some((message.number, message.notice()?))).collect();
+                    self.session = self.session.or_else(|| Session::of_answer(payload));
+                    let refused = if read.is_err() { payload.to_vec() } else { vec![] };
                     start += offset.next_offset;
-                    let refusal = payload.get(MESSAGE_NUMBER.end + 8..).and_then(refused_time);
+                    let answers = match read {
+                        Ok(answers) => answers.map_err(|error| CallError::Unusable(error.to_string()))?,
+                        Err(_) => self.read_singly(&refused)?,
+                    };
                     for answer in answers {
                         self.deliver(answer);
                     }
-                    if let (Some(code), Some(sent)) = (refusal, sent) {
-                        self.clock.learn(sent);
-                        // Within a session numbers only grow: going back to the server's time takes a new one.
-                        if code == TOO_LATE {
-                            return Err(CallError::Closed);
-                        }
+                    for (message, notice) in notices {
+                        self.heed(message, notice)?;
                     }
                 }
                 Err(transport::Error::MissingBytes) => break,
@@ -333,15 +329,101 @@ impl Line {
         Ok(())
     }
 
+    /// Feeds the library a message as if the server had sent it.
+    fn tell(&mut self, body: &[u8]) -> Vec<Deserialization> {
+        let Some(session) = self.session else { return vec![] };
+        let mut packet = session.packet(&self.mtp.auth_key(), 1, 0, body);
+        self.mtp.deserialize(&mut packet).unwrap_or_default()
+    }
+
+    /// Reads the messages of a decrypted packet one by one where the library cannot read it as a whole.
+    fn read_singly(&mut self, payload: &[u8]) -> Result<Vec<Deserialization>, CallError> {
+        let unreadable = || CallError::Unusable("the protocol library cannot read the server's packet".into());
+        let session = self.session.ok_or_else(unreadable)?;
+        let messages = messages(payload);
+        // Whatever it does not like is not the length of a message.
+        if messages.iter().all(Message::is_short_enough) && messages.len() < 2 {
+            return Err(unreadable());
+        }
+        let mut answers = Vec::new();
+        for message in messages {
+            if message.is_short_enough() {
+                let mut packet = session.packet(&self.mtp.auth_key(), message.number, message.sequence, message.body);
+                let read = catch_unwind(AssertUnwindSafe(|| self.mtp.deserialize(&mut packet)));
+                answers.extend(read.map_err(|_| unreadable())?.map_err(|error| CallError::Unusable(error.to_string()))?);
+            } else if let Some((request, answer)) = message.answer() {
+                let msg_id = self.named(request).ok_or_else(unreadable)?;
+                answers.push(Deserialization::RpcResult(RpcResult { msg_id, body: answer.to_vec() }));
+            }
+        }
+        Ok(answers)
+    }
+
+    /// The library's name for a message with this number.
+    fn named(&mut self, number: i64) -> Option<MsgId> {
+        self.tell(&pong(number)).into_iter().find_map(|answer| match answer {
+            Deserialization::RpcResult(result) => Some(result.msg_id),
+            _ => None,
+        })
+    }
+
+    /// Does what a notice of the server asks for.
+    fn heed(&mut self, message: i64, notice: Notice) -> Result<(), CallError> {
+        match notice {
+            Notice::WrongTime(code) => {
+                self.clock.learn(message);
+                // Within a session numbers only grow: going back to the server's time takes a new one.
+                if code == TOO_LATE {
+                    return Err(CallError::Closed);
+                }
+            }
+            Notice::Salt(salt) => self.clock.set_salt(salt),
+            Notice::NewSession { first, salt } => {
+                self.clock.set_salt(salt);
+                self.send_again_before(first);
+            }
+            // With fewer than two the library asks for more without end.
+            Notice::FutureSalts(count) if count < 2 => {
+                self.tell(&same_salt(0, self.clock.salt()));
+            }
+            Notice::FutureSalts(_) => {}
+        }
+        Ok(())
+    }
+
+    /// Sends again what went out before a message, once: the server forgot it along with the session.
+    fn send_again_before(&mut self, first: i64) {
+        let Some(first) = self.named(first) else { return };
+        let forgotten = |(_, request): &(&MsgId, &Waiting)| request.container.is_some_and(|packet| packet < first) && !request.forgotten;
+        let concerned: Vec<MsgId> = self.sent.iter().filter(forgotten).map(|(id, _)| *id).collect();
+        for id in concerned {
+            if let Some(request) = self.sent.remove(&id) {
+                self.queue.push_back(Waiting { forgotten: true, ..request });
+            }
+        }
+    }
+
     fn deliver(&mut self, answer: Deserialization) {
         match answer {
+            Deserialization::Update(update) | Deserialization::OwnUpdate { update, .. } if is_too_deep(&update) => {}
+            Deserialization::RpcResult(result) if is_too_deep(&result.body) => {
+                self.finish(result.msg_id, Err(CallError::Unreadable("it is nested too deeply".into())));
+            }
+            // Some servers pack their refusals too.
+            Deserialization::RpcResult(result) if result.body.starts_with(&types::RpcError::CONSTRUCTOR_ID.to_le_bytes()) => {
+                let answer = match enums::RpcError::from_bytes(&result.body) {
+                    Ok(enums::RpcError::Error(error)) => Err(CallError::Rpc(RpcError::from(error))),
+                    Err(error) => Err(CallError::Unusable(error.to_string())),
+                };
+                self.finish(result.msg_id, answer);
+            }
             Deserialization::Update(update) | Deserialization::OwnUpdate { update, .. } => {
                 // Nobody has to listen: completeness never rests on the stream of updates.
                 let _ = self.updates.send(Arc::new(update));
             }
             Deserialization::RpcResult(result) => self.finish(result.msg_id, Ok(result.body)),
             Deserialization::RpcError(error) => self.finish(error.msg_id, Err(CallError::Rpc(RpcError::from(error.error)))),
-            Deserialization::Failure(failure) => self.finish(failure.msg_id, Err(CallError::Unusable(failure.error.to_string()))),
+            Deserialization::Failure(failure) => self.finish(failure.msg_id, Err(CallError::Unreadable(failure.error.to_string()))),
             Deserialization::BadMessage(bad) => {
                 let concerned: Vec<MsgId> = self
                     .sent

@@ -100,6 +100,11 @@ impl CallError {
         matches!(self, Self::Io(_) | Self::TimedOut(_) | Self::Closed | Self::Status(_) | Self::Exchange(ExchangeError::Io(_)))
     }
 
+    /// Whether the connection ended before the answer came.
+    pub fn is_lost(&self) -> bool {
+        matches!(self, Self::Io(_) | Self::Closed)
+    }
+
     /// Whether the server did not prove itself to be the one whose key is known.
     pub fn is_wrong_server(&self) -> bool {
         matches!(self, Self::Exchange(ExchangeError::UnknownKey(_) | ExchangeError::Check(_)))

@@ -126,7 +126,9 @@ pub(super) async fn exchange(address: SocketAddr, keys: &[ServerKey]) -> Result<
     let enums::ResPq::Pq(offer) = channel.invoke(&functions::ReqPqMulti { nonce }).await?;
     check(offer.nonce == nonce, "the nonce")?;
     let server_nonce = offer.server_nonce;
-    let pq = offer.pq.as_slice().try_into().map(u64::from_be_bytes).map_err(|_| ExchangeError::Check("the size of pq"))?;
+    // Big-endian, and shorter where the factors are small.
+    check((1..=8).contains(&offer.pq.len()), "the size of pq")?;
+    let pq = offer.pq.iter().fold(0, |number: u64, &byte| number << 8 | u64::from(byte));
     // Factorising a number that is not the product of two odd primes would never end.
     check(pq > 15 && !pq.is_multiple_of(2) && !is_prime(pq) && pq.isqrt().pow(2) != pq, "pq")?;
     let (p, q) = factorize(pq);

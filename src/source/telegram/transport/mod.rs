@@ -1,7 +1,8 @@
 //! Getting a request to the right data centre and its answer back.
 //!
 //! - `server_key`, `key_exchange`: how an authorization key is made.
-//! - `connection`: one socket with many requests in flight.
+//! - `connection`: one socket with many requests in flight. `notices`: what the protocol library does not tell of its packets.
+//!   `nesting`: answers that nobody could read.
 //! - `pace`: when a request may go out. `retry`: what to do when it failed.
 //! - `pool`: which connections are open. `client`: puts all of it together.
 //!
@@ -13,6 +14,8 @@ mod client;
 mod connection;
 mod error;
 mod key_exchange;
+mod nesting;
+mod notices;
 mod pace;
 mod pool;
 mod retry;
@@ -21,6 +24,7 @@ mod server_key;
 pub use client::{CallOptions, Client, ClientOptions, Device, TimeLimits};
 pub use error::{CallError, RpcError};
 pub use key_exchange::ExchangeError;
+pub(super) use nesting::STACK_BYTES;
 pub use pace::{Caps, Pace};
 pub use pool::ALL_FILE_CONNECTIONS;
 pub use server_key::{ServerKey, ServerKeyError};

@@ -19,8 +19,6 @@ use super::protocol::session::{Inbound, Message, Numbering, Outbound, constructo
 use super::protocol::transport::{self, FrameReader, FrameWriter};
 use super::state::{Access, KeyRecord, Live, Shared};
 
-/// Bytes that a packet of several answers holds at most.
-const CONTAINER: usize = 64 << 10;
 /// Answers longer than this are packed, in bytes.
 const PACKED_FROM: usize = 1024;
 
@@ -109,6 +107,8 @@ async fn write(mut stream: OwnedWriteHalf, mut framer: FrameWriter, mut orders: 
     let bandwidth = in_flight.shared.options.bandwidth;
     let mut line_free = Instant::now();
     let mut left = None;
+    let close_after = in_flight.shared.options.close_after;
+    let mut packets = 0;
     while let Some(order) = orders.recv().await {
         let (mut bytes, answers, last) = match order {
             Order::CutAfter(bytes) => {
@@ -120,7 +120,8 @@ async fn write(mut stream: OwnedWriteHalf, mut framer: FrameWriter, mut orders: 
                 if due > Instant::now() {
                     tokio::time::sleep_until(due).await;
                 }
-                (framer.frame(&payload), answers, false)
+                packets += 1;
+                (framer.frame(&payload), answers, packets == close_after)
             }
         };
         if let Some(rate) = bandwidth.filter(|rate| *rate > 0) {
@@ -282,7 +283,7 @@ impl Client {
             let mut size = 0;
             let fitting = rest.iter().take_while(|message| {
                 size += message.body.len();
-                size <= CONTAINER
+                size <= self.shared.options.packet_bytes
             });
             let (packet, after) = rest.split_at(fitting.count().max(1));
             self.answer(packet, Duration::ZERO);
@@ -292,8 +293,13 @@ impl Client {
     }
 
     fn result(&self, request: i64, result: &[u8]) -> Outbound {
-        let file = constructor(result) == Some(types::upload::File::CONSTRUCTOR_ID);
-        Outbound::answer(rpc_result(request, result, self.shared.options.gzip && result.len() > PACKED_FROM && !file))
+        let options = &self.shared.options;
+        let packed = match constructor(result) {
+            Some(types::upload::File::CONSTRUCTOR_ID) => false,
+            Some(types::RpcError::CONSTRUCTOR_ID) => options.gzip_errors,
+            _ => options.gzip && result.len() > PACKED_FROM,
+        };
+        Outbound::answer(rpc_result(request, result, packed))
     }
 
     /// Answers a message of the protocol itself; the outer `None` means that it is a request to the API.
@@ -309,11 +315,11 @@ impl Client {
             }
             functions::GetFutureSalts::CONSTRUCTOR_ID => {
                 let now = self.now();
-                let salts = vec![
-                    types::FutureSalt { valid_since: now - 60, valid_until: now + 3600, salt },
-                    types::FutureSalt { valid_since: now + 3540, valid_until: now + 7200, salt },
-                ];
-                Some(enums::FutureSalts::Salts(types::FutureSalts { req_msg_id: msg_id, now, salts: RawVec(salts) }).to_bytes())
+                let salt_of = |hour| types::FutureSalt { valid_since: now - 60 + hour * 3600, valid_until: now + (hour + 1) * 3600, salt };
+                self.shared.options.future_salts.map(|count| {
+                    let salts = RawVec((0..count).map(salt_of).collect());
+                    enums::FutureSalts::Salts(types::FutureSalts { req_msg_id: msg_id, now, salts }).to_bytes()
+                })
             }
             types::MsgsStateReq::CONSTRUCTOR_ID => types::MsgsStateReq::from_bytes(arguments).ok().map(|request| {
                 // 4: received; nothing is kept for later, so that is all there is to say.

@@ -110,7 +110,8 @@ impl<'c> Call<'c> {
         let mut delay = Duration::ZERO;
         let mut cut_after = None;
         let mut refusal = None;
-        let mut garbled: Vec<Vec<u8>> = Vec::new();
+        let mut garbled: Vec<(Vec<u8>, Vec<u8>)> = Vec::new();
+        let mut length = usize::MAX;
         let mut instead = None;
         for effect in effects {
             match effect {
@@ -122,7 +123,12 @@ impl<'c> Call<'c> {
                 Effect::Rpc { code, message } => refusal = Some(Refusal { code, message }),
                 Effect::PartLength(_) | Effect::CdnRedirect => call.part = Some(effect),
                 Effect::LogOut => call.log_out(),
-                Effect::Garble(bytes) => garbled.push(bytes),
+                Effect::Garble(bytes) => {
+                    let instead = [0xEE; 4].into_iter().chain(bytes.iter().skip(4).copied()).collect();
+                    garbled.push((bytes, instead));
+                }
+                Effect::Replace(bytes, instead) => garbled.push((bytes, instead)),
+                Effect::Truncate(bytes) => length = bytes,
                 Effect::Answer(bytes) => instead = Some(bytes),
                 Effect::EndTakeout => shared.login().takeout = None,
                 Effect::ExpireReferences => shared.world().files.expire_references(),
@@ -140,11 +146,12 @@ impl<'c> Call<'c> {
             (None, None) => call.check(id, wrappers.takeout).and_then(|()| methods::call(&mut call, id, arguments)),
         };
         let result = result.map(|mut answer| {
-            for bytes in garbled.iter().filter(|bytes| bytes.len() > 4) {
+            for (bytes, instead) in garbled.iter().filter(|(bytes, instead)| bytes.len() >= 4 && bytes != instead) {
                 while let Some(at) = answer.windows(bytes.len()).position(|window| window == bytes.as_slice()) {
-                    answer.iter_mut().skip(at).take(4).for_each(|byte| *byte = 0xEE);
+                    answer.iter_mut().skip(at).zip(instead).for_each(|(byte, instead)| *byte = *instead);
                 }
             }
+            answer.truncate(length);
             answer
         });
         if wrappers.updates && call.access != Access::None {

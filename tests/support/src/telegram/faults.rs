@@ -87,6 +87,10 @@ pub enum Effect {
     NewSalt,
     /// Wherever these bytes of a TL object stand in the answer, they begin with a constructor that nobody knows.
     Garble(Vec<u8>),
+    /// Wherever the first of these stands in the answer, the second, which is as long, stands instead.
+    Replace(Vec<u8>, Vec<u8>),
+    /// Only the first so many bytes of the answer come.
+    Truncate(usize),
     /// Something happens in the account just before the answer.
     Mutate(Mutation),
 }

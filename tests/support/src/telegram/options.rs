@@ -46,10 +46,22 @@ pub struct Options {
     pub bandwidth: Option<u64>,
     /// Packs large answers, as Telegram does.
     pub gzip: bool,
+    /// Packs refusals too, which Telegram does not.
+    pub gzip_errors: bool,
+    /// How many salts a request for salts is given; `None` for no answer at all.
+    pub future_salts: Option<i32>,
+    /// Bytes that answers in one packet have at most; a single longer one has a packet of its own.
+    pub packet_bytes: usize,
+    /// A connection ends with its packet of this number; 0 for never.
+    pub close_after: u64,
     /// Seconds by which the server's clock is ahead of the machine's; negative when it is behind.
     pub clock_ahead: i32,
     /// How often a key exchange is told to try another secret (`dh_gen_retry`) before the key is accepted.
     pub key_retries: u32,
+    /// Whether `messages.getHistory` heeds a negative `add_offset`. Some servers begin at the offset and go down, whatever was asked.
+    pub negative_add_offset: bool,
+    /// Messages that a page of `messages.getHistory` has at most: the newest of those that were asked for.
+    pub page_messages: usize,
     /// Ranges that `messages.getSplitRanges` divides the messages into.
     pub split_ranges: u32,
     /// Most events that `updates.getDifference` tells before it says that the difference is too long.
@@ -84,8 +96,14 @@ impl Default for Options {
             latency: Duration::ZERO,
             bandwidth: None,
             gzip: true,
+            gzip_errors: false,
+            future_salts: Some(2),
+            packet_bytes: 64 << 10,
+            close_after: 0,
             clock_ahead: 0,
             key_retries: 0,
+            negative_add_offset: true,
+            page_messages: 100,
             split_ranges: 1,
             difference_limit: 5_000,
             channel_difference_limit: 1_000,

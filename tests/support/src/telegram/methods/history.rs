@@ -125,15 +125,17 @@ pub(super) fn get_history(call: &mut Call<'_>, r: f::messages::GetHistory) -> Re
     let world = call.shared.world();
     let chat = world.readable(world.resolve(&r.peer)?)?;
     let ids = call.in_range(chat, chat.ids());
+    let options = &call.shared.options;
     let window = Window {
         offset_id: r.offset_id,
         offset_date: r.offset_date,
-        add_offset: r.add_offset,
+        add_offset: if options.negative_add_offset { r.add_offset } else { r.add_offset.max(0) },
         limit: r.limit,
         max_id: r.max_id,
         min_id: r.min_id,
     };
-    let page = window.page(ids, |id| world.date(chat, id));
+    let mut page = window.page(ids, |id| world.date(chat, id));
+    page.ids.truncate(options.page_messages);
     Ok(world.answer_page(chat, page, ids.len()))
 }
 
