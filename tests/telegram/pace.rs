@@ -41,8 +41,6 @@ fn no_pace_exceeds_its_caps() {
         let connections = ALL_FILE_CONNECTIONS + caps.message_connections + 1;
         assert!(setup.server.most_connections() <= connections, "{pace:?}: {} connections", setup.server.most_connections());
         if pace == Pace::Fast {
-            let accepted: usize = setup.server.loads().values().map(|load| load.accepted).sum();
-            println!("{accepted} {}", setup.server.most_connections());
             let busiest = setup.server.loads().values().map(|load| load.most_in_flight).max().unwrap();
             assert!(busiest >= 8, "only {busiest} requests were under way at once");
         }
