@@ -21,11 +21,14 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
 API_HASH = "0123456789abcdef0123456789abcdef"
+PHONE = "+9996621234"
 
 
 def newer(name: str, fields: str) -> type:
@@ -142,32 +145,58 @@ def main() -> None:
     parser.add_argument("--programs", type=Path)
     options = parser.parse_args()
 
-    folder = options.programs or TARGET / ("release" if options.profile == "release" else "debug")
-    if options.programs is None:
-        build = ["cargo", "build", "--locked", "--workspace", "--bins", "--profile", options.profile]
-        subprocess.run(build, cwd=ROOT, check=True)
+    folder = programs(options)
     python = telethon_python()
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        server = subprocess.Popen(
-            [folder / "telegram-server", "--write-key", work / "key.pem", "--messages", str(options.messages), "--chats", str(options.chats),
-             "--files", str(options.files), "--media-bytes", f"{options.media_mb}M", "--latency", f"{options.latency_ms}ms", "--no-gallery"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        try:
-            compare(options, folder / "tgvault", python, work, json.loads(server.stdout.readline()))
-        finally:
-            server.stdin.close()
-            server.wait()
+        with serving(folder, work, options) as at:
+            compare(options, folder / "tgvault", python, work, at)
+
+
+def programs(options: argparse.Namespace) -> Path:
+    """The folder with the two programs, built where they are not given."""
+    if options.programs is None:
+        build = ["cargo", "build", "--locked", "--workspace", "--bins", "--profile", options.profile]
+        subprocess.run(build, cwd=ROOT, check=True)
+    return options.programs or TARGET / ("release" if options.profile == "release" else "debug")
+
+
+@contextmanager
+def serving(folder: Path, work: Path, options: argparse.Namespace, *more: str) -> Iterator[dict]:
+    """Runs the test server with an account of the wanted size; gives what it says of itself. Its key is `work/key.pem`."""
+    command = [folder / "telegram-server", "--write-key", work / "key.pem", "--messages", str(options.messages), "--chats", str(options.chats),
+               "--files", str(options.files), "--media-bytes", f"{options.media_mb}M", "--latency", f"{options.latency_ms}ms", "--no-gallery"]
+    server = subprocess.Popen([*command, *more], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    try:
+        yield json.loads(server.stdout.readline())
+    finally:
+        server.stdin.close()
+        server.wait()
+
+
+def logged_in(tgvault: Path, work: Path, at: dict, pace: str) -> dict:
+    """Logs in, and gives the environment in which `tgvault` finds the login and the server; a passphrase is in `work/passphrase`."""
+    env = {**os.environ, "TGVAULT_STATE_DIR": str(work / "state"), "TGVAULT_API_ID": "12345", "TGVAULT_API_HASH": API_HASH,
+           "TGVAULT_TELEGRAM_SERVER": at["address"], "TGVAULT_TELEGRAM_SERVER_KEY": str(work / "key.pem"),
+           "TGVAULT_TELEGRAM_SERVER_DC": str(at["home_dc"]), "TGVAULT_PACE": pace}
+    (work / "passphrase").write_text("seven purple otters juggle forgotten lanterns beside quartz zebras\n")
+    (work / "passphrase").chmod(0o600)
+    login = [tgvault, "--quiet", "login", "--phone", at.get("phone", PHONE)]
+    subprocess.run(login, input=f"{at['code']}\n", text=True, env=env, check=True, stdout=subprocess.DEVNULL)
+    return env
+
+
+def new_vault(tgvault: Path, work: Path, env: dict, vault: Path) -> dict:
+    """Makes a vault, and gives the environment with it."""
+    with_vault = {**env, "TGVAULT_REPO": str(vault)}
+    subprocess.run([tgvault, "--quiet", "--passphrase-file", work / "passphrase", "init"], env=with_vault, check=True,
+                   stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    return with_vault
 
 
 def compare(options: argparse.Namespace, tgvault: Path, python: Path, work: Path, at: dict) -> None:
-    phone, code = at.get("phone", "+9996621234"), at["code"]
-    env = {**os.environ, "TGVAULT_STATE_DIR": str(work / "state"), "TGVAULT_API_ID": "12345", "TGVAULT_API_HASH": API_HASH,
-           "TGVAULT_TELEGRAM_SERVER": at["address"], "TGVAULT_TELEGRAM_SERVER_KEY": str(work / "key.pem"),
-           "TGVAULT_TELEGRAM_SERVER_DC": str(at["home_dc"]), "TGVAULT_PACE": options.pace}
-    (work / "passphrase").write_text("seven purple otters juggle forgotten lanterns beside quartz zebras\n")
-    (work / "passphrase").chmod(0o600)
-    subprocess.run([tgvault, "--quiet", "login", "--phone", phone], input=f"{code}\n", text=True, env=env, check=True, stdout=subprocess.DEVNULL)
+    phone, code = at.get("phone", PHONE), at["code"]
+    env = logged_in(tgvault, work, at, options.pace)
     worker = [python, Path(__file__).resolve(), "--telethon"]
     common = [work / "telethon", at["address"], work / "key.pem", phone, code, at["home_dc"]]
     measured([*worker, "login", *common, work], env)
@@ -175,11 +204,8 @@ def compare(options: argparse.Namespace, tgvault: Path, python: Path, work: Path
     results: dict[str, list[tuple[float, float]]] = {"tgvault": [], "telethon": []}
     told = {}
     for number in range(options.runs):
-        vault = work / f"vault-{number}"
-        with_vault = {**env, "TGVAULT_REPO": str(vault)}
-        # A new machine each time, so that nothing is known; the login is the same.
-        subprocess.run([tgvault, "--quiet", "--passphrase-file", work / "passphrase", "init"], env=with_vault, check=True,
-                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        # A new vault each time, so that nothing is known; the login is the same.
+        with_vault = new_vault(tgvault, work, env, work / f"vault-{number}")
         backup = [tgvault, "--json", "backup", "telegram", "--takeout", "never", "--no-account-data", "--recheck-budget", "0"]
         wall, peak, text = measured(backup, with_vault)
         results["tgvault"].append((wall, peak))

@@ -193,6 +193,7 @@ impl Client {
             };
             let dc = fixed_dc.unwrap_or(home_dc);
             let centre = inner.pool.centre(dc);
+            let _first = if purpose == Purpose::Files { centre.first().await } else { None };
             if purpose == Purpose::Files && centre.is_down() {
                 return Err(CallError::Unusable(format!("data centre {dc} cannot be reached")));
             }
@@ -209,6 +210,9 @@ impl Client {
                     unsent = false;
                     inner.requests.fetch_add(1, Ordering::Relaxed);
                     let result = self.answer(&connection, body.clone(), dc, method).await;
+                    if purpose == Purpose::Files && result.as_ref().map_or_else(accepts_us, |_| true) {
+                        centre.set_proven();
+                    }
                     // One that the server does not know any more has to be introduced again, which a new one is.
                     let unknown = |error: &CallError| error.is_any(&["CONNECTION_NOT_INITED", "CONNECTION_LAYER_INVALID"]);
                     if result.as_ref().is_err_and(|error| matches!(error, CallError::TimedOut(_)) || unknown(error)) {
@@ -493,6 +497,11 @@ impl Client {
         centre.close();
         Ok(())
     }
+}
+
+/// Whether a data centre that answered with this knows the login.
+fn accepts_us(error: &CallError) -> bool {
+    error.rpc().is_some_and(|rpc| rpc.code != 401)
 }
 
 /// Whether a refusal of the introduction is about the question in it, and not about the connection, the application or the key.

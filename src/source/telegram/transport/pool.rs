@@ -4,7 +4,7 @@
 //! the files are: a data centre with more than its share gives one up for another that asks for it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -38,6 +38,9 @@ pub(super) struct Centre {
     pub(super) clock: Arc<Clock>,
     messages: Slots,
     files: Slots,
+    /// Held by the one who asks first, until the data centre accepts the login: the others would all be refused before.
+    first: tokio::sync::Mutex<()>,
+    proven: AtomicBool,
     down_until: Mutex<Option<Instant>>,
 }
 
@@ -48,6 +51,20 @@ impl Centre {
 
     pub(super) fn set_down(&self) {
         *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + DOWN);
+    }
+
+    /// Waits for others to find out whether the login counts here; gives the turn to find out where nobody has.
+    pub(super) async fn first(&self) -> Option<tokio::sync::MutexGuard<'_, ()>> {
+        if self.proven.load(Ordering::Acquire) {
+            return None;
+        }
+        let first = self.first.lock().await;
+        (!self.proven.load(Ordering::Acquire)).then_some(first)
+    }
+
+    /// Takes note that it accepts the login.
+    pub(super) fn set_proven(&self) {
+        self.proven.store(true, Ordering::Release);
     }
 
     pub(super) fn slots(&self, purpose: Purpose) -> &Slots {
@@ -61,6 +78,7 @@ impl Centre {
     pub(super) fn close(&self) {
         self.messages.lock().clear();
         self.files.lock().clear();
+        self.proven.store(false, Ordering::Release);
         self.generation.fetch_add(1, Ordering::AcqRel);
     }
 }
