@@ -10,9 +10,9 @@ use std::sync::{Arc, PoisonError};
 
 use grammers_tl_types::{enums, functions, types};
 
-use super::chat::{CLOSED, Chat, Trouble};
+use super::chat::{CLOSED, Chat};
 use super::dialogs::Dialog;
-use super::error::TelegramError;
+use super::error::{TelegramError, Trouble};
 use super::events::Event;
 use super::history::Mode;
 use super::media::messages_by_id;

@@ -117,6 +117,24 @@ impl TelegramError {
     }
 }
 
+/// Why a part of a run stopped: Telegram's answer, which costs that part, or the run's own end.
+pub(super) enum Trouble {
+    Call(CallError),
+    Run(TelegramError),
+}
+
+impl From<CallError> for Trouble {
+    fn from(error: CallError) -> Self {
+        Self::Call(error)
+    }
+}
+
+impl From<TelegramError> for Trouble {
+    fn from(error: TelegramError) -> Self {
+        Self::Run(error)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::transport::RpcError;

@@ -11,9 +11,9 @@ use grammers_tl_types::{enums, functions, types};
 
 use super::api::Start;
 use super::catchup::Counting;
-use super::chat::{Chat, Trouble};
+use super::chat::Chat;
 use super::dialogs::{Dialog, DialogReader, Selection, means};
-use super::error::{TelegramError, in_words};
+use super::error::{TelegramError, Trouble, in_words};
 use super::events::Event;
 use super::options::{AUTO_TAKEOUT_MESSAGES, TakeoutUse};
 use super::peers::peer_of;

@@ -5,7 +5,7 @@ use serde_json::value::RawValue;
 
 use super::convert::json::{Object, iso, list, put_date, raw};
 use super::convert::{NOT_INCLUDED, Outcomes, TOO_LARGE, UNAVAILABLE, Want, photo_want, story_wants};
-use super::error::TelegramError;
+use super::error::{TelegramError, Trouble};
 use super::events::Event;
 use super::peers::peer_of;
 use super::run::{Run, path};
@@ -34,24 +34,6 @@ fn listing(items: impl IntoIterator<Item = String>) -> Box<RawValue> {
     let mut object = Object::new();
     object.put("about", "").put_raw("list", &list(items));
     object.into_raw()
-}
-
-/// Why a section is not there.
-enum Trouble {
-    Call(CallError),
-    Run(TelegramError),
-}
-
-impl From<CallError> for Trouble {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
-}
-
-impl From<TelegramError> for Trouble {
-    fn from(error: TelegramError) -> Self {
-        Self::Run(error)
-    }
 }
 
 /// A line of the account's address book.

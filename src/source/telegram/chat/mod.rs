@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use grammers_tl_types::types;
 
 use super::dialogs::Dialog;
-use super::error::TelegramError;
+use super::error::{TelegramError, Trouble};
 use super::events::Event;
 use super::history::{Mode, Reader};
 use super::run::{Batch, ChatLog, Run};
@@ -203,23 +203,5 @@ impl Chat {
             let read = Effect::Reread { peer: self.peer(), next: None, done: Some(self.run.observed) };
             self.run.state.when_all(&marks, read);
         }
-    }
-}
-
-/// Why reading stopped: Telegram's answer, or the run.
-pub(super) enum Trouble {
-    Call(CallError),
-    Run(TelegramError),
-}
-
-impl From<CallError> for Trouble {
-    fn from(error: CallError) -> Self {
-        Self::Call(error)
-    }
-}
-
-impl From<TelegramError> for Trouble {
-    fn from(error: TelegramError) -> Self {
-        Self::Run(error)
     }
 }

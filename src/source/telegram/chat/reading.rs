@@ -5,10 +5,10 @@ use std::sync::atomic::Ordering;
 use futures::future::try_join_all;
 use grammers_tl_types::{enums, types};
 
-use super::{Chat, Trouble};
+use super::Chat;
 use crate::model::coverage::{CoveredRange, IdRange};
 use crate::model::peer::PeerKind;
-use crate::source::telegram::error::TelegramError;
+use crate::source::telegram::error::{TelegramError, Trouble};
 use crate::source::telegram::events::Event;
 use crate::source::telegram::history::{Mode, PAGE, Page};
 use crate::source::telegram::run::Batch;
