@@ -3,6 +3,7 @@
 //! A file is offered to the sink once its first part is here, so that one that cannot be had at all is known before its message
 //! is written. The rest is fetched in the background out of one budget that all files share; a file that is being read gets
 //! an allowance of its own, so that it never waits for memory that files before it in nobody's hands are holding.
+//! Of several data centres none has more than half of the budget, and each has one long file read at a time: so all have something to do.
 
 mod budget;
 mod content;
