@@ -40,7 +40,7 @@ pub(super) type FirstPart = oneshot::Receiver<Result<u64, FileError>>;
 pub(super) struct Shared {
     pub(super) runtime: Handle,
     /// Memory for parts of files that nobody reads yet.
-    pub(super) budget: Budget,
+    pub(super) budget: Arc<Budget>,
     pub(super) observer: Observing,
     pub(super) state: Arc<StateStore>,
 }
@@ -95,7 +95,7 @@ impl Stream {
                     let memory = tokio::select! {
                         biased;
                         own = allowance.acquire_owned() => own.ok().map(|own| PartMemory::Own { _memory: own }),
-                        shared = shared.budget.part(download.dc_of_several()) => shared.map(|shared| PartMemory::Shared { _memory: shared }),
+                        shared = shared.budget.part(download.dc()) => shared.map(|shared| PartMemory::Shared { _memory: shared }),
                     };
                     let bytes = download.part(offset).await?;
                     shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
