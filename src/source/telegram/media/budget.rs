@@ -1,17 +1,26 @@
 //! Memory for the parts of files that are fetched ahead.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::oneshot;
 
-/// What all files share; given in the order in which it was asked for.
+/// What all files share; given to files in the order in which they were begun, which is the one in which they are read.
 ///
 /// Of several data centres that have something to fetch none gets more than its share, so that files of each are fetched ahead,
 /// whatever is read first. One that is alone gets all.
 pub(super) struct Budget {
     parts: usize,
     state: Mutex<State>,
+}
+
+/// A file's place among all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Place(u64);
+
+impl Place {
+    /// Before all others: somebody reads the file already.
+    pub(super) const FIRST: Self = Self(0);
 }
 
 /// Memory for one part; given back on drop.
@@ -23,6 +32,7 @@ pub(super) struct Memory {
 #[derive(Default)]
 struct State {
     centres: BTreeMap<i32, Centre>,
+    begun: u64,
     asked: u64,
 }
 
@@ -30,8 +40,8 @@ struct State {
 struct Centre {
     /// Parts that it has memory for.
     held: usize,
-    /// Who waits, with their place among all.
-    waiting: VecDeque<(u64, oneshot::Sender<Memory>)>,
+    /// Who waits, in order: parts of files in the order of these, and of one file as they were asked for.
+    waiting: BTreeMap<(Place, u64), oneshot::Sender<Memory>>,
 }
 
 impl Budget {
@@ -40,9 +50,16 @@ impl Budget {
         Arc::new(Self { parts, state: Mutex::default() })
     }
 
-    /// Waits for memory for a part from a data centre; `None` never comes while the budget lives.
-    pub(super) async fn part(self: &Arc<Self>, dc: i32) -> Option<Memory> {
-        let given = self.state().ask(dc);
+    /// The place of a file that begins now.
+    pub(super) fn place(&self) -> Place {
+        let mut state = self.state();
+        state.begun += 1;
+        Place(state.begun)
+    }
+
+    /// Waits for memory for a part of a file from a data centre; `None` never comes while the budget lives.
+    pub(super) async fn part(self: &Arc<Self>, dc: i32, place: Place) -> Option<Memory> {
+        let given = self.state().ask(dc, place);
         self.give();
         given.await.ok()
     }
@@ -70,18 +87,18 @@ impl Budget {
 }
 
 impl State {
-    fn ask(&mut self, dc: i32) -> oneshot::Receiver<Memory> {
+    fn ask(&mut self, dc: i32, place: Place) -> oneshot::Receiver<Memory> {
         let (tell, given) = oneshot::channel();
         self.asked += 1;
-        self.centres.entry(dc).or_default().waiting.push_back((self.asked, tell));
+        self.centres.entry(dc).or_default().waiting.insert((place, self.asked), tell);
         given
     }
 
     /// Forgets who waits no more.
     fn tidy(&mut self) {
         self.centres.retain(|_, centre| {
-            while centre.waiting.front().is_some_and(|(_, tell)| tell.is_closed()) {
-                centre.waiting.pop_front();
+            while centre.waiting.first_entry().is_some_and(|first| first.get().is_closed()) {
+                centre.waiting.pop_first();
             }
             centre.held > 0 || !centre.waiting.is_empty()
         });
@@ -94,12 +111,9 @@ impl State {
             return None;
         }
         let share = parts.div_ceil(self.centres.len().max(1));
-        let below = self.centres.iter_mut().filter(|(_, centre)| centre.held < share);
-        let (dc, centre) = below
-            .filter_map(|(dc, centre)| Some((centre.waiting.front()?.0, dc, centre)))
-            .min_by_key(|(place, ..)| *place)
-            .map(|(_, dc, centre)| (dc, centre))?;
-        let (_, tell) = centre.waiting.pop_front()?;
+        let below = self.centres.iter_mut().filter(|(_, centre)| centre.held < share && !centre.waiting.is_empty());
+        let (dc, centre) = below.min_by_key(|(_, centre)| centre.waiting.keys().next().copied())?;
+        let (_, tell) = centre.waiting.pop_first()?;
         centre.held += 1;
         Some((*dc, tell))
     }
@@ -130,9 +144,13 @@ mod tests {
 
     impl Asking {
         fn new(budget: &Arc<Budget>, dc: i32, parts: usize) -> Self {
+            Self::at(budget, dc, parts, budget.place())
+        }
+
+        fn at(budget: &Arc<Budget>, dc: i32, parts: usize, place: Place) -> Self {
             let one = || {
                 let budget = budget.clone();
-                async move { budget.part(dc).await }.boxed_local() as Pin<Box<dyn Future<Output = Option<Memory>>>>
+                async move { budget.part(dc, place).await }.boxed_local() as Pin<Box<dyn Future<Output = Option<Memory>>>>
             };
             let mut asking = Self { waiting: std::iter::repeat_with(one).take(parts).collect(), has: vec![] };
             asking.has();
@@ -163,6 +181,20 @@ mod tests {
         first.waiting.clear();
         first.has.clear();
         assert_eq!([first.has(), second.has()], [0, 8]);
+    }
+
+    #[test]
+    fn earlier_files_come_first_whenever_they_ask() {
+        let budget = Budget::new(2);
+        let (first, second) = (budget.place(), budget.place());
+        let mut later = Asking::at(&budget, 2, 4, second);
+        let mut earlier = Asking::at(&budget, 2, 1, first);
+        let mut read = Asking::at(&budget, 2, 1, Place::FIRST);
+        assert_eq!([later.has(), earlier.has(), read.has()], [2, 0, 0]);
+        later.has.pop();
+        assert_eq!([later.has(), earlier.has(), read.has()], [1, 0, 1]);
+        later.has.pop();
+        assert_eq!([later.has(), earlier.has(), read.has()], [0, 1, 1]);
     }
 
     #[test]

@@ -174,7 +174,7 @@ impl Fetcher {
         let download = Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), want.size, seen.clone(), location));
         // Whether the first part can be had decides about the file; a long one's other parts do not wait for that.
         let begun = if want.size <= PART_BYTES {
-            let granted = self.shared.budget.part(download.dc()).await.ok_or(TelegramError::Stopped)?;
+            let granted = self.shared.budget.part(download.dc(), self.shared.budget.place()).await.ok_or(TelegramError::Stopped)?;
             download.part(0).await.map(|bytes| {
                 self.shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
                 let length = bytes.len() as u64;
