@@ -9,6 +9,7 @@ use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Pee
 use crate::export::{assert_all_there, assert_complete, readable};
 use crate::harness::{Answers, Setup, Vault, peer, plain};
 use crate::program::Program;
+use crate::refusals::METHODS;
 
 fn small() -> Options {
     Options { messages: 400, chats: 12, files: 8, media_bytes: 1_000_000, gallery: false, ..Options::default() }
@@ -310,32 +311,6 @@ fn texts_in_texts_without_end() {
         setup.server.clear_faults();
     }
 }
-
-/// Everything that a first run asks, but the way in.
-const METHODS: [&str; 22] = [
-    "account.getAuthorizations",
-    "account.getWebAuthorizations",
-    "account.initTakeoutSession",
-    "account.finishTakeoutSession",
-    "auth.exportAuthorization",
-    "auth.importAuthorization",
-    "channels.getLeftChannels",
-    "channels.getMessages",
-    "contacts.getContacts",
-    "contacts.getSaved",
-    "contacts.getTopPeers",
-    "help.getConfig",
-    "messages.getCustomEmojiDocuments",
-    "messages.getForumTopics",
-    "messages.getHistory",
-    "messages.getMessages",
-    "messages.getSplitRanges",
-    "photos.getUserPhotos",
-    "stories.getStoriesArchive",
-    "updates.getState",
-    "upload.getFile",
-    "users.getFullUser",
-];
 
 /// Strikes some methods after the others: each run comes to its end, and the next has everything.
 fn each_method_costs_itself_only(faults: impl Fn(&str) -> Vec<Fault>) {
