@@ -417,8 +417,8 @@ fn a_restored_message_names_no_file_that_failed_on_its_way() {
     let id = program.server.mutate(&send).unwrap().ids[0];
     let Some(enums::Message::Message(message)) = program.server.message(chat, id) else { panic!("no message") };
     let Some(enums::MessageMedia::Document(media)) = message.media else { panic!("no file") };
-    let when = When { peer: Some(media.document.unwrap().id()), from: 2, ..When::method("upload.getFile") };
-    program.server.add_fault(strike(when, Effect::rpc(400, "LOCATION_INVALID")));
+    let when = When { peer: Some(media.document.unwrap().id()), ..When::method("upload.getFile") };
+    program.server.add_fault(strike(when, Effect::PartLength(-100)));
     let shown = |code| {
         program.backup(&["--takeout", "never"], code);
         let to = tempfile::tempdir_in(program.sandbox.folder()).unwrap();
@@ -433,6 +433,12 @@ fn a_restored_message_names_no_file_that_failed_on_its_way() {
         let message = all.clone().find(|message| message["text"] == "the file").unwrap();
         let file = message["file"].as_str().unwrap().to_owned();
         let there = folder.join(&file).is_file();
+        let vault = program.restored();
+        let record = vault.messages(peer(chat)).remove(&i64::from(id)).unwrap();
+        for media in record.media {
+            let held = media.path.is_some_and(|path| vault.files.contains_key(&path));
+            assert_eq!(held, media.status == MediaStatus::Stored, "{:?}", media.status);
+        }
         (file, there)
     };
     for _ in 0..2 {
