@@ -93,6 +93,7 @@ impl Run {
                     Err(error) => {
                         let reason = self.api.or_reason("reading left channels", error)?;
                         self.tell(Event::Note(format!("the channels and groups that you left cannot be listed ({reason})")));
+                        self.chats_failed.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }
