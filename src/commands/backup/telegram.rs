@@ -28,6 +28,9 @@ Examples:
   tgvault backup telegram --chat @durov --chat 'Family' --media photos,voice-messages
   tgvault backup telegram --from 2025-01-01 --till 2025-12-31 --takeout never";
 
+/// Archives that are built at a time unless told otherwise: two keep up with any line to Telegram, and each takes its memory.
+const MOST_LANES: usize = 2;
+
 /// Options of `backup telegram`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
@@ -122,7 +125,10 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
     let session = context.session(Keys::IfGiven).await?;
     let vault = repository::find(&session.storage).await?;
     let export = export_options(args, common, context)?;
-    let options = common.options(context, given(args, &export))?;
+    let mut options = common.options(context, given(args, &export))?;
+    if common.lanes.is_none() {
+        options.lanes = options.lanes.min(MOST_LANES);
+    }
     let teller = Arc::new(Teller::new(&context.output));
     let (connection, shared, told) = (args.connection.clone(), context.clone(), teller.clone());
     let source = apart(move || {
