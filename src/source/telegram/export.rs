@@ -117,8 +117,19 @@ impl Run {
         result.map(|()| outcome)
     }
 
-    async fn read_all(self: Arc<Self>, dialogs: Vec<Dialog>, selection: &Selection, outcome: &mut Outcome) -> Result<(), TelegramError> {
+    async fn read_all(
+        self: Arc<Self>,
+        mut dialogs: Vec<Dialog>,
+        selection: &Selection,
+        outcome: &mut Outcome,
+    ) -> Result<(), TelegramError> {
         let counting = self.count().await?;
+        {
+            let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+            for dialog in dialogs.iter_mut().filter(|dialog| dialog.top.is_some()) {
+                dialog.top = dialog.top.max(newest.get(&dialog.peer).copied());
+            }
+        }
         // The account's own things are many small questions, one after another: the chats need not wait for them.
         let sections = async { if self.options.account { self.sections().await } else { Ok(()) } };
         tokio::try_join!(sections, self.clone().read_chats(dialogs, selection, outcome, counting.too_long))?;
@@ -187,7 +198,7 @@ impl Run {
         outcome.chats_read = read.len() as u64;
         drop(accounts);
         let mut accounted: BTreeSet<Peer> = read.keys().copied().collect();
-        accounted.extend(self.read_migrated(selection, outcome).await?);
+        accounted.extend(self.read_migrated(&dialogs, selection, outcome).await?);
         outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
         accounted.extend(self.rotate(&dialogs, &read).await?);
         self.fetcher.all_read(None).await;
@@ -223,22 +234,27 @@ impl Run {
         path(paths::chat_folder(chat.peer())).map(Some)
     }
 
-    /// Reads the groups that supergroups were before, found while those were read; says which were read.
-    async fn read_migrated(self: &Arc<Self>, selection: &Selection, outcome: &mut Outcome) -> Result<HashSet<Peer>, TelegramError> {
-        let (mut done, mut read) = (HashSet::new(), HashSet::new());
-        loop {
-            let found: Vec<Peer> = {
-                let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
-                migrated.iter().map(|(from, _)| *from).filter(|from| !done.contains(from)).collect()
-            };
-            let Some(&peer) = found.first() else { return Ok(read) };
-            done.insert(peer);
+    /// Reads the groups that supergroups were before, where the list does not have them: those found while the supergroups were read, and
+    /// those that an earlier run found and did not come to. Says which were read.
+    async fn read_migrated(
+        self: &Arc<Self>,
+        dialogs: &[Dialog],
+        selection: &Selection,
+        outcome: &mut Outcome,
+    ) -> Result<HashSet<Peer>, TelegramError> {
+        let listed: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();
+        let found: BTreeSet<Peer> = {
+            let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
+            let earlier = self.state.read().unread_before(&listed);
+            migrated.iter().map(|(from, _)| *from).chain(earlier).collect()
+        };
+        let mut read = HashSet::new();
+        for peer in found {
             if selection.excludes(peer, &self.peers) {
                 outcome.not_excluded.retain(|text| !means(&ChatRef::new(text), peer, &self.peers));
                 continue;
             }
-            let already = self.logs.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&peer);
-            if already || !self.state.chat(peer).ranges.is_empty() {
+            if listed.contains(&peer) {
                 continue;
             }
             let chat = Chat::new(self.clone(), Dialog::bare(peer, false));
@@ -246,6 +262,7 @@ impl Run {
             chat.account_for().await?;
             read.insert(peer);
         }
+        Ok(read)
     }
 
     /// Lets the account's counters move once all private messages of this run are stored.
@@ -282,7 +299,8 @@ impl Run {
         let wanted = match self.options.takeout {
             TakeoutUse::Never => false,
             TakeoutUse::Always => true,
-            TakeoutUse::Auto => first || self.expects_much(dialogs, selection),
+            // One that is open is of a run that did not come to its end: what only a takeout tells may be missing still.
+            TakeoutUse::Auto => first || self.state.read().takeout.is_some() || self.expects_much(dialogs, selection),
         };
         if !wanted {
             return Ok(Decision::Go);

@@ -150,6 +150,7 @@ impl Source for TelegramSource {
             stretches: Semaphore::new(stretches),
             private_marks: Mutex::default(),
             private_incomplete: AtomicBool::new(false),
+            newest: Mutex::default(),
             migrated: Mutex::default(),
             emoji: tokio::sync::Mutex::new(HashMap::new()),
             peers_batches: AtomicU32::new(0),

@@ -68,8 +68,8 @@ impl Chat {
             ranges.push(CoveredRange { ids, pages, joined: true, server_before: None, server_after: None, ours });
         }
         if let [only] = ranges.as_mut_slice() {
-            only.server_before = findings.server_before.or(self.before.server_count);
-            only.server_after = findings.server_after.or(findings.server_before).or(self.before.server_count);
+            only.server_before = findings.server_before.or(pending.server_count);
+            only.server_after = findings.server_after.or(findings.server_before).or(pending.server_count);
         }
         let mut because = findings.missing.clone();
         let top = i64::from(self.dialog.top.unwrap_or_default());

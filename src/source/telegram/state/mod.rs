@@ -105,13 +105,19 @@ impl ChatState {
         self.ranges.merge(&log.covered);
         self.own_ranges.merge(&log.own);
         self.media.add(&log.media);
+        self.migrated_from = log.migrated_from.or(self.migrated_from);
         for (id, files) in &log.left_out {
             self.left_out.set(*id, files);
         }
         for &(id, print) in &log.messages {
             match print {
                 Some(print) => self.messages.insert(id, print),
-                None => self.messages.remove(id),
+                None if self.messages.contains(id) => {
+                    self.messages.remove(id);
+                    // The server counted it at the last look.
+                    self.server_count = self.server_count.map(|count| count.saturating_sub(1));
+                }
+                None => {}
             }
         }
     }
@@ -279,6 +285,8 @@ pub(super) struct LogEffect {
     pub(super) media: MediaCounts,
     /// What the options left out of messages, now; an empty list where there was something earlier.
     pub(super) left_out: Vec<(i32, Vec<LeftFile>)>,
+    /// The basic group that a message says the chat was before.
+    pub(super) migrated_from: Option<Peer>,
 }
 
 /// What becomes true when an item is stored.
@@ -298,8 +306,8 @@ pub(super) enum Effect {
     Coverage { peer: Peer, digest: u64, verdict: VerdictKind },
     /// All of a chat as of this update counter.
     Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String>, again: bool },
-    /// A chat looked at again up to this id, or to its end at this time.
-    Reread { peer: Peer, next: Option<i32>, done: Option<i64> },
+    /// A chat looked at again up to this id, or to its end at this time, with the server's count where it gave one.
+    Reread { peer: Peer, next: Option<i32>, done: Option<i64>, server_count: Option<u64> },
     /// All private chats as of these update counters.
     Counters(Counters),
 }
@@ -320,6 +328,12 @@ impl State {
         }
         counts.files_missing = self.missing.values().filter(|missing| missing.reason.is_some()).count() as u64;
         counts
+    }
+
+    /// Basic groups that these chats were before, and that were never read, or not to their end.
+    pub(super) fn unread_before(&self, chats: &HashSet<Peer>) -> Vec<Peer> {
+        let before = self.chats.iter().filter(|(peer, _)| chats.contains(peer)).filter_map(|(_, chat)| chat.migrated_from);
+        before.filter(|group| self.chats.get(group).is_none_or(|chat| chat.coverage.is_none() || chat.again)).collect()
     }
 
     /// Chats whose coverage was written before one of their files turned out not to be had.
@@ -374,8 +388,9 @@ impl State {
                 chat.server_count = server_count.or(chat.server_count);
                 (chat.gone, chat.again) = (gone, again);
             }
-            Effect::Reread { peer, next, done } => {
+            Effect::Reread { peer, next, done, server_count } => {
                 let chat = self.chats.entry(peer).or_default();
+                chat.server_count = server_count.or(chat.server_count);
                 chat.reread_from = next;
                 if done.is_some() && chat.reread.is_some() {
                     self.rotated = Some(peer);
