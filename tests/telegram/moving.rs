@@ -209,3 +209,26 @@ fn a_takeout_that_cannot_be_ended_is_ended_by_the_next_run() {
     assert_eq!(method(&program, "account.finishTakeoutSession"), 0);
     assert_all_of(&program.server, &program.restored());
 }
+
+/// Only a takeout tells of chats that were left, and they come last: a first run that ends before them owes them.
+#[test]
+fn chats_that_were_left_are_read_though_the_first_run_ended_on_the_way() {
+    let program = Program::logged_in(Options::default());
+    strike(&program, When::method("messages.search"), Effect::rpc(420, "FLOOD_WAIT_5000"));
+    program.backup(&[], 14);
+    // All chats of the list are read without them.
+    program.backup(&["--takeout", "never"], 0);
+    program.server.clear_faults();
+    program.server.forget_requests();
+    let run = program.run(&["backup", "telegram", "--no-account-data", "--recheck-budget", "0"]);
+    assert!(matches!(run.code, Some(0 | 3)), "{}", run.stderr);
+    let vault = program.restored();
+    let left: Vec<_> = program.server.chats().into_iter().filter(|chat| chat.left).collect();
+    assert!(!left.is_empty());
+    let shown: usize = left.iter().map(|chat| vault.messages(peer(chat.peer)).len()).sum();
+    assert!(shown > 0, "{:?}", program.server.methods());
+    // Then it owes nothing.
+    program.server.forget_requests();
+    program.backup(&[], 0);
+    assert_eq!(method(&program, "account.initTakeoutSession"), 0);
+}

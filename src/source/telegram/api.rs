@@ -128,9 +128,20 @@ impl Api {
 
     /// Keeps the number of a takeout that is open for the next run.
     fn keep(&self, id: Option<i64>) {
-        if let Err(error) = self.state.change(|state| state.takeout = id) {
+        let kept = self.state.change(|state| {
+            state.takeout = id;
+            state.takeout_owed |= id.is_some();
+        });
+        if let Err(error) = kept {
             // The number is a convenience: without it the next run asks for a new one.
             tracing::warn!(%error, "the takeout's number could not be kept");
+        }
+    }
+
+    /// Forgets that an earlier run did not come to the end of its takeout: there will be no other.
+    pub(super) fn owe_no_takeout(&self) {
+        if let Err(error) = self.state.change(|state| state.takeout_owed = false) {
+            tracing::warn!(%error, "the state could not be saved");
         }
     }
 

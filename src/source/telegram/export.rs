@@ -78,6 +78,7 @@ impl Run {
         let first = self.state.read().chats.is_empty();
         let decision = self.begin_takeout(&dialogs, &selection, first).await?;
         if self.api.has_takeout() {
+            self.taken_out = true;
             self.read_ranges().await?;
             let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
             if self.ranges.len() > 1 {
@@ -135,6 +136,11 @@ impl Run {
         tokio::try_join!(sections, self.clone().read_chats(dialogs, selection, outcome, counting.too_long))?;
         self.flush_peers(true).await?;
         self.finish(counting);
+        if self.taken_out {
+            let logs: Vec<_> = self.logs.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+            let marks: Vec<u64> = logs.iter().flat_map(|log| log.marks()).collect();
+            self.state.when_all(&marks, Effect::TakenOut);
+        }
         outcome.files_failed = self.fetcher.failed();
         Ok(())
     }
@@ -299,8 +305,7 @@ impl Run {
         let wanted = match self.options.takeout {
             TakeoutUse::Never => false,
             TakeoutUse::Always => true,
-            // One that is open is of a run that did not come to its end: what only a takeout tells may be missing still.
-            TakeoutUse::Auto => first || self.state.read().takeout.is_some() || self.expects_much(dialogs, selection),
+            TakeoutUse::Auto => first || self.state.read().takeout_owed || self.expects_much(dialogs, selection),
         };
         if !wanted {
             return Ok(Decision::Go);
@@ -310,6 +315,7 @@ impl Run {
             match started.map_err(|error| TelegramError::from_call(&self.api.account, "the takeout cannot begin", error))? {
                 Start::Open => return Ok(Decision::Go),
                 Start::Refused(reason) => {
+                    self.api.owe_no_takeout();
                     self.tell(Event::Note(format!("Telegram offers no takeout here ({reason}): going on with ordinary requests")));
                     return Ok(Decision::Go);
                 }

@@ -247,6 +247,9 @@ pub(super) struct State {
     /// A takeout that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) takeout: Option<i64>,
+    /// Whether a run with a takeout did not come to its end: what only a takeout tells may be missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) takeout_owed: bool,
     /// Before this moment Telegram grants no takeout, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) takeout_not_before: Option<i64>,
@@ -269,6 +272,7 @@ impl State {
             rotated: None,
             memory: None,
             takeout: None,
+            takeout_owed: false,
             takeout_not_before: None,
         })
     }
@@ -310,6 +314,8 @@ pub(super) enum Effect {
     Reread { peer: Peer, next: Option<i32>, done: Option<i64>, server_count: Option<u64> },
     /// All private chats as of these update counters.
     Counters(Counters),
+    /// Everything that the takeout was begun for.
+    TakenOut,
 }
 
 impl State {
@@ -398,6 +404,7 @@ impl State {
                 chat.reread = done.or(chat.reread);
             }
             Effect::Counters(counters) => self.counters = Some(counters),
+            Effect::TakenOut => self.takeout_owed = false,
         }
     }
 }
