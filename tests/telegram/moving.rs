@@ -232,3 +232,38 @@ fn chats_that_were_left_are_read_though_the_first_run_ended_on_the_way() {
     program.backup(&[], 0);
     assert_eq!(method(&program, "account.initTakeoutSession"), 0);
 }
+
+#[test]
+fn a_chat_that_is_not_listed_any_more_is_told_of_once_and_kept() {
+    let program = Program::logged_in(small());
+    program.backup(&["--takeout", "never"], 0);
+    let chat = of_kind(&program, Kind::Private);
+    let ids: Vec<i64> = program.server.message_ids(chat).into_iter().map(i64::from).collect();
+    program.server.mutate(&Mutation::Remove { peer: chat }).unwrap();
+    program.server.forget_requests();
+    let told = "1 of the chats in the backup are not in the list of chats any more";
+    let run = program.backup(&[], 0);
+    assert!(run.stderr.contains(told), "{}", run.stderr);
+    assert_eq!(method(&program, "messages.getHistory"), 0, "{:?}", program.server.methods());
+    let run = program.backup(&[], 0);
+    assert!(!run.stderr.contains(told), "{}", run.stderr);
+    let vault = program.restored();
+    assert_eq!(vault.messages(peer(chat)).into_keys().collect::<Vec<_>>(), ids);
+    let coverage = vault.coverage(peer(chat));
+    assert_eq!((coverage.verdict, coverage.notes.len()), (Verdict::Complete, 1), "{:?}", coverage.notes);
+}
+
+#[test]
+fn messages_that_go_while_a_chat_is_read_are_told_of() {
+    let program = Program::logged_in(Options { messages: 4_000, chats: 6, files: 0, gallery: false, ..Options::default() });
+    let chat = readable(&program.server).into_iter().max_by_key(|chat| chat.messages).unwrap().peer;
+    let (Peer::User(id) | Peer::Group(id) | Peer::Channel(id)) = chat;
+    let ids = program.server.message_ids(chat);
+    assert!(ids.len() > 300, "{}", ids.len());
+    let when = When { peer: Some(id), from: 2, times: Some(1), ..When::method("messages.getHistory") };
+    strike(&program, when, Effect::Mutate(Mutation::Delete { peer: chat, ids: ids[ids.len() - 60..].to_vec() }));
+    let run = program.backup(&["--takeout", "never"], 0);
+    assert!(run.stderr.contains("60 messages were deleted while it was read"), "{}", run.stderr);
+    let coverage = program.restored().coverage(peer(chat));
+    assert!(coverage.notes.iter().any(|note| note.starts_with("60 messages were deleted")), "{:?}", coverage.notes);
+}

@@ -99,6 +99,9 @@ impl Run {
             }
         }
         outcome.not_excluded = selection.unmatched_exclusions(&dialogs, &self.peers);
+        if selection.is_everything() && self.chats_failed.load(Ordering::Relaxed) == 0 {
+            self.listed = Some(dialogs.iter().map(|dialog| dialog.peer).collect());
+        }
         dialogs.retain(|dialog| selection.takes(dialog, &self.peers));
         // Basic groups that became supergroups are read as themselves, once, with the supergroup that they became.
         if let Decision::Postpone(seconds) = decision {
@@ -206,6 +209,7 @@ impl Run {
         let mut accounted: BTreeSet<Peer> = read.keys().copied().collect();
         accounted.extend(self.read_migrated(&dialogs, selection, outcome).await?);
         outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
+        accounted.extend(self.tell_unlisted().await?);
         accounted.extend(self.rotate(&dialogs, &read).await?);
         self.fetcher.all_read(None).await;
         // Files of chats that were not looked into otherwise came, or failed after all.
@@ -226,6 +230,23 @@ impl Run {
         };
         let everything = selection.is_everything();
         move |peer| everything || here.contains(&peer)
+    }
+
+    /// Says which chats that are held Telegram lists no more: once, and without asking for them.
+    async fn tell_unlisted(self: &Arc<Self>) -> Result<Vec<Peer>, TelegramError> {
+        let Some(listed) = self.listed.as_ref().filter(|_| self.options.from.is_none() && self.options.till.is_none()) else {
+            return Ok(vec![]);
+        };
+        let unlisted = self.state.read().unlisted(listed);
+        for &peer in &unlisted {
+            Chat::new(self.clone(), Dialog::bare(peer, false)).tell_unlisted().await?;
+        }
+        if !unlisted.is_empty() {
+            let what =
+                format!("{} of the chats in the backup are not in the list of chats any more: the backup keeps them", unlisted.len());
+            self.tell(Event::Note(what));
+        }
+        Ok(unlisted)
     }
 
     /// The moment from which on messages count as recent.

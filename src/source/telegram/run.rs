@@ -52,6 +52,8 @@ pub(super) struct Run {
     pub(super) observed: i64,
     /// Whether the account is a bot: it has no list of chats and no history, only what comes in.
     pub(super) bot: bool,
+    /// All chats that Telegram lists, where the list was read as a whole and nothing of it is left out.
+    pub(super) listed: Option<HashSet<Peer>>,
     /// Whether this run read the list of chats with a takeout.
     pub(super) taken_out: bool,
     /// The account's message ranges; empty where there is one.

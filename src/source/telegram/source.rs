@@ -146,6 +146,7 @@ impl Source for TelegramSource {
             id,
             observed,
             bot: self.account.user.bot,
+            listed: None,
             taken_out: false,
             ranges: vec![],
             stretches: Semaphore::new(stretches),

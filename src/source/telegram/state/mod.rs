@@ -342,6 +342,15 @@ impl State {
         before.filter(|group| self.chats.get(group).is_none_or(|chat| chat.coverage.is_none() || chat.again)).collect()
     }
 
+    /// Chats that are held as a whole and are not among those `listed`, as long as nothing says so yet. A group that became a supergroup
+    /// stands in the list as that.
+    pub(super) fn unlisted(&self, listed: &HashSet<Peer>) -> Vec<Peer> {
+        let became: HashSet<Peer> = self.chats.values().filter_map(|chat| chat.migrated_from).collect();
+        let whole = |chat: &ChatState| chat.verdict == Some(VerdictKind::Complete) && chat.gone.is_none() && !chat.ranges.is_empty();
+        let unlisted = self.chats.iter().filter(|(peer, chat)| !listed.contains(peer) && !became.contains(peer) && whole(chat));
+        unlisted.map(|(peer, _)| *peer).collect()
+    }
+
     /// Chats whose coverage was written before one of their files turned out not to be had.
     pub(super) fn misjudged(&self) -> BTreeSet<Peer> {
         let failed = self.missing.values().filter(|missing| missing.reason.is_some()).filter_map(|missing| match missing.seen {
