@@ -237,7 +237,11 @@ impl Run {
         let Some(listed) = self.listed.as_ref().filter(|_| self.options.from.is_none() && self.options.till.is_none()) else {
             return Ok(vec![]);
         };
-        let unlisted = self.state.read().unlisted(listed);
+        let mut unlisted = self.state.read().unlisted(listed);
+        {
+            let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
+            unlisted.retain(|peer| !migrated.iter().any(|(from, _)| from == peer));
+        }
         for &peer in &unlisted {
             Chat::new(self.clone(), Dialog::bare(peer, false)).tell_unlisted().await?;
         }
