@@ -171,7 +171,7 @@ fn tell_so_far(source: &TelegramSource, context: &Context) -> Result<(), Command
     if context.output.is_json() {
         return tell_json(source, context);
     }
-    Ok(context.output.line(&format!("{}; the run did not come to its end", coverage_line(&source.coverage())))?)
+    context.output.line(&format!("{}; the run did not come to its end", coverage_line(&source.coverage())))
 }
 
 /// The line that every backup of an account ends with, and what has to wait.
