@@ -94,6 +94,7 @@ impl Run {
                     Err(error) => {
                         let reason = self.api.or_reason("reading left channels", error)?;
                         self.tell(Event::Note(format!("the channels and groups that you left cannot be listed ({reason})")));
+                        self.chats_failed.fetch_add(1, Ordering::Relaxed);
                     }
                 }
             }
@@ -162,8 +163,9 @@ impl Run {
         found.extend(self.retry_missing(&kept).await?);
         self.tell(Event::Chats { total: dialogs.len() as u64 });
         outcome.chats = dialogs.len() as u64;
+        let listed: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();
         let chats = stream::iter(dialogs.iter().cloned()).map(|dialog| {
-            let run = self.clone();
+            let (run, listed) = (self.clone(), &listed);
             async move {
                 let chat = Chat::new(run.clone(), dialog);
                 if let Some(place) = run.undescribed(&chat)? {
@@ -181,33 +183,40 @@ impl Run {
                             chat.note_missing(format!("its recent messages cannot be read again ({reason})"));
                         }
                     }
-                    chat.export().await?;
-                    return Ok(Some(chat));
-                }
-                if !chat.has_news() {
+                } else if !chat.has_news() {
                     run.tell(Event::ChatDone);
                     return Ok(None);
                 }
                 chat.export().await?;
-                Ok::<_, TelegramError>(Some(chat))
+                let former = run.former(chat.peer()).filter(|former| !listed.contains(former) && !selection.excludes(*former, &run.peers));
+                let former = match former {
+                    Some(former) => Some(Box::pin(run.read_former(former)).await?),
+                    None => None,
+                };
+                Ok::<_, TelegramError>(Some((chat, former)))
             }
         });
         let at_once = self.api.client.caps().message_requests + 2;
         // Others are read while one waits for its files to be stored.
         let accounts = chats.buffer_unordered(at_once).map(|chat| async {
-            let Some(chat) = chat? else { return Ok(None) };
-            chat.account_for().await?;
-            Ok::<_, TelegramError>(Some((chat.peer(), chat.before.ranges.is_empty())))
+            let Some((chat, former)) = chat? else { return Ok(None) };
+            for chat in [Some(&chat), former.as_ref()].into_iter().flatten() {
+                chat.account_for().await?;
+            }
+            Ok::<_, TelegramError>(Some((chat.peer(), chat.before.ranges.is_empty(), former.map(|former| former.peer()))))
         });
         let mut accounts = accounts.buffer_unordered(CHATS_WAITING);
-        let mut read = HashMap::new();
+        let (mut read, mut accounted) = (HashMap::new(), BTreeSet::new());
         while let Some(result) = accounts.next().await {
-            read.extend(result?);
+            if let Some((peer, is_new, former)) = result? {
+                read.insert(peer, is_new);
+                accounted.extend([Some(peer), former].into_iter().flatten());
+            }
         }
         outcome.chats_read = read.len() as u64;
         drop(accounts);
-        let mut accounted: BTreeSet<Peer> = read.keys().copied().collect();
-        accounted.extend(self.read_migrated(&dialogs, selection, outcome).await?);
+        let migrated = self.read_migrated(&listed, &accounted, selection, outcome).await?;
+        accounted.extend(migrated);
         outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
         accounted.extend(self.tell_unlisted().await?);
         accounted.extend(self.rotate(&dialogs, &read).await?);
@@ -265,18 +274,31 @@ impl Run {
         path(paths::chat_folder(chat.peer())).map(Some)
     }
 
-    /// Reads the groups that supergroups were before, where the list does not have them: those found while the supergroups were read, and
-    /// those that an earlier run found and did not come to. Says which were read.
+    /// The group that a supergroup was before, as far as its messages told in this run.
+    fn former(&self, of: Peer) -> Option<Peer> {
+        let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
+        migrated.iter().find(|(_, to)| *to == of).map(|(from, _)| *from)
+    }
+
+    /// Reads a group that is a supergroup now: what of it is held may be from before its last messages.
+    async fn read_former(self: &Arc<Self>, peer: Peer) -> Result<Chat, TelegramError> {
+        let chat = Chat::new(self.clone(), Dialog::bare(peer, false));
+        chat.export().await?;
+        Ok(chat)
+    }
+
+    /// Reads the groups that supergroups were before, where they are neither listed nor read yet: those found in this run, and those that
+    /// an earlier one found and did not come to. Says which were read.
     async fn read_migrated(
         self: &Arc<Self>,
-        dialogs: &[Dialog],
+        listed: &HashSet<Peer>,
+        done: &BTreeSet<Peer>,
         selection: &Selection,
         outcome: &mut Outcome,
     ) -> Result<HashSet<Peer>, TelegramError> {
-        let listed: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();
         let found: BTreeSet<Peer> = {
             let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
-            let earlier = self.state.read().unread_before(&listed);
+            let earlier = self.state.read().unread_before(listed);
             migrated.iter().map(|(from, _)| *from).chain(earlier).collect()
         };
         let mut read = HashSet::new();
@@ -285,13 +307,10 @@ impl Run {
                 outcome.not_excluded.retain(|text| !means(&ChatRef::new(text), peer, &self.peers));
                 continue;
             }
-            if listed.contains(&peer) {
-                continue;
+            if !listed.contains(&peer) && !done.contains(&peer) {
+                self.read_former(peer).await?.account_for().await?;
+                read.insert(peer);
             }
-            let chat = Chat::new(self.clone(), Dialog::bare(peer, false));
-            chat.export().await?;
-            chat.account_for().await?;
-            read.insert(peer);
         }
         Ok(read)
     }

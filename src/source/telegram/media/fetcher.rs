@@ -106,7 +106,14 @@ impl Fetcher {
         self.shared.state.read().missing.get(&self.digest(key)).is_some_and(|missing| missing.tries > 0)
     }
 
-    fn digest(&self, key: &FileKey) -> u64 {
+    /// What became of a file after it had been promised.
+    fn failed_late(&self, digest: u64) -> Option<MediaStatus> {
+        let state = self.shared.state.read();
+        state.missing.get(&digest).filter(|missing| missing.late)?.reason.clone().map(MediaStatus::Failed)
+    }
+
+    /// By what the state knows a file.
+    pub(crate) fn digest(&self, key: &FileKey) -> u64 {
         self.prints.of_bytes(format!("{}{}-{}", if key.photo { "photo" } else { "document" }, key.id, key.variant).as_bytes())
     }
 
@@ -138,7 +145,8 @@ impl Fetcher {
             Err(mut known) => {
                 // The sender is gone without a word only when the run is ending.
                 let outcome = known.wait_for(Option::is_some).await.map_err(|_| TelegramError::Stopped)?;
-                return outcome.clone().ok_or(TelegramError::Stopped);
+                let outcome = outcome.clone().ok_or(TelegramError::Stopped)?;
+                return Ok(self.failed_late(digest).filter(|_| outcome == MediaStatus::Stored).unwrap_or(outcome));
             }
         };
         let outcome = self.obtain(want, &seen, digest).await?;
@@ -180,7 +188,7 @@ impl Fetcher {
         let download = Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), want.size, seen.clone(), location));
         // Whether the first part can be had decides about the file; a long one's other parts do not wait for that.
         let begun = if want.size <= PART_BYTES {
-            let granted = self.shared.budget.part(download.dc_of_several()).await.ok_or(TelegramError::Stopped)?;
+            let granted = self.shared.budget.part(download.dc(), self.shared.budget.place()).await.ok_or(TelegramError::Stopped)?;
             download.part(0).await.map(|bytes| {
                 self.shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
                 let length = bytes.len() as u64;
@@ -214,7 +222,7 @@ impl Fetcher {
             };
             Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), size, seen.clone(), location))
         };
-        let dc_of_several = download.dc_of_several();
+        let dc = download.dc();
         let file = match seen {
             Seen::Message(peer, _) => Some(self.unread.file(*peer)),
             Seen::Story(_) | Seen::Userpic(_) | Seen::Emoji(_) => None,
@@ -226,9 +234,10 @@ impl Fetcher {
                 item(&want, size, Arc::new(RemoteContent::new(shared, download, stream, mark, unread)), mark)
             }
         };
-        match dc_of_several.filter(|_| size > PART_BYTES) {
-            Some(dc) => self.offer_in_turn(dc, make),
-            None => self.outbox.push(Out::Item(make(None))).await?,
+        if size > PART_BYTES && self.shared.budget.is_shared() {
+            self.offer_in_turn(dc, make);
+        } else {
+            self.outbox.push(Out::Item(make(None))).await?;
         }
         Ok(MediaStatus::Stored)
     }
