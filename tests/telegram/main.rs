@@ -8,6 +8,7 @@ mod habits;
 mod harness;
 mod incremental;
 mod login;
+mod moving;
 mod pace;
 mod program;
 mod program_choices;

@@ -257,6 +257,8 @@ fn a_long_flood_wait_ends_with_14_and_the_next_run_goes_on() {
     program.server.add_fault(Fault { when, then: Effect::rpc(420, "FLOOD_WAIT_7200") });
     let run = program.backup(&["--takeout", "never"], 14);
     assert!(run.stderr.contains("wait 2 h 0 min"), "{}", run.stderr);
+    let line = run.stdout.lines().last().unwrap();
+    assert!(line.starts_with("coverage: ") && line.ends_with("; the run did not come to its end"), "{}", run.stdout);
     program.server.clear_faults();
     program.backup(&["--takeout", "never"], 0);
     assert_all_of(&program.server, &program.restored());
@@ -264,11 +266,11 @@ fn a_long_flood_wait_ends_with_14_and_the_next_run_goes_on() {
 
 #[test]
 fn an_unchanged_account_costs_its_dialog_list_and_changed_chats_cost_themselves() {
-    let program = Program::logged_in(Options { messages: 3_000, chats: 600, files: 0, gallery: false, ..Options::default() });
+    let program = Program::logged_in(Options { messages: 10_000, chats: 5_000, files: 0, gallery: false, ..Options::default() });
     program.backup(&["--takeout", "never"], 0);
     program.server.forget_requests();
     program.backup(&[], 0);
-    let pages = 600_usize.div_ceil(100) + 3;
+    let pages = 5_000_usize.div_ceil(100) + 3;
     let methods = program.server.methods();
     assert!(methods["messages.getDialogs"] <= pages, "{methods:?}");
     // A few more for the connection itself.

@@ -18,6 +18,7 @@ use crate::commands::telegram::observer::Teller;
 use crate::commands::telegram::words;
 use crate::commands::units;
 use crate::model::kinds::KindChoice;
+use crate::operations::OperationError;
 use crate::repository;
 use crate::source::telegram::{ChatClass, CoverageCounts, ExportOptions, LARGEST_FILE_BYTES, Outcome, TakeoutUse, TelegramSource};
 
@@ -138,6 +139,11 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
     .await?;
     let ended = back_up(context, session, source.clone(), options).await;
     teller.finish();
+    if let Err(CommandError::Operation(OperationError::Interrupted | OperationError::Source(_))) = &ended
+        && !common.dry_run
+    {
+        tell_so_far(&source, context)?;
+    }
     let summary = ended?;
     if context.output.is_json() {
         tell_json(&source, context)?;
@@ -164,6 +170,14 @@ fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandEr
         takeout_at: outcome.takeout_delayed.map(|(_, seconds)| later(seconds)),
         requests: source.requests(),
     })
+}
+
+/// The line for a run that came to no end: what is stored for good, of the chats that were reached.
+fn tell_so_far(source: &TelegramSource, context: &Context) -> Result<(), CommandError> {
+    if context.output.is_json() {
+        return tell_json(source, context);
+    }
+    context.output.line(&format!("{}; the run did not come to its end", coverage_line(&source.coverage())))
 }
 
 /// The line that every backup of an account ends with, and what has to wait.

@@ -1,7 +1,8 @@
 //! Requests of an export: through the takeout where there is one, which is renewed when Telegram ends it.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use grammers_tl_types::{Identifiable, RemoteCall, Serializable, enums, functions, types};
 
@@ -10,6 +11,13 @@ use super::events::Event;
 use super::options::{ChatClass, ExportOptions};
 use super::state::StateStore;
 use super::transport::{CallError, CallOptions, Client};
+
+/// How long the end of a takeout is waited for: everything is stored, and Telegram ends it by itself some day.
+const FINISH_WITHIN: Duration = Duration::from_secs(30);
+/// Renewals for one request, after which something else is wrong.
+const RENEWALS_OF_ONE: usize = 3;
+/// Renewals in one run: the user's devices are told of each.
+const RENEWALS: usize = 10;
 
 /// `invokeWithTakeout` around a request that is only borrowed.
 struct InTakeout<'a, R>(i64, &'a R);
@@ -73,6 +81,7 @@ pub(super) struct Api {
     state: Arc<StateStore>,
     takeout: RwLock<Takeout>,
     renewing: tokio::sync::Mutex<()>,
+    renewals: AtomicUsize,
     init: functions::account::InitTakeoutSession,
 }
 
@@ -99,6 +108,7 @@ impl Api {
             state,
             takeout: RwLock::new(Takeout::None),
             renewing: tokio::sync::Mutex::new(()),
+            renewals: AtomicUsize::new(0),
             init: init_request(options),
         }
     }
@@ -107,12 +117,31 @@ impl Api {
         *self.takeout.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn set_takeout(&self, takeout: Takeout) {
+    fn use_takeout(&self, takeout: Takeout) {
         *self.takeout.write().unwrap_or_else(PoisonError::into_inner) = takeout;
-        let id = if let Takeout::Open(id) = takeout { Some(id) } else { None };
-        if let Err(error) = self.state.change(|state| state.takeout = id) {
-            // The id is a convenience: without it the next run asks for a new one.
+    }
+
+    fn set_takeout(&self, takeout: Takeout) {
+        self.use_takeout(takeout);
+        self.keep(if let Takeout::Open(id) = takeout { Some(id) } else { None });
+    }
+
+    /// Keeps the number of a takeout that is open for the next run.
+    fn keep(&self, id: Option<i64>) {
+        let kept = self.state.change(|state| {
+            state.takeout = id;
+            state.takeout_owed |= id.is_some();
+        });
+        if let Err(error) = kept {
+            // The number is a convenience: without it the next run asks for a new one.
             tracing::warn!(%error, "the takeout's number could not be kept");
+        }
+    }
+
+    /// Forgets that an earlier run did not come to the end of its takeout: there will be no other.
+    pub(super) fn owe_no_takeout(&self) {
+        if let Err(error) = self.state.change(|state| state.takeout_owed = false) {
+            tracing::warn!(%error, "the state could not be saved");
         }
     }
 
@@ -142,10 +171,7 @@ impl Api {
             }
             Err(error) => match error.rpc() {
                 Some(rpc) if rpc.is("TAKEOUT_INIT_DELAY") => {
-                    let seconds = rpc.value.map_or(u64::try_from(wait).unwrap_or_default(), u64::from);
-                    let until = now().saturating_add(i64::try_from(seconds).unwrap_or(i64::MAX));
-                    self.state.change(|state| state.takeout_not_before = Some(until)).map_err(CallError::Io)?;
-                    Ok(Start::Delayed(seconds))
+                    Ok(Start::Delayed(rpc.value.map_or(u64::try_from(wait).unwrap_or_default(), u64::from)))
                 }
                 // The session is over, or Telegram wants a long wait: that holds for everything else too.
                 Some(rpc) if rpc.code == 401 || rpc.wait().is_some() => Err(error),
@@ -156,51 +182,76 @@ impl Api {
         }
     }
 
+    /// Asks for a takeout; remembers until when Telegram grants none.
     async fn init(&self) -> Result<i64, CallError> {
-        let enums::account::Takeout::Takeout(takeout) = self.client.call(&self.init).await?;
-        self.state.change(|state| state.takeout_not_before = None).map_err(CallError::Io)?;
-        Ok(takeout.id)
+        let answer = self.client.call(&self.init).await;
+        let not_before = match &answer {
+            Ok(_) => None,
+            Err(error) => match error.rpc().filter(|rpc| rpc.is("TAKEOUT_INIT_DELAY")).and_then(|rpc| rpc.value) {
+                Some(seconds) => Some(now().saturating_add(seconds.into())),
+                None => return answer.map(|enums::account::Takeout::Takeout(takeout)| takeout.id),
+            },
+        };
+        self.state.change(|state| state.takeout_not_before = not_before).map_err(CallError::Io)?;
+        answer.map(|enums::account::Takeout::Takeout(takeout)| takeout.id)
     }
 
-    /// Ends the takeout; a failure of this costs nothing but a note.
+    /// Ends the takeout, and one that an earlier run had to leave open where this one needs none. A failure costs nothing but a note.
     pub(super) async fn finish_takeout(&self, success: bool) {
-        if let Takeout::Open(id) = self.takeout() {
-            // First of all: a request that finds it ended must not begin another.
-            self.set_takeout(Takeout::None);
-            let request = functions::account::FinishTakeoutSession { success };
-            if let Err(error) = self.client.call(&InTakeout(id, &request)).await {
-                tracing::warn!(%error, "the takeout could not be ended");
-            }
+        let id = match self.takeout() {
+            Takeout::Open(id) => Some(id),
+            Takeout::None => self.state.read().takeout,
+            Takeout::Lost => None,
+        };
+        let Some(id) = id else { return };
+        // First of all: a request that finds it ended must not begin another.
+        self.use_takeout(Takeout::None);
+        let request = InTakeout(id, &functions::account::FinishTakeoutSession { success });
+        let failure = match tokio::time::timeout(FINISH_WITHIN, self.client.call(&request)).await {
+            Ok(Ok(_)) => None,
+            Ok(Err(error)) => Some(error),
+            Err(_) => Some(CallError::TimedOut(FINISH_WITHIN)),
+        };
+        if let Some(error) = &failure {
+            tracing::warn!(%error, "the takeout could not be ended");
+        }
+        // Where nothing was heard of it, the next run takes it up, or ends it.
+        if failure.is_none_or(|error| error.rpc().is_some()) {
+            self.keep(None);
         }
     }
 
-    /// Gets a new takeout after `ended` was refused, once for all requests that find out together.
-    async fn renew(&self, ended: i64) -> Result<(), CallError> {
+    /// Gets a new takeout after `ended` was refused, once for all requests that find out together. The request that asks has had
+    /// `renewals` of them.
+    async fn renew(&self, ended: i64, renewals: usize) {
         let _guard = self.renewing.lock().await;
         if self.takeout() != Takeout::Open(ended) {
-            return Ok(());
+            return;
+        }
+        if renewals >= RENEWALS_OF_ONE || self.renewals.fetch_add(1, Ordering::Relaxed) >= RENEWALS {
+            return self.give_up("again and again");
         }
         match self.init().await {
             Ok(id) => {
                 self.client.observer().event(Event::Note("Telegram ended the takeout; a new one goes on from here".into()));
                 self.set_takeout(Takeout::Open(id));
             }
-            Err(error) => {
-                let what = format!("Telegram ended the takeout and grants no new one ({error}): going on with ordinary requests");
-                self.client.observer().event(Event::Note(what));
-                self.set_takeout(Takeout::Lost);
-            }
+            Err(error) => self.give_up(&format!("and grants no new one ({error})")),
         }
-        Ok(())
+    }
+
+    /// Goes on without a takeout, and says so.
+    fn give_up(&self, why: &str) {
+        let what = format!("Telegram ended the takeout {why}: going on with ordinary requests");
+        self.client.observer().event(Event::Note(what));
+        self.set_takeout(Takeout::Lost);
     }
 
     async fn wrapped<R: RemoteCall>(&self, request: &R, options: CallOptions) -> Result<(R::Return, i32), CallError> {
-        /// More renewals for one request than this, and something else is wrong.
-        const RENEWALS: usize = 3;
-        for _ in 0..RENEWALS {
+        for renewals in 0.. {
             let Takeout::Open(id) = self.takeout() else { break };
             match self.client.call_with(&InTakeout(id, request), options).await {
-                Err(error) if error.is_any(&["TAKEOUT_INVALID", "TAKEOUT_REQUIRED"]) => self.renew(id).await?,
+                Err(error) if error.is_any(&["TAKEOUT_INVALID", "TAKEOUT_REQUIRED"]) => self.renew(id, renewals).await,
                 result => return result,
             }
         }

@@ -222,11 +222,14 @@ impl Run {
                 }
             };
             self.learn(&users, &chats);
-            if self.bot {
-                for message in new {
-                    if let Some(peer) = peer_of_message(&message).filter(|peer| peer.id >= 0) {
-                        changes.new.entry(peer).or_default().insert(message.id(), message);
-                    }
+            for message in new {
+                let Some(peer) = peer_of_message(&message).filter(|peer| peer.id >= 0) else { continue };
+                if self.bot {
+                    changes.new.entry(peer).or_default().insert(message.id(), message);
+                } else {
+                    let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+                    let known = newest.entry(peer).or_default();
+                    *known = message.id().max(*known);
                 }
             }
             changes.take(updates);
@@ -280,7 +283,8 @@ impl Run {
                         chat.account_for_reread().await?;
                         accounted.push(dialog.peer);
                     }
-                    self.state.when_all(&chat.log.marks(), Effect::Reread { peer: dialog.peer, next, done });
+                    self.state
+                        .when_all(&chat.log.marks(), Effect::Reread { peer: dialog.peer, next, done, server_count: chat.server_count() });
                 }
                 Err(Trouble::Run(error)) => return Err(error),
                 Err(Trouble::Call(error)) => {
@@ -306,7 +310,7 @@ impl Chat {
                 self.reread_window().await
             }
             // A server that does not know the method, or not for this chat.
-            Err(Trouble::Call(error)) if error.rpc().is_some_and(|rpc| rpc.code == 400) => self.reread_window().await,
+            Err(Trouble::Call(error)) if error.rpc().is_some_and(|rpc| matches!(rpc.code, 400 | 403..=406)) => self.reread_window().await,
             Err(error) => Err(error),
         }
     }
@@ -316,6 +320,8 @@ impl Chat {
         let mut pts = from;
         let mut changes = Changes::default();
         let mut complete = false;
+        // An end that lies before what the list of chats says is none.
+        let reaches = |pts: i32| self.dialog.pts.is_none_or(|listed| pts >= listed);
         for _ in 0..MAX_DIFFERENCES {
             let request = functions::updates::GetChannelDifference {
                 force: false,
@@ -325,16 +331,19 @@ impl Chat {
                 limit: 100,
             };
             match self.run.api.ask_plainly(&request).await? {
-                enums::updates::ChannelDifference::Empty(_) => {
-                    complete = true;
+                enums::updates::ChannelDifference::Empty(empty) => {
+                    complete = reaches(empty.pts);
                     break;
                 }
                 enums::updates::ChannelDifference::TooLong(_) => break,
                 enums::updates::ChannelDifference::Difference(difference) => {
                     self.run.learn(&difference.users, &difference.chats);
+                    if let Some(newest) = difference.new_messages.iter().map(enums::Message::id).max() {
+                        self.heard_of(newest);
+                    }
                     changes.take(difference.other_updates);
                     if difference.r#final {
-                        complete = true;
+                        complete = reaches(difference.pts);
                         break;
                     }
                     if difference.pts <= pts {
@@ -381,6 +390,7 @@ impl Chat {
             let range = self.range_of(from);
             let upto = range.map_or(last, |range| last.min(range.max_id));
             let page = self.reader(mode, range).upwards(from, upto).await?;
+            self.counted(page.count.filter(|_| range.is_none()));
             let end = page.messages.last().map_or(upto, enums::Message::id);
             let here: BTreeSet<i32> = page.messages.iter().map(enums::Message::id).collect();
             let changed: Vec<enums::Message> = page

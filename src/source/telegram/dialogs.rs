@@ -127,7 +127,10 @@ impl DialogReader<'_> {
         let mut offset = (0, 0, enums::InputPeer::Empty);
         let mut asked = HashSet::new();
         let mut exclude_pinned = false;
+        let mut here = HashSet::new();
+        let mut looked_again = false;
         loop {
+            let known = found.len();
             let page = self.page(folder_id, range, offset, exclude_pinned).await?;
             let dates: HashMap<(Option<Peer>, i32), i32> =
                 page.messages.iter().filter_map(|message| Some(((peer_of_message(message), message.id()), date_of(message)?))).collect();
@@ -147,6 +150,7 @@ impl DialogReader<'_> {
                     self.tell_lost(1, "have numbers that no chat can have");
                     continue;
                 }
+                here.insert(peer);
                 unpinned |= !raw.pinned;
                 let top_date = dates.get(&(Some(peer), raw.top_message)).copied();
                 // Pinned dialogs stand out of order: the page goes on from the last that is in its place.
@@ -177,6 +181,10 @@ impl DialogReader<'_> {
             if first {
                 next = Some((0, 0, enums::InputPeer::Empty));
             }
+            // Once back at the beginning, what is known already follows.
+            if looked_again && found.len() == known {
+                return Ok(archive);
+            }
             match next.or(undated) {
                 // An offset that was asked for already would go round for ever.
                 Some(next) if page.slice.is_some() && asked.insert((next.0, next.1)) => offset = next,
@@ -184,8 +192,16 @@ impl DialogReader<'_> {
                     // Only an empty page is an end, and not the first one, but in a range, of which nothing may be the account's: any
                     // other hides what comes after it.
                     let end = page.dialogs.is_empty() && (range.is_some() || !(exclude_pinned || asked.is_empty()));
-                    if let Some(count) = page.slice.filter(|_| !end) {
-                        self.tell_cut(count, seen.len());
+                    match page.slice {
+                        Some(count) if !end => self.tell_cut(count, seen.len()),
+                        // A chat that got a message meanwhile went from a page that was not read yet to one that was.
+                        Some(count) if usize::try_from(count).is_ok_and(|count| count > here.len()) && !looked_again => {
+                            looked_again = true;
+                            (offset, exclude_pinned) = ((0, 0, enums::InputPeer::Empty), false);
+                            asked.clear();
+                            continue;
+                        }
+                        _ => {}
                     }
                     return Ok(archive);
                 }

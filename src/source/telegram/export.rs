@@ -78,6 +78,7 @@ impl Run {
         let first = self.state.read().chats.is_empty();
         let decision = self.begin_takeout(&dialogs, &selection, first).await?;
         if self.api.has_takeout() {
+            self.taken_out = true;
             self.read_ranges().await?;
             let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
             if self.ranges.len() > 1 {
@@ -99,6 +100,9 @@ impl Run {
             }
         }
         outcome.not_excluded = selection.unmatched_exclusions(&dialogs, &self.peers);
+        if selection.is_everything() && self.chats_failed.load(Ordering::Relaxed) == 0 {
+            self.listed = Some(dialogs.iter().map(|dialog| dialog.peer).collect());
+        }
         dialogs.retain(|dialog| selection.takes(dialog, &self.peers));
         // Basic groups that became supergroups are read as themselves, once, with the supergroup that they became.
         if let Decision::Postpone(seconds) = decision {
@@ -118,13 +122,29 @@ impl Run {
         result.map(|()| outcome)
     }
 
-    async fn read_all(self: Arc<Self>, dialogs: Vec<Dialog>, selection: &Selection, outcome: &mut Outcome) -> Result<(), TelegramError> {
+    async fn read_all(
+        self: Arc<Self>,
+        mut dialogs: Vec<Dialog>,
+        selection: &Selection,
+        outcome: &mut Outcome,
+    ) -> Result<(), TelegramError> {
         let counting = self.count().await?;
+        {
+            let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
+            for dialog in dialogs.iter_mut().filter(|dialog| dialog.top.is_some()) {
+                dialog.top = dialog.top.max(newest.get(&dialog.peer).copied());
+            }
+        }
         // The account's own things are many small questions, one after another: the chats need not wait for them.
         let sections = async { if self.options.account { self.sections().await } else { Ok(()) } };
         tokio::try_join!(sections, self.clone().read_chats(dialogs, selection, outcome, counting.too_long))?;
         self.flush_peers(true).await?;
         self.finish(counting);
+        if self.taken_out {
+            let logs: Vec<_> = self.logs.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
+            let marks: Vec<u64> = logs.iter().flat_map(|log| log.marks()).collect();
+            self.state.when_all(&marks, Effect::TakenOut);
+        }
         outcome.files_failed = self.fetcher.failed();
         Ok(())
     }
@@ -170,7 +190,7 @@ impl Run {
                 chat.export().await?;
                 let former = run.former(chat.peer()).filter(|former| !listed.contains(former) && !selection.excludes(*former, &run.peers));
                 let former = match former {
-                    Some(former) => Box::pin(run.read_former(former)).await?,
+                    Some(former) => Some(Box::pin(run.read_former(former)).await?),
                     None => None,
                 };
                 Ok::<_, TelegramError>(Some((chat, former)))
@@ -195,8 +215,10 @@ impl Run {
         }
         outcome.chats_read = read.len() as u64;
         drop(accounts);
-        accounted.extend(self.read_migrated(selection, outcome).await?);
+        let migrated = self.read_migrated(&listed, &accounted, selection, outcome).await?;
+        accounted.extend(migrated);
         outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
+        accounted.extend(self.tell_unlisted().await?);
         accounted.extend(self.rotate(&dialogs, &read).await?);
         self.fetcher.all_read(None).await;
         // Files of chats that were not looked into otherwise came, or failed after all.
@@ -219,6 +241,27 @@ impl Run {
         move |peer| everything || here.contains(&peer)
     }
 
+    /// Says which chats that are held Telegram lists no more: once, and without asking for them.
+    async fn tell_unlisted(self: &Arc<Self>) -> Result<Vec<Peer>, TelegramError> {
+        let Some(listed) = self.listed.as_ref().filter(|_| self.options.from.is_none() && self.options.till.is_none()) else {
+            return Ok(vec![]);
+        };
+        let mut unlisted = self.state.read().unlisted(listed);
+        {
+            let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
+            unlisted.retain(|peer| !migrated.iter().any(|(from, _)| from == peer));
+        }
+        for &peer in &unlisted {
+            Chat::new(self.clone(), Dialog::bare(peer, false)).tell_unlisted().await?;
+        }
+        if !unlisted.is_empty() {
+            let what =
+                format!("{} of the chats in the backup are not in the list of chats any more: the backup keeps them", unlisted.len());
+            self.tell(Event::Note(what));
+        }
+        Ok(unlisted)
+    }
+
     /// The moment from which on messages count as recent.
     fn recent(&self) -> i64 {
         self.observed.saturating_sub(i64::try_from(self.options.recheck.as_secs()).unwrap_or(i64::MAX))
@@ -237,36 +280,39 @@ impl Run {
         migrated.iter().find(|(_, to)| *to == of).map(|(from, _)| *from)
     }
 
-    /// Reads a group that is a supergroup now, unless it was read already.
-    async fn read_former(self: &Arc<Self>, peer: Peer) -> Result<Option<Chat>, TelegramError> {
-        let already = self.logs.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&peer);
-        if already || !self.state.chat(peer).ranges.is_empty() {
-            return Ok(None);
-        }
+    /// Reads a group that is a supergroup now: what of it is held may be from before its last messages.
+    async fn read_former(self: &Arc<Self>, peer: Peer) -> Result<Chat, TelegramError> {
         let chat = Chat::new(self.clone(), Dialog::bare(peer, false));
         chat.export().await?;
-        Ok(Some(chat))
+        Ok(chat)
     }
 
-    /// Reads the groups that supergroups were before, where nobody did when it was found out; says which were read.
-    async fn read_migrated(self: &Arc<Self>, selection: &Selection, outcome: &mut Outcome) -> Result<HashSet<Peer>, TelegramError> {
-        let (mut done, mut read) = (HashSet::new(), HashSet::new());
-        loop {
-            let found: Vec<Peer> = {
-                let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
-                migrated.iter().map(|(from, _)| *from).filter(|from| !done.contains(from)).collect()
-            };
-            let Some(&peer) = found.first() else { return Ok(read) };
-            done.insert(peer);
+    /// Reads the groups that supergroups were before, where they are neither listed nor read yet: those found in this run, and those that
+    /// an earlier one found and did not come to. Says which were read.
+    async fn read_migrated(
+        self: &Arc<Self>,
+        listed: &HashSet<Peer>,
+        done: &BTreeSet<Peer>,
+        selection: &Selection,
+        outcome: &mut Outcome,
+    ) -> Result<HashSet<Peer>, TelegramError> {
+        let found: BTreeSet<Peer> = {
+            let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
+            let earlier = self.state.read().unread_before(listed);
+            migrated.iter().map(|(from, _)| *from).chain(earlier).collect()
+        };
+        let mut read = HashSet::new();
+        for peer in found {
             if selection.excludes(peer, &self.peers) {
                 outcome.not_excluded.retain(|text| !means(&ChatRef::new(text), peer, &self.peers));
                 continue;
             }
-            if let Some(chat) = self.read_former(peer).await? {
-                chat.account_for().await?;
+            if !listed.contains(&peer) && !done.contains(&peer) {
+                self.read_former(peer).await?.account_for().await?;
                 read.insert(peer);
             }
         }
+        Ok(read)
     }
 
     /// Lets the account's counters move once all private messages of this run are stored.
@@ -303,7 +349,7 @@ impl Run {
         let wanted = match self.options.takeout {
             TakeoutUse::Never => false,
             TakeoutUse::Always => true,
-            TakeoutUse::Auto => first || self.expects_much(dialogs, selection),
+            TakeoutUse::Auto => first || self.state.read().takeout_owed || self.expects_much(dialogs, selection),
         };
         if !wanted {
             return Ok(Decision::Go);
@@ -313,6 +359,7 @@ impl Run {
             match started.map_err(|error| TelegramError::from_call(&self.api.account, "the takeout cannot begin", error))? {
                 Start::Open => return Ok(Decision::Go),
                 Start::Refused(reason) => {
+                    self.api.owe_no_takeout();
                     self.tell(Event::Note(format!("Telegram offers no takeout here ({reason}): going on with ordinary requests")));
                     return Ok(Decision::Go);
                 }

@@ -35,11 +35,13 @@ pub(super) struct Page {
     whole: bool,
     /// Whether it surely begins where it was to begin.
     joined: bool,
+    /// Whether there may be newer messages than those in it, as far as its length tells.
+    pub(super) newer: bool,
 }
 
 impl Page {
     fn of(messages: Vec<enums::Message>) -> Self {
-        Self { messages, count: None, pts: None, unreadable: None, whole: false, joined: false }
+        Self { messages, count: None, pts: None, unreadable: None, whole: false, joined: false, newer: false }
     }
 }
 
@@ -50,6 +52,9 @@ pub(super) struct Reader<'a> {
     pub(super) mode: Mode,
     /// The account's range of messages that is looked at.
     pub(super) range: Option<&'a types::MessageRange>,
+    /// Whether messages beyond the last one asked for are taken where a page has them: the list of chats, which says what the newest
+    /// is, may be older than they are.
+    pub(super) beyond: bool,
 }
 
 fn input(peers: &PeerBook, peer: Peer) -> Result<enums::InputPeer, CallError> {
@@ -123,7 +128,7 @@ impl Reader<'_> {
         page
     }
 
-    /// The first messages from id `from` on, about a page of them, none beyond `last`.
+    /// The first messages from id `from` on, about a page of them, none beyond `last` unless the reader takes them.
     ///
     /// # Errors
     /// When Telegram refuses.
@@ -218,7 +223,10 @@ impl Reader<'_> {
         let cut = received >= 10 && received.is_multiple_of(5);
         page.joined = all || full || !cut || page.messages.iter().any(|message| message.id() < from);
         // Near the newest message servers fill the page with older ones.
+        let last = if self.beyond { i32::MAX } else { last };
         page.messages.retain(|message| (from..=last).contains(&message.id()));
+        let only_newer = page.messages.len() == received;
+        page.newer = !all && only_newer && (full || cut);
         Ok(page)
     }
 

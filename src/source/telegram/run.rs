@@ -52,6 +52,10 @@ pub(super) struct Run {
     pub(super) observed: i64,
     /// Whether the account is a bot: it has no list of chats and no history, only what comes in.
     pub(super) bot: bool,
+    /// All chats that Telegram lists, where the list was read as a whole and nothing of it is left out.
+    pub(super) listed: Option<HashSet<Peer>>,
+    /// Whether this run read the list of chats with a takeout.
+    pub(super) taken_out: bool,
     /// The account's message ranges; empty where there is one.
     pub(super) ranges: Vec<types::MessageRange>,
     /// Stretches of history that are read at once.
@@ -60,6 +64,8 @@ pub(super) struct Run {
     pub(super) private_marks: Mutex<Vec<u64>>,
     /// Whether something could not be read that the counters must not move past.
     pub(super) private_incomplete: AtomicBool,
+    /// The newest messages of private chats and basic groups that updates told of: the list of chats may be older.
+    pub(super) newest: Mutex<HashMap<Peer, i32>>,
     /// Basic groups that became supergroups, found on the way.
     pub(super) migrated: Mutex<Vec<(Peer, Peer)>>,
     /// Custom emoji that were resolved; `None` for those that Telegram does not know.
@@ -231,15 +237,26 @@ impl Run {
                 };
                 let were_missing: HashSet<FileKey> =
                     messages.iter().flat_map(wants).map(|want| want.key).filter(|key| self.fetcher.was_missing(key)).collect();
+                let left: BTreeSet<i32> = {
+                    let state = self.state.read();
+                    let left = |id: &i32| state.chats.get(&peer).is_some_and(|chat| chat.left_out.of(*id) > 0);
+                    messages.iter().map(enums::Message::id).filter(left).collect()
+                };
+                let failed: HashSet<FileKey> =
+                    messages.iter().flat_map(wants).map(|want| want.key).filter(|key| self.fetcher.failed_before(key)).collect();
                 let (wants, outcomes) = self.files(peer, &messages).await?;
                 let came = wants
                     .iter()
                     .flatten()
                     .filter(|want| were_missing.contains(&want.key) && outcomes.get(&want.key) == Some(&MediaStatus::Stored));
                 batch.effect.media.stored += came.count() as u64;
-                let had = |wants: &Vec<Want>| wants.iter().any(|want| outcomes.get(&want.key) == Some(&MediaStatus::Stored));
+                let had = |message: &enums::Message, wants: &[Want]| {
+                    let mut stored = wants.iter().filter(|want| outcomes.get(&want.key) == Some(&MediaStatus::Stored));
+                    stored.any(|want| left.contains(&message.id()) || failed.contains(&want.key))
+                };
+                let pairs = messages.into_iter().zip(&wants);
                 let better: Vec<enums::Message> =
-                    messages.into_iter().zip(&wants).filter(|(_, wants)| had(wants)).map(|(message, _)| message).collect();
+                    pairs.filter(|(message, wants)| had(message, wants)).map(|(message, _)| message).collect();
                 if !better.is_empty() {
                     found.insert(peer);
                 }
@@ -311,7 +328,10 @@ impl Run {
                 let before = chat.map_or((false, 0), |chat| (chat.messages.contains(message.id()), chat.left_out.of(message.id())));
                 batch.count(message.id(), &record, &left_out(wants, &outcomes), before);
             }
-            self.note_migration(log.peer, message);
+            if let Some(group) = self.migration(log.peer, message) {
+                batch.effect.migrated_from = Some(group);
+                self.migrated.lock().unwrap_or_else(PoisonError::into_inner).push((group, log.peer));
+            }
             batch.push(Record::Message(record), message.id(), Some(self.prints.of(message)))?;
             if batch.lines.len() >= BATCH_BYTES {
                 self.flush(log, batch).await?;
@@ -320,19 +340,16 @@ impl Run {
         Ok(outcomes)
     }
 
-    /// Takes note of the basic group that a supergroup says it was: with its first message, or where the group says so too. The same
-    /// words elsewhere are somebody's, and lead to chats that are none.
-    fn note_migration(&self, peer: Peer, message: &enums::Message) {
-        if let enums::Message::Service(service) = message
-            && let enums::MessageAction::ChannelMigrateFrom(from) = &service.action
-            && peer.kind == PeerKind::Channel
-            && from.chat_id >= 0
-        {
-            let group = Peer::chat(from.chat_id);
-            if self.peers.migrated_to(group).map_or(service.id == 1, |to| to == peer) {
-                self.migrated.lock().unwrap_or_else(PoisonError::into_inner).push((group, peer));
-            }
+    /// The basic group that a supergroup says it was: with its first message, or where the group says so too. The same words elsewhere
+    /// are somebody's, and lead to chats that are none.
+    fn migration(&self, peer: Peer, message: &enums::Message) -> Option<Peer> {
+        let enums::Message::Service(service) = message else { return None };
+        let enums::MessageAction::ChannelMigrateFrom(from) = &service.action else { return None };
+        if peer.kind != PeerKind::Channel || from.chat_id < 0 {
+            return None;
         }
+        let group = Peer::chat(from.chat_id);
+        self.peers.migrated_to(group).map_or(service.id == 1, |to| to == peer).then_some(group)
     }
 
     /// Appends another record of a chat.

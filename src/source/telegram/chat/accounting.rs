@@ -8,14 +8,18 @@ use crate::model::paths;
 use crate::model::peer::PeerKind;
 use crate::model::record::VERSION;
 use crate::source::telegram::error::TelegramError;
+use crate::source::telegram::events::Event;
 use crate::source::telegram::run::path;
 use crate::source::telegram::state::{ChatState, Effect, Seen};
+
+/// What happened to messages that the server counted and then did not have any more.
+const WENT: &str = "messages were deleted while it was read, before their turn came";
 
 impl Chat {
     /// Says in the coverage that all messages were read again in this run, though nothing else was looked for here.
     pub(in crate::source::telegram) async fn account_for_reread(&self) -> Result<(), TelegramError> {
         self.findings().reread = Some(self.run.observed);
-        self.account_for().await
+        self.account_for().await.map(|_| ())
     }
 
     /// When the oldest of the reactions that are held were read.
@@ -26,24 +30,45 @@ impl Chat {
 
     /// Writes `coverage.json` when it changed: once in a run, when all files of the chat are read to their end. The order of two
     /// versions from one run would be anybody's.
-    pub(in crate::source::telegram) async fn account_for(&self) -> Result<(), TelegramError> {
+    /// Gives the mark of what is written.
+    pub(in crate::source::telegram) async fn account_for(&self) -> Result<Option<u64>, TelegramError> {
         let run = &self.run;
         run.fetcher.all_read(Some(self.peer())).await;
         run.correct(self.peer()).await?;
         let coverage = self.coverage();
+        for note in coverage.notes.iter().filter(|note| note.ends_with(WENT)) {
+            run.tell(Event::Note(format!("{}: {note}", self.peer())));
+        }
         let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);
         let steady = (what, coverage.only_my_messages, coverage.reactions_read);
         let digest = run.prints.of_bytes(&serde_json::to_vec(&steady).unwrap_or_default());
         if self.before.coverage == Some(digest) {
-            return Ok(());
+            return Ok(None);
         }
-        run.describe(
-            path(paths::coverage(self.peer()))?,
-            &coverage,
-            Effect::Coverage { peer: self.peer(), digest, verdict: (&coverage.verdict).into() },
-        )
-        .await?;
+        let mark = run
+            .describe(
+                path(paths::coverage(self.peer()))?,
+                &coverage,
+                Effect::Coverage { peer: self.peer(), digest, verdict: (&coverage.verdict).into() },
+            )
+            .await?;
+        Ok(Some(mark))
+    }
+
+    /// Says of a chat that Telegram lists no more that it does not, and remembers that this was said.
+    pub(in crate::source::telegram) async fn tell_unlisted(&self) -> Result<(), TelegramError> {
+        self.note("it is not in the list of chats any more");
+        self.findings().own_only = self.before.only_my;
+        let mark = self.account_for().await?;
+        let (peer, gone) = (self.peer(), Some("not in the list of chats".to_owned()));
+        self.run.state.when_all(mark.as_slice(), Effect::Looked { peer, pts: None, server_count: None, gone, again: false });
         Ok(())
+    }
+
+    /// Messages that went while the chat was read, before they were.
+    fn went(&self, covered: &[CoveredRange], before: Option<u64>) -> u64 {
+        let ([only], Some(before)) = (covered, before) else { return 0 };
+        if only.server_after.is_some_and(|after| after < before) { before.saturating_sub(only.ours) } else { 0 }
     }
 
     pub(super) fn coverage(&self) -> Coverage {
@@ -69,8 +94,8 @@ impl Chat {
             ranges.push(CoveredRange { ids, pages, joined: true, server_before: None, server_after: None, ours });
         }
         if let [only] = ranges.as_mut_slice() {
-            only.server_before = findings.server_before.or(self.before.server_count);
-            only.server_after = findings.server_after.or(findings.server_before).or(self.before.server_count);
+            only.server_before = findings.server_before.or(pending.server_count);
+            only.server_after = findings.server_after.or(findings.server_before).or(pending.server_count);
         }
         let mut because = findings.missing.clone();
         let top = i64::from(self.dialog.top.unwrap_or_default());
@@ -92,6 +117,11 @@ impl Chat {
             && difference > 0
         {
             because.push(format!("the server counts {difference} messages more than it returned"));
+        }
+        let mut notes = findings.notes.clone();
+        let went = self.went(&ranges, findings.server_before.filter(|_| !dated && !findings.own_only));
+        if went > 0 {
+            notes.push(format!("{went} {WENT}"));
         }
         let mut failed: BTreeMap<String, u64> = BTreeMap::new();
         let mut late = 0_u64;
@@ -127,7 +157,7 @@ impl Chat {
                 failed: failed.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect(),
             },
             reactions_read,
-            notes: findings.notes.clone(),
+            notes,
             verdict,
         }
     }

@@ -4,7 +4,7 @@ mod accounting;
 mod description;
 mod reading;
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grammers_tl_types::types;
@@ -60,13 +60,15 @@ pub(super) struct Chat {
     pub(super) before: ChatState,
     findings: Mutex<Findings>,
     fetched: AtomicU64,
+    /// The newest message that something else than the list told of; 0 for none.
+    newest: AtomicI32,
 }
 
 impl Chat {
     pub(super) fn new(run: Arc<Run>, dialog: Dialog) -> Self {
         let before = run.state.chat(dialog.peer);
         let log = run.log(dialog.peer);
-        Self { run, dialog, log, before, findings: Mutex::default(), fetched: AtomicU64::new(0) }
+        Self { run, dialog, log, before, findings: Mutex::default(), fetched: AtomicU64::new(0), newest: AtomicI32::new(0) }
     }
 
     pub(super) fn note_missing(&self, what: String) {
@@ -81,8 +83,31 @@ impl Chat {
         self.dialog.peer
     }
 
+    /// The newest message that is known of; `None` where nothing told.
+    fn top(&self) -> Option<i32> {
+        let told = Some(self.newest.load(Ordering::Relaxed)).filter(|&id| id > 0);
+        self.dialog.top.max(told)
+    }
+
+    /// Takes note of the server's count of messages.
+    pub(super) fn counted(&self, count: Option<u64>) {
+        let mut findings = self.findings();
+        findings.server_after = count.or(findings.server_after);
+    }
+
+    /// The server's count of messages, where it was asked in this run.
+    pub(super) fn server_count(&self) -> Option<u64> {
+        let findings = self.findings();
+        findings.server_after.or(findings.server_before)
+    }
+
+    /// Takes note of a message that the list may not have.
+    pub(super) fn heard_of(&self, id: i32) {
+        self.newest.fetch_max(id, Ordering::Relaxed);
+    }
+
     pub(super) fn reader<'a>(&'a self, mode: Mode, range: Option<&'a types::MessageRange>) -> Reader<'a> {
-        Reader { run: &self.run, peer: self.peer(), mode, range }
+        Reader { run: &self.run, peer: self.peer(), mode, range, beyond: false }
     }
 
     /// Which of its messages are asked for.
@@ -136,6 +161,11 @@ impl Chat {
             Ok(()) if self.before.again && !self.before.ranges.is_empty() => self.reread_window().await,
             result => result,
         };
+        let result = match result {
+            // What came after the list of chats: no request where that is read already.
+            Ok(()) if self.newest.load(Ordering::Relaxed) > 0 => self.read(self.mode()).await,
+            result => result,
+        };
         match result {
             Ok(()) => {}
             Err(Trouble::Run(error)) => return Err(error),
@@ -183,13 +213,14 @@ impl Chat {
 
     /// Lets the chat's counter move once everything of this run is stored.
     fn settle(&self) {
+        let server_count = self.server_count();
         let findings = self.findings();
         let complete = findings.missing.is_empty();
         self.run.chats_failed.fetch_add(u64::from(!complete), Ordering::Relaxed);
         let looked = Effect::Looked {
             peer: self.peer(),
             pts: if complete { self.dialog.pts.or(findings.pts) } else { None },
-            server_count: findings.server_after.or(findings.server_before),
+            server_count,
             gone: findings.closed.clone(),
             again: !complete,
         };
@@ -200,7 +231,7 @@ impl Chat {
         }
         self.run.state.when_all(&marks, looked);
         if self.before.ranges.is_empty() && !findings.own_only {
-            let read = Effect::Reread { peer: self.peer(), next: None, done: Some(self.run.observed) };
+            let read = Effect::Reread { peer: self.peer(), next: None, done: Some(self.run.observed), server_count: None };
             self.run.state.when_all(&marks, read);
         }
     }

@@ -10,7 +10,7 @@ use crate::model::coverage::{CoveredRange, IdRange};
 use crate::model::peer::PeerKind;
 use crate::source::telegram::error::{TelegramError, Trouble};
 use crate::source::telegram::events::Event;
-use crate::source::telegram::history::{Mode, PAGE, Page};
+use crate::source::telegram::history::{Mode, PAGE, Page, Reader};
 use crate::source::telegram::run::Batch;
 
 /// A stretch with more messages than this is read in several parts at once.
@@ -23,7 +23,7 @@ impl Chat {
     pub(super) async fn read(&self, mode: Mode) -> Result<(), Trouble> {
         self.findings().own_only = mode == Mode::Own;
         let options = &self.run.options;
-        let top = match self.dialog.top {
+        let top = match self.top() {
             Some(top) => top,
             None => {
                 let page = self.reader(mode, None).newest().await?;
@@ -45,8 +45,10 @@ impl Chat {
             done.merge(&self.before.own_ranges);
         }
         for gap in done.gaps(whole.first, whole.last) {
-            for (range, gap) in self.in_ranges(gap) {
-                self.fill(mode, range, gap).await?;
+            // The list of chats says what the newest is; by now there may be newer ones.
+            let open = gap.last == i64::from(top) && options.till.is_none();
+            for (range, part) in self.in_ranges(gap) {
+                self.fill(mode, range, part, open && part.last == gap.last).await?;
             }
         }
         Ok(())
@@ -71,10 +73,10 @@ impl Chat {
         cut
     }
 
-    /// Reads one gap, in several parts at once where it is large.
-    pub(super) async fn fill(&self, mode: Mode, range: Option<&types::MessageRange>, gap: IdRange) -> Result<(), Trouble> {
+    /// Reads one gap, in several parts at once where it is large; with `open` what is newer than its end, too.
+    async fn fill(&self, mode: Mode, range: Option<&types::MessageRange>, gap: IdRange, open: bool) -> Result<(), Trouble> {
         let (Ok(first), Ok(last)) = (i32::try_from(gap.first), i32::try_from(gap.last)) else { return Ok(()) };
-        let page = self.reader(mode, range).upwards(first, last).await?;
+        let page = Reader { beyond: open, ..self.reader(mode, range) }.upwards(first, last).await?;
         let count = page.count;
         {
             let mut findings = self.findings();
@@ -85,7 +87,7 @@ impl Chat {
         let full = page.messages.len() >= usize::try_from(PAGE).unwrap_or_default();
         let reached = page.messages.last().map_or(last, enums::Message::id);
         if !full || expected <= SPLIT_ABOVE || reached >= last {
-            return self.stretch(mode, range, IdRange { first: first.into(), last: last.into() }, Some(page)).await;
+            return self.stretch(mode, range, gap, open, Some(page)).await;
         }
         // The first page's messages tell how dense the ids are, but only there; parts of equal width even that out well enough.
         let parts = (expected / PART_MESSAGES).clamp(2, self.run.api.client.caps().message_requests.max(2) as u64);
@@ -97,21 +99,23 @@ impl Chat {
             bounds.push((IdRange { first: next, last: end }, None));
             next = end + 1;
         }
-        try_join_all(bounds.into_iter().map(|(ids, page)| self.stretch(mode, range, ids, page))).await?;
+        let is_open = |ids: IdRange| open && ids.last == gap.last;
+        try_join_all(bounds.into_iter().map(|(ids, page)| self.stretch(mode, range, ids, is_open(ids), page))).await?;
         Ok(())
     }
 
     /// Reads the ids of one stretch page after page. The next page is under way while one is worked on.
-    pub(super) async fn stretch(
+    async fn stretch(
         &self,
         mode: Mode,
         range: Option<&types::MessageRange>,
         ids: IdRange,
+        open: bool,
         first: Option<Page>,
     ) -> Result<(), Trouble> {
         let _turn = self.run.stretches.acquire().await.map_err(|_| TelegramError::Stopped)?;
         let (Ok(mut from), Ok(last)) = (i32::try_from(ids.first), i32::try_from(ids.last)) else { return Ok(()) };
-        let reader = self.reader(mode, range);
+        let reader = Reader { beyond: open, ..self.reader(mode, range) };
         let mut batch = Batch::default();
         let (mut pages, mut ours) = (0, 0);
         let mut ready = first;
@@ -131,11 +135,12 @@ impl Chat {
             }
             let end = match page.messages.last().map(enums::Message::id) {
                 // The newest of the stretch is here, or nothing more came: it is complete up to its end.
-                None => last,
+                None => last.max(from.saturating_sub(1)),
                 Some(id) => id,
             };
-            let more = end < last && !page.messages.is_empty();
-            let next = async { if more { Some(reader.upwards(end.saturating_add(1), last).await) } else { None } };
+            let upto = if end < last { last } else { i32::MAX };
+            let more = !page.messages.is_empty() && end < upto && (end < last || (open && page.newer));
+            let next = async { if more { Some(reader.upwards(end.saturating_add(1), upto).await) } else { None } };
             // The account's own messages may be there from a time when nothing else could be had.
             ours += page.messages.len() as u64;
             let mut news = page.messages;

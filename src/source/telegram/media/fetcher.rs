@@ -100,6 +100,12 @@ impl Fetcher {
         state.missing.get(&self.digest(key)).is_some_and(|missing| missing.reason.is_some() && !missing.late)
     }
 
+    /// Whether the file could not be had in an earlier run, so that a record may say that it is missing. Of one that was only on its way
+    /// when a run ended, the record says where it will be.
+    pub(crate) fn failed_before(&self, key: &FileKey) -> bool {
+        self.shared.state.read().missing.get(&self.digest(key)).is_some_and(|missing| missing.tries > 0)
+    }
+
     /// What became of a file after it had been promised.
     fn failed_late(&self, digest: u64) -> Option<MediaStatus> {
         let state = self.shared.state.read();

@@ -105,13 +105,19 @@ impl ChatState {
         self.ranges.merge(&log.covered);
         self.own_ranges.merge(&log.own);
         self.media.add(&log.media);
+        self.migrated_from = log.migrated_from.or(self.migrated_from);
         for (id, files) in &log.left_out {
             self.left_out.set(*id, files);
         }
         for &(id, print) in &log.messages {
             match print {
                 Some(print) => self.messages.insert(id, print),
-                None => self.messages.remove(id),
+                None if self.messages.contains(id) => {
+                    self.messages.remove(id);
+                    // The server counted it at the last look.
+                    self.server_count = self.server_count.map(|count| count.saturating_sub(1));
+                }
+                None => {}
             }
         }
     }
@@ -244,6 +250,9 @@ pub(super) struct State {
     /// A takeout that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) takeout: Option<i64>,
+    /// Whether a run with a takeout did not come to its end: what only a takeout tells may be missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) takeout_owed: bool,
     /// Before this moment Telegram grants no takeout, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) takeout_not_before: Option<i64>,
@@ -266,6 +275,7 @@ impl State {
             rotated: None,
             memory: None,
             takeout: None,
+            takeout_owed: false,
             takeout_not_before: None,
         })
     }
@@ -282,6 +292,8 @@ pub(super) struct LogEffect {
     pub(super) media: MediaCounts,
     /// What the options left out of messages, now; an empty list where there was something earlier.
     pub(super) left_out: Vec<(i32, Vec<LeftFile>)>,
+    /// The basic group that a message says the chat was before.
+    pub(super) migrated_from: Option<Peer>,
     /// Digests of files of which messages said that they are stored, and say now that they are not.
     pub(super) told: Vec<u64>,
 }
@@ -303,10 +315,12 @@ pub(super) enum Effect {
     Coverage { peer: Peer, digest: u64, verdict: VerdictKind },
     /// All of a chat as of this update counter.
     Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String>, again: bool },
-    /// A chat looked at again up to this id, or to its end at this time.
-    Reread { peer: Peer, next: Option<i32>, done: Option<i64> },
+    /// A chat looked at again up to this id, or to its end at this time, with the server's count where it gave one.
+    Reread { peer: Peer, next: Option<i32>, done: Option<i64>, server_count: Option<u64> },
     /// All private chats as of these update counters.
     Counters(Counters),
+    /// Everything that the takeout was begun for.
+    TakenOut,
 }
 
 impl State {
@@ -325,6 +339,21 @@ impl State {
         }
         counts.files_missing = self.missing.values().filter(|missing| missing.reason.is_some()).count() as u64;
         counts
+    }
+
+    /// Basic groups that these chats were before, and that were never read, or not to their end.
+    pub(super) fn unread_before(&self, chats: &HashSet<Peer>) -> Vec<Peer> {
+        let before = self.chats.iter().filter(|(peer, _)| chats.contains(peer)).filter_map(|(_, chat)| chat.migrated_from);
+        before.filter(|group| self.chats.get(group).is_none_or(|chat| chat.coverage.is_none() || chat.again)).collect()
+    }
+
+    /// Chats that are held as a whole and are not among those `listed`, as long as nothing says so yet. A group that became a supergroup
+    /// stands in the list as that.
+    pub(super) fn unlisted(&self, listed: &HashSet<Peer>) -> Vec<Peer> {
+        let became: HashSet<Peer> = self.chats.values().filter_map(|chat| chat.migrated_from).collect();
+        let whole = |chat: &ChatState| chat.verdict == Some(VerdictKind::Complete) && chat.gone.is_none() && !chat.ranges.is_empty();
+        let unlisted = self.chats.iter().filter(|(peer, chat)| !listed.contains(peer) && !became.contains(peer) && whole(chat));
+        unlisted.map(|(peer, _)| *peer).collect()
     }
 
     /// Chats whose coverage was written before one of their files turned out not to be had.
@@ -399,8 +428,9 @@ impl State {
                 chat.server_count = server_count.or(chat.server_count);
                 (chat.gone, chat.again) = (gone, again);
             }
-            Effect::Reread { peer, next, done } => {
+            Effect::Reread { peer, next, done, server_count } => {
                 let chat = self.chats.entry(peer).or_default();
+                chat.server_count = server_count.or(chat.server_count);
                 chat.reread_from = next;
                 if done.is_some() && chat.reread.is_some() {
                     self.rotated = Some(peer);
@@ -408,6 +438,7 @@ impl State {
                 chat.reread = done.or(chat.reread);
             }
             Effect::Counters(counters) => self.counters = Some(counters),
+            Effect::TakenOut => self.takeout_owed = false,
         }
     }
 }

@@ -89,6 +89,7 @@ impl StateStore {
         *state = State {
             key: state.key,
             takeout: state.takeout,
+            takeout_owed: state.takeout_owed,
             takeout_not_before: state.takeout_not_before,
             memory: Some(memory.to_owned()),
             ..fresh

@@ -36,6 +36,27 @@ fn there_is_as_much_as_was_asked_for() {
 }
 
 #[test]
+fn an_account_of_full_size_comes_from_a_seed() {
+    let options = || Options { messages: 1_000_000, chats: 5_000, files: 200_000, media_bytes: 100_000_000_000, ..options() };
+    let (world, again) = (generate(&options()), generate(&options()));
+    assert_eq!(world.chats.len(), 5_001);
+    assert_eq!(world.chats.iter().map(|chat| chat.born.len()).sum::<usize>(), 1_000_000);
+    assert!(world.chats.iter().zip(&again.chats).all(|(one, other)| one.peer == other.peer && one.born == other.born));
+    // Every hundredth message of each of the two is the same, and about one in five shows a file.
+    let (mut looked, mut files) = (0, 0);
+    for (chat, same) in world.chats.iter().zip(&again.chats) {
+        for id in chat.ids().iter().filter(|id| *id % 100 == 7) {
+            let message = world.message(chat, *id);
+            assert_eq!(message, again.message(same, *id));
+            let Some(enums::Message::Message(message)) = message else { continue };
+            looked += 1;
+            files += usize::from(matches!(message.media, Some(enums::MessageMedia::Photo(_) | enums::MessageMedia::Document(_))));
+        }
+    }
+    assert!(looked > 5_000 && (looked / 7..looked / 4).contains(&files), "{files} of {looked}");
+}
+
+#[test]
 fn common_ids_belong_to_one_chat_and_grow_with_time() {
     let world = generate(&options());
     for (no, chat) in world.chats.iter().enumerate() {
