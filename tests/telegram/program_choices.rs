@@ -99,9 +99,15 @@ fn a_chat_that_is_named_comes_alone() {
         expected.extend(more);
         assert_eq!(logs_of(&vault, group), alone, "{name} touched {group}");
     }
-    let link = format!("https://t.me/{}", text(named, "username"));
+    let username = text(named, "username");
+    let links = [format!("https://t.me/{username}/5"), format!("tg://resolve?domain={username}"), username];
     let id = format!("-100{}", group.id);
-    program.backup(&["--takeout", "never", "--chat", &id, "--chat", &link], 0);
+    for link in links {
+        program.backup(&["--takeout", "never", "--chat", &id, "--chat", &link], 0);
+    }
+    let saved = told(&|chat| chat["type"] == "saved_messages");
+    expected.insert(text(saved, "chat").parse().unwrap());
+    program.backup(&["--takeout", "never", "--chat", "saved messages"], 0);
     let vault = program.restored();
     assert_eq!(held(&vault), expected);
     assert!(logs_of(&vault, group).len() > alone.len(), "the files that were missing are there now");

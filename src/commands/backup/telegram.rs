@@ -107,6 +107,7 @@ struct CoverageLine {
     messages: u64,
     files_missing: u64,
     files_left_out: u64,
+    parts_missing: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     chats_waiting: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -145,7 +146,7 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
 
 fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandError> {
     let outcome = source.outcome();
-    let CoverageCounts { complete, incomplete, unknown, messages, files_missing, files_left_out } = source.coverage();
+    let CoverageCounts { complete, incomplete, unknown, messages, files_missing, files_left_out, parts_missing } = source.coverage();
     context.output.json(&CoverageLine {
         message_type: "coverage",
         complete,
@@ -154,6 +155,7 @@ fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandEr
         messages,
         files_missing,
         files_left_out,
+        parts_missing,
         chats_waiting: outcome.takeout_delayed.map(|(chats, _)| chats),
         takeout_at: outcome.takeout_delayed.map(|(_, seconds)| later(seconds)),
         requests: source.requests(),
@@ -184,10 +186,11 @@ fn tell(source: &TelegramSource, exit: Exit, dry_run: bool, context: &Context) -
     }
     let Outcome { chats_failed, files_failed, .. } = outcome;
     if chats_failed + files_failed > 0 && exit == Exit::Done {
+        let failed = [(chats_failed, "chat"), (files_failed, "file")].into_iter().filter(|(count, _)| *count > 0);
+        let failed: Vec<String> = failed.map(|(count, what)| units::counted(count, what)).collect();
         output.warn(&format!(
-            "{} and {} could not be read this time; `tgvault coverage` says why, and the next run tries again",
-            units::counted(chats_failed, "chat"),
-            units::counted(files_failed, "file")
+            "{} could not be read this time; `tgvault coverage` says why, and the next run tries again",
+            failed.join(" and ")
         ));
         return Ok(Exit::Incomplete);
     }
@@ -206,7 +209,7 @@ fn coverage_line(counts: &CoverageCounts) -> String {
     if counts.files_left_out > 0 {
         line += &format!("; {} left out by --media or --max-file-size", units::counted(counts.files_left_out, "file"));
     }
-    line
+    line + &coverage::parts_missing(counts.parts_missing)
 }
 
 /// Now and so many seconds.

@@ -67,6 +67,8 @@ pub(super) struct Run {
     pub(super) peers_batches: AtomicU32,
     /// Chats of which something could not be read.
     pub(super) chats_failed: AtomicU64,
+    /// Parts of the account that were asked for in this run; with the reason why they could not be had.
+    pub(super) parts: Mutex<BTreeMap<&'static str, Option<String>>>,
     /// The logs of this run, one a chat, whoever adds to it.
     pub(super) logs: Mutex<HashMap<Peer, Arc<ChatLog>>>,
 }

@@ -48,6 +48,8 @@ struct Findings {
     closed: Option<String>,
     own_only: bool,
     topics: Vec<Topic>,
+    /// Whether it has topics that could not be read.
+    topics_unread: bool,
     /// When all messages had been read again, where that was in this run.
     reread: Option<i64>,
 }
