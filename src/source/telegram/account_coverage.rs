@@ -12,6 +12,12 @@ use crate::model::entry::EntryPath;
 use crate::model::paths;
 use crate::model::record::VERSION;
 
+/// Says that files are missing.
+pub(super) fn not_fetched(count: u64, reason: &str) -> String {
+    let files = if count == 1 { "file" } else { "files" };
+    format!("{count} {files} could not be fetched ({reason})")
+}
+
 impl Run {
     /// Takes note that a part of the account was served.
     pub(super) fn served(&self, part: &'static str) {
@@ -68,7 +74,7 @@ impl Run {
             failed.entry(part).or_insert_with(|| (0, reason.clone())).0 += 1;
         }
         let parts = [Section::Stories.key(), Section::ProfilePictures.key(), CUSTOM_EMOJI];
-        let words = |(count, reason): &(u64, String)| format!("{count} files could not be fetched ({reason})");
+        let words = |(count, reason): &(u64, String)| not_fetched(*count, reason);
         parts.into_iter().map(|part| (part, failed.get(part).map(words))).collect()
     }
 }

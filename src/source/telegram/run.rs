@@ -102,6 +102,11 @@ pub(super) fn path(path: Result<EntryPath, crate::model::entry::PathError>) -> R
     path.map_err(|error| TelegramError::Invalid(error.to_string()))
 }
 
+/// The file of a custom emoji.
+fn emoji_key(id: i64) -> FileKey {
+    FileKey { photo: false, id, variant: "full".into() }
+}
+
 impl Run {
     fn context<'a>(&'a self, chat: Peer, emoji: &'a dyn Fn(i64) -> Option<String>) -> Context<'a> {
         Context { chat, names: &self.peers, observed: self.observed, run: &self.id, emoji }
@@ -177,8 +182,7 @@ impl Run {
                     let reason = self.api.or_reason("asking for custom emoji", error)?;
                     tracing::warn!(reason, "custom emoji cannot be resolved");
                     for &id in page {
-                        let key = FileKey { photo: false, id, variant: "full".into() };
-                        self.fetcher.missing(&key, Seen::Emoji(id), &reason);
+                        self.fetcher.missing(&emoji_key(id), Seen::Emoji(id), &reason);
                     }
                 }
             }
@@ -254,6 +258,11 @@ impl Run {
             let request = functions::messages::GetCustomEmojiDocuments { document_id: page.to_vec() };
             match self.api.ask(&request).await {
                 Ok(documents) => {
+                    let known: HashSet<i64> =
+                        documents.iter().filter(|found| matches!(found, enums::Document::Document(_))).map(enums::Document::id).collect();
+                    for id in page.iter().filter(|id| !known.contains(id)) {
+                        self.fetcher.not_there(&emoji_key(*id));
+                    }
                     for document in documents {
                         if let enums::Document::Document(document) = document
                             && let Some(want) = document_want(&document, MediaRole::CustomEmoji)

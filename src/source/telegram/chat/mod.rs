@@ -187,7 +187,9 @@ impl Chat {
     fn settle(&self) {
         let findings = self.findings();
         let complete = findings.missing.is_empty();
-        self.run.chats_failed.fetch_add(u64::from(!complete), Ordering::Relaxed);
+        // A chat that was closed to us before and still is stays incomplete, and is no news in every run.
+        let known = findings.closed.is_some() && self.before.gone.is_some() && findings.missing.len() == 1;
+        self.run.chats_failed.fetch_add(u64::from(!complete && !known), Ordering::Relaxed);
         let looked = Effect::Looked {
             peer: self.peer(),
             pts: if complete { self.dialog.pts.or(findings.pts) } else { None },
