@@ -191,6 +191,30 @@ fn a_chat_of_which_only_the_own_messages_are_held_is_called_so() {
 }
 
 #[test]
+fn what_a_backup_would_find_is_said_before_it_begins() {
+    let program = Program::logged_in(small());
+    let chats = readable(&program.server);
+    let person = chats.iter().filter(|chat| chat.kind == Kind::Private).max_by_key(|chat| chat.messages).unwrap();
+    let chosen = peer(person.peer).to_string();
+    let told = program.run(&["backup", "telegram", "--estimate", "--chat", &chosen, "--json"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let told = lines(&told.stdout, "chat");
+    assert!(matches!(told.as_slice(), [one] if one["chat"] == chosen && one["messages"] == person.messages), "{told:?}");
+    assert!(told[0]["bytes_estimated"].is_u64());
+    let all = program.run(&["backup", "telegram", "--estimate", "--chats", "personal,bots", "--exclude-chat", &chosen]);
+    assert_eq!(all.code, Some(0), "{}", all.stderr);
+    assert!(
+        all.stdout.contains("user") && !all.stdout.contains("channel") && !all.stdout.contains(&format!("{chosen} ")),
+        "{}",
+        all.stdout
+    );
+    let wrong = program.run(&["backup", "telegram", "--estimate", "--chat", "Nobody's"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    assert_eq!(program.archives(), 0);
+    assert!(!program.server.methods().contains_key("account.initTakeoutSession"));
+}
+
+#[test]
 fn stored_chats_go_by_the_same_names_as_those_of_the_account() {
     let program = Program::logged_in(small());
     program.backup(&["--takeout", "never"], 0);

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use grammers_tl_types::{enums, types};
 use serde_json::Value;
 use tgvault::model::coverage::Verdict;
 use tgvault::model::peer::{Peer, PeerKind};
@@ -124,24 +125,24 @@ fn a_chat_that_was_left_can_be_named() {
     assert_eq!(methods.get("account.initTakeoutSession"), methods.get("account.finishTakeoutSession"));
 }
 
-/// In private chats a message need not say whose it is: it is one of two.
+/// A rich message brings its files beside its text.
 #[test]
-fn ones_own_message_is_ones_own_where_telegram_does_not_say_so() {
+fn files_of_a_rich_message_are_stored() {
     let program = Program::logged_in(small());
     let chat = readable(&program.server).into_iter().find(|chat| chat.kind == Kind::Private).unwrap().peer;
-    let post = |out: bool, text: &str| {
-        let mut message = blank_message();
-        (message.out, message.message, message.date) = (out, text.into(), 1_700_000_000);
-        program.server.post(chat, message).unwrap()
-    };
-    let (mine, theirs) = (post(true, "from me"), post(false, "to me"));
+    let send = Mutation::Send { peer: chat, text: "with a file".into(), out: false, reply_to: None, file: Some(70_000) };
+    let sent = program.server.mutate(&send).unwrap().ids[0];
+    let Some(enums::Message::Message(mut sent)) = program.server.message(chat, sent) else { panic!("no message") };
+    let Some(enums::MessageMedia::Document(media)) = sent.media.take() else { panic!("no file") };
+    let mut message = blank_message();
+    (message.message, message.date) = ("rich".into(), sent.date);
+    let rich =
+        types::RichMessage { rtl: false, part: false, blocks: vec![], photos: vec![], documents: media.document.into_iter().collect() };
+    message.rich_message = Some(rich.into());
+    let id = program.server.post(chat, message).unwrap();
     program.backup(&["--takeout", "never", "--chat", &peer(chat).to_string()], 0);
-    let messages = program.restored().messages(peer(chat));
-    let from = |id: i32| {
-        let message: Value = serde_json::from_str(messages[&i64::from(id)].message.get()).unwrap();
-        message["from_id"].as_str().unwrap().parse::<Peer>().unwrap()
-    };
-    let accounts = lines(&program.run(&["accounts", "--json"]).stdout, "account");
-    assert_eq!(from(mine), Peer::user(accounts[0]["user_id"].as_i64().unwrap()));
-    assert_eq!(from(theirs), peer(chat));
+    let vault = program.restored();
+    let record = &vault.messages(peer(chat))[&i64::from(id)];
+    let path = record.media.iter().find_map(|media| media.path.clone()).expect("the record names no file");
+    assert_eq!(vault.files[&path].len(), 70_000);
 }

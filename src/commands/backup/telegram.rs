@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Common, back_up, conclude};
+use crate::commands::chats;
 use crate::commands::context::{Context, Keys};
 use crate::commands::coverage;
 use crate::commands::error::CommandError;
@@ -19,7 +20,9 @@ use crate::commands::telegram::words;
 use crate::commands::units;
 use crate::model::kinds::KindChoice;
 use crate::repository;
-use crate::source::telegram::{ChatClass, CoverageCounts, ExportOptions, LARGEST_FILE_BYTES, Outcome, TakeoutUse, TelegramSource};
+use crate::source::telegram::{
+    ChatClass, CoverageCounts, ExportOptions, LARGEST_FILE_BYTES, ListingDetail, Outcome, TakeoutUse, TelegramSource,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -85,6 +88,10 @@ pub struct Args {
     #[arg(long)]
     pub wait: bool,
 
+    /// Only say how many messages, files and bytes there are in each of the chosen chats, before anything begins
+    #[arg(long)]
+    pub estimate: bool,
+
     /// Look for edits and deletions this far back, as in 30d; 0 for not at all
     #[arg(long, value_name = "SPAN", value_parser = words::span)]
     pub recheck: Option<Duration>,
@@ -120,9 +127,12 @@ struct CoverageLine {
 /// # Errors
 /// When vault, account, state or store cannot be used, Telegram wants a login or a long wait, or the run is interrupted.
 pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result<Exit, CommandError> {
+    let export = export_options(args, common, context)?;
+    if args.estimate {
+        return estimate(args, export, context).await;
+    }
     let session = context.session(Keys::IfGiven).await?;
     let vault = repository::find(&session.storage).await?;
-    let export = export_options(args, common, context)?;
     let options = common.options(context, given(args, &export))?;
     let teller = Arc::new(Teller::new(&context.output));
     let (connection, shared, told) = (args.connection.clone(), context.clone(), teller.clone());
@@ -142,6 +152,18 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
         context.output.warn(&format!("what this machine remembers could not be saved; the next run does some of the work again ({error})"));
     }
     tell(&source, exit, common.dry_run, context)
+}
+
+/// Says how much there is in the chosen chats. Nothing is stored, and no vault is needed.
+async fn estimate(args: &Args, export: ExportOptions, context: &Arc<Context>) -> Result<Exit, CommandError> {
+    let (connection, shared) = (args.connection.clone(), context.clone());
+    let chats = apart(move || {
+        let account = connection.open(&shared, Arc::new(Teller::of_waits(&shared.output)))?;
+        Ok::<_, CommandError>(account.chosen_chats(ListingDetail::Estimate, &export)?)
+    })
+    .await?;
+    chats::show(&chats, ListingDetail::Estimate, &context.output)?;
+    Ok(Exit::Done)
 }
 
 fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandError> {

@@ -263,6 +263,8 @@ impl Run {
             if already || !self.state.chat(peer).ranges.is_empty() {
                 continue;
             }
+            outcome.chats += 1;
+            self.tell(Event::Chats { total: outcome.chats });
             let chat = Chat::new(self.clone(), Dialog::bare(peer, false));
             chat.export().await?;
             chat.account_for().await?;

@@ -156,11 +156,6 @@ impl PeerBook {
         known.username.iter().chain(&known.aliases).map(|name| name.as_ref().to_owned()).collect()
     }
 
-    /// The account itself.
-    pub(super) fn me(&self) -> Peer {
-        Peer::user(self.self_id)
-    }
-
     pub(super) fn is_left(&self, peer: Peer) -> bool {
         self.lock().known.get(&peer).is_some_and(|known| known.left)
     }

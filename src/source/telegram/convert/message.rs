@@ -64,7 +64,7 @@ fn put_message(object: &mut Object, message: &types::Message, context: &Context<
     if let Some(edited) = message.edit_date {
         put_date(object, "edited", edited.into());
     }
-    let sender = context.sender(message.from_id.as_ref(), message.out);
+    let sender = message.from_id.as_ref().map_or(context.chat, peer_of);
     object.put("from", &context.names.name(sender)).put("from_id", &sender);
     object.put_text("author", message.post_author.as_deref().unwrap_or_default());
     if let Some(enums::MessageFwdHeader::Header(forward)) = &message.fwd_from {

@@ -13,11 +13,9 @@ mod message;
 mod service;
 mod text;
 
-use grammers_tl_types::enums;
-
 use crate::model::paths::RunId;
-use crate::model::peer::{Peer, PeerKind};
-use crate::source::telegram::peers::{PeerBook, peer_of};
+use crate::model::peer::Peer;
+use crate::source::telegram::peers::PeerBook;
 
 pub(super) use files::{FileKey, Location, Origin, Want, custom_emoji, document_want, photo_want, story_wants, wants};
 pub(super) use fingerprint::Fingerprints;
@@ -36,15 +34,4 @@ pub(super) struct Context<'a> {
     pub(super) run: &'a RunId,
     /// The path of a custom emoji's file, where there is one.
     pub(super) emoji: &'a dyn Fn(i64) -> Option<String>,
-}
-
-impl Context<'_> {
-    /// Whose message it is: in private chats Telegram may leave that out, since it is one of two.
-    fn sender(&self, from: Option<&enums::Peer>, outgoing: bool) -> Peer {
-        match from {
-            Some(from) => peer_of(from),
-            None if outgoing && self.chat.kind == PeerKind::User => self.names.me(),
-            None => self.chat,
-        }
-    }
 }

@@ -110,7 +110,7 @@ pub(super) fn put_service(
     let shape = shape(&message.action);
     object.put("type", if matches!(shape, Shape::Unknown) { "message" } else { "service" });
     super::json::put_date(object, "date", message.date.into());
-    let actor = context.sender(message.from_id.as_ref(), message.out);
+    let actor = message.from_id.as_ref().map_or(context.chat, peer_of);
     let (word, named) = match shape {
         Shape::Known(word, named) => (Some(word), named),
         Shape::Custom => (None, true),
