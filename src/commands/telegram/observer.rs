@@ -280,6 +280,7 @@ impl Observer for Teller {
         match event {
             Event::Section(section) => figures.section = section,
             Event::Chats { total } => (figures.section, figures.chats) = ("chats", Some(total)),
+            Event::ChatFound => figures.chats = figures.chats.map(|total| total + 1),
             Event::ChatDone => figures.chats_done += 1,
             Event::Messages { count } => figures.messages += count,
             Event::MediaFound { bytes } => {

@@ -162,15 +162,16 @@ impl Run {
         found.extend(self.retry_missing(&kept).await?);
         self.tell(Event::Chats { total: dialogs.len() as u64 });
         outcome.chats = dialogs.len() as u64;
+        let listed: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();
         let chats = stream::iter(dialogs.iter().cloned()).map(|dialog| {
-            let run = self.clone();
+            let (run, listed) = (self.clone(), &listed);
             async move {
                 let chat = Chat::new(run.clone(), dialog);
                 if let Some(place) = run.undescribed(&chat)? {
                     const UNDESCRIBED: &str = "Telegram lists this chat without saying what it is";
                     run.outbox.problem(place, UNDESCRIBED.into()).await?;
                     chat.note_missing(UNDESCRIBED.into());
-                    return Ok(Some(chat));
+                    return Ok(Some((chat, None)));
                 }
                 let recent = chat.dialog.top_date.is_none_or(|date| i64::from(date) >= run.recent());
                 if reread_privately && recent && chat.peer().kind != PeerKind::Channel && !chat.before.ranges.is_empty() {
@@ -183,32 +184,38 @@ impl Run {
                             chat.note_missing(format!("its recent messages cannot be read again ({reason})"));
                         }
                     }
-                    chat.export().await?;
-                    return Ok(Some(chat));
-                }
-                if !chat.has_news() {
+                } else if !chat.has_news() {
                     run.tell(Event::ChatDone);
                     return Ok(None);
                 }
                 chat.export().await?;
-                Ok::<_, TelegramError>(Some(chat))
+                let former = run.former(chat.peer()).filter(|former| !listed.contains(former) && !selection.excludes(*former, &run.peers));
+                let former = match former {
+                    Some(former) => Box::pin(run.read_former(former)).await?,
+                    None => None,
+                };
+                Ok::<_, TelegramError>(Some((chat, former)))
             }
         });
         let at_once = self.api.client.caps().message_requests + 2;
         // Others are read while one waits for its files to be stored.
         let accounts = chats.buffer_unordered(at_once).map(|chat| async {
-            let Some(chat) = chat? else { return Ok(None) };
-            chat.account_for().await?;
-            Ok::<_, TelegramError>(Some((chat.peer(), chat.before.ranges.is_empty())))
+            let Some((chat, former)) = chat? else { return Ok(None) };
+            for chat in [Some(&chat), former.as_ref()].into_iter().flatten() {
+                chat.account_for().await?;
+            }
+            Ok::<_, TelegramError>(Some((chat.peer(), chat.before.ranges.is_empty(), former.map(|former| former.peer()))))
         });
         let mut accounts = accounts.buffer_unordered(CHATS_WAITING);
-        let mut read = HashMap::new();
+        let (mut read, mut accounted) = (HashMap::new(), BTreeSet::new());
         while let Some(result) = accounts.next().await {
-            read.extend(result?);
+            if let Some((peer, is_new, former)) = result? {
+                read.insert(peer, is_new);
+                accounted.extend([Some(peer), former].into_iter().flatten());
+            }
         }
         outcome.chats_read = read.len() as u64;
         drop(accounts);
-        let mut accounted: BTreeSet<Peer> = read.keys().copied().collect();
         accounted.extend(self.read_migrated(selection, outcome).await?);
         outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
         accounted.extend(self.rotate(&dialogs, &read).await?);
@@ -245,7 +252,25 @@ impl Run {
         path(paths::chat_folder(chat.peer())).map(Some)
     }
 
-    /// Reads the groups that supergroups were before, found while those were read; says which were read.
+    /// The group that a supergroup was before, as far as its messages told in this run.
+    fn former(&self, of: Peer) -> Option<Peer> {
+        let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
+        migrated.iter().find(|(_, to)| *to == of).map(|(from, _)| *from)
+    }
+
+    /// Reads a group that is a supergroup now, unless it was read already.
+    async fn read_former(self: &Arc<Self>, peer: Peer) -> Result<Option<Chat>, TelegramError> {
+        let already = self.logs.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&peer);
+        if already || !self.state.chat(peer).ranges.is_empty() {
+            return Ok(None);
+        }
+        self.tell(Event::ChatFound);
+        let chat = Chat::new(self.clone(), Dialog::bare(peer, false));
+        chat.export().await?;
+        Ok(Some(chat))
+    }
+
+    /// Reads the groups that supergroups were before, where nobody did when it was found out; says which were read.
     async fn read_migrated(self: &Arc<Self>, selection: &Selection, outcome: &mut Outcome) -> Result<HashSet<Peer>, TelegramError> {
         let (mut done, mut read) = (HashSet::new(), HashSet::new());
         loop {
@@ -259,16 +284,10 @@ impl Run {
                 outcome.not_excluded.retain(|text| !means(&ChatRef::new(text), peer, &self.peers));
                 continue;
             }
-            let already = self.logs.lock().unwrap_or_else(PoisonError::into_inner).contains_key(&peer);
-            if already || !self.state.chat(peer).ranges.is_empty() {
-                continue;
+            if let Some(chat) = self.read_former(peer).await? {
+                chat.account_for().await?;
+                read.insert(peer);
             }
-            outcome.chats += 1;
-            self.tell(Event::Chats { total: outcome.chats });
-            let chat = Chat::new(self.clone(), Dialog::bare(peer, false));
-            chat.export().await?;
-            chat.account_for().await?;
-            read.insert(peer);
         }
     }
 

@@ -147,7 +147,7 @@ impl Default for ExportOptions {
             recheck: Duration::from_secs(30 * DAY),
             recheck_budget: 50,
             dry_run: false,
-            prefetch_bytes: 32 << 20,
+            prefetch_bytes: 40 << 20,
         }
     }
 }

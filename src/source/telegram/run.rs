@@ -34,7 +34,7 @@ const BATCH_BYTES: usize = paths::MAX_BATCH_BYTES / 8;
 /// Custom emoji asked for at once.
 const EMOJI_PAGE: usize = 100;
 /// Files of one page that are looked after at once.
-const FILES_AT_ONCE: usize = 32;
+pub(super) const FILES_AT_ONCE: usize = 32;
 /// Descriptions of users and chats that make a batch.
 const PEERS_BATCH: usize = 5_000;
 

@@ -1,5 +1,7 @@
 //! The account's own sections: who it is, whom it knows, where it is logged in.
 
+use futures::StreamExt;
+use futures::stream;
 use grammers_tl_types::{LAYER, Serializable, enums, functions, types};
 use serde_json::value::RawValue;
 
@@ -8,7 +10,7 @@ use super::convert::{NOT_INCLUDED, Outcomes, TOO_LARGE, UNAVAILABLE, Want, photo
 use super::error::{TelegramError, Trouble};
 use super::events::Event;
 use super::peers::peer_of;
-use super::run::{Run, path};
+use super::run::{FILES_AT_ONCE, Run, path};
 use super::state::{Effect, Seen};
 use super::transport::CallError;
 use crate::model::account::{AccountSection, Section};
@@ -80,31 +82,37 @@ impl Run {
     /// Writes the account's sections that changed. One that cannot be had is a problem of its own.
     pub(super) async fn sections(&self) -> Result<(), TelegramError> {
         self.tell(Event::Section("account"));
-        for section in Section::ALL {
-            // Only a takeout knows them.
-            if matches!(section, Section::Contacts | Section::OtherData) && !self.api.has_takeout() {
-                continue;
-            }
-            let place = path(paths::account_section(section))?;
-            let found = match self.section(section).await {
-                Ok(found) => found,
-                Err(Trouble::Run(error)) => return Err(error),
-                Err(Trouble::Call(error)) => {
-                    let reason = self.api.or_reason("reading the account's own data", error)?;
-                    self.unserved(section.key(), place, format!("Telegram does not give it ({reason})")).await?;
-                    continue;
-                }
-            };
-            self.served(section.key());
-            let Some(found) = found else { continue };
-            let digest = self.prints.of_bytes(found.value.get().as_bytes());
-            if self.state.read().sections.get(&section) == Some(&digest) {
-                continue;
-            }
-            let Found { value, media, raw } = found;
-            let file = AccountSection { v: VERSION, section, observed: self.observed, run: self.id.clone(), value, media, raw };
-            self.describe(place, &file, Effect::Section(section, digest)).await?;
+        // Each waits for its own pictures only.
+        let mut sections = stream::iter(Section::ALL).map(|section| self.write_section(section)).buffer_unordered(Section::ALL.len());
+        while let Some(written) = sections.next().await {
+            written?;
         }
+        Ok(())
+    }
+
+    async fn write_section(&self, section: Section) -> Result<(), TelegramError> {
+        // Only a takeout knows them.
+        if matches!(section, Section::Contacts | Section::OtherData) && !self.api.has_takeout() {
+            return Ok(());
+        }
+        let place = path(paths::account_section(section))?;
+        let found = match self.section(section).await {
+            Ok(found) => found,
+            Err(Trouble::Run(error)) => return Err(error),
+            Err(Trouble::Call(error)) => {
+                let reason = self.api.or_reason("reading the account's own data", error)?;
+                return self.unserved(section.key(), place, format!("Telegram does not give it ({reason})")).await;
+            }
+        };
+        self.served(section.key());
+        let Some(found) = found else { return Ok(()) };
+        let digest = self.prints.of_bytes(found.value.get().as_bytes());
+        if self.state.read().sections.get(&section) == Some(&digest) {
+            return Ok(());
+        }
+        let Found { value, media, raw } = found;
+        let file = AccountSection { v: VERSION, section, observed: self.observed, run: self.id.clone(), value, media, raw };
+        self.describe(place, &file, Effect::Section(section, digest)).await?;
         Ok(())
     }
 
@@ -147,8 +155,14 @@ impl Run {
 
     async fn fetch_all(&self, wants: Vec<(Want, Seen)>) -> Result<(Outcomes, Vec<Media>), TelegramError> {
         let (mut outcomes, mut media) = (Outcomes::new(), Vec::new());
-        for (want, seen) in wants {
+        // Each waits its turn behind the chats' files: one after another they would outlast these.
+        let fetches = stream::iter(wants).map(|(want, seen)| async move {
             let status = self.fetcher.fetch(&want, seen).await?;
+            Ok::<_, TelegramError>((want, status))
+        });
+        let mut fetches = std::pin::pin!(fetches.buffered(FILES_AT_ONCE));
+        while let Some(fetched) = fetches.next().await {
+            let (want, status) = fetched?;
             media.push(Media {
                 role: want.role,
                 path: (status == MediaStatus::Stored).then(|| want.path.clone()),

@@ -9,7 +9,7 @@ use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use tokio::task::AbortHandle;
 
-use super::budget::{Budget, Memory};
+use super::budget::{Budget, Memory, Place};
 use super::download::{Download, FileError, PART_BYTES};
 use super::unread::Unsettled;
 use crate::source::telegram::events::{Event, Observing};
@@ -17,7 +17,7 @@ use crate::source::telegram::state::StateStore;
 use crate::source::{Body, Content};
 
 /// Parts that a file which is being read may hold besides what all files share, so that it goes on when others hold all of that.
-const OWN_PARTS: usize = 20;
+const OWN_PARTS: usize = 8;
 
 /// A part, and the memory that it may take.
 pub(super) struct Part {
@@ -40,7 +40,7 @@ pub(super) type FirstPart = oneshot::Receiver<Result<u64, FileError>>;
 pub(super) struct Shared {
     pub(super) runtime: Handle,
     /// Memory for parts of files that nobody reads yet.
-    pub(super) budget: Budget,
+    pub(super) budget: Arc<Budget>,
     pub(super) observer: Observing,
     pub(super) state: Arc<StateStore>,
 }
@@ -63,7 +63,7 @@ impl Stream {
     /// Fetches the parts from the beginning, and tells how long the first one is, or why it cannot be had.
     pub(super) fn from_start(shared: &Arc<Shared>, download: &Arc<Download>) -> (Self, FirstPart) {
         let (tell, first) = oneshot::channel();
-        (Self::begin(shared, download, 0, Some(tell)), first)
+        (Self::begin(shared, download, 0, shared.budget.place(), Some(tell)), first)
     }
 
     /// The stream of a file that is here as one part.
@@ -74,13 +74,11 @@ impl Stream {
     }
 
     /// Fetches the parts from `start`, a multiple of the part size.
-    ///
-    /// Memory is given in the order in which it was asked for: files that began earlier, which are read earlier, get all of theirs
-    /// before later ones get any.
     fn begin(
         shared: &Arc<Shared>,
         download: &Arc<Download>,
         start: u64,
+        place: Place,
         mut tell_first: Option<oneshot::Sender<Result<u64, FileError>>>,
     ) -> Self {
         let (sender, parts) = crossbeam_channel::unbounded();
@@ -95,7 +93,7 @@ impl Stream {
                     let memory = tokio::select! {
                         biased;
                         own = allowance.acquire_owned() => own.ok().map(|own| PartMemory::Own { _memory: own }),
-                        shared = shared.budget.part(download.dc_of_several()) => shared.map(|shared| PartMemory::Shared { _memory: shared }),
+                        shared = shared.budget.part(download.dc(), place) => shared.map(|shared| PartMemory::Shared { _memory: shared }),
                     };
                     let bytes = download.part(offset).await?;
                     shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
@@ -154,7 +152,7 @@ impl Content for RemoteContent {
         let start = from / PART_BYTES * PART_BYTES;
         let stream = match ahead {
             Some(ahead) if start == 0 => ahead,
-            _ => Stream::begin(&self.shared, &self.download, start, None),
+            _ => Stream::begin(&self.shared, &self.download, start, Place::FIRST, None),
         };
         stream.own.add_permits(OWN_PARTS);
         Ok(Box::new(RemoteBody {

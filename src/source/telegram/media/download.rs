@@ -46,9 +46,9 @@ impl Download {
         Self { api, peers, key, size, seen, location: Mutex::new((location, 0)), refreshing: tokio::sync::Mutex::new(()) }
     }
 
-    /// The data centre that has it, as far as is known, where files come from several.
-    pub(super) fn dc_of_several(&self) -> Option<i32> {
-        (self.api.client.file_centres() > 1).then(|| self.location().0.dc)
+    /// The data centre that has it, as far as is known.
+    pub(super) fn dc(&self) -> i32 {
+        self.location().0.dc
     }
 
     fn location(&self) -> (Location, u64) {

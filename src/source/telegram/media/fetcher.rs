@@ -179,7 +179,7 @@ impl Fetcher {
         let download = Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), want.size, seen.clone(), location));
         // Whether the first part can be had decides about the file; a long one's other parts do not wait for that.
         let begun = if want.size <= PART_BYTES {
-            let granted = self.shared.budget.part(download.dc_of_several()).await.ok_or(TelegramError::Stopped)?;
+            let granted = self.shared.budget.part(download.dc(), self.shared.budget.place()).await.ok_or(TelegramError::Stopped)?;
             download.part(0).await.map(|bytes| {
                 self.shared.observer.event(Event::MediaBytes { count: bytes.len() as u64 });
                 let length = bytes.len() as u64;
@@ -213,7 +213,7 @@ impl Fetcher {
             };
             Arc::new(Download::new(self.api.clone(), self.peers.clone(), want.key.clone(), size, seen.clone(), location))
         };
-        let dc_of_several = download.dc_of_several();
+        let dc = download.dc();
         let file = match seen {
             Seen::Message(peer, _) => Some(self.unread.file(*peer)),
             Seen::Story(_) | Seen::Userpic(_) | Seen::Emoji(_) => None,
@@ -225,9 +225,10 @@ impl Fetcher {
                 item(&want, size, Arc::new(RemoteContent::new(shared, download, stream, mark, unread)), mark)
             }
         };
-        match dc_of_several.filter(|_| size > PART_BYTES) {
-            Some(dc) => self.offer_in_turn(dc, make),
-            None => self.outbox.push(Out::Item(make(None))).await?,
+        if size > PART_BYTES && self.shared.budget.is_shared() {
+            self.offer_in_turn(dc, make);
+        } else {
+            self.outbox.push(Out::Item(make(None))).await?;
         }
         Ok(MediaStatus::Stored)
     }
