@@ -5,12 +5,14 @@ use std::time::Duration;
 use grammers_tl_types::enums;
 use tgvault::model::coverage::Verdict;
 use tgvault::model::media::MediaStatus;
+use tgvault::model::record::Record;
 use tgvault::source::telegram::{Event, ExportOptions, Pace, TakeoutUse, TelegramError};
 use tgvault::source::{Source, SourceError};
 use tgvault_test_support::telegram::{Effect, Fault, Mutation, Options, When};
 
 use crate::export::{assert_all_there, assert_complete, readable};
 use crate::harness::{Setup, Vault, peer, plain};
+use crate::program::Program;
 
 fn small() -> Options {
     Options { messages: 600, chats: 12, files: 24, media_bytes: 6_000_000, gallery: false, ..Options::default() }
@@ -210,6 +212,7 @@ fn one_file_fails(then: Effect, why: &str) {
         let counts = source.coverage();
         (counts.incomplete, counts.files_missing)
     };
+    let mut written_so_far = Vec::new();
     // Each of them tells, also of what shows only while the file is being stored.
     for _ in 0..3 {
         assert_eq!(run(&mut vault), (1, 1));
@@ -219,7 +222,17 @@ fn one_file_fails(then: Effect, why: &str) {
         assert!(matches!(told.verdict, Verdict::Incomplete(_)), "{told:?}");
         assert!(told.media.failed.len() == 1 && told.media.failed[0].reason.contains(why), "{told:?}");
         assert_eq!(told.media.wanted, told.media.stored + 1, "{told:?}");
+        // The message says so too, whenever it was found out, and is not written again in every run.
+        let record = vault.messages(peer(chat)).remove(&i64::from(id)).unwrap();
+        assert!(
+            record.media.iter().any(|media| matches!(&media.status, MediaStatus::Failed(reason) if reason.contains(why))),
+            "{record:?}"
+        );
+        let records = vault.records(peer(chat));
+        let written = records.iter().filter(|record| matches!(record, Record::Message(own) if own.id == i64::from(id)));
+        written_so_far.push(written.count());
     }
+    assert!(written_so_far[2] <= 2 * 3, "{written_so_far:?}");
     setup.server.clear_faults();
     assert_eq!(run(&mut vault), (0, 0));
     let told = vault.coverage(peer(chat));
@@ -394,4 +407,45 @@ fn slow_answers_are_waited_for_at_every_pace() {
         assert!(!source.lists_everything());
         assert_complete(&setup, &vault);
     }
+}
+
+#[test]
+fn a_restored_message_names_no_file_that_failed_on_its_way() {
+    let program = Program::logged_in(Options { dcs: vec![2], ..small() });
+    let chat = readable(&program.server)[0].peer;
+    let send = Mutation::Send { peer: chat, text: "the file".into(), out: false, reply_to: None, file: Some(1_500_000) };
+    let id = program.server.mutate(&send).unwrap().ids[0];
+    let Some(enums::Message::Message(message)) = program.server.message(chat, id) else { panic!("no message") };
+    let Some(enums::MessageMedia::Document(media)) = message.media else { panic!("no file") };
+    let when = When { peer: Some(media.document.unwrap().id()), ..When::method("upload.getFile") };
+    program.server.add_fault(strike(when, Effect::PartLength(-100)));
+    let shown = |code| {
+        program.backup(&["--takeout", "never"], code);
+        let to = tempfile::tempdir_in(program.sandbox.folder()).unwrap();
+        let folder = to.path().join("out");
+        // Nothing that the snapshot names is missing in it.
+        let run = program.unlocked(&["restore", "latest", "--as", "telegram-desktop", "--to", &folder.to_string_lossy()]);
+        assert!(!run.stderr.contains("the snapshot does not"), "{}", run.stderr);
+        let json = std::fs::read(folder.join("result.json")).unwrap();
+        let json: serde_json::Value = serde_json::from_slice(&json).unwrap();
+        let chats = json["chats"]["list"].as_array().unwrap();
+        let all = chats.iter().flat_map(|chat| chat["messages"].as_array().unwrap());
+        let message = all.clone().find(|message| message["text"] == "the file").unwrap();
+        let file = message["file"].as_str().unwrap().to_owned();
+        let there = folder.join(&file).is_file();
+        let vault = program.restored();
+        let record = vault.messages(peer(chat)).remove(&i64::from(id)).unwrap();
+        for media in record.media {
+            let held = media.path.is_some_and(|path| vault.files.contains_key(&path));
+            assert_eq!(held, media.status == MediaStatus::Stored, "{:?}", media.status);
+        }
+        (file, there)
+    };
+    for _ in 0..2 {
+        let (file, there) = shown(3);
+        assert!(file.starts_with('(') && !there, "{file}");
+    }
+    program.server.clear_faults();
+    let (file, there) = shown(0);
+    assert!(there, "{file}");
 }

@@ -4,11 +4,13 @@ use grammers_tl_types::{Identifiable, Serializable, enums, types};
 use tgvault::model::coverage::Verdict;
 use tgvault::model::record::Record;
 use tgvault::source::telegram::{Event, ExportOptions, LoginWay, TakeoutUse};
+use tgvault_test_support::sandbox::Run;
 use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When, blank_message};
 
-use crate::export::{assert_all_there, assert_complete, readable};
+use crate::export::{assert_all_there, assert_bytes_of, assert_complete, readable};
 use crate::harness::{Answers, Setup, Vault, peer, plain};
 use crate::program::Program;
+use crate::refusals::METHODS;
 
 fn small() -> Options {
     Options { messages: 400, chats: 12, files: 8, media_bytes: 1_000_000, gallery: false, ..Options::default() }
@@ -311,31 +313,40 @@ fn texts_in_texts_without_end() {
     }
 }
 
-/// Everything that a first run asks, but the way in.
-const METHODS: [&str; 22] = [
-    "account.getAuthorizations",
-    "account.getWebAuthorizations",
-    "account.initTakeoutSession",
-    "account.finishTakeoutSession",
-    "auth.exportAuthorization",
-    "auth.importAuthorization",
-    "channels.getLeftChannels",
-    "channels.getMessages",
-    "contacts.getContacts",
-    "contacts.getSaved",
-    "contacts.getTopPeers",
-    "help.getConfig",
-    "messages.getCustomEmojiDocuments",
-    "messages.getForumTopics",
-    "messages.getHistory",
-    "messages.getMessages",
-    "messages.getSplitRanges",
-    "photos.getUserPhotos",
-    "stories.getStoriesArchive",
-    "updates.getState",
-    "upload.getFile",
-    "users.getFullUser",
-];
+/// Zeros, packed: far less than they are.
+fn packed_zeros(bytes: usize) -> Vec<u8> {
+    const GZIP_PACKED: u32 = 0x3072_cfa1;
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+    std::io::copy(&mut std::io::Read::take(std::io::repeat(0), bytes as u64), &mut encoder).unwrap();
+    [&GZIP_PACKED.to_le_bytes()[..], &encoder.finish().unwrap().to_bytes()].concat()
+}
+
+#[test]
+fn answers_that_inflate_to_gigabytes_cost_one_thing_each() {
+    let bomb = packed_zeros(900 << 20);
+    let program = Program::logged_in(Options { gzip: false, ..small() });
+    let lost = readable(&program.server).into_iter().find(|chat| chat.kind == Kind::Private && chat.messages > 3).unwrap();
+    let when = When { peer: Some(bare(lost.peer)), ..When::method("messages.getHistory") };
+    program.server.add_fault(strike(when, Effect::Answer(bomb.clone())));
+    program.server.add_fault(strike(When { from: 3, ..once("upload.getFile") }, Effect::Answer(bomb.clone())));
+    program.server.add_fault(strike(When::method("updates.getState"), Effect::Answer(bomb)));
+    // Less than one of them takes while it grows; the stacks of threads are counted too.
+    let plain = program.command(&["backup", "telegram", "--no-account-data", "--recheck-budget", "0", "--takeout", "never"]);
+    let mut limited = std::process::Command::new("sh");
+    limited.args(["-c", "ulimit -d 1200000 && exec \"$0\" \"$@\""]).arg(plain.get_program()).args(plain.get_args());
+    limited.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(program.sandbox.work());
+    let run = Run::from(limited.output().unwrap());
+    assert_eq!(run.code, Some(3), "{}", run.stderr);
+    assert!(program.server.struck().iter().all(|&times| times > 0));
+    let vault = program.restored();
+    for chat in readable(&program.server).into_iter().filter(|chat| chat.peer != lost.peer) {
+        assert_eq!(vault.messages(peer(chat.peer)).len(), chat.messages, "{:?}", chat.peer);
+    }
+    assert!(matches!(vault.coverage(peer(lost.peer)).verdict, Verdict::Incomplete(_)));
+    program.server.clear_faults();
+    program.backup(&["--takeout", "never"], 0);
+    assert_bytes_of(&program.server, &program.restored());
+}
 
 /// Strikes some methods after the others: each run comes to its end, and the next has everything.
 fn each_method_costs_itself_only(faults: impl Fn(&str) -> Vec<Fault>) {

@@ -16,5 +16,6 @@ mod program_options;
 mod program_parts;
 mod program_runs;
 mod program_whole;
+mod refusals;
 mod round_trip;
 mod truth;

@@ -148,9 +148,9 @@ impl Api {
                     Ok(Start::Delayed(seconds))
                 }
                 // The session is over, or Telegram wants a long wait: that holds for everything else too.
-                Some(rpc) if rpc.code == 401 || rpc.code == 420 => Err(error),
+                Some(rpc) if rpc.code == 401 || rpc.wait().is_some() => Err(error),
                 Some(rpc) => Ok(Start::Refused(rpc.to_string())),
-                None if matches!(error, CallError::Unreadable(_)) => Ok(Start::Refused(error.to_string())),
+                None if !error.is_unreachable() && !error.is_wrong_server() => Ok(Start::Refused(error.to_string())),
                 None => Err(error),
             },
         }
@@ -247,7 +247,10 @@ impl Api {
     /// When the login is gone, or Telegram wants a longer wait than is accepted.
     pub(super) fn or_file_reason(&self, what: &str, error: CallError) -> Result<String, TelegramError> {
         match TelegramError::from_call(&self.account, what, error) {
-            TelegramError::Call { source, .. } => Ok(source.rpc().map_or_else(|| source.to_string(), |rpc| rpc.name.clone())),
+            TelegramError::Call { source, .. } => Ok(match source.rpc() {
+                Some(rpc) if !rpc.name.is_empty() => rpc.name.clone(),
+                _ => source.to_string(),
+            }),
             fatal => Err(fatal),
         }
     }

@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::transport::CallError;
+use super::transport::{CallError, RpcError};
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
@@ -107,12 +107,9 @@ impl TelegramError {
         if error.is_wrong_server() {
             return Self::WrongServer { what: what.into(), source: error };
         }
-        match error.rpc() {
-            Some(rpc) if rpc.code == 420 => {
-                let seconds = rpc.value.unwrap_or_default().into();
-                Self::TryLater { what: what.into(), seconds }
-            }
-            _ => Self::Call { what: what.into(), source: error },
+        match error.rpc().and_then(RpcError::wait) {
+            Some(wait) => Self::TryLater { what: what.into(), seconds: wait.as_secs() },
+            None => Self::Call { what: what.into(), source: error },
         }
     }
 }
@@ -137,7 +134,6 @@ impl From<TelegramError> for Trouble {
 
 #[cfg(test)]
 mod tests {
-    use super::super::transport::RpcError;
     use super::*;
 
     #[test]

@@ -16,7 +16,7 @@ const ROOM: usize = 16;
 
 /// Memory for contents that are here and that nobody has taken to its end, in KiB: behind the sink there is a queue, and what is in
 /// it counts too.
-const MEMORY_KIB: u32 = 14 * 1024;
+const MEMORY_KIB: u32 = 10 * 1024;
 
 /// Something for the sink.
 pub(super) enum Out {

@@ -281,6 +281,32 @@ impl Run {
 
     /// Appends messages of a chat to a batch, their files first.
     pub(super) async fn add_messages(&self, log: &ChatLog, batch: &mut Batch, messages: &[enums::Message]) -> Result<(), TelegramError> {
+        self.append(log, batch, messages, true).await.map(drop)
+    }
+
+    /// Writes messages again that say of a file that it is stored, after it turned out not to be had.
+    pub(super) async fn correct(&self, peer: Peer) -> Result<(), TelegramError> {
+        let ids: Vec<i32> = self.state.read().mistaken(peer).into_iter().collect();
+        let log = self.log(peer);
+        let mut batch = Batch::default();
+        for page in ids.chunks(EMOJI_PAGE) {
+            match messages_by_id(&self.api, &self.peers, peer, page).await {
+                Ok(messages) => {
+                    let outcomes = self.append(&log, &mut batch, &messages, false).await?;
+                    let failed = outcomes.iter().filter(|(_, status)| matches!(status, MediaStatus::Failed(_)));
+                    batch.effect.told.extend(failed.map(|(key, _)| self.fetcher.digest(key)));
+                }
+                Err(error) => {
+                    let reason = self.api.or_reason("asking for messages with missing files", error)?;
+                    tracing::warn!(%peer, reason, "messages with missing files cannot be asked for");
+                }
+            }
+        }
+        self.flush(&log, &mut batch).await
+    }
+
+    /// Appends messages, and counts their files or not: gives what became of these.
+    async fn append(&self, log: &ChatLog, batch: &mut Batch, messages: &[enums::Message], count: bool) -> Result<Outcomes, TelegramError> {
         let (wants, outcomes) = self.files(log.peer, messages).await?;
         for (message, wants) in messages.iter().zip(&wants) {
             let paths: HashMap<i64, String> = wants
@@ -290,20 +316,19 @@ impl Run {
                 .collect();
             let emoji = |id: i64| paths.get(&id).cloned();
             let Some(record) = record(message, &self.context(log.peer, &emoji), wants, &outcomes) else { continue };
-            let before = self
-                .state
-                .read()
-                .chats
-                .get(&log.peer)
-                .map_or((false, 0), |chat| (chat.messages.contains(message.id()), chat.left_out.of(message.id())));
-            batch.count(message.id(), &record, &left_out(wants, &outcomes), before);
+            if count {
+                let state = self.state.read();
+                let chat = state.chats.get(&log.peer);
+                let before = chat.map_or((false, 0), |chat| (chat.messages.contains(message.id()), chat.left_out.of(message.id())));
+                batch.count(message.id(), &record, &left_out(wants, &outcomes), before);
+            }
             self.note_migration(log.peer, message);
             batch.push(Record::Message(record), message.id(), Some(self.prints.of(message)))?;
             if batch.lines.len() >= BATCH_BYTES {
                 self.flush(log, batch).await?;
             }
         }
-        Ok(())
+        Ok(outcomes)
     }
 
     /// Takes note of the basic group that a supergroup says it was: with its first message, or where the group says so too. The same

@@ -30,6 +30,7 @@ impl Chat {
     pub(in crate::source::telegram) async fn account_for(&self) -> Result<(), TelegramError> {
         let run = &self.run;
         run.fetcher.all_read(Some(self.peer())).await;
+        run.correct(self.peer()).await?;
         let coverage = self.coverage();
         let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);
         let steady = (what, coverage.only_my_messages, coverage.reactions_read);

@@ -105,7 +105,14 @@ impl Fetcher {
         state.missing.get(&self.digest(key)).is_some_and(|missing| missing.reason.is_some() && !missing.late)
     }
 
-    fn digest(&self, key: &FileKey) -> u64 {
+    /// What became of a file after it had been promised.
+    fn failed_late(&self, digest: u64) -> Option<MediaStatus> {
+        let state = self.shared.state.read();
+        state.missing.get(&digest).filter(|missing| missing.late)?.reason.clone().map(MediaStatus::Failed)
+    }
+
+    /// By what the state knows a file.
+    pub(crate) fn digest(&self, key: &FileKey) -> u64 {
         self.prints.of_bytes(format!("{}{}-{}", if key.photo { "photo" } else { "document" }, key.id, key.variant).as_bytes())
     }
 
@@ -137,7 +144,8 @@ impl Fetcher {
             Err(mut known) => {
                 // The sender is gone without a word only when the run is ending.
                 let outcome = known.wait_for(Option::is_some).await.map_err(|_| TelegramError::Stopped)?;
-                return outcome.clone().ok_or(TelegramError::Stopped);
+                let outcome = outcome.clone().ok_or(TelegramError::Stopped)?;
+                return Ok(self.failed_late(digest).filter(|_| outcome == MediaStatus::Stored).unwrap_or(outcome));
             }
         };
         let outcome = self.obtain(want, &seen, digest).await?;

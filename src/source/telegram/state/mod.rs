@@ -202,6 +202,9 @@ pub(super) struct Missing {
     /// Whether it failed while it was being stored, when its message counted it as stored already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) late: bool,
+    /// Whether its message says so by now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) told: bool,
 }
 
 /// The account's common update counters (private chats and basic groups).
@@ -285,6 +288,8 @@ pub(super) struct LogEffect {
     pub(super) media: MediaCounts,
     /// What the options left out of messages, now; an empty list where there was something earlier.
     pub(super) left_out: Vec<(i32, Vec<LeftFile>)>,
+    /// Digests of files of which messages said that they are stored, and say now that they are not.
+    pub(super) told: Vec<u64>,
 }
 
 /// What becomes true when an item is stored.
@@ -340,17 +345,30 @@ impl State {
         failed.filter(|peer| self.chats.get(peer).is_some_and(|chat| chat.verdict == Some(VerdictKind::Complete))).collect()
     }
 
+    /// Messages of a chat that still say of a file that it is stored, after it turned out not to be had.
+    pub(super) fn mistaken(&self, chat: Peer) -> BTreeSet<i32> {
+        let mistaken = self.missing.values().filter(|missing| missing.late && !missing.told && missing.reason.is_some());
+        let id = |missing: &Missing| match missing.seen {
+            Seen::Message(peer, id) if peer == chat => Some(id),
+            _ => None,
+        };
+        mistaken.filter_map(id).collect()
+    }
+
     /// Takes note that a file is on its way to the store, whatever kept it from there before.
     pub(super) fn expect(&mut self, digest: u64, seen: Seen) {
-        self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0, late: false }).reason = None;
+        let missing = self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0, late: false, told: false });
+        (missing.reason, missing.told) = (None, false);
     }
 
     /// Takes note that a file could not be had.
     pub(super) fn fail(&mut self, digest: u64, seen: Option<Seen>, reason: String) {
+        let told = self.missing.get(&digest).is_some_and(|missing| missing.told);
         if let Some(seen) = seen {
             self.expect(digest, seen);
         }
         if let Some(missing) = self.missing.get_mut(&digest) {
+            missing.told = told;
             missing.reason = Some(reason);
             missing.tries = missing.tries.saturating_add(1);
         }
@@ -358,7 +376,14 @@ impl State {
 
     fn apply(&mut self, effect: Effect) {
         match effect {
-            Effect::Log(peer, log) => self.chats.entry(peer).or_default().add(&log),
+            Effect::Log(peer, log) => {
+                self.chats.entry(peer).or_default().add(&log);
+                for digest in log.told {
+                    if let Some(missing) = self.missing.get_mut(&digest).filter(|missing| missing.reason.is_some()) {
+                        missing.told = true;
+                    }
+                }
+            }
             Effect::Media(digest) => {
                 self.media.0.insert(digest);
                 self.missing.remove(&digest);

@@ -16,7 +16,7 @@ use tokio::time::timeout;
 use super::connection::{Connection, Heartbeat};
 use super::error::{CallError, RpcError};
 use super::key_exchange::{ExchangeError, exchange};
-use super::pace::{Caps, LaneKey, Pacer, Purpose};
+use super::pace::{Caps, LaneKey, Outlook, Pacer, Purpose};
 use super::pool::{Centre, Place, Pool};
 use super::retry::{Attempt, Decision, decide};
 use super::server_key::ServerKey;
@@ -125,7 +125,7 @@ pub struct Client(Arc<Inner>);
 impl Client {
     /// A client that connects when the first request is made.
     pub(in crate::source::telegram) fn new(session: Arc<SessionStore>, options: ClientOptions) -> Self {
-        let pacer = Pacer::new(options.caps);
+        let pacer = Pacer::new(options.caps, options.limits.pause);
         let (updates, _) = broadcast::channel(256);
         Self(Arc::new(Inner { options, session, pacer, pool: Pool::new(), updates, requests: AtomicU64::new(0) }))
     }
@@ -185,7 +185,9 @@ impl Client {
         let method = method_of(&body);
         let purpose = if options.files { Purpose::Files } else { Purpose::Messages };
         let mut fixed_dc = options.dc;
-        let (mut failures, mut repairs) = (0, 0);
+        let (mut failures, mut repairs, mut refusals, mut waited) = (0, 0, 0, Duration::ZERO);
+        // The successes of its kind when it began.
+        let mut since = None;
         loop {
             let (home_dc, logged_in) = {
                 let session = inner.session.read();
@@ -203,6 +205,12 @@ impl Client {
                 inner.pacer.note_file_connections(dc, centre.slots(purpose).best().1);
             }
             let permit = inner.pacer.enter(key).await;
+            let (hopeless, successes) = match inner.pacer.outlook(key) {
+                Outlook::Good(successes) => (false, successes),
+                Outlook::Poor(successes) => (true, successes),
+                Outlook::None(word) => return Err(CallError::Unusable(format!("Telegram keeps answering {word} to all like it"))),
+            };
+            let since_when = *since.get_or_insert(successes);
             // What never went out may go out, however often that is tried.
             let mut unsent = true;
             let result = match self.connection(&centre, dc, purpose).await {
@@ -235,7 +243,21 @@ impl Client {
             let home = dc == home_dc && logged_in;
             let pause = inner.options.limits.pause;
             let repeatable = options.repeatable || (unsent && failures < MOST_DIALS);
-            let attempt = Attempt { failures: failures + 1, repairs, home, pause, max_wait: inner.options.max_wait, repeatable };
+            let max_wait = inner.options.max_wait;
+            let asked_to_wait = error.rpc().and_then(RpcError::wait);
+            refusals = if asked_to_wait.is_some() { refusals + 1 } else { 0 };
+            let (all_refused, all_waited) = inner.pacer.refused(key);
+            let attempt = Attempt {
+                failures: failures + 1,
+                repairs,
+                home,
+                pause,
+                max_wait,
+                repeatable,
+                refusals: refusals.max(all_refused.saturating_add(1)),
+                waited: waited.max(all_waited),
+                hopeless,
+            };
             let decision = decide(&error, attempt);
             tracing::debug!(method = name_for_id(method), dc, %error, ?decision, "a request failed");
             // The lane must know before the permit is back, or the next request slips out.
@@ -248,6 +270,14 @@ impl Client {
                 Decision::Fail if dc != home_dc && logged_in && error.rpc().is_some_and(|rpc| rpc.code == 401) => {
                     return Err(CallError::Unusable(format!("data centre {dc} does not accept the login ({error})")));
                 }
+                Decision::GiveUp => {
+                    inner.pacer.gave_up(key, since_when, error.rpc().map(ToString::to_string).unwrap_or_default());
+                    inner.options.observer.event(Event::Connected { dc });
+                    return Err(match error {
+                        CallError::Rpc(rpc) if rpc.wait().is_some() => CallError::InVain(rpc),
+                        error => error,
+                    });
+                }
                 Decision::Fail => {
                     if failures > 0 && !error.is_unreachable() {
                         inner.options.observer.event(Event::Connected { dc });
@@ -258,6 +288,7 @@ impl Client {
                     return Err(error);
                 }
                 Decision::SlowDown(wait) => {
+                    waited += wait;
                     inner.options.observer.event(Event::Waiting { method: name_for_id(method), seconds: wait.as_secs().max(1) });
                     continue;
                 }
@@ -266,11 +297,19 @@ impl Client {
                     tokio::time::sleep(wait).await;
                 }
                 Decision::Migrate(to) => {
-                    if dc == home_dc && fixed_dc.is_none() && !error.is_any(&["FILE_MIGRATE", "STATS_MIGRATE"]) {
+                    // An account that moved to nowhere could not be asked anything any more.
+                    let known = inner.session.read().dcs.get(&to).is_some_and(|known| !known.addresses.is_empty());
+                    if !known && failures > 0 {
+                        return Err(CallError::UnknownDc(to));
+                    }
+                    if !known {
+                        tokio::time::sleep(pause).await;
+                    } else if dc == home_dc && fixed_dc.is_none() && !error.is_any(&["FILE_MIGRATE", "STATS_MIGRATE"]) {
                         inner.session.change(|session| session.home_dc = to).map_err(CallError::Io)?;
                     } else {
                         fixed_dc = Some(to);
                     }
+                    since = since.filter(|_| !known);
                 }
                 Decision::Authorize => {
                     repairs += 1;
@@ -506,8 +545,8 @@ fn accepts_us(error: &CallError) -> bool {
 
 /// Whether a refusal of the introduction is about the question in it, and not about the connection, the application or the key.
 fn is_of_question(refusal: &RpcError) -> bool {
-    let about_us = ["CONNECTION_", "API_ID_", "AUTH_KEY_", "SESSION_", "USER_", "INPUT_LAYER_"];
-    !matches!(refusal.code, 303 | 401 | 420) && !about_us.iter().any(|prefix| refusal.name.starts_with(prefix))
+    let about_us = ["CONNECTION_", "API_ID_", "AUTH_KEY_", "SESSION_", "USER_", "PHONE_", "NETWORK_", "INPUT_LAYER_"];
+    refusal.code != 401 && !about_us.iter().any(|prefix| refusal.name.starts_with(prefix))
 }
 
 /// The method of a request, looking through the wrappers of a takeout.

@@ -23,6 +23,7 @@ use tokio::time::{Instant, sleep_until};
 use super::error::{CallError, RpcError};
 use super::nesting::is_too_deep;
 use super::notices::{Message, Notice, Session, TOO_LATE, asks_for_salts, messages, pong, same_salt};
+use super::packed::{MOST_BYTES, harmful, is_harmless};
 use super::pool::Place;
 
 /// A server sends nothing longer; Telegram's own clients draw the line here.
@@ -302,16 +303,21 @@ impl Line {
             match self.transport.unpack(rest) {
                 Ok(offset) => {
                     let Some(payload) = rest.get_mut(offset.data_range) else { break };
+                    let harmful = harmful(&self.mtp.auth_key(), payload);
                     // The library panics on some packets, for example on messages of more than a mebibyte.
-                    let read = catch_unwind(AssertUnwindSafe(|| self.mtp.deserialize(payload)));
+                    let read = match &harmful {
+                        Some(_) => None,
+                        None => catch_unwind(AssertUnwindSafe(|| self.mtp.deserialize(payload))).ok(),
+                    };
+                    let plain = harmful.as_deref().unwrap_or(payload);
                     let notices: Vec<(i64, Notice)> =
-                        messages(payload).iter().filter_map(|message| Some((message.number, message.notice()?))).collect();
-                    self.session = self.session.or_else(|| Session::of_answer(payload));
-                    let refused = if read.is_err() { payload.to_vec() } else { vec![] };
+                        messages(plain).iter().filter_map(|message| Some((message.number, message.notice()?))).collect();
+                    self.session = self.session.or_else(|| Session::of_answer(plain));
+                    let refused = if read.is_none() { plain.to_vec() } else { vec![] };
                     start += offset.next_offset;
                     let answers = match read {
-                        Ok(answers) => answers.map_err(|error| CallError::Unusable(error.to_string()))?,
-                        Err(_) => self.read_singly(&refused)?,
+                        Some(answers) => answers.map_err(|error| CallError::Unusable(error.to_string()))?,
+                        None => self.read_singly(&refused)?,
                     };
                     for answer in answers {
                         self.deliver(answer);
@@ -341,13 +347,17 @@ impl Line {
         let unreadable = || CallError::Unusable("the protocol library cannot read the server's packet".into());
         let session = self.session.ok_or_else(unreadable)?;
         let messages = messages(payload);
+        let harmless: Vec<bool> = messages.iter().map(|message| is_harmless(message.body)).collect();
         // Whatever it does not like is not the length of a message.
-        if messages.iter().all(Message::is_short_enough) && messages.len() < 2 {
+        if messages.iter().all(Message::is_short_enough) && harmless.iter().all(|&harmless| harmless) && messages.len() < 2 {
             return Err(unreadable());
         }
         let mut answers = Vec::new();
-        for message in messages {
-            if message.is_short_enough() {
+        for (message, harmless) in messages.into_iter().zip(harmless) {
+            if !harmless {
+                let Some(msg_id) = message.answer().and_then(|(request, _)| self.named(request)) else { continue };
+                self.finish(msg_id, Err(CallError::Unreadable(format!("it inflates to more than {} MiB", MOST_BYTES >> 20))));
+            } else if message.is_short_enough() {
                 let mut packet = session.packet(&self.mtp.auth_key(), message.number, message.sequence, message.body);
                 let read = catch_unwind(AssertUnwindSafe(|| self.mtp.deserialize(&mut packet)));
                 answers.extend(read.map_err(|_| unreadable())?.map_err(|error| CallError::Unusable(error.to_string()))?);

@@ -30,6 +30,12 @@ impl From<types::RpcError> for RpcError {
 }
 
 impl RpcError {
+    /// How long the server asks us to wait, where that is what it says.
+    pub fn wait(&self) -> Option<Duration> {
+        let says_so = self.code == 420 && (self.name.ends_with("_WAIT") || self.name.ends_with("_DELAY"));
+        self.value.filter(|_| says_so).map(|seconds| Duration::from_secs(seconds.into()))
+    }
+
     /// Whether it is the error called `name`.
     pub fn is(&self, name: &str) -> bool {
         self.name == name
@@ -73,6 +79,9 @@ pub enum CallError {
     /// An answer came whole and has something in it that this version does not know.
     #[error("the answer cannot be read: {0}")]
     Unreadable(String),
+    /// The server asks for patience again and again, however long we wait.
+    #[error("Telegram answers {0}, however long we wait")]
+    InVain(RpcError),
     /// No authorization key could be made.
     #[error("no key could be agreed on")]
     Exchange(#[source] ExchangeError),
@@ -139,6 +148,7 @@ impl CallError {
             Self::Unusable(what) => Self::Io(io::Error::new(io::ErrorKind::InvalidData, what.clone())),
             Self::UnknownDc(dc) => Self::UnknownDc(*dc),
             Self::Unreadable(what) => Self::Unreadable(what.clone()),
+            Self::InVain(error) => Self::InVain(error.clone()),
             Self::Closed | Self::Exchange(_) => Self::Closed,
         }
     }

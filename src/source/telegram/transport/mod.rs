@@ -2,7 +2,7 @@
 //!
 //! - `server_key`, `key_exchange`: how an authorization key is made.
 //! - `connection`: one socket with many requests in flight. `notices`: what the protocol library does not tell of its packets.
-//!   `nesting`: answers that nobody could read.
+//!   `packed`: packed messages that would fill the memory. `nesting`: answers that nobody could read.
 //! - `pace`: when a request may go out. `retry`: what to do when it failed.
 //! - `pool`: which connections are open. `client`: puts all of it together.
 //!
@@ -17,6 +17,7 @@ mod key_exchange;
 mod nesting;
 mod notices;
 mod pace;
+mod packed;
 mod pool;
 mod retry;
 mod server_key;

@@ -6,11 +6,11 @@ use grammers_tl_types::{Identifiable, Serializable, enums, functions, types};
 use sha2::{Digest, Sha256};
 
 /// Where a decrypted packet's message begins: after key, digest, salt and session.
-const MESSAGE: usize = 40;
+pub(super) const MESSAGE: usize = 40;
 /// A message's number, sequence number and length.
 const HEADER: usize = 16;
-const CONTAINER: u32 = 0x73f1_f8dc;
-const RPC_RESULT: u32 = 0xf35c_6d01;
+pub(super) const CONTAINER: u32 = 0x73f1_f8dc;
+pub(super) const RPC_RESULT: u32 = 0xf35c_6d01;
 /// The library panics on messages that are as long or longer.
 const LONGEST: usize = 1_044_448;
 
@@ -39,7 +39,7 @@ pub(super) struct Message<'a> {
     pub(super) body: &'a [u8],
 }
 
-fn int(bytes: &[u8], at: usize) -> Option<u32> {
+pub(super) fn int(bytes: &[u8], at: usize) -> Option<u32> {
     bytes.get(at..at.checked_add(4)?)?.try_into().ok().map(u32::from_le_bytes)
 }
 
@@ -116,12 +116,12 @@ pub(super) struct Session {
 
 /// Which way a packet goes, as it enters the encryption.
 #[derive(Clone, Copy)]
-enum Way {
+pub(super) enum Way {
     ToServer = 0,
     FromServer = 8,
 }
 
-fn cipher(key: &[u8; 256], digest: &[u8; 16], way: Way) -> ([u8; 32], [u8; 32]) {
+pub(super) fn cipher(key: &[u8; 256], digest: &[u8; 16], way: Way) -> ([u8; 32], [u8; 32]) {
     let at = way as usize;
     let part = |from: usize| key.get(from..from + 36).unwrap_or_default();
     let a: [u8; 32] = Sha256::new().chain_update(digest).chain_update(part(at)).finalize().into();

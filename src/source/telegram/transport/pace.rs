@@ -71,13 +71,41 @@ pub(super) struct LaneKey {
     pub(super) method: u32,
 }
 
-/// The first spacing of a lane that is down to one request at a time.
-const FIRST_SPACING: Duration = Duration::from_millis(250);
-/// The widest spacing: beyond it, waiting is what FLOOD_WAIT itself says.
-const MAX_SPACING: Duration = Duration::from_secs(30);
+/// Requests given up one after the other in a lane after which it is left alone for a while.
+const MOST_IN_VAIN: u32 = 5;
+/// For so long what goes into such a lane fails at once instead of one by one.
+const SHUT: Duration = Duration::from_secs(5 * 60);
+
+/// How far the requests of a lane are apart that is down to one at a time.
+#[derive(Clone, Copy, Debug)]
+struct Spacing {
+    /// At first.
+    first: Duration,
+    /// At most: beyond it, waiting is what FLOOD_WAIT itself says.
+    most: Duration,
+}
+
+/// What a request has to expect in its lane.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Outlook {
+    /// It is worth being patient. With the lane's successes so far.
+    Good(u64),
+    /// The last ones were given up. Likewise.
+    Poor(u64),
+    /// Many were given up, and the server need not be asked; with its last word.
+    None(String),
+}
 
 #[derive(Debug)]
 struct Lane {
+    spacings: Spacing,
+    /// Answers that were no complaints.
+    successes: u64,
+    /// Refusals since the last of them, and what they asked us to wait.
+    refused: (u32, Duration),
+    /// Requests given up since then, and the server's word.
+    in_vain: (u32, String),
+    shut_until: Option<Instant>,
     window: f64,
     cap: usize,
     in_flight: usize,
@@ -94,10 +122,33 @@ enum Entry {
 }
 
 impl Lane {
-    fn new(cap: usize, base: Duration) -> Self {
+    fn new(cap: usize, base: Duration, spacings: Spacing) -> Self {
         // Half the cap to begin with: there is no slow start to wait for, and no burst at the full cap.
         let window = (cap as f64 / 2.0).max(1.0);
-        Self { window, cap, in_flight: 0, base, spacing: base, next: None }
+        let in_vain = (0, String::new());
+        let refused = (0, Duration::ZERO);
+        Self { spacings, successes: 0, refused, in_vain, shut_until: None, window, cap, in_flight: 0, base, spacing: base, next: None }
+    }
+
+    fn outlook(&self, now: Instant) -> Outlook {
+        match self.in_vain.0 {
+            0 => Outlook::Good(self.successes),
+            _ if self.shut_until.is_some_and(|until| until > now) => Outlook::None(self.in_vain.1.clone()),
+            _ => Outlook::Poor(self.successes),
+        }
+    }
+
+    fn gave_up(&mut self, now: Instant, since: u64, word: String) {
+        // Where others had their answers meanwhile, it is about this request.
+        if self.successes > since {
+            return;
+        }
+        self.in_vain = (self.in_vain.0.saturating_add(1), word);
+        if self.in_vain.0 >= MOST_IN_VAIN {
+            self.shut_until = Some(now + SHUT);
+            // Those who stand in line hear of it at once.
+            (self.spacing, self.next) = (self.base, None);
+        }
     }
 
     fn try_enter(&mut self, now: Instant) -> Entry {
@@ -115,9 +166,11 @@ impl Lane {
     }
 
     fn succeeded(&mut self) {
+        self.successes += 1;
+        (self.refused, self.in_vain.0) = ((0, Duration::ZERO), 0);
         if self.spacing > self.base {
             self.spacing = self.spacing.mul_f64(0.9).max(self.base);
-            if self.spacing < FIRST_SPACING / 4 {
+            if self.spacing < self.spacings.first / 4 {
                 self.spacing = self.base;
             }
         } else {
@@ -130,8 +183,9 @@ impl Lane {
         // Requests that were in flight together are refused together: they are one sign, not many.
         let same_sign = self.next.is_some_and(|next| next > now + self.spacing);
         if !same_sign {
+            self.refused = (self.refused.0.saturating_add(1), self.refused.1.saturating_add(wait));
             if self.window < 1.5 {
-                self.spacing = (self.spacing * 2).clamp(FIRST_SPACING, MAX_SPACING);
+                self.spacing = (self.spacing * 2).clamp(self.spacings.first, self.spacings.most);
             }
             self.window = (self.window / 2.0).max(1.0);
         }
@@ -153,6 +207,7 @@ struct State {
 /// The one place that decides when a request may go out.
 pub(super) struct Pacer {
     caps: Caps,
+    spacings: Spacing,
     state: Mutex<State>,
     left: Notify,
 }
@@ -164,8 +219,10 @@ pub(super) struct Permit {
 }
 
 impl Pacer {
-    pub(super) fn new(caps: Caps) -> Arc<Self> {
-        Arc::new(Self { caps, state: Mutex::default(), left: Notify::new() })
+    /// With the pause after a first failure, by which it measures how patient to be.
+    pub(super) fn new(caps: Caps, pause: Duration) -> Arc<Self> {
+        let spacings = Spacing { first: pause / 2, most: pause * 10 };
+        Arc::new(Self { caps, spacings, state: Mutex::default(), left: Notify::new() })
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -209,11 +266,29 @@ impl Pacer {
             return Entry::WhenOneLeaves;
         }
         let base = if key.purpose == Purpose::Messages { self.caps.interval } else { Duration::ZERO };
-        let entry = state.lanes.entry(key).or_insert_with(|| Lane::new(cap, base)).try_enter(now);
+        let entry = state.lanes.entry(key).or_insert_with(|| Lane::new(cap, base, self.spacings)).try_enter(now);
         if entry == Entry::Now {
             *in_all += 1;
         }
         entry
+    }
+
+    /// What a request of this kind has to expect.
+    pub(super) fn outlook(&self, key: LaneKey) -> Outlook {
+        self.state().lanes.get(&key).map_or(Outlook::Good(0), |lane| lane.outlook(Instant::now()))
+    }
+
+    /// How often in a row requests of this kind were told to wait, and how long.
+    pub(super) fn refused(&self, key: LaneKey) -> (u32, Duration) {
+        self.state().lanes.get(&key).map_or((0, Duration::ZERO), |lane| lane.refused)
+    }
+
+    /// Takes note of a request that was given up, because the server only ever said "later": with the successes of the lane when it
+    /// began.
+    pub(super) fn gave_up(&self, key: LaneKey, since: u64, word: String) {
+        if let Some(lane) = self.state().lanes.get_mut(&key) {
+            lane.gave_up(Instant::now(), since, word);
+        }
     }
 
     /// Takes note of an answer that was not a complaint.
@@ -268,6 +343,34 @@ mod tests {
         }
     }
 
+    const PAUSE: Duration = Duration::from_millis(500);
+
+    fn lane(cap: usize) -> Lane {
+        Lane::new(cap, Duration::ZERO, Spacing { first: PAUSE / 2, most: PAUSE * 20 })
+    }
+
+    #[test]
+    fn a_kind_of_request_that_is_refused_without_end_is_left_alone_for_a_while() {
+        let (mut lane, now) = (lane(4), Instant::now());
+        let word = || "FLOOD_WAIT_0 (420)".to_owned();
+        lane.succeeded();
+        for _ in 1..MOST_IN_VAIN {
+            lane.gave_up(now, 1, word());
+            assert_eq!(lane.outlook(now), Outlook::Poor(1));
+        }
+        // Others had their answers.
+        lane.gave_up(now, 0, word());
+        assert_eq!(lane.outlook(now), Outlook::Poor(1));
+        lane.gave_up(now, 1, word());
+        assert_eq!(lane.outlook(now), Outlook::None(word()));
+        let later = now + SHUT;
+        assert_eq!(lane.outlook(later), Outlook::Poor(1));
+        lane.gave_up(later, 1, word());
+        assert_eq!(lane.outlook(later), Outlook::None(word()));
+        lane.succeeded();
+        assert_eq!(lane.outlook(later), Outlook::Good(2));
+    }
+
     fn entered(lane: &mut Lane, now: Instant) -> usize {
         let mut count = 0;
         while lane.try_enter(now) == Entry::Now {
@@ -279,7 +382,7 @@ mod tests {
 
     #[test]
     fn the_window_grows_to_the_cap_and_halves_on_complaint() {
-        let (mut lane, now) = (Lane::new(16, Duration::ZERO), Instant::now());
+        let (mut lane, now) = (lane(16), Instant::now());
         assert_eq!(entered(&mut lane, now), 8);
         for _ in 0..1_000 {
             lane.succeeded();
@@ -293,7 +396,7 @@ mod tests {
 
     #[test]
     fn a_lane_that_is_told_to_wait_again_and_again_spaces_out_and_recovers() {
-        let (mut lane, mut now) = (Lane::new(4, Duration::ZERO), Instant::now());
+        let (mut lane, mut now) = (lane(4), Instant::now());
         for _ in 0..6 {
             lane.slow_down(now, Duration::from_secs(60));
             now += Duration::from_secs(120);
@@ -309,7 +412,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn no_more_than_the_cap_is_ever_in_flight() {
-        let pacer = Pacer::new(Pace::Fast.caps());
+        let pacer = Pacer::new(Pace::Fast.caps(), PAUSE);
         let running = Arc::new(Mutex::new((0_usize, 0_usize)));
         let mut tasks = tokio::task::JoinSet::new();
         for number in 0..500_u32 {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::error::CallError;
+use super::error::{CallError, RpcError};
 
 /// What is known about a request that failed.
 #[derive(Clone, Copy, Debug)]
@@ -19,6 +19,12 @@ pub(super) struct Attempt {
     pub(super) max_wait: Duration,
     /// Whether asking twice does no harm; false for requests that send a code or redeem one.
     pub(super) repeatable: bool,
+    /// How often in a row the server answered that it, or all of its kind, have to wait; this time included.
+    pub(super) refusals: u32,
+    /// How long that was so far.
+    pub(super) waited: Duration,
+    /// Whether others of its kind were given up one after the other: what the server refuses then is not asked again.
+    pub(super) hopeless: bool,
 }
 
 /// What to do next.
@@ -36,8 +42,10 @@ pub(super) enum Decision {
     Authorize,
     /// The authorization key is void there: make a new one, carry the login over, then ask again.
     NewKey,
-    /// Give up.
+    /// Give up: the answer says no.
     Fail,
+    /// Give up: the server says "not now" without end.
+    GiveUp,
 }
 
 /// Failures after which a request is given up: with the waits below, after about 3 minutes.
@@ -46,6 +54,17 @@ const MAX_FAILURES: u32 = 8;
 /// Repairs after which a request is given up: what three did not mend, more will not.
 const MAX_REPAIRS: u32 = 3;
 
+/// Refusals in a row after which a request is given up that the server only wants to have later. While they last, its kind is asked
+/// for ever more slowly: after one at a time, so many are a matter of minutes.
+const MAX_REFUSALS: u32 = 30;
+
+/// Where the waits are long, fewer are enough: when they add up to so many times the longest one that is accepted.
+const FEW_REFUSALS: u32 = 5;
+const LONGEST_WAITS: u32 = 4;
+
+/// How often a request is made that the server refuses without saying what is wrong with it.
+const UNCLEAR_TRIES: u32 = 2;
+
 /// The longest pause between two attempts.
 const MAX_PAUSE: Duration = Duration::from_secs(60);
 
@@ -53,10 +72,46 @@ fn backoff(attempt: Attempt) -> Duration {
     attempt.pause.saturating_mul(1 << attempt.failures.saturating_sub(1).min(7)).min(MAX_PAUSE)
 }
 
+/// Whether a refusal says what is wrong with the request, so that the same one would be refused again.
+fn is_clear(refusal: &RpcError) -> bool {
+    const LAST_WORDS: [&str; 24] = [
+        "BANNED",
+        "CHANNEL",
+        "DEACTIVATED",
+        "DELAY",
+        "DISABLED",
+        "DUPLICATED",
+        "EMPTY",
+        "EXPIRED",
+        "FAILED",
+        "FORBIDDEN",
+        "INVALID",
+        "LONG",
+        "MIGRATE",
+        "MISSING",
+        "MODIFIED",
+        "NA",
+        "NEEDED",
+        "PRIVATE",
+        "REQUIRED",
+        "RESTRICTED",
+        "REVOKED",
+        "UNREGISTERED",
+        "UNSUPPORTED",
+        "WAIT",
+    ];
+    refusal.code == 401 || refusal.name.rsplit('_').next().is_some_and(|word| LAST_WORDS.contains(&word))
+}
+
 /// Decides about a failed request.
 pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
     let again = |decision: fn(Duration) -> Decision| {
         if attempt.failures < MAX_FAILURES && attempt.repeatable { decision(backoff(attempt)) } else { Decision::Fail }
+    };
+    let later = || match again(Decision::After) {
+        Decision::After(_) if attempt.hopeless => Decision::GiveUp,
+        Decision::Fail if attempt.repeatable => Decision::GiveUp,
+        decision => decision,
     };
     match error {
         CallError::Rpc(rpc) => match (rpc.code, rpc.name.as_str(), rpc.value) {
@@ -66,16 +121,23 @@ pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
                     _ => Decision::Fail,
                 }
             }
-            // The server's own figure; a request for a takeout is decided by whoever asked for it.
-            (420, "FLOOD_WAIT" | "FLOOD_PREMIUM_WAIT" | "FLOOD_TEST_PHONE_WAIT", Some(seconds)) => {
-                let wait = Duration::from_secs(u64::from(seconds));
-                if wait <= attempt.max_wait { Decision::SlowDown(wait.max(Duration::from_millis(200))) } else { Decision::Fail }
-            }
+            // A request for a takeout is decided by whoever asked for it.
+            (420, "TAKEOUT_INIT_DELAY", _) => Decision::Fail,
+            (420, _, _) => match rpc.wait() {
+                Some(wait) if wait > attempt.max_wait => Decision::Fail,
+                Some(wait) => {
+                    let long = attempt.refusals >= FEW_REFUSALS && attempt.waited >= attempt.max_wait * LONGEST_WAITS;
+                    let enough = attempt.refusals >= MAX_REFUSALS || long || attempt.hopeless;
+                    if enough { Decision::GiveUp } else { Decision::SlowDown(wait.max(attempt.pause * 2)) }
+                }
+                None => later(),
+            },
             (401, "AUTH_KEY_UNREGISTERED" | "SESSION_EXPIRED", _) if !attempt.home && attempt.repairs < MAX_REPAIRS => Decision::Authorize,
             (401, "AUTH_KEY_INVALID" | "AUTH_KEY_PERM_EMPTY", _) if !attempt.home && attempt.repairs < MAX_REPAIRS => Decision::NewKey,
             (400, "CONNECTION_NOT_INITED" | "CONNECTION_LAYER_INVALID", _) => again(Decision::Reconnect),
-            (400 | 500, "MSG_WAIT_FAILED" | "MSG_WAIT_TIMEOUT", _) => again(Decision::After),
-            (500.., _, _) | (..=-1, _, _) => again(Decision::After),
+            (400 | 500, "MSG_WAIT_FAILED" | "MSG_WAIT_TIMEOUT", _) => later(),
+            (500.., _, _) | (..=-1, _, _) => later(),
+            _ if attempt.failures < UNCLEAR_TRIES && attempt.repeatable && !is_clear(rpc) => Decision::After(backoff(attempt)),
             _ => Decision::Fail,
         },
         CallError::Status(404) if !attempt.home && attempt.repairs < MAX_REPAIRS => Decision::NewKey,
@@ -84,7 +146,9 @@ pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
         CallError::Status(429) if attempt.failures < MAX_FAILURES => Decision::Reconnect(backoff(attempt).saturating_mul(4)),
         CallError::Status(_) | CallError::Io(_) | CallError::TimedOut(_) | CallError::Closed => again(Decision::Reconnect),
         CallError::Exchange(super::ExchangeError::Io(_)) => again(Decision::Reconnect),
-        CallError::Exchange(_) | CallError::Unusable(_) | CallError::Unreadable(_) | CallError::UnknownDc(_) => Decision::Fail,
+        CallError::Exchange(_) | CallError::Unusable(_) | CallError::Unreadable(_) | CallError::UnknownDc(_) | CallError::InVain(_) => {
+            Decision::Fail
+        }
     }
 }
 
@@ -106,7 +170,12 @@ mod tests {
             pause: Duration::from_millis(500),
             max_wait: Duration::from_secs(600),
             repeatable: true,
+            refusals: 1,
+            waited: Duration::ZERO,
+            hopeless: false,
         };
+        let refused = |refusals, waited| Attempt { refusals, waited: Duration::from_secs(waited), ..at(1, true) };
+        let hopeless = Attempt { hopeless: true, ..at(1, true) };
         let repaired = |repairs| Attempt { repairs, ..at(9, false) };
         let seconds = Duration::from_secs;
         let half = Duration::from_millis(500);
@@ -117,6 +186,16 @@ mod tests {
             (rpc(420, "FLOOD_WAIT", Some(31)), at(99, true), Decision::SlowDown(seconds(31))),
             (rpc(420, "FLOOD_WAIT", Some(601)), at(1, true), Decision::Fail),
             (rpc(420, "FLOOD_PREMIUM_WAIT", Some(3)), at(1, false), Decision::SlowDown(seconds(3))),
+            (rpc(420, "FLOOD_WAIT", Some(0)), at(1, true), Decision::SlowDown(seconds(1))),
+            (rpc(420, "FLOOD_WAIT", Some(0)), refused(29, 60), Decision::SlowDown(seconds(1))),
+            (rpc(420, "FLOOD_WAIT", Some(0)), refused(30, 60), Decision::GiveUp),
+            (rpc(420, "FLOOD_WAIT", Some(600)), refused(4, 2400), Decision::SlowDown(seconds(600))),
+            (rpc(420, "FLOOD_WAIT", Some(600)), refused(5, 2399), Decision::SlowDown(seconds(600))),
+            (rpc(420, "FLOOD_WAIT", Some(600)), refused(5, 2400), Decision::GiveUp),
+            (rpc(420, "FLOOD_WAIT", Some(1)), hopeless, Decision::GiveUp),
+            (rpc(420, "PREMIUM_SUB_WAIT", Some(3)), at(1, true), Decision::SlowDown(seconds(3))),
+            (rpc(420, "P0", None), at(1, true), Decision::After(half)),
+            (rpc(420, "P0", None), at(MAX_FAILURES, true), Decision::GiveUp),
             (rpc(420, "TAKEOUT_INIT_DELAY", Some(5)), at(1, true), Decision::Fail),
             (rpc(401, "AUTH_KEY_UNREGISTERED", None), at(1, false), Decision::Authorize),
             (rpc(401, "AUTH_KEY_UNREGISTERED", None), repaired(2), Decision::Authorize),
@@ -125,7 +204,12 @@ mod tests {
             (rpc(401, "SESSION_REVOKED", None), at(1, false), Decision::Fail),
             (rpc(500, "INTERNAL", None), at(1, true), Decision::After(half)),
             (rpc(-503, "Timeout", None), at(2, true), Decision::After(seconds(1))),
-            (rpc(500, "INTERNAL", None), at(MAX_FAILURES, true), Decision::Fail),
+            (rpc(-503, "Timeout", None), hopeless, Decision::GiveUp),
+            (rpc(500, "INTERNAL", None), at(MAX_FAILURES, true), Decision::GiveUp),
+            (rpc(406, "SOMETHING", None), at(1, true), Decision::After(half)),
+            (rpc(406, "SOMETHING", None), at(2, true), Decision::Fail),
+            (rpc(0, "", None), at(1, true), Decision::After(half)),
+            (rpc(303, "ELSEWHERE", None), at(1, true), Decision::After(half)),
             (rpc(400, "CHANNEL_PRIVATE", None), at(1, true), Decision::Fail),
             (rpc(400, "FILE_REFERENCE_EXPIRED", None), at(1, true), Decision::Fail),
             (rpc(400, "CONNECTION_NOT_INITED", None), at(1, true), Decision::Reconnect(half)),
@@ -151,6 +235,9 @@ mod tests {
             pause: Duration::from_millis(500),
             max_wait: Duration::from_secs(600),
             repeatable: false,
+            refusals: 0,
+            waited: Duration::ZERO,
+            hopeless: false,
         };
         assert_eq!(decide(&CallError::Closed, once), Decision::Fail);
         assert_eq!(decide(&rpc(500, "INTERNAL", None), once), Decision::Fail);
