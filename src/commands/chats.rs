@@ -7,6 +7,7 @@ use serde::Serialize;
 use super::context::Context;
 use super::error::CommandError;
 use super::exit::Exit;
+use super::output::Output;
 use super::telegram::apart;
 use super::telegram::connection::Connection;
 use super::telegram::observer::Teller;
@@ -76,16 +77,24 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
         Ok::<_, CommandError>(account.chats(detail)?)
     })
     .await?;
-    let output = &context.output;
+    show(&chats, detail, &context.output)?;
+    Ok(Exit::Done)
+}
+
+/// Shows chats and how much there is in them.
+///
+/// # Errors
+/// When standard output fails.
+pub fn show(chats: &[ChatSummary], detail: ListingDetail, output: &Output) -> Result<(), CommandError> {
     if output.is_json() {
-        for chat in &chats {
+        for chat in chats {
             output.json(&line(chat, detail))?;
         }
-        return Ok(Exit::Done);
+        return Ok(());
     }
-    output.text(&table(&chats, detail))?;
-    output.say(&total(&chats, detail));
-    Ok(Exit::Done)
+    output.text(&table(chats, detail))?;
+    output.say(&total(chats, detail));
+    Ok(())
 }
 
 fn line(chat: &ChatSummary, detail: ListingDetail) -> Line<'_> {

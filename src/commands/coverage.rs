@@ -9,10 +9,10 @@ use super::exit::Exit;
 use super::reading::Unread;
 use super::units;
 use crate::model::chat::ChatInfo;
-use crate::model::coverage::{Coverage, Verdict};
+use crate::model::coverage::{Coverage, MissingPart, Verdict};
 use crate::operations::OperationError;
 use crate::operations::chats::OpenChats;
-use crate::operations::coverage::{ChatCoverage, coverage};
+use crate::operations::coverage::{ChatCoverage, coverage, missing_parts};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -49,6 +49,14 @@ struct Line<'a> {
     details: Option<&'a Coverage>,
 }
 
+/// A part of the account that is no chat.
+#[derive(Serialize)]
+struct PartLine<'a> {
+    message_type: &'static str,
+    part: &'a str,
+    because: &'a str,
+}
+
 #[derive(Serialize)]
 struct Summary {
     message_type: &'static str,
@@ -57,6 +65,7 @@ struct Summary {
     complete: u64,
     incomplete: u64,
     unknown: u64,
+    parts_missing: u64,
 }
 
 /// Shows the coverage.
@@ -71,10 +80,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     unread.lost(&opened);
     let id = opened.snapshot().id.to_string();
     let read = tokio::task::spawn_blocking(move || {
-        let chats = coverage(&opened, &mut |path, error| unread.file(path, error));
-        chats.map(|chats| (chats, unread.exit()))
+        let chats = coverage(&opened, &mut |path, error| unread.file(path, error))?;
+        let parts = missing_parts(&opened, &mut |path, error| unread.file(path, error))?;
+        Ok::<_, OperationError>((chats, parts, unread.exit()))
     });
-    let (chats, exit) = read.await.map_err(OperationError::from)??;
+    let (chats, parts, exit) = read.await.map_err(OperationError::from)??;
     let counted = |wanted: &str| chats.iter().filter(|chat| word(&chat.verdict()) == wanted).count() as u64;
     let (complete, incomplete, unknown) = (counted("complete"), counted("incomplete"), counted("unknown"));
     let shown: Vec<&ChatCoverage> = chats.iter().filter(|chat| !args.incomplete || chat.verdict() != Verdict::Complete).collect();
@@ -82,7 +92,19 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         for chat in shown {
             print(chat, output)?;
         }
-        output.json(&Summary { message_type: "summary", command: "coverage", snapshot: id, complete, incomplete, unknown })?;
+        for MissingPart { part, because } in &parts {
+            output.json(&PartLine { message_type: "account_coverage", part, because })?;
+        }
+        let parts_missing = parts.len() as u64;
+        output.json(&Summary {
+            message_type: "summary",
+            command: "coverage",
+            snapshot: id,
+            complete,
+            incomplete,
+            unknown,
+            parts_missing,
+        })?;
         return Ok(exit);
     }
     let mut rows = vec![["ID", "MESSAGES", "NAME", "COVERAGE"].map(str::to_owned)];
@@ -95,10 +117,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         }
         [chat.peer.to_string(), held(chat), units::printable(title(chat)), units::printable(&verdict)]
     }));
+    rows.extend(parts.iter().map(|MissingPart { part, because }| {
+        ["account".to_owned(), "-".to_owned(), units::printable(&part.replace('_', " ")), units::printable(&format!("missing: {because}"))]
+    }));
     if rows.len() > 1 {
         output.text(&units::columns(&rows, &[1]))?;
     }
-    output.line(&format!("snapshot {}: {}", super::short_id(&id), sentence(complete, incomplete, unknown)))?;
+    let parts = parts_missing(parts.len() as u64);
+    output.line(&format!("snapshot {}: {}{parts}", super::short_id(&id), sentence(complete, incomplete, unknown)))?;
     Ok(exit)
 }
 
@@ -110,6 +136,15 @@ pub fn sentence(complete: u64, incomplete: u64, unknown: u64) -> String {
         units::count(incomplete),
         units::count(unknown)
     )
+}
+
+/// What the same line says of the rest of the account, where something is missing.
+pub fn parts_missing(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        1 => "; 1 other part of the account missing".into(),
+        _ => format!("; {} other parts of the account missing", units::count(count)),
+    }
 }
 
 fn name(chat: &ChatCoverage) -> Option<&str> {

@@ -47,6 +47,9 @@ pub enum CommandError {
         /// Its estimated strength.
         bits: f64,
     },
+    /// The passphrase of this machine's logins is not the one that they were protected with.
+    #[error("the passphrase of this machine's logins is wrong")]
+    LoginPassphrase,
     /// A pattern cannot be understood.
     #[error(transparent)]
     Pattern(#[from] PatternError),
@@ -127,7 +130,7 @@ impl CommandError {
                 SecretError::Differ | SecretError::Terminal(_) => Exit::Failed,
                 _ => Exit::WrongKey,
             },
-            Self::Key(_) => Exit::WrongKey,
+            Self::Key(_) | Self::LoginPassphrase => Exit::WrongKey,
             Self::Repository(error) => of_repository(error),
             Self::State(error) => of_state(error),
             Self::Operation(error) => of_operation(error),
@@ -151,6 +154,7 @@ impl CommandError {
             Self::WeakPassphrase { .. } => {
                 fixed("take the generated one, add words that do not belong together, or insist with --force-weak-passphrase")
             }
+            Self::LoginPassphrase => fixed("it is the one that was given to the first `tgvault login --session-passphrase`"),
             Self::Storage(error) => error.hint().map(Cow::Borrowed),
             Self::Repository(error) => repository_hint(error).map(Cow::Borrowed),
             Self::State(error) => state_hint(error).map(Cow::Borrowed),
@@ -306,7 +310,10 @@ fn telegram_hint(error: &TelegramError) -> Option<Cow<'static, str>> {
         TelegramError::Local { source, .. } if is_wrong_key(source) => {
             "the key that the logins are sealed with was exchanged; log in again with `tgvault login`"
         }
-        TelegramError::NoSuchChat { .. } => "see what there is with `tgvault chats`; a chat goes by its name, @username, id or link",
+        TelegramError::NoSuchChat { .. } => {
+            "see what there is with `tgvault chats`; a chat goes by its name, @username, id or link; those that you left are found with \
+             --takeout always"
+        }
         TelegramError::NoSuchFolder { known, .. } if known.is_empty() => {
             "this account has no folders; they are made in a Telegram app, under Settings → Folders"
         }

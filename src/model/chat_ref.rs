@@ -8,8 +8,11 @@ use super::peer::Peer;
 /// The prefix of channels' ids in the Bot API and in many tools.
 const BOT_API_CHANNEL: i64 = 1_000_000_000_000;
 
-/// Hosts of links to chats.
-const HOSTS: [&str; 4] = ["t.me/", "www.t.me/", "telegram.me/", "telegram.dog/"];
+/// Hosts of links to chats, without `www.`.
+const HOSTS: [&str; 3] = ["t.me", "telegram.me", "telegram.dog"];
+
+/// Where Telegram runs in a browser: its addresses end with the chat.
+const WEB_HOST: &str = "web.telegram.org";
 
 /// What somebody typed for a chat, understood as far as it can be without a list of chats.
 ///
@@ -18,9 +21,11 @@ const HOSTS: [&str; 4] = ["t.me/", "www.t.me/", "telegram.me/", "telegram.dog/"]
 /// | `user12`, `chat12`, `channel12` | that peer |
 /// | `-1001234567890`, `-4567` | a channel or supergroup, a basic group, as Telegram's bots and many tools write them |
 /// | `4567` | the bare id, of whatever kind; or a chat that is called so |
-/// | `@name`, `t.me/name`, `https://t.me/name/55` | the public name |
+/// | `@name`, `t.me/name`, `https://t.me/name/55`, `name.t.me` | the public name |
 /// | `t.me/c/1234/5` | a link inside a private channel or supergroup |
-/// | anything else | the chat's name; case does not matter |
+/// | `tg://resolve?domain=name`, `tg://privatepost?channel=1234`, `tg://user?id=12` | the same, as apps write it |
+/// | `https://web.telegram.org/a/#-1001234567890` | what a browser shows above the chat |
+/// | anything else | the chat's name, or its public name; case does not matter |
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ChatRef {
     /// One peer and no other.
@@ -29,7 +34,7 @@ pub enum ChatRef {
     Number(i64),
     /// A public name, without `@`.
     Username(String),
-    /// A name in small letters.
+    /// A name, or a public name without `@`, in small letters.
     Name(String),
 }
 
@@ -55,8 +60,24 @@ impl FromStr for ChatRef {
 
 /// The chat that a link leads to; `None` for invitations, which name no chat.
 fn link(text: &str) -> Option<ChatRef> {
-    let bare = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://")).unwrap_or(text);
-    let path = HOSTS.iter().find_map(|host| bare.strip_prefix(host))?;
+    let (scheme, address) = text.split_once("://").unwrap_or(("", text));
+    match scheme.to_ascii_lowercase().as_str() {
+        "tg" => return app_link(address),
+        "" | "https" | "http" => {}
+        _ => return None,
+    }
+    let (host, path) = address.split_once('/').unwrap_or((address, ""));
+    let host = host.to_ascii_lowercase();
+    let host = host.strip_prefix("www.").unwrap_or(&host);
+    if host == WEB_HOST {
+        return web_address(path);
+    }
+    if let Some(name) = host.strip_suffix(".t.me") {
+        return Some(ChatRef::Username(name.to_owned())).filter(|_| !name.is_empty());
+    }
+    if !HOSTS.contains(&host) {
+        return None;
+    }
     let mut parts = path.split(['/', '?', '#']);
     match (parts.next()?, parts.next()) {
         ("c", Some(id)) => Some(ChatRef::Peer(Peer::channel(id.parse().ok().filter(|&id: &i64| id > 0)?))),
@@ -65,6 +86,38 @@ fn link(text: &str) -> Option<ChatRef> {
         ("" | "c" | "s" | "joinchat", _) => None,
         (name, _) if name.starts_with('+') => None,
         (name, _) => Some(ChatRef::Username(name.to_owned())),
+    }
+}
+
+/// A link as apps hand it to each other, after `tg://`.
+fn app_link(address: &str) -> Option<ChatRef> {
+    let (action, query) = address.split_once('?')?;
+    let value = |key: &str| query.split('&').find_map(|pair| pair.split_once('=').filter(|(name, _)| *name == key)).map(|(_, value)| value);
+    let id = |key: &str| value(key).and_then(|id| id.parse().ok()).filter(|&id: &i64| id > 0);
+    match action.trim_end_matches('/').to_ascii_lowercase().as_str() {
+        "resolve" => value("domain").filter(|name| !name.is_empty()).map(|name| ChatRef::Username(name.to_owned())),
+        "privatepost" => id("channel").map(|id| ChatRef::Peer(Peer::channel(id))),
+        "user" => id("id").map(|id| ChatRef::Peer(Peer::user(id))),
+        "openmessage" => {
+            let group = || id("chat_id").map(|id| ChatRef::Peer(Peer::chat(id)));
+            id("user_id").map(|id| ChatRef::Peer(Peer::user(id))).or_else(group)
+        }
+        _ => None,
+    }
+}
+
+/// What a browser shows: the chat's public name or id behind `#`, with the topic or message after it.
+fn web_address(path: &str) -> Option<ChatRef> {
+    let (_, chat) = path.split_once('#')?;
+    if let Some(name) = chat.strip_prefix('@').and_then(|name| name.split(['/', '?']).next()) {
+        return Some(ChatRef::Username(name.to_owned())).filter(|_| !name.is_empty());
+    }
+    let number: i64 = chat.split(['_', '/', '?']).next()?.parse().ok()?;
+    match number.checked_neg()? {
+        id if id > BOT_API_CHANNEL => Some(ChatRef::Peer(Peer::channel(id - BOT_API_CHANNEL))),
+        // One of the two programs there writes groups and channels alike.
+        id if id > 0 => None,
+        _ => Some(ChatRef::Peer(Peer::user(number))),
     }
 }
 
@@ -77,14 +130,14 @@ impl ChatRef {
         }
     }
 
-    /// Whether this chat is meant: `username` without `@`, and all the names that it goes by.
-    pub fn fits<'a>(&self, peer: Peer, username: Option<&str>, names: impl IntoIterator<Item = &'a str>) -> bool {
+    /// Whether this chat is meant: its public names without `@`, and all the names that it goes by.
+    pub fn fits<'a>(&self, peer: Peer, usernames: impl IntoIterator<Item = &'a str>, names: impl IntoIterator<Item = &'a str>) -> bool {
         let is_called = |wanted: &str| names.into_iter().any(|name| name.trim().to_lowercase() == wanted);
         match self {
             Self::Peer(wanted) => *wanted == peer,
             Self::Number(number) => (!peer.is_made_up() && peer.id == *number) || is_called(&number.to_string()),
-            Self::Username(wanted) => username.is_some_and(|own| own.eq_ignore_ascii_case(wanted)),
-            Self::Name(wanted) => is_called(wanted),
+            Self::Username(wanted) => usernames.into_iter().any(|own| own.eq_ignore_ascii_case(wanted)),
+            Self::Name(wanted) => is_called(wanted) || usernames.into_iter().any(|own| own.eq_ignore_ascii_case(wanted)),
         }
     }
 }
@@ -109,6 +162,21 @@ mod tests {
             ("t.me/c/1234/5", ChatRef::Peer(Peer::channel(1234))),
             ("https://t.me/+AbCd", ChatRef::Name("https://t.me/+abcd".into())),
             ("t.me/joinchat/AbCd", ChatRef::Name("t.me/joinchat/abcd".into())),
+            ("HTTPS://T.me/durov", ChatRef::Username("durov".into())),
+            ("https://www.t.me/durov", ChatRef::Username("durov".into())),
+            ("https://durov.t.me/55", ChatRef::Username("durov".into())),
+            ("tg://resolve?domain=durov&post=4", ChatRef::Username("durov".into())),
+            ("tg://privatepost?channel=1234&post=5", ChatRef::Peer(Peer::channel(1234))),
+            ("tg://user?id=12", ChatRef::Peer(Peer::user(12))),
+            ("tg://openmessage?chat_id=4567", ChatRef::Peer(Peer::chat(4567))),
+            ("tg://openmessage?user_id=12", ChatRef::Peer(Peer::user(12))),
+            ("tg://join?invite=AbCd", ChatRef::Name("tg://join?invite=abcd".into())),
+            ("https://web.telegram.org/k/#@durov", ChatRef::Username("durov".into())),
+            ("https://web.telegram.org/a/#-1001234567890_3", ChatRef::Peer(Peer::channel(1_234_567_890))),
+            ("https://web.telegram.org/a/#12", ChatRef::Peer(Peer::user(12))),
+            ("https://web.telegram.org/k/#-4567", ChatRef::Name("https://web.telegram.org/k/#-4567".into())),
+            ("https://example.org/durov", ChatRef::Name("https://example.org/durov".into())),
+            ("t.me", ChatRef::Name("t.me".into())),
             ("@", ChatRef::Name("@".into())),
             ("Family & friends", ChatRef::Name("family & friends".into())),
         ] {
@@ -124,6 +192,8 @@ mod tests {
         assert!(!fits("-1000000000007", user, None, &[]));
         assert!(fits("2024", user, None, &["2024"]), "a name may be a number");
         assert!(fits("@Mara", user, Some("mara"), &[]) && !fits("@Mara", user, None, &["@Mara"]));
+        assert!(fits("Mara", user, Some("mara"), &["x"]), "a public name may come without @");
+        assert!(ChatRef::new("@second").fits(user, ["first", "Second"], []), "a chat may have several");
         assert!(fits("МАРА b", user, None, &["x", " Мара B "]) && !fits("Mar", user, None, &["Mara"]));
         let made_up = Peer::made_up(crate::model::peer::PeerKind::User, &[b"x"]);
         assert!(!fits(&made_up.id.to_string(), made_up, None, &[]));

@@ -132,6 +132,37 @@ pub struct Coverage {
     pub verdict: Verdict,
 }
 
+/// `account/coverage.json`: what of the account beside the history of its chats could not be had; written only when that changed.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AccountCoverage {
+    /// Version of the form, [`super::record::VERSION`].
+    pub v: u32,
+    /// When it was found, Unix seconds.
+    pub observed: i64,
+    /// By which run.
+    pub run: RunId,
+    /// Nothing when everything was served.
+    pub missing: Vec<MissingPart>,
+}
+
+/// A part of an account that could not be had.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MissingPart {
+    /// A section's key, [`LEFT_CHATS`], [`CHAT_LIST`] or [`CUSTOM_EMOJI`].
+    pub part: String,
+    /// Why, in words.
+    pub because: String,
+}
+
+/// The [`MissingPart`] of channels and groups that the account has left.
+pub const LEFT_CHATS: &str = "left_chats";
+
+/// The [`MissingPart`] of chats that could not be read from the list of chats.
+pub const CHAT_LIST: &str = "chat_list";
+
+/// The [`MissingPart`] of the files of custom emoji.
+pub const CUSTOM_EMOJI: &str = "custom_emoji";
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! account/<section>.json                         see [`super::account`]
+//! account/coverage.json                          see [`super::coverage::AccountCoverage`]
 //! peers.jsonl                                    see [`super::chat::SeenPeer`]
 //! peers/<run id>-<seq>.jsonl                     the same, as a live account adds to it
 //! chats/<typed peer>/chat.json                   see [`super::chat::ChatInfo`]
@@ -121,6 +122,22 @@ pub fn account_section(section: Section) -> Result<EntryPath, PathError> {
     EntryPath::new(format!("account/{}.json", section.key()))
 }
 
+/// Where chats that the account left would be described together; nothing lies there.
+///
+/// # Errors
+/// As [`chat_folder`].
+pub fn left_chats() -> Result<EntryPath, PathError> {
+    EntryPath::new("chats/left")
+}
+
+/// `account/coverage.json`.
+///
+/// # Errors
+/// As [`chat_folder`].
+pub fn account_coverage() -> Result<EntryPath, PathError> {
+    EntryPath::new("account/coverage.json")
+}
+
 /// What a path of a backup is, read from its name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Place {
@@ -141,6 +158,8 @@ pub enum Place {
     Peers,
     /// A section of the account.
     Account(Section),
+    /// What of the account could not be had.
+    AccountCoverage,
     /// A media file.
     Media,
 }
@@ -152,6 +171,7 @@ pub fn place(path: &EntryPath) -> Option<Place> {
         [PEERS] => Some(Place::Peers),
         ["peers", file] if file.ends_with(".jsonl") => Some(Place::Peers),
         ["media", _, ..] => Some(Place::Media),
+        ["account", "coverage.json"] => Some(Place::AccountCoverage),
         ["account", file] => Section::from_key(file.strip_suffix(".json")?).map(Place::Account),
         ["chats", peer, "chat.json"] => peer.parse().ok().map(Place::ChatInfo),
         ["chats", peer, "coverage.json"] => peer.parse().ok().map(Place::Coverage),
@@ -181,6 +201,7 @@ mod tests {
         for section in Section::ALL {
             assert_eq!(place(&account_section(section).unwrap()), Some(Place::Account(section)));
         }
+        assert_eq!(place(&account_coverage().unwrap()), Some(Place::AccountCoverage));
         assert_eq!(place(&EntryPath::new("chats/group1/chat.json").unwrap()), None);
         assert!("a/b".parse::<RunId>().is_err() && "".parse::<RunId>().is_err());
     }

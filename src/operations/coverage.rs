@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::OperationError;
 use super::chats::{OpenChats, Unreadable};
 use crate::model::chat::ChatInfo;
-use crate::model::coverage::{Coverage, Verdict};
+use crate::model::coverage::{Coverage, MissingPart, Verdict};
 use crate::model::peer::Peer;
 
 /// What is known of one chat.
@@ -29,6 +29,14 @@ impl ChatCoverage {
     pub fn messages(&self) -> u64 {
         self.coverage.iter().flat_map(|coverage| &coverage.ranges).map(|range| range.ours).sum()
     }
+}
+
+/// The parts of the account beside its chats that could not be had. What cannot be read is told to `bad`. It blocks.
+///
+/// # Errors
+/// When the store fails.
+pub fn missing_parts(chats: &OpenChats, bad: Unreadable<'_>) -> Result<Vec<MissingPart>, OperationError> {
+    Ok(chats.account_coverage(bad)?.map_or_else(Vec::new, |coverage| coverage.missing))
 }
 
 /// Reads the coverage of all chats of a snapshot, by peer. What cannot be read is told to `bad`. It blocks.

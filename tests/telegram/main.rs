@@ -14,6 +14,7 @@ mod program;
 mod program_choices;
 mod program_keys;
 mod program_options;
+mod program_parts;
 mod program_runs;
 mod program_whole;
 mod refusals;

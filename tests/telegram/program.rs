@@ -251,4 +251,25 @@ fn logins_can_have_a_passphrase_of_their_own() {
     std::fs::write(program.file("login-passphrase"), "wrong\n").unwrap();
     let wrong = program.run(&[&["chats"], &given[..]].concat());
     assert_eq!(wrong.code, Some(12), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("passphrase of this machine's logins is wrong"), "{}", wrong.stderr);
+    assert!(!wrong.stderr.contains("state folder"), "{}", wrong.stderr);
+}
+
+#[test]
+fn what_telegram_says_to_a_login_is_told_in_words() {
+    let program = Program::new(Options::empty());
+    let phone = program.server.options().phone.clone();
+    for (code, error, words) in
+        [(400, "PHONE_NUMBER_FLOOD", "too many attempts"), (406, "UPDATE_APP_TO_LOGIN", "--qr"), (400, "PHONE_NUMBER_BANNED", "banned")]
+    {
+        program.server.add_fault(Fault { when: When::method("auth.sendCode"), then: Effect::rpc(code, error) });
+        let run = program.run(&["login", "--phone", &phone]);
+        assert_eq!(run.code, Some(1), "{}", run.stderr);
+        assert!(run.stderr.contains(words) && !run.stderr.contains(error), "{}", run.stderr);
+        program.server.clear_faults();
+    }
+    let once = When { times: Some(1), ..When::method("auth.sendCode") };
+    program.server.add_fault(Fault { when: once, then: Effect::rpc(500, "AUTH_RESTART") });
+    let run = program.with_input(&["login", "--phone", &phone], "22222\n");
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
 }

@@ -99,9 +99,15 @@ fn a_chat_that_is_named_comes_alone() {
         expected.extend(more);
         assert_eq!(logs_of(&vault, group), alone, "{name} touched {group}");
     }
-    let link = format!("https://t.me/{}", text(named, "username"));
+    let username = text(named, "username");
+    let links = [format!("https://t.me/{username}/5"), format!("tg://resolve?domain={username}"), username];
     let id = format!("-100{}", group.id);
-    program.backup(&["--takeout", "never", "--chat", &id, "--chat", &link], 0);
+    for link in links {
+        program.backup(&["--takeout", "never", "--chat", &id, "--chat", &link], 0);
+    }
+    let saved = told(&|chat| chat["type"] == "saved_messages");
+    expected.insert(text(saved, "chat").parse().unwrap());
+    program.backup(&["--takeout", "never", "--chat", "saved messages"], 0);
     let vault = program.restored();
     assert_eq!(held(&vault), expected);
     assert!(logs_of(&vault, group).len() > alone.len(), "the files that were missing are there now");
@@ -182,6 +188,30 @@ fn a_chat_of_which_only_the_own_messages_are_held_is_called_so() {
     // And what is complete stays so, whatever a later run asks for.
     program.backup(&["--takeout", "never", "--only-my-messages"], 0);
     assert!(groups.iter().all(|group| program.restored().coverage(*group).verdict == Verdict::Complete));
+}
+
+#[test]
+fn what_a_backup_would_find_is_said_before_it_begins() {
+    let program = Program::logged_in(small());
+    let chats = readable(&program.server);
+    let person = chats.iter().filter(|chat| chat.kind == Kind::Private).max_by_key(|chat| chat.messages).unwrap();
+    let chosen = peer(person.peer).to_string();
+    let told = program.run(&["backup", "telegram", "--estimate", "--chat", &chosen, "--json"]);
+    assert_eq!(told.code, Some(0), "{}", told.stderr);
+    let told = lines(&told.stdout, "chat");
+    assert!(matches!(told.as_slice(), [one] if one["chat"] == chosen && one["messages"] == person.messages), "{told:?}");
+    assert!(told[0]["bytes_estimated"].is_u64());
+    let all = program.run(&["backup", "telegram", "--estimate", "--chats", "personal,bots", "--exclude-chat", &chosen]);
+    assert_eq!(all.code, Some(0), "{}", all.stderr);
+    assert!(
+        all.stdout.contains("user") && !all.stdout.contains("channel") && !all.stdout.contains(&format!("{chosen} ")),
+        "{}",
+        all.stdout
+    );
+    let wrong = program.run(&["backup", "telegram", "--estimate", "--chat", "Nobody's"]);
+    assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
+    assert_eq!(program.archives(), 0);
+    assert!(!program.server.methods().contains_key("account.initTakeoutSession"));
 }
 
 #[test]

@@ -279,6 +279,24 @@ fn several_accounts_share_a_vault_by_their_names() {
 
 /// Every line that Telegram's commands print with `--json` is in the guide, with each of its keys.
 #[test]
+fn what_a_run_waits_for_is_told_while_it_waits_and_how_far_it_came_at_its_end() {
+    let program = Program::logged_in(small());
+    let when = When { from: 3, times: Some(1), ..When::method("messages.getHistory") };
+    program.server.add_fault(Fault { when, then: Effect::rpc(420, "FLOOD_WAIT_4") });
+    let run = program.backup(&["--takeout", "never", "--pace", "gentle", "--json"], 0);
+    let told = lines(&run, "telegram_status");
+    let waits: BTreeSet<u64> = told
+        .iter()
+        .filter(|line| line["waiting"]["method"] == "messages.getHistory")
+        .map(|line| line["waiting"]["seconds"].as_u64().unwrap())
+        .collect();
+    assert!(waits.len() > 1, "the wait is told once: {told:?}");
+    let (last, coverage) = (told.last().unwrap(), &lines(&run, "coverage")[0]);
+    assert!(last["waiting"].is_null() && last["chats_done"] == last["chats_total"], "{last}");
+    assert_eq!(last["messages"], coverage["messages"]);
+}
+
+#[test]
 fn json_lines_are_documented() {
     let program = Program::new(Options { accept_login_tokens: true, ..small() });
     let docs = include_str!("../../docs/guide/json.md");

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use serde::Serialize;
 
 use super::{Common, back_up, conclude};
+use crate::commands::chats;
 use crate::commands::context::{Context, Keys};
 use crate::commands::coverage;
 use crate::commands::error::CommandError;
@@ -20,7 +21,9 @@ use crate::commands::units;
 use crate::model::kinds::KindChoice;
 use crate::operations::OperationError;
 use crate::repository;
-use crate::source::telegram::{ChatClass, CoverageCounts, ExportOptions, LARGEST_FILE_BYTES, Outcome, TakeoutUse, TelegramSource};
+use crate::source::telegram::{
+    ChatClass, CoverageCounts, ExportOptions, LARGEST_FILE_BYTES, ListingDetail, Outcome, TakeoutUse, TelegramSource,
+};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -89,6 +92,10 @@ pub struct Args {
     #[arg(long)]
     pub wait: bool,
 
+    /// Only say how many messages, files and bytes there are in each of the chosen chats, before anything begins
+    #[arg(long)]
+    pub estimate: bool,
+
     /// Look for edits and deletions this far back, as in 30d; 0 for not at all
     #[arg(long, value_name = "SPAN", value_parser = words::span)]
     pub recheck: Option<Duration>,
@@ -111,6 +118,7 @@ struct CoverageLine {
     messages: u64,
     files_missing: u64,
     files_left_out: u64,
+    parts_missing: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     chats_waiting: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -123,9 +131,12 @@ struct CoverageLine {
 /// # Errors
 /// When vault, account, state or store cannot be used, Telegram wants a login or a long wait, or the run is interrupted.
 pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result<Exit, CommandError> {
+    let export = export_options(args, common, context)?;
+    if args.estimate {
+        return estimate(args, export, context).await;
+    }
     let session = context.session(Keys::IfGiven).await?;
     let vault = repository::find(&session.storage).await?;
-    let export = export_options(args, common, context)?;
     let mut options = common.options(context, given(args, &export))?;
     if common.lanes.is_none() {
         options.lanes = options.lanes.min(MOST_LANES);
@@ -155,9 +166,21 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
     tell(&source, exit, common.dry_run, context)
 }
 
+/// Says how much there is in the chosen chats. Nothing is stored, and no vault is needed.
+async fn estimate(args: &Args, export: ExportOptions, context: &Arc<Context>) -> Result<Exit, CommandError> {
+    let (connection, shared) = (args.connection.clone(), context.clone());
+    let chats = apart(move || {
+        let account = connection.open(&shared, Arc::new(Teller::of_waits(&shared.output)))?;
+        Ok::<_, CommandError>(account.chosen_chats(ListingDetail::Estimate, &export)?)
+    })
+    .await?;
+    chats::show(&chats, ListingDetail::Estimate, &context.output)?;
+    Ok(Exit::Done)
+}
+
 fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandError> {
     let outcome = source.outcome();
-    let CoverageCounts { complete, incomplete, unknown, messages, files_missing, files_left_out } = source.coverage();
+    let CoverageCounts { complete, incomplete, unknown, messages, files_missing, files_left_out, parts_missing } = source.coverage();
     context.output.json(&CoverageLine {
         message_type: "coverage",
         complete,
@@ -166,6 +189,7 @@ fn tell_json(source: &TelegramSource, context: &Context) -> Result<(), CommandEr
         messages,
         files_missing,
         files_left_out,
+        parts_missing,
         chats_waiting: outcome.takeout_delayed.map(|(chats, _)| chats),
         takeout_at: outcome.takeout_delayed.map(|(_, seconds)| later(seconds)),
         requests: source.requests(),
@@ -204,10 +228,11 @@ fn tell(source: &TelegramSource, exit: Exit, dry_run: bool, context: &Context) -
     }
     let Outcome { chats_failed, files_failed, .. } = outcome;
     if chats_failed + files_failed > 0 && exit == Exit::Done {
+        let failed = [(chats_failed, "chat"), (files_failed, "file")].into_iter().filter(|(count, _)| *count > 0);
+        let failed: Vec<String> = failed.map(|(count, what)| units::counted(count, what)).collect();
         output.warn(&format!(
-            "{} and {} could not be read this time; `tgvault coverage` says why, and the next run tries again",
-            units::counted(chats_failed, "chat"),
-            units::counted(files_failed, "file")
+            "{} could not be read this time; `tgvault coverage` says why, and the next run tries again",
+            failed.join(" and ")
         ));
         return Ok(Exit::Incomplete);
     }
@@ -226,7 +251,7 @@ fn coverage_line(counts: &CoverageCounts) -> String {
     if counts.files_left_out > 0 {
         line += &format!("; {} left out by --media or --max-file-size", units::counted(counts.files_left_out, "file"));
     }
-    line
+    line + &coverage::parts_missing(counts.parts_missing)
 }
 
 /// Now and so many seconds.

@@ -12,11 +12,12 @@ use super::words;
 use crate::commands::context::Context;
 use crate::commands::error::CommandError;
 use crate::commands::secrets;
+use crate::crypt::CryptError;
 use crate::operations::accounts::{accounts, login_key};
 use crate::source::telegram::{
     Account, Accounts, Application, ConnectOptions, CustomServer, Device, Observer, Pace, ServerKey, TelegramError, TimeLimits,
 };
-use crate::state::MachineKey;
+use crate::state::{MachineKey, StateError};
 
 /// The account that a first login makes.
 pub const FIRST_ACCOUNT: &str = crate::model::account::DEFAULT_ACCOUNT;
@@ -79,7 +80,7 @@ impl Connection {
     pub fn accounts(&self, context: &Context) -> Result<Accounts, CommandError> {
         let state = context.state()?;
         let own = login_key(&state);
-        let key = if own.exists()? { Some(own.open(&self.session_passphrase(context, false)?)?) } else { None };
+        let key = if own.exists()? { Some(own.open(&self.session_passphrase(context, false)?).map_err(of_passphrase)?) } else { None };
         Ok(accounts(&state, key))
     }
 
@@ -216,6 +217,14 @@ impl Connection {
         })?;
         let dc = self.telegram_server_dc.or(profile.server_dc).unwrap_or(USUAL_DC);
         Ok(Some(CustomServer { address: resolve(address)?, dc, key_pem }))
+    }
+}
+
+/// A key that only the passphrase opens did not open: that is what was wrong, and nothing of the state.
+fn of_passphrase(error: StateError) -> CommandError {
+    match error {
+        StateError::Sealed { source: CryptError::WrongKey, .. } => CommandError::LoginPassphrase,
+        error => error.into(),
     }
 }
 

@@ -1,6 +1,8 @@
 //! What an account's work looks like while it runs: chats, messages, media, and what it waits for.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -16,8 +18,21 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How often a JSON line does.
 const JSON_EVERY: Duration = Duration::from_secs(1);
 
+/// While nothing comes because of a wait: how often its rest is told.
+const WAIT_EVERY: Duration = Duration::from_secs(1);
+
+/// The same in plain lines, which nobody reads one by one.
+const WAIT_LINE_EVERY: Duration = Duration::from_secs(30);
+
 /// Tells what an account's work does.
 pub struct Teller {
+    board: Arc<Board>,
+    /// Whoever keeps waits up to date ends when this is dropped.
+    ticking: Mutex<Option<Sender<()>>>,
+}
+
+/// What is told, and where.
+struct Board {
     output: Output,
     bar: Option<ProgressBar>,
     /// Whether anything but waits and notes is told.
@@ -107,18 +122,47 @@ impl Teller {
             trouble: None,
             last: Instant::now(),
         };
-        Self { output: output.clone(), bar, counts, figures: Mutex::new(figures) }
+        let board = Arc::new(Board { output: output.clone(), bar, counts, figures: Mutex::new(figures) });
+        let ticking = Mutex::new(if counts { board.clone().tick() } else { None });
+        Self { board, ticking }
     }
 
+    /// Says how it ended, and takes the bar away for what comes after.
+    pub fn finish(&self) {
+        let ticking = self.ticking.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let board = &self.board;
+        if ticking.is_some() && board.output.is_json() {
+            board.show(&mut board.figures(), true);
+        }
+        if let Some(bar) = &board.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+impl Board {
     fn figures(&self) -> MutexGuard<'_, Figures> {
         self.figures.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes the bar away, for what comes after.
-    pub fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
+    /// Keeps what is told of a wait up to date, since nothing happens meanwhile; ends when the sender is dropped. Without a thread waits
+    /// are told once.
+    fn tick(self: Arc<Self>) -> Option<Sender<()>> {
+        let (sender, end) = channel();
+        let every = if self.output.is_json() || self.bar.is_some() { WAIT_EVERY } else { WAIT_LINE_EVERY };
+        let mut waited = false;
+        let keep = move || {
+            while end.recv_timeout(WAIT_EVERY) == Err(RecvTimeoutError::Timeout) {
+                let mut figures = self.figures();
+                let waits = figures.waits();
+                // Once more when it is over.
+                if (waits && figures.last.elapsed() >= every) || (waited && !waits) {
+                    self.show(&mut figures, waits);
+                }
+                waited = waits;
+            }
+        };
+        thread::Builder::new().name("waits".into()).spawn(keep).ok().map(|_| sender)
     }
 
     fn show(&self, figures: &mut Figures, at_once: bool) {
@@ -172,6 +216,11 @@ fn unanswered(trouble: &Trouble) -> String {
 }
 
 impl Figures {
+    /// Whether something has to be waited for.
+    fn waits(&self) -> bool {
+        self.wait().is_some() || self.trouble.is_some()
+    }
+
     fn wait(&self) -> Option<(u64, &'static str)> {
         let (until, method) = self.waiting?;
         let left = until.saturating_duration_since(Instant::now());
@@ -225,11 +274,13 @@ impl Observer for Teller {
     fn event(&self, event: Event) {
         /// Shorter waits are not worth a line.
         const WORTH_A_LINE: u64 = 3;
-        let mut figures = self.figures();
+        let board = &self.board;
+        let mut figures = board.figures();
         let mut at_once = false;
         match event {
             Event::Section(section) => figures.section = section,
-            Event::Chats { total } => figures.chats = Some(total),
+            Event::Chats { total } => (figures.section, figures.chats) = ("chats", Some(total)),
+            Event::ChatFound => figures.chats = figures.chats.map(|total| total + 1),
             Event::ChatDone => figures.chats_done += 1,
             Event::Messages { count } => figures.messages += count,
             Event::MediaFound { bytes } => {
@@ -255,10 +306,10 @@ impl Observer for Teller {
             }
             Event::Note(text) => {
                 drop(figures);
-                self.output.say(&text);
+                board.output.say(&text);
                 return;
             }
         }
-        self.show(&mut figures, at_once);
+        board.show(&mut figures, at_once);
     }
 }

@@ -26,9 +26,9 @@ use super::choice::SnapshotChoice;
 use super::restore::{Archives, with_causes};
 use super::session::{Opened, Session};
 use crate::model::account::{AccountSection, Section, join_contacts};
-use crate::model::chat::ChatInfo;
+use crate::model::chat::{ChatInfo, ChatType};
 use crate::model::chat_ref::ChatRef;
-use crate::model::coverage::Coverage;
+use crate::model::coverage::{AccountCoverage, Coverage};
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::harmless::printable;
 use crate::model::paths::{self, Place, RunId};
@@ -53,7 +53,8 @@ pub struct Chat {
 impl Chat {
     /// Whether people may call it so: its name, its full name, or any other form of [`ChatRef`].
     pub fn is_called(&self, wanted: &str) -> bool {
-        let names = [&self.info.name, &self.info.full_name].into_iter().flatten().map(String::as_str);
+        let called = self.info.kind.filter(|kind| kind.is_nameless()).map(ChatType::stand_in);
+        let names = [&self.info.name, &self.info.full_name].into_iter().flatten().map(String::as_str).chain(called);
         ChatRef::new(wanted).fits(self.peer, self.info.username.as_deref(), names)
     }
 }
@@ -267,6 +268,24 @@ impl OpenChats {
         let mut found = BTreeMap::new();
         self.sweep(&paths, &mut |path, read| match read.and_then(|bytes| files::parse::<Coverage>(path, bytes, |coverage| coverage.v)) {
             Ok(coverage) => found.extend(of(path).map(|peer| (peer, coverage))),
+            Err(error) => bad(path, &error),
+        })?;
+        Ok(found)
+    }
+
+    /// What of the account beside the history of its chats could not be had, where the snapshot says something about that. What cannot
+    /// be read is told to `bad`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn account_coverage(&self, bad: Unreadable<'_>) -> Result<Option<AccountCoverage>, OperationError> {
+        let is_it = |path: &EntryPath| matches!(paths::place(path), Some(Place::AccountCoverage));
+        let paths: Vec<&EntryPath> = self.files().map(|(path, _)| path).filter(|path| is_it(path)).collect();
+        let mut found = None;
+        self.sweep(&paths, &mut |path, read| match read
+            .and_then(|bytes| files::parse::<AccountCoverage>(path, bytes, |coverage| coverage.v))
+        {
+            Ok(coverage) => found = Some(coverage),
             Err(error) => bad(path, &error),
         })?;
         Ok(found)

@@ -44,7 +44,7 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
     for (path, entry) in chats.tree().iter().filter(|(_, entry)| entry.kind == Kind::File) {
         let takes = match paths::place(path) {
             Some(Place::Log { peer, .. } | Place::ChatInfo(peer) | Place::Coverage(peer)) => peers.contains(&peer),
-            Some(Place::Peers | Place::Account(_)) => everything,
+            Some(Place::Peers | Place::Account(_) | Place::AccountCoverage) => everything,
             Some(Place::Media) => named.as_ref().is_none_or(|named| named.contains(path)),
             None => false,
         };

@@ -12,6 +12,7 @@ use super::loose::Loosely;
 use super::options::{ChatClass, ExportOptions};
 use super::peers::{PeerBook, peer_of};
 use super::transport::CallError;
+use crate::model::chat::ChatType;
 use crate::model::chat_ref::ChatRef;
 use crate::model::paths::RunId;
 use crate::model::peer::{Peer, PeerKind};
@@ -258,7 +259,10 @@ impl DialogReader<'_> {
 /// Whether somebody means this chat.
 pub(super) fn means(wanted: &ChatRef, peer: Peer, peers: &PeerBook) -> bool {
     let names = [peers.name(peer), peers.chat_name(peer)];
-    wanted.fits(peer, peers.username(peer).as_deref(), names.iter().flatten().map(String::as_str))
+    // Chats like Saved Messages, which apps show by these words.
+    let called = peers.chat_type(peer).filter(|kind| kind.is_nameless()).map(ChatType::stand_in);
+    let usernames = peers.usernames(peer);
+    wanted.fits(peer, usernames.iter().map(String::as_str), names.iter().flatten().map(String::as_str).chain(called))
 }
 
 /// What the user chose, worked out against the list of chats.

@@ -13,6 +13,8 @@ pub enum Event {
         /// All of them.
         total: u64,
     },
+    /// One more chat will be looked at: a group from before it became a supergroup.
+    ChatFound,
     /// One more chat is finished.
     ChatDone,
     /// Messages were fetched.

@@ -20,6 +20,7 @@ use super::peers::peer_of;
 use super::run::{Run, path};
 use super::state::Effect;
 use crate::model::chat_ref::ChatRef;
+use crate::model::coverage::{CHAT_LIST, LEFT_CHATS};
 use crate::model::paths;
 use crate::model::peer::{Peer, PeerKind};
 
@@ -71,11 +72,18 @@ impl Run {
             Ok(dialogs) => dialogs,
             Err(error) => return Err(failed(&self, error)),
         };
-        self.chats_failed.fetch_add(reader.lost.load(Ordering::Relaxed), Ordering::Relaxed);
+        let lost = reader.lost.load(Ordering::Relaxed);
+        self.chats_failed.fetch_add(lost, Ordering::Relaxed);
+        self.note_list(lost);
         let selection = Selection::new(&self.api, &self.options).await?;
-        self.resolve(&selection, &mut dialogs).await?;
-
         let first = self.state.read().chats.is_empty();
+        // A takeout shows more: chats that were left, and those of the account's other ranges.
+        let shows_more = match self.options.takeout {
+            TakeoutUse::Never => false,
+            TakeoutUse::Always => true,
+            TakeoutUse::Auto => first,
+        };
+        self.resolve(&selection, &mut dialogs, shows_more).await?;
         let decision = self.begin_takeout(&dialogs, &selection, first).await?;
         if self.api.has_takeout() {
             self.taken_out = true;
@@ -90,14 +98,23 @@ impl Run {
             }
             if self.options.left {
                 match reader.left().await {
-                    Ok(left) => add_new(&mut dialogs, left),
+                    Ok(left) => {
+                        self.served(LEFT_CHATS);
+                        add_new(&mut dialogs, left);
+                    }
                     Err(error) => {
                         let reason = self.api.or_reason("reading left channels", error)?;
-                        self.tell(Event::Note(format!("the channels and groups that you left cannot be listed ({reason})")));
-                        self.chats_failed.fetch_add(1, Ordering::Relaxed);
+                        let because = format!("the channels and groups that you left cannot be listed ({reason})");
+                        self.unserved(LEFT_CHATS, path(paths::left_chats())?, because).await?;
                     }
                 }
             }
+        }
+        // Those that were asked for by name and are in neither list.
+        let absent: Vec<String> = selection.unmatched(&dialogs, &self.peers).into_iter().map(|(text, _)| text).collect();
+        if let (Decision::Go, Some(chat)) = (&decision, absent.first()) {
+            self.api.finish_takeout(false).await;
+            return Err(TelegramError::NoSuchChat { chat: chat.clone() });
         }
         outcome.not_excluded = selection.unmatched_exclusions(&dialogs, &self.peers);
         if selection.is_everything() && self.chats_failed.load(Ordering::Relaxed) == 0 {
@@ -109,7 +126,7 @@ impl Run {
             let state = self.state.read();
             let before = dialogs.len();
             dialogs.retain(|dialog| state.chats.get(&dialog.peer).is_some_and(|chat| !chat.ranges.is_empty()));
-            let waiting = (before - dialogs.len()) as u64;
+            let waiting = (before - dialogs.len() + absent.len()) as u64;
             outcome.takeout_delayed = (waiting > 0).then_some((waiting, seconds));
         }
         if !selection.is_everything() {
@@ -138,6 +155,8 @@ impl Run {
         // The account's own things are many small questions, one after another: the chats need not wait for them.
         let sections = async { if self.options.account { self.sections().await } else { Ok(()) } };
         tokio::try_join!(sections, self.clone().read_chats(dialogs, selection, outcome, counting.too_long))?;
+        self.fetcher.all_read(None).await;
+        self.account_for_parts().await?;
         self.flush_peers(true).await?;
         self.finish(counting);
         if self.taken_out {
@@ -169,8 +188,10 @@ impl Run {
             async move {
                 let chat = Chat::new(run.clone(), dialog);
                 if let Some(place) = run.undescribed(&chat)? {
-                    run.outbox.problem(place, "Telegram lists this chat without saying what it is".into()).await?;
-                    return Ok(None);
+                    const UNDESCRIBED: &str = "Telegram lists this chat without saying what it is";
+                    run.outbox.problem(place, UNDESCRIBED.into()).await?;
+                    chat.note_missing(UNDESCRIBED.into());
+                    return Ok(Some((chat, None)));
                 }
                 let recent = chat.dialog.top_date.is_none_or(|date| i64::from(date) >= run.recent());
                 if reread_privately && recent && chat.peer().kind != PeerKind::Channel && !chat.before.ranges.is_empty() {
@@ -282,6 +303,7 @@ impl Run {
 
     /// Reads a group that is a supergroup now: what of it is held may be from before its last messages.
     async fn read_former(self: &Arc<Self>, peer: Peer) -> Result<Chat, TelegramError> {
+        self.tell(Event::ChatFound);
         let chat = Chat::new(self.clone(), Dialog::bare(peer, false));
         chat.export().await?;
         Ok(chat)
@@ -325,16 +347,29 @@ impl Run {
         }
     }
 
-    /// Finds chats that the user named and the list does not have.
-    async fn resolve(&self, selection: &Selection, dialogs: &mut Vec<Dialog>) -> Result<(), TelegramError> {
+    /// Takes note of chats that the list has and that could not be read from it.
+    fn note_list(&self, lost: u64) {
+        let because = (lost > 0).then(|| format!("{lost} of the chats in the list could not be read"));
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(CHAT_LIST, because);
+    }
+
+    /// Finds chats that the user named and the list does not have; with `shows_more` a takeout may still.
+    async fn resolve(&self, selection: &Selection, dialogs: &mut Vec<Dialog>, shows_more: bool) -> Result<(), TelegramError> {
         for (text, username) in selection.unmatched(dialogs, &self.peers) {
             let unknown = || TelegramError::NoSuchChat { chat: text.clone() };
-            let username = username.ok_or_else(unknown)?;
+            let username = match username {
+                Some(username) => username,
+                None if shows_more => continue,
+                None => return Err(unknown()),
+            };
             let request = functions::contacts::ResolveUsername { username, referer: None };
             let enums::contacts::ResolvedPeer::Peer(found) = match self.api.ask_plainly(&request).await {
                 Ok(found) => found,
                 Err(error) => {
                     self.api.or_reason("finding a chat by its name", error)?;
+                    if shows_more {
+                        continue;
+                    }
                     return Err(unknown());
                 }
             };

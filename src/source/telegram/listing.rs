@@ -10,7 +10,7 @@ use grammers_tl_types::{enums, functions};
 use super::accounts::Account;
 use super::api::Api;
 use super::convert::wants;
-use super::dialogs::{Dialog, DialogReader};
+use super::dialogs::{Dialog, DialogReader, Selection};
 use super::error::TelegramError;
 use super::options::ExportOptions;
 use super::peers::PeerBook;
@@ -81,22 +81,38 @@ impl Account {
     /// # Errors
     /// When the list cannot be read; a size that cannot be had is left out.
     pub fn chats(&self, detail: ListingDetail) -> Result<Vec<ChatSummary>, TelegramError> {
+        self.chosen_chats(detail, &ExportOptions::default())
+    }
+
+    /// Lists the chats of the list that an export with these options would take, whatever it would take of each.
+    ///
+    /// # Cost
+    /// As [`Account::chats`], for the chats that are chosen.
+    ///
+    /// # Errors
+    /// As [`Account::chats`], and when a chat or folder that is named is not there.
+    pub fn chosen_chats(&self, detail: ListingDetail, options: &ExportOptions) -> Result<Vec<ChatSummary>, TelegramError> {
         // Nothing is remembered of a list: no vault has this name.
         let file = self.states.of("listing");
         let path = file.path().display().to_string();
         let state = StateStore::open(file, self.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
         let state = Arc::new(state.forgetting());
-        let api = Api::new(self.client.clone(), &self.name, state, &ExportOptions::default());
+        let api = Api::new(self.client.clone(), &self.name, state, options);
         let peers = PeerBook::new(self.user.user_id);
-        self.threads.runtime().block_on(list(&api, &peers, detail))
+        self.threads.runtime().block_on(list(&api, &peers, detail, options))
     }
 }
 
-async fn list(api: &Api, peers: &PeerBook, detail: ListingDetail) -> Result<Vec<ChatSummary>, TelegramError> {
+async fn list(api: &Api, peers: &PeerBook, detail: ListingDetail, options: &ExportOptions) -> Result<Vec<ChatSummary>, TelegramError> {
     let run = run_id(jiff::Timestamp::now())?;
     let reader = DialogReader { api, peers, run: &run, lost: AtomicU64::default() };
     let dialogs = reader.all(&[]).await;
-    let dialogs = dialogs.map_err(|error| TelegramError::from_call(&api.account, "the list of chats cannot be read", error))?;
+    let mut dialogs = dialogs.map_err(|error| TelegramError::from_call(&api.account, "the list of chats cannot be read", error))?;
+    let selection = Selection::new(api, options).await?;
+    if let Some((chat, _)) = selection.unmatched(&dialogs, peers).into_iter().next() {
+        return Err(TelegramError::NoSuchChat { chat });
+    }
+    dialogs.retain(|dialog| selection.takes(dialog, peers));
     let summaries = stream::iter(dialogs).map(|dialog| async move {
         let size = if detail == ListingDetail::Names { None } else { size_of(api, peers, &dialog, detail).await? };
         Ok::<_, TelegramError>(ChatSummary {

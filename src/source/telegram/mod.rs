@@ -11,6 +11,7 @@
 //! - `loose`: answers of which a part cannot be read.
 //! - `peers`: users and chats as described; `listing`: the chats for people; `options`, `events`, `error`: what goes in and comes out.
 
+mod account_coverage;
 mod accounts;
 mod api;
 mod catchup;

@@ -31,6 +31,8 @@ struct Known {
     name: Option<Box<str>>,
     first_name: Option<Box<str>>,
     username: Option<Box<str>>,
+    /// Public names beside that one.
+    aliases: Box<[Box<str>]>,
     access_hash: Option<i64>,
     /// One that came with a short description and serves only where that came from.
     short_hash: Option<i64>,
@@ -73,6 +75,11 @@ fn usernames(main: Option<&String>, more: Option<&Vec<enums::Username>>) -> Vec<
     let mut seen = std::collections::HashSet::new();
     names.retain(|name| seen.insert(name.clone()));
     names
+}
+
+/// All public names but the first.
+fn aliases(usernames: &[String]) -> Box<[Box<str>]> {
+    usernames.iter().skip(1).map(|name| name.as_str().into()).collect()
 }
 
 impl PeerBook {
@@ -140,6 +147,13 @@ impl PeerBook {
     /// The public name without `@`.
     pub(super) fn username(&self, peer: Peer) -> Option<String> {
         self.lock().known.get(&peer)?.username.as_deref().map(str::to_owned)
+    }
+
+    /// All public names without `@`, the one that people see first.
+    pub(super) fn usernames(&self, peer: Peer) -> Vec<String> {
+        let inner = self.lock();
+        let Some(known) = inner.known.get(&peer) else { return vec![] };
+        known.username.iter().chain(&known.aliases).map(|name| name.as_ref().to_owned()).collect()
     }
 
     pub(super) fn is_left(&self, peer: Peer) -> bool {
@@ -234,8 +248,9 @@ impl Inner {
             hash_before = known.access_hash;
             // A short description lacks things and its access hash serves only in its context.
             if user.min || (known.name == name && known.username == username && known.kind == kind) {
-                if !user.min && user.access_hash.is_some() {
-                    known.access_hash = user.access_hash;
+                if !user.min {
+                    known.access_hash = user.access_hash.or(known.access_hash);
+                    (known.aliases, known.contact) = (aliases(&names), user.contact);
                 }
                 return;
             }
@@ -244,6 +259,7 @@ impl Inner {
             Some(enums::PeerColor::Color(color)) => color.color.and_then(|color| u32::try_from(color).ok()),
             _ => None,
         };
+        let aliases = aliases(&names);
         let seen = SeenPeer {
             v: VERSION,
             peer,
@@ -263,6 +279,7 @@ impl Inner {
             name,
             first_name: some(first),
             username,
+            aliases,
             access_hash: if user.min { None } else { user.access_hash.or(hash_before) },
             short_hash: user.access_hash,
             left: false,
@@ -291,6 +308,7 @@ impl Inner {
             name: some(title),
             first_name: None,
             username: names.first().map(|name| name.as_str().into()),
+            aliases: aliases(&names),
             access_hash: None,
             short_hash: None,
             left: false,

@@ -73,6 +73,8 @@ pub(super) struct Run {
     pub(super) peers_batches: AtomicU32,
     /// Chats of which something could not be read.
     pub(super) chats_failed: AtomicU64,
+    /// Parts of the account that were asked for in this run; with the reason why they could not be had.
+    pub(super) parts: Mutex<BTreeMap<&'static str, Option<String>>>,
     /// The logs of this run, one a chat, whoever adds to it.
     pub(super) logs: Mutex<HashMap<Peer, Arc<ChatLog>>>,
 }
@@ -104,6 +106,11 @@ pub(super) struct Batch {
 /// The path of a model's file, whose building cannot fail for peers and runs of ours.
 pub(super) fn path(path: Result<EntryPath, crate::model::entry::PathError>) -> Result<EntryPath, TelegramError> {
     path.map_err(|error| TelegramError::Invalid(error.to_string()))
+}
+
+/// The file of a custom emoji.
+fn emoji_key(id: i64) -> FileKey {
+    FileKey { photo: false, id, variant: "full".into() }
 }
 
 impl Run {
@@ -181,8 +188,7 @@ impl Run {
                     let reason = self.api.or_reason("asking for custom emoji", error)?;
                     tracing::warn!(reason, "custom emoji cannot be resolved");
                     for &id in page {
-                        let key = FileKey { photo: false, id, variant: "full".into() };
-                        self.fetcher.missing(&key, Seen::Emoji(id), &reason);
+                        self.fetcher.missing(&emoji_key(id), Seen::Emoji(id), &reason);
                     }
                 }
             }
@@ -269,6 +275,11 @@ impl Run {
             let request = functions::messages::GetCustomEmojiDocuments { document_id: page.to_vec() };
             match self.api.ask(&request).await {
                 Ok(documents) => {
+                    let known: HashSet<i64> =
+                        documents.iter().filter(|found| matches!(found, enums::Document::Document(_))).map(enums::Document::id).collect();
+                    for id in page.iter().filter(|id| !known.contains(id)) {
+                        self.fetcher.not_there(&emoji_key(*id));
+                    }
                     for document in documents {
                         if let enums::Document::Document(document) = document
                             && let Some(want) = document_want(&document, MediaRole::CustomEmoji)

@@ -97,14 +97,15 @@ impl Run {
         }
         let place = path(paths::account_section(section))?;
         let found = match self.section(section).await {
-            Ok(Some(found)) => found,
-            Ok(None) => return Ok(()),
+            Ok(found) => found,
             Err(Trouble::Run(error)) => return Err(error),
             Err(Trouble::Call(error)) => {
                 let reason = self.api.or_reason("reading the account's own data", error)?;
-                return self.outbox.problem(place, format!("Telegram does not give it ({reason})")).await;
+                return self.unserved(section.key(), place, format!("Telegram does not give it ({reason})")).await;
             }
         };
+        self.served(section.key());
+        let Some(found) = found else { return Ok(()) };
         let digest = self.prints.of_bytes(found.value.get().as_bytes());
         if self.state.read().sections.get(&section) == Some(&digest) {
             return Ok(());

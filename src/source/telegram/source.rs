@@ -157,6 +157,7 @@ impl Source for TelegramSource {
             emoji: tokio::sync::Mutex::new(HashMap::new()),
             peers_batches: AtomicU32::new(0),
             chats_failed: AtomicU64::new(0),
+            parts: Mutex::default(),
             logs: Mutex::default(),
         };
         let (done, result) = crossbeam_channel::bounded(1);

@@ -7,6 +7,7 @@ use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, Rea
 use crate::model::paths;
 use crate::model::peer::PeerKind;
 use crate::model::record::VERSION;
+use crate::source::telegram::account_coverage::not_fetched;
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
 use crate::source::telegram::run::path;
@@ -134,7 +135,7 @@ impl Chat {
             }
         }
         for (reason, count) in &failed {
-            because.push(format!("{count} files could not be fetched ({reason})"));
+            because.push(not_fetched(*count, reason));
         }
         let not_returned = if self.peer().kind == PeerKind::Channel && !findings.own_only { not_returned(&pending) } else { vec![] };
         let verdict = match (because.is_empty(), read.is_empty()) {

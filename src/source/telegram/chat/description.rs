@@ -18,8 +18,15 @@ use crate::source::telegram::state::Effect;
 impl Chat {
     /// Reads a forum's topics.
     pub(super) async fn topics(&self) -> Result<(), TelegramError> {
-        if !self.run.peers.is_forum(self.peer()) || self.findings().own_only {
+        if !self.run.peers.is_forum(self.peer()) {
             return Ok(());
+        }
+        {
+            let mut findings = self.findings();
+            if findings.own_only && (self.dialog.left || findings.closed.is_some()) {
+                findings.topics_unread = true;
+                return Ok(());
+            }
         }
         let Some(peer) = self.run.peers.input(self.peer()) else { return Ok(()) };
         let mut topics: Vec<Topic> = Vec::new();
@@ -29,8 +36,14 @@ impl Chat {
                 functions::messages::GetForumTopics { peer: peer.clone(), q: None, offset_date, offset_id, offset_topic, limit: PAGE };
             let enums::messages::ForumTopics::Topics(page) = match self.run.api.ask(&request).await {
                 Ok(page) => page,
+                // The group counts as a forum still, and has no topics any more: nothing is lost.
+                Err(error) if error.is_any(&["CHANNEL_FORUM_MISSING"]) => {
+                    self.note("Telegram says that it has no topics");
+                    return Ok(());
+                }
                 Err(error) => {
                     let reason = self.run.api.or_reason("reading a forum's topics", error)?;
+                    self.findings().topics_unread = true;
                     self.findings().missing.push(format!("its topics cannot be read ({reason})"));
                     return Ok(());
                 }
@@ -63,10 +76,14 @@ impl Chat {
     pub(super) async fn describe(&self) -> Result<(), TelegramError> {
         let run = &self.run;
         let peer = self.peer();
-        let (topics, own_only) = {
+        let (topics, own_only, topics_unread) = {
             let findings = self.findings();
-            (findings.topics.clone(), findings.own_only)
+            (findings.topics.clone(), findings.own_only, findings.topics_unread)
         };
+        // What is stored has the names of the topics; the next run asks again.
+        if topics_unread && self.before.info.is_some() {
+            return Ok(());
+        }
         let migrated_from = {
             let migrated = run.migrated.lock().unwrap_or_else(PoisonError::into_inner);
             migrated.iter().find(|(_, to)| *to == peer).map(|(from, _)| *from).or(self.before.migrated_from)

@@ -48,6 +48,8 @@ struct Findings {
     closed: Option<String>,
     own_only: bool,
     topics: Vec<Topic>,
+    /// Whether it has topics that could not be read.
+    topics_unread: bool,
     /// When all messages had been read again, where that was in this run.
     reread: Option<i64>,
 }
@@ -216,7 +218,9 @@ impl Chat {
         let server_count = self.server_count();
         let findings = self.findings();
         let complete = findings.missing.is_empty();
-        self.run.chats_failed.fetch_add(u64::from(!complete), Ordering::Relaxed);
+        // A chat that was closed to us before and still is stays incomplete, and is no news in every run.
+        let known = findings.closed.is_some() && self.before.gone.is_some() && findings.missing.len() == 1;
+        self.run.chats_failed.fetch_add(u64::from(!complete && !known), Ordering::Relaxed);
         let looked = Effect::Looked {
             peer: self.peer(),
             pts: if complete { self.dialog.pts.or(findings.pts) } else { None },

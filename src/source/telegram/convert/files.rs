@@ -401,6 +401,10 @@ pub(crate) fn wants(message: &enums::Message) -> Vec<Want> {
             if let Some(media) = &message.media {
                 add_media(media, None, &mut wants);
             }
+            if let Some(enums::RichMessage::Message(rich)) = &message.rich_message {
+                rich.photos.iter().for_each(|photo| add_photo(Some(photo), MediaRole::Attachment, &mut wants));
+                rich.documents.iter().for_each(|document| add_document(Some(document), MediaRole::Attachment, &mut wants));
+            }
         }
         enums::Message::Service(message) => match &message.action {
             enums::MessageAction::ChatEditPhoto(action) => add_photo(Some(&action.photo), MediaRole::Photo, &mut wants),

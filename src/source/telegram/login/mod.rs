@@ -108,7 +108,12 @@ fn failed(what: &str, error: CallError) -> TelegramError {
             TelegramError::Login("this is not a phone number in international form (+44…)".into())
         }
         Some(rpc) if rpc.is("PHONE_NUMBER_BANNED") => TelegramError::Login("Telegram has banned this phone number".into()),
-        Some(rpc) if rpc.is("PHONE_PASSWORD_FLOOD") => TelegramError::Login("too many attempts; Telegram asks to try again later".into()),
+        Some(rpc) if rpc.is("PHONE_PASSWORD_FLOOD") || rpc.is("PHONE_NUMBER_FLOOD") => {
+            TelegramError::Login("too many attempts with this number; Telegram asks to try again later, perhaps tomorrow".into())
+        }
+        Some(rpc) if rpc.is("UPDATE_APP_TO_LOGIN") => {
+            TelegramError::Login("Telegram lets only newer apps log in this way: try `tgvault login --qr`, or a newer tgvault".into())
+        }
         Some(rpc) if rpc.is("ACCESS_TOKEN_INVALID") || rpc.is("ACCESS_TOKEN_EXPIRED") => {
             TelegramError::Login("Telegram does not accept the bot's token".into())
         }

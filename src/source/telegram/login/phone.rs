@@ -30,6 +30,7 @@ impl Login<'_> {
             api_hash: self.application.api_hash.expose_secret().to_owned(),
             settings: settings.into(),
         };
+        let mut restarted = false;
         for _ in 0..TRIES {
             let sent = match self.step(&request).await.0 {
                 Ok(enums::auth::SentCode::Code(sent)) => sent,
@@ -39,6 +40,8 @@ impl Login<'_> {
                     return Err(TelegramError::Login(what.into()));
                 }
                 Err(error) if error.is_any(&["SESSION_PASSWORD_NEEDED"]) => return self.password().await,
+                // Telegram's word for: once more from the beginning.
+                Err(error) if error.is_any(&["AUTH_RESTART"]) && !std::mem::replace(&mut restarted, true) => continue,
                 Err(error) => return Err(failed("asking for a code", error)),
             };
             if let Some(authorization) = self.redeem(&number, &sent).await? {

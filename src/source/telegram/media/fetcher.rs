@@ -94,6 +94,11 @@ impl Fetcher {
         }
     }
 
+    /// Takes note that there is no such file after all.
+    pub(crate) fn not_there(&self, key: &FileKey) {
+        self.shared.state.read().missing.remove(&self.digest(key));
+    }
+
     /// Whether an earlier run wanted the file, could not have it, and did not count it as stored.
     pub(crate) fn was_missing(&self, key: &FileKey) -> bool {
         let state = self.shared.state.read();

@@ -155,6 +155,8 @@ pub struct CoverageCounts {
     pub messages: u64,
     /// Files that are wanted and could not be had.
     pub files_missing: u64,
+    /// Parts of the account beside its chats that were not served.
+    pub parts_missing: u64,
     /// Files that the options left out.
     pub files_left_out: u64,
 }
@@ -239,6 +241,9 @@ pub(super) struct State {
     pub(super) peers: Digests,
     #[serde(default)]
     pub(super) sections: BTreeMap<Section, u64>,
+    /// Parts of the account that were not served, with Telegram's reasons, as the last `account/coverage.json` has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) unserved: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) counters: Option<Counters>,
     /// The last chat whose turn it was to be read again.
@@ -271,6 +276,7 @@ impl State {
             missing: BTreeMap::new(),
             peers: Digests::default(),
             sections: BTreeMap::new(),
+            unserved: BTreeMap::new(),
             counters: None,
             rotated: None,
             memory: None,
@@ -309,6 +315,8 @@ pub(super) enum Effect {
     Peers(Vec<u64>),
     /// A section of the account.
     Section(Section, u64),
+    /// What of the account could not be had.
+    AccountCoverage(BTreeMap<String, String>),
     /// A chat's description.
     Info { peer: Peer, digest: u64, migrated_from: Option<Peer>, only_my: bool },
     /// A chat's coverage.
@@ -337,6 +345,7 @@ impl State {
             counts.messages += chat.messages.len() as u64;
             counts.files_left_out += chat.left_out.counts().values().sum::<u64>();
         }
+        counts.parts_missing = self.unserved.len() as u64;
         counts.files_missing = self.missing.values().filter(|missing| missing.reason.is_some()).count() as u64;
         counts
     }
@@ -412,6 +421,7 @@ impl State {
             Effect::Section(section, digest) => {
                 self.sections.insert(section, digest);
             }
+            Effect::AccountCoverage(unserved) => self.unserved = unserved,
             Effect::Info { peer, digest, migrated_from, only_my } => {
                 let chat = self.chats.entry(peer).or_default();
                 chat.info = Some(digest);

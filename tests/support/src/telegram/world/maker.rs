@@ -98,7 +98,8 @@ impl Maker<'_> {
             "Peer" => self.peer().to_tl().serialize(out),
             "Photo" => self.world.photo(file_id(FileKind::Photo, serial), self.date).serialize(out),
             "Document" => {
-                let flavour = FLAVOURS[self.dice.below(FLAVOURS.len() as u64) as usize];
+                // A document is the same wherever it is shown.
+                let flavour = FLAVOURS[(serial % FLAVOURS.len() as u64) as usize];
                 self.world.document(file_id(FileKind::Document, serial), flavour, self.date).serialize(out);
             }
             "Chat" => match self.world.chats.iter().find(|chat| chat.peer.is_channel()).and_then(|chat| self.world.chat_object(chat)) {
