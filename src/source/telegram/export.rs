@@ -160,9 +160,7 @@ impl Run {
         self.flush_peers(true).await?;
         self.finish(counting);
         if self.taken_out {
-            let logs: Vec<_> = self.logs.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-            let marks: Vec<u64> = logs.iter().flat_map(|log| log.marks()).collect();
-            self.state.when_all(&marks, Effect::TakenOut);
+            self.state.when_logs_are_stored(Effect::TakenOut);
         }
         outcome.files_failed = self.fetcher.failed();
         Ok(())

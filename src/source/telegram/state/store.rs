@@ -27,6 +27,14 @@ struct Pending {
     groups: HashMap<u64, Vec<u64>>,
     awaiting: HashMap<u64, Awaiting>,
     last_group: u64,
+    /// What becomes true when all batches of all chats are stored.
+    at_end: Vec<Effect>,
+}
+
+impl Pending {
+    fn has_logs(&self) -> bool {
+        self.logs.values().any(|marks| !marks.is_empty())
+    }
 }
 
 /// The state in use.
@@ -138,6 +146,17 @@ impl StateStore {
         pending.awaiting.insert(group, Awaiting { left: open.len(), effect });
     }
 
+    /// Makes an effect wait for the batches of all chats that are on their way.
+    pub(in crate::source::telegram) fn when_logs_are_stored(&self, effect: Effect) {
+        let mut pending = self.pending();
+        if pending.has_logs() {
+            pending.at_end.push(effect);
+        } else {
+            drop(pending);
+            self.read().apply(effect);
+        }
+    }
+
     /// A chat as it will be once everything on its way is stored.
     pub(in crate::source::telegram) fn after_pending(&self, peer: Peer) -> ChatState {
         // Always the state before the pending, so that no effect is between the two.
@@ -195,6 +214,9 @@ impl StateStore {
                     }
                 }
             }
+            if !pending.has_logs() {
+                effects.append(&mut pending.at_end);
+            }
         }
         for effect in effects {
             state.apply(effect);
@@ -229,7 +251,7 @@ mod tests {
         let mut covered = Ranges::default();
         covered.add(first, last);
         let messages = messages.iter().map(|&(id, print)| (id, print.map(Print::from))).collect();
-        Effect::Log(peer, LogEffect { covered, messages, ..LogEffect::default() })
+        Effect::Log(peer, Box::new(LogEffect { covered, messages, ..LogEffect::default() }))
     }
 
     #[test]
@@ -261,6 +283,24 @@ mod tests {
         store.revoke(bad, "broken".into());
         store.committed(&[good, bad]).unwrap();
         assert_eq!(store.read().media.0, HashSet::from([1]));
+    }
+
+    #[test]
+    fn what_waits_for_all_chats_waits_for_nothing_else() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StateStore::open(SealedFile::new(folder.path().join("a"), Arc::new(Inverted)), 7).unwrap();
+        store.change(|state| state.takeout_owed = true).unwrap();
+        let logs = [1, 2].map(|id| store.mark(log(Peer::channel(id), 1, 2, &[])));
+        store.mark(Effect::Media(1));
+        store.when_logs_are_stored(Effect::TakenOut);
+        let owed = logs.map(|mark| {
+            store.committed(&[mark]).unwrap();
+            store.read().takeout_owed
+        });
+        assert_eq!(owed, [true, false]);
+        store.change(|state| state.takeout_owed = true).unwrap();
+        store.when_logs_are_stored(Effect::TakenOut);
+        assert!(!store.read().takeout_owed);
     }
 
     #[test]
