@@ -315,6 +315,11 @@ impl Selection {
         }
     }
 
+    /// Whether single chats were named.
+    pub(super) fn is_by_name(&self) -> bool {
+        !self.only.is_empty()
+    }
+
     /// Whether no chat is left out.
     pub(super) fn is_everything(&self) -> bool {
         let all_classes = ChatClass::ALL.iter().all(|class| self.classes.contains(class));

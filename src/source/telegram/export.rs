@@ -76,15 +76,20 @@ impl Run {
         self.chats_failed.fetch_add(lost, Ordering::Relaxed);
         self.note_list(lost);
         let selection = Selection::new(&self.api, &self.options).await?;
-        let first = self.state.read().chats.is_empty();
+        let (first, owed) = {
+            let state = self.state.read();
+            (state.chats.is_empty(), state.takeout_owed)
+        };
         // A takeout shows more: chats that were left, and those of the account's other ranges.
         let shows_more = match self.options.takeout {
             TakeoutUse::Never => false,
             TakeoutUse::Always => true,
-            TakeoutUse::Auto => first,
+            TakeoutUse::Auto => first || owed,
         };
         self.resolve(&selection, &mut dialogs, shows_more).await?;
-        let decision = self.begin_takeout(&dialogs, &selection, first).await?;
+        // One that is owed is no matter of chats that are named and here.
+        let of_this_run = owed && (!selection.is_by_name() || !selection.unmatched(&dialogs, &self.peers).is_empty());
+        let decision = self.begin_takeout(&dialogs, &selection, first || of_this_run).await?;
         if self.api.has_takeout() {
             self.taken_out = true;
             self.read_ranges().await?;
@@ -133,6 +138,11 @@ impl Run {
             let chosen: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();
             self.peers.set_aside(|peer| chosen.contains(&peer));
         }
+        if self.taken_out {
+            self.api.owe_takeout(true);
+            // What a run owes that was begun for all chats, one for a few cannot give.
+            self.settles_takeout = !(owed && selection.is_by_name());
+        }
         let run = Arc::new(self);
         let result = run.clone().read_all(dialogs, &selection, &mut outcome).await;
         run.api.finish_takeout(result.is_ok()).await;
@@ -159,10 +169,8 @@ impl Run {
         self.account_for_parts().await?;
         self.flush_peers(true).await?;
         self.finish(counting);
-        if self.taken_out {
-            let logs: Vec<_> = self.logs.lock().unwrap_or_else(PoisonError::into_inner).values().cloned().collect();
-            let marks: Vec<u64> = logs.iter().flat_map(|log| log.marks()).collect();
-            self.state.when_all(&marks, Effect::TakenOut);
+        if self.settles_takeout && !self.missed_takeout() {
+            self.state.when_all_is_stored(Effect::TakenOut);
         }
         outcome.files_failed = self.fetcher.failed();
         Ok(())
@@ -379,12 +387,12 @@ impl Run {
         Ok(())
     }
 
-    /// Begins a takeout where the options and the work ask for one.
-    async fn begin_takeout(&self, dialogs: &[Dialog], selection: &Selection, first: bool) -> Result<Decision, TelegramError> {
+    /// Begins a takeout where the options and the work ask for one; with `at_once` whatever the work is.
+    async fn begin_takeout(&self, dialogs: &[Dialog], selection: &Selection, at_once: bool) -> Result<Decision, TelegramError> {
         let wanted = match self.options.takeout {
             TakeoutUse::Never => false,
             TakeoutUse::Always => true,
-            TakeoutUse::Auto => first || self.state.read().takeout_owed || self.expects_much(dialogs, selection),
+            TakeoutUse::Auto => at_once || self.expects_much(dialogs, selection),
         };
         if !wanted {
             return Ok(Decision::Go);
@@ -394,7 +402,7 @@ impl Run {
             match started.map_err(|error| TelegramError::from_call(&self.api.account, "the takeout cannot begin", error))? {
                 Start::Open => return Ok(Decision::Go),
                 Start::Refused(reason) => {
-                    self.api.owe_no_takeout();
+                    self.api.owe_takeout(false);
                     self.tell(Event::Note(format!("Telegram offers no takeout here ({reason}): going on with ordinary requests")));
                     return Ok(Decision::Go);
                 }

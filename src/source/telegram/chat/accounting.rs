@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Chat;
+use super::{Chat, UNLISTED};
 use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, ReasonCount, Verdict};
 use crate::model::paths;
 use crate::model::peer::PeerKind;
@@ -61,7 +61,7 @@ impl Chat {
         self.note("it is not in the list of chats any more");
         self.findings().own_only = self.before.only_my;
         let mark = self.account_for().await?;
-        let (peer, gone) = (self.peer(), Some("not in the list of chats".to_owned()));
+        let (peer, gone) = (self.peer(), Some(UNLISTED.to_owned()));
         self.run.state.when_all(mark.as_slice(), Effect::Looked { peer, pts: None, server_count: None, gone, again: false });
         Ok(())
     }

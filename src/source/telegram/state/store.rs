@@ -138,6 +138,15 @@ impl StateStore {
         pending.awaiting.insert(group, Awaiting { left: open.len(), effect });
     }
 
+    /// Makes an effect wait for everything that is on its way by now but the files, of which each is asked for again where it fails.
+    pub(in crate::source::telegram) fn when_all_is_stored(&self, effect: Effect) {
+        let marks: Vec<u64> = {
+            let pending = self.pending();
+            pending.effects.iter().filter(|(_, effect)| !matches!(effect, Effect::Media(_))).map(|(mark, _)| *mark).collect()
+        };
+        self.when_all(&marks, effect);
+    }
+
     /// A chat as it will be once everything on its way is stored.
     pub(in crate::source::telegram) fn after_pending(&self, peer: Peer) -> ChatState {
         // Always the state before the pending, so that no effect is between the two.
@@ -220,6 +229,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::model::account::Section;
     use crate::source::telegram::held::Print;
     use crate::source::telegram::ranges::Ranges;
     use crate::source::telegram::sealing::tests::Inverted;
@@ -261,6 +271,21 @@ mod tests {
         store.revoke(bad, "broken".into());
         store.committed(&[good, bad]).unwrap();
         assert_eq!(store.read().media.0, HashSet::from([1]));
+    }
+
+    #[test]
+    fn a_takeout_is_owed_until_the_last_description_is_stored() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = StateStore::open(SealedFile::new(folder.path().join("a"), Arc::new(Inverted)), 7).unwrap();
+        store.change(|state| state.takeout_owed = true).unwrap();
+        let messages = store.mark(log(Peer::channel(5), 1, 9, &[(1, Some(11))]));
+        let contacts = store.mark(Effect::Section(Section::Contacts, 3));
+        let _file = store.mark(Effect::Media(1));
+        store.when_all_is_stored(Effect::TakenOut);
+        store.committed(&[messages]).unwrap();
+        assert!(store.read().takeout_owed);
+        store.committed(&[contacts]).unwrap();
+        assert!(!store.read().takeout_owed);
     }
 
     #[test]
