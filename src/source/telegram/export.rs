@@ -16,7 +16,6 @@ use super::dialogs::{Dialog, DialogReader, Selection, means};
 use super::error::{TelegramError, Trouble, in_words};
 use super::events::Event;
 use super::options::{AUTO_TAKEOUT_MESSAGES, TakeoutUse};
-use super::peers::peer_of;
 use super::run::{Run, path};
 use super::state::Effect;
 use crate::model::chat_ref::ChatRef;
@@ -86,7 +85,7 @@ impl Run {
             TakeoutUse::Always => true,
             TakeoutUse::Auto => first || owed,
         };
-        self.resolve(&selection, &mut dialogs, shows_more).await?;
+        reader.resolve(&selection, &mut dialogs, shows_more).await?;
         // One that is owed is no matter of chats that are named and here.
         let of_this_run = owed && (!selection.is_by_name() || !selection.unmatched(&dialogs, &self.peers).is_empty());
         let decision = self.begin_takeout(&dialogs, &selection, first || of_this_run).await?;
@@ -118,7 +117,10 @@ impl Run {
         // Those that were asked for by name and are in neither list.
         let absent: Vec<String> = selection.unmatched(&dialogs, &self.peers).into_iter().map(|(text, _)| text).collect();
         if let (Decision::Go, Some(chat)) = (&decision, absent.first()) {
-            self.api.finish_takeout(false).await;
+            // One that an earlier run did not come to the end of goes on without this one.
+            if !owed {
+                self.api.finish_takeout(false).await;
+            }
             return Err(TelegramError::NoSuchChat { chat: chat.clone() });
         }
         outcome.not_excluded = selection.unmatched_exclusions(&dialogs, &self.peers);
@@ -140,12 +142,15 @@ impl Run {
         }
         if self.taken_out {
             self.api.owe_takeout(true);
-            // What a run owes that was begun for all chats, one for a few cannot give.
+            // What was begun for all chats does not end with a few.
             self.settles_takeout = !(owed && selection.is_by_name());
         }
+        let ends_takeout = self.settles_takeout || !self.taken_out;
         let run = Arc::new(self);
         let result = run.clone().read_all(dialogs, &selection, &mut outcome).await;
-        run.api.finish_takeout(result.is_ok()).await;
+        if ends_takeout {
+            run.api.finish_takeout(result.is_ok()).await;
+        }
         result.map(|()| outcome)
     }
 
@@ -359,32 +364,6 @@ impl Run {
     fn note_list(&self, lost: u64) {
         let because = (lost > 0).then(|| format!("{lost} of the chats in the list could not be read"));
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(CHAT_LIST, because);
-    }
-
-    /// Finds chats that the user named and the list does not have; with `shows_more` a takeout may still.
-    async fn resolve(&self, selection: &Selection, dialogs: &mut Vec<Dialog>, shows_more: bool) -> Result<(), TelegramError> {
-        for (text, username) in selection.unmatched(dialogs, &self.peers) {
-            let unknown = || TelegramError::NoSuchChat { chat: text.clone() };
-            let username = match username {
-                Some(username) => username,
-                None if shows_more => continue,
-                None => return Err(unknown()),
-            };
-            let request = functions::contacts::ResolveUsername { username, referer: None };
-            let enums::contacts::ResolvedPeer::Peer(found) = match self.api.ask_plainly(&request).await {
-                Ok(found) => found,
-                Err(error) => {
-                    self.api.or_reason("finding a chat by its name", error)?;
-                    if shows_more {
-                        continue;
-                    }
-                    return Err(unknown());
-                }
-            };
-            self.learn(&found.users, &found.chats);
-            dialogs.push(Dialog::bare(peer_of(&found.peer), false));
-        }
-        Ok(())
     }
 
     /// Begins a takeout where the options and the work ask for one; with `at_once` whatever the work is.

@@ -229,7 +229,8 @@ impl Chat {
             peer: self.peer(),
             pts: if complete { self.dialog.pts.or(findings.pts) } else { None },
             server_count,
-            gone: findings.closed.clone(),
+            // One that was left is in no other list than a takeout's.
+            gone: findings.closed.clone().or_else(|| self.before.gone.clone().filter(|_| self.dialog.left)),
             again: !complete,
         };
         let marks = self.log.marks();
