@@ -74,7 +74,8 @@ fn a_takeout_is_used_when_the_option_says_so() {
 
 #[test]
 fn a_takeout_is_begun_for_what_was_chosen_and_nothing_else() {
-    let program = Program::logged_in(Options { messages: 60, chats: 6, files: 2, media_bytes: 50_000, gallery: false, ..Options::default() });
+    let program =
+        Program::logged_in(Options { messages: 60, chats: 6, files: 2, media_bytes: 50_000, gallery: false, ..Options::default() });
     let one = peer(readable(&program.server)[0].peer).to_string();
     let largest = Some(4000 << 20);
     // Contacts; messages of users, groups, supergroups, channels; the size of files, where any are asked for.

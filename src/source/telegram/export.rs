@@ -18,6 +18,7 @@ use super::events::Event;
 use super::options::{AUTO_TAKEOUT_MESSAGES, TakeoutUse};
 use super::run::{Run, path};
 use super::state::Effect;
+use super::transport::CallError;
 use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::{CHAT_LIST, LEFT_CHATS};
 use crate::model::paths;
@@ -65,12 +66,8 @@ impl Run {
             return Ok(outcome);
         }
         self.tell(Event::Section("chats"));
-        let failed = |run: &Self, error| TelegramError::from_call(&run.api.account, "the list of chats cannot be read", error);
         let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
-        let mut dialogs = match reader.all(&[]).await {
-            Ok(dialogs) => dialogs,
-            Err(error) => return Err(failed(&self, error)),
-        };
+        let mut dialogs = reader.all(&[]).await.map_err(|error| self.no_list(error))?;
         let lost = reader.lost.load(Ordering::Relaxed);
         self.chats_failed.fetch_add(lost, Ordering::Relaxed);
         self.note_list(lost);
@@ -92,27 +89,7 @@ impl Run {
         if self.api.has_takeout() {
             self.taken_out = true;
             self.read_ranges().await?;
-            let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
-            if self.ranges.len() > 1 {
-                // Split accounts show each range's chats to those who ask in the range.
-                match reader.all(&self.ranges).await {
-                    Ok(more) => add_new(&mut dialogs, more),
-                    Err(error) => return Err(failed(&self, error)),
-                }
-            }
-            if self.options.left {
-                match reader.left().await {
-                    Ok(left) => {
-                        self.served(LEFT_CHATS);
-                        add_new(&mut dialogs, left);
-                    }
-                    Err(error) => {
-                        let reason = self.api.or_reason("reading left channels", error)?;
-                        let because = format!("the channels and groups that you left cannot be listed ({reason})");
-                        self.unserved(LEFT_CHATS, path(paths::left_chats())?, because).await?;
-                    }
-                }
-            }
+            self.list_more(&mut dialogs).await?;
         }
         // Those that were asked for by name and are in neither list.
         let absent: Vec<String> = selection.unmatched(&dialogs, &self.peers).into_iter().map(|(text, _)| text).collect();
@@ -152,6 +129,34 @@ impl Run {
             run.api.finish_takeout(result.is_ok()).await;
         }
         result.map(|()| outcome)
+    }
+
+    fn no_list(&self, error: CallError) -> TelegramError {
+        TelegramError::from_call(&self.api.account, "the list of chats cannot be read", error)
+    }
+
+    /// Adds the chats that only a takeout lists.
+    async fn list_more(&self, dialogs: &mut Vec<Dialog>) -> Result<(), TelegramError> {
+        let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
+        if self.ranges.len() > 1 {
+            // Split accounts show each range's chats to those who ask in the range.
+            add_new(dialogs, reader.all(&self.ranges).await.map_err(|error| self.no_list(error))?);
+        }
+        if !self.options.left {
+            return Ok(());
+        }
+        match reader.left().await {
+            Ok(left) => {
+                self.served(LEFT_CHATS);
+                add_new(dialogs, left);
+            }
+            Err(error) => {
+                let reason = self.api.or_reason("reading left channels", error)?;
+                let because = format!("the channels and groups that you left cannot be listed ({reason})");
+                self.unserved(LEFT_CHATS, path(paths::left_chats())?, because).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn read_all(

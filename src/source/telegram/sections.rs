@@ -5,8 +5,8 @@ use futures::stream;
 use grammers_tl_types::{LAYER, Serializable, enums, functions, types};
 use serde_json::value::RawValue;
 
-use super::convert::json::{Object, iso, list, put_date, raw};
 use super::account_coverage::TAKEOUT_ENDED;
+use super::convert::json::{Object, iso, list, put_date, raw};
 use super::convert::{NOT_INCLUDED, Outcomes, TOO_LARGE, UNAVAILABLE, Want, photo_want, story_wants};
 use super::error::{TelegramError, Trouble};
 use super::events::Event;

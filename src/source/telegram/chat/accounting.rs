@@ -29,9 +29,8 @@ impl Chat {
         self.findings().reread.or(self.before.reread).or(first_time)
     }
 
-    /// Writes `coverage.json` when it changed: once in a run, when all files of the chat are read to their end. The order of two
-    /// versions from one run would be anybody's.
-    /// Gives the mark of what is written.
+    /// Writes `coverage.json` when it changed, and gives the mark of what is written: once in a run, when all files of the chat are read
+    /// to their end. The order of two versions from one run would be anybody's.
     pub(in crate::source::telegram) async fn account_for(&self) -> Result<Option<u64>, TelegramError> {
         let run = &self.run;
         run.fetcher.all_read(Some(self.peer())).await;
