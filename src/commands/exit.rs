@@ -26,12 +26,14 @@ pub enum Exit {
     TryLater = 14,
     /// Stored data is missing, changed or forged.
     Integrity = 15,
+    /// No backup is as new as was asked for.
+    TooOld = 16,
     /// Interrupted by the user or the system.
     Interrupted = 130,
 }
 
 /// The codes with the words of `--help` and the guide.
-pub const MEANINGS: [(Exit, &str); 11] = [
+pub const MEANINGS: [(Exit, &str); 12] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong usage: command line, environment or profile"),
@@ -42,6 +44,7 @@ pub const MEANINGS: [(Exit, &str); 11] = [
     (Exit::LoginNeeded, "Telegram wants a login"),
     (Exit::TryLater, "try again later; the message says when"),
     (Exit::Integrity, "stored data is missing, changed or forged"),
+    (Exit::TooOld, "no snapshot is as new as `--max-age` wants it"),
     (Exit::Interrupted, "interrupted; run the same command again to go on"),
 ];
 

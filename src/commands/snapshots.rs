@@ -1,5 +1,7 @@
 //! `tgvault snapshots`: which there are.
 
+use std::time::Duration;
+
 use serde::Serialize;
 
 use super::cli::Select;
@@ -13,7 +15,8 @@ use crate::repository::format::snapshot::Snapshot;
 const EXAMPLES: &str = "\
 Examples:
   tgvault snapshots
-  tgvault snapshots --tag monthly --json";
+  tgvault snapshots --tag monthly --json
+  tgvault snapshots --source telegram:main --max-age 2d     ends with 16 when no backup came for two days";
 
 /// Options of `snapshots`.
 #[derive(Debug, clap::Args)]
@@ -22,6 +25,10 @@ pub struct Args {
     /// Also list the checkpoints of interrupted runs
     #[arg(long)]
     pub partial: bool,
+
+    /// End with code 16 when the newest of them is older than this, as in 36h, 2d or 1w, or when there is none
+    #[arg(long, value_name = "SPAN", value_parser = units::parse_span)]
+    pub max_age: Option<Duration>,
 
     /// Which snapshots are meant.
     #[command(flatten)]
@@ -73,7 +80,27 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     for broken in &found.broken {
         output.warn(broken);
     }
-    Ok(if found.broken.is_empty() { Exit::Done } else { Exit::Integrity })
+    if !found.broken.is_empty() {
+        return Ok(Exit::Integrity);
+    }
+    match args.max_age.and_then(|most| too_old(&found.snapshots, most, jiff::Timestamp::now())) {
+        Some(what) => {
+            output.warn(&what);
+            Ok(Exit::TooOld)
+        }
+        None => Ok(Exit::Done),
+    }
+}
+
+/// Says so when the newest snapshot is older than `most`, or when there is none.
+fn too_old(snapshots: &[Snapshot], most: Duration, now: jiff::Timestamp) -> Option<String> {
+    let Some(newest) = snapshots.iter().map(|snapshot| snapshot.time).max() else {
+        return Some(format!("there is no snapshot; there should be one of the last {}", units::duration(most)));
+    };
+    // A clock that goes ahead makes no backup old.
+    let age = Duration::try_from(now.duration_since(newest)).unwrap_or_default();
+    (age > most)
+        .then(|| format!("the newest snapshot is {} old, and should be of the last {}", units::duration(age), units::duration(most)))
 }
 
 fn line(snapshot: &Snapshot) -> Line<'_> {

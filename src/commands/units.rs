@@ -101,6 +101,26 @@ pub fn duration(span: Duration) -> String {
     }
 }
 
+/// Reads a span of time: a number with `h`, `d` or `w`; 0 may stand alone.
+///
+/// # Errors
+/// When it is none.
+pub fn parse_span(text: &str) -> Result<Duration, String> {
+    const HOUR: u64 = 60 * 60;
+    let malformed = || format!("'{}' is not a span of time; write a number and h, d or w, as in 30d", printable(text));
+    let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().map_err(|_| malformed())?;
+    let hours = match unit {
+        "h" => 1,
+        "d" => 24,
+        "w" => 7 * 24,
+        "" if number == 0 => 0,
+        _ => return Err(malformed()),
+    };
+    number.checked_mul(hours * HOUR).map(Duration::from_secs).ok_or_else(malformed)
+}
+
 /// A point in time in the user's time zone, to the second.
 pub fn time(at: Timestamp) -> String {
     at.to_zoned(TimeZone::system()).strftime("%Y-%m-%d %H:%M:%S").to_string()
@@ -154,6 +174,15 @@ mod tests {
         }
         assert!(parse_rate("0K").is_err());
         assert_eq!(parse_rate("1K"), Ok(1024));
+    }
+
+    #[test]
+    fn spans_are_read_as_people_type_them() {
+        assert_eq!(parse_span("2d"), Ok(Duration::from_secs(172_800)));
+        assert_eq!(parse_span("0"), Ok(Duration::ZERO));
+        for bad in ["", "d", "3", "3y", "-1d"] {
+            assert!(parse_span(bad).is_err(), "{bad}");
+        }
     }
 
     #[test]

@@ -97,7 +97,7 @@ pub struct Args {
     pub estimate: bool,
 
     /// Look for edits and deletions this far back, as in 30d; 0 for not at all
-    #[arg(long, value_name = "SPAN", value_parser = words::span)]
+    #[arg(long, value_name = "SPAN", value_parser = units::parse_span)]
     pub recheck: Option<Duration>,
 
     /// Requests that a run may spend on reading old messages again in rotation, for their reactions above all
@@ -270,7 +270,7 @@ fn export_options(args: &Args, common: &Common, context: &Context) -> Result<Exp
     let recheck = match (args.recheck, &profile.recheck) {
         (Some(span), _) => span,
         (None, Some(text)) => {
-            words::span(text).map_err(|what| CommandError::usage(format!("recheck in the profile: {what}"), "write 30d"))?
+            units::parse_span(text).map_err(|what| CommandError::usage(format!("recheck in the profile: {what}"), "write 30d"))?
         }
         (None, None) => usual.recheck,
     };

@@ -389,7 +389,7 @@ impl Run {
         let Batch { lines, mut effect } = std::mem::take(batch);
         // It stays until the batch is stored for good, with those of many others.
         effect.messages.shrink_to_fit();
-        let effect = Effect::Log(log.peer, effect);
+        let effect = Effect::Log(log.peer, Box::new(effect));
         if lines.is_empty() {
             // Nothing was there: that needs no item to be true.
             self.state.when_all(&[], effect);

@@ -34,7 +34,10 @@ impl Chat {
     pub(in crate::source::telegram) async fn account_for(&self) -> Result<Option<u64>, TelegramError> {
         let run = &self.run;
         run.fetcher.all_read(Some(self.peer())).await;
-        run.correct(self.peer()).await?;
+        if !run.state.read().mistaken(self.peer()).is_empty() {
+            // Boxed, because it is rare and many chats wait here.
+            Box::pin(run.correct(self.peer())).await?;
+        }
         let coverage = self.coverage();
         for note in coverage.notes.iter().filter(|note| note.ends_with(WENT)) {
             run.tell(Event::Note(format!("{}: {note}", self.peer())));

@@ -308,7 +308,7 @@ pub(super) struct LogEffect {
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Effect {
     /// A batch of a chat's log.
-    Log(Peer, LogEffect),
+    Log(Peer, Box<LogEffect>),
     /// A file.
     Media(u64),
     /// Users and chats as described.

@@ -27,6 +27,14 @@ struct Pending {
     groups: HashMap<u64, Vec<u64>>,
     awaiting: HashMap<u64, Awaiting>,
     last_group: u64,
+    /// What becomes true when all but files is stored.
+    at_end: Vec<Effect>,
+}
+
+impl Pending {
+    fn has_more_than_files(&self) -> bool {
+        self.effects.values().any(|effect| !matches!(effect, Effect::Media(_)))
+    }
 }
 
 /// The state in use.
@@ -138,13 +146,15 @@ impl StateStore {
         pending.awaiting.insert(group, Awaiting { left: open.len(), effect });
     }
 
-    /// Makes an effect wait for everything that is on its way by now but the files, of which each is asked for again where it fails.
+    /// Makes an effect wait for everything that is on its way but the files, of which each is asked for again where it fails.
     pub(in crate::source::telegram) fn when_all_is_stored(&self, effect: Effect) {
-        let marks: Vec<u64> = {
-            let pending = self.pending();
-            pending.effects.iter().filter(|(_, effect)| !matches!(effect, Effect::Media(_))).map(|(mark, _)| *mark).collect()
-        };
-        self.when_all(&marks, effect);
+        let mut pending = self.pending();
+        if pending.has_more_than_files() {
+            pending.at_end.push(effect);
+        } else {
+            drop(pending);
+            self.read().apply(effect);
+        }
     }
 
     /// A chat as it will be once everything on its way is stored.
@@ -204,6 +214,9 @@ impl StateStore {
                     }
                 }
             }
+            if !pending.at_end.is_empty() && !pending.has_more_than_files() {
+                effects.append(&mut pending.at_end);
+            }
         }
         for effect in effects {
             state.apply(effect);
@@ -239,7 +252,7 @@ mod tests {
         let mut covered = Ranges::default();
         covered.add(first, last);
         let messages = messages.iter().map(|&(id, print)| (id, print.map(Print::from))).collect();
-        Effect::Log(peer, LogEffect { covered, messages, ..LogEffect::default() })
+        Effect::Log(peer, Box::new(LogEffect { covered, messages, ..LogEffect::default() }))
     }
 
     #[test]
@@ -285,6 +298,9 @@ mod tests {
         store.committed(&[messages]).unwrap();
         assert!(store.read().takeout_owed);
         store.committed(&[contacts]).unwrap();
+        assert!(!store.read().takeout_owed);
+        store.change(|state| state.takeout_owed = true).unwrap();
+        store.when_all_is_stored(Effect::TakenOut);
         assert!(!store.read().takeout_owed);
     }
 
