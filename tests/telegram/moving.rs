@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use grammers_tl_types::{Serializable, enums, types};
 use tgvault::model::coverage::Verdict;
+use tgvault::model::record::Record;
 use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When};
 
 use crate::export::{assert_all_of, readable};
@@ -209,6 +210,86 @@ fn a_takeout_that_cannot_be_ended_is_ended_by_the_next_run() {
     program.backup(&[], 0);
     assert_eq!(method(&program, "account.finishTakeoutSession"), 0);
     assert_all_of(&program.server, &program.restored());
+}
+
+#[test]
+fn a_takeout_of_all_chats_waits_for_the_next_run_over_all_of_them() {
+    let program = Program::logged_in(small());
+    program.backup(&["--takeout", "never"], 0);
+    let chat = of_kind(&program, Kind::Private);
+    program.server.mutate(&says(chat, "news")).unwrap();
+    strike(&program, When { takeout: Some(true), ..When::method("messages.getHistory") }, Effect::Silent);
+    let mut child = program.command(&["backup", "telegram", "--takeout", "always", "--no-account-data"]).spawn().unwrap();
+    while method(&program, "messages.getHistory") < 1 || program.server.struck() == [0] {
+        assert!(child.try_wait().unwrap().is_none());
+        sleep(Duration::from_millis(5));
+    }
+    child.kill().unwrap();
+    child.wait().unwrap();
+    program.server.clear_faults();
+    program.server.forget_requests();
+    let one = peer(chat).to_string();
+    program.run(&["backup", "telegram", "--dry-run"]);
+    program.backup(&["--chat", &one, "--no-left-chats"], 0);
+    program.backup(&["--chat", "Nobody's"], 2);
+    program.backup(&["--chat", &one, "--takeout", "always", "--no-left-chats"], 0);
+    let asked = || (method(&program, "account.initTakeoutSession"), method(&program, "account.finishTakeoutSession"));
+    assert_eq!(asked(), (0, 0), "{:?}", program.server.methods());
+    program.backup(&["--no-left-chats"], 0);
+    assert_eq!(asked(), (0, 1), "{:?}", program.server.methods());
+    // And it is owed no more.
+    program.backup(&[], 0);
+    assert_eq!(asked(), (0, 1), "{:?}", program.server.methods());
+    assert_all_of(&program.server, &program.restored());
+}
+
+#[test]
+fn what_only_a_takeout_tells_is_missing_where_it_ended_before() {
+    let program = Program::logged_in(small());
+    strike(&program, When { takeout: Some(true), times: Some(1), ..When::method("messages.getSplitRanges") }, Effect::EndTakeout);
+    strike(&program, When { from: 2, ..When::method("account.initTakeoutSession") }, Effect::rpc(420, "TAKEOUT_INIT_DELAY_86400"));
+    let backup = |code: i32| {
+        let run = program.run(&["backup", "telegram", "--no-left-chats", "--recheck-budget", "0"]);
+        assert_eq!(run.code, Some(code), "{}", run.stderr);
+        run
+    };
+    let run = backup(3);
+    assert!(run.stdout.contains("2 other parts of the account missing"), "{}{}", run.stdout, run.stderr);
+    // It is asked for again, for as long as it is owed.
+    program.server.clear_faults();
+    let run = backup(0);
+    assert!(!run.stdout.contains("missing"), "{}", run.stdout);
+    program.server.forget_requests();
+    backup(0);
+    assert_eq!(method(&program, "account.initTakeoutSession"), 0);
+}
+
+#[test]
+fn a_channel_that_was_left_is_not_joined_again_when_a_takeout_lists_it() {
+    let program = Program::logged_in(small());
+    program.backup(&["--takeout", "never"], 0);
+    let chat = of_kind(&program, Kind::Broadcast);
+    let Peer::Channel(channel) = chat else { panic!("not a channel") };
+    program.server.mutate(&Mutation::Leave { channel }).unwrap();
+    let told = "1 of the chats in the backup are not in the list of chats any more";
+    assert!(program.backup(&[], 0).stderr.contains(told));
+    program.backup(&["--takeout", "always"], 0);
+    assert!(!program.backup(&[], 0).stderr.contains(told), "told twice");
+    let records = program.restored().records(peer(chat));
+    assert!(!records.iter().any(|record| matches!(record, Record::Event(_))), "{records:?}");
+}
+
+#[test]
+fn a_forum_that_stays_closed_is_told_of_once() {
+    let program = Program::logged_in(small());
+    let chat = of_kind(&program, Kind::Supergroup { forum: true });
+    let Peer::Channel(id) = chat else { panic!("not a channel") };
+    for method in ["messages.getHistory", "messages.search", "messages.getForumTopics", "updates.getChannelDifference"] {
+        strike(&program, When { peer: Some(id), ..When::method(method) }, Effect::rpc(400, "USER_BANNED_IN_CHANNEL"));
+    }
+    program.backup(&["--takeout", "never"], 3);
+    program.backup(&["--takeout", "never"], 0);
+    assert!(matches!(program.restored().coverage(peer(chat)).verdict, Verdict::Incomplete(_)));
 }
 
 /// Only a takeout tells of chats that were left, and they come last: a first run that ends before them owes them.

@@ -208,6 +208,17 @@ fn what_a_backup_would_find_is_said_before_it_begins() {
         "{}",
         all.stdout
     );
+    // A chat that is not in the list is found by its public name, as the backup finds it.
+    let listed = lines(&program.run(&["chats", "--json"]).stdout, "chat");
+    let public = chats.iter().filter(|chat| chat.kind == Kind::Private).find_map(|chat| {
+        let line = listed.iter().find(|line| line["chat"] == peer(chat.peer).to_string())?;
+        Some((chat.peer, line["username"].as_str()?))
+    });
+    let (public, name) = public.unwrap();
+    program.server.mutate(&Mutation::ClearHistory { peer: public }).unwrap();
+    let found = program.run(&["backup", "telegram", "--estimate", "--chat", &format!("@{name}"), "--json"]);
+    assert_eq!(found.code, Some(0), "{}", found.stderr);
+    assert_eq!(lines(&found.stdout, "chat")[0]["chat"], peer(public).to_string());
     let wrong = program.run(&["backup", "telegram", "--estimate", "--chat", "Nobody's"]);
     assert_eq!(wrong.code, Some(2), "{}", wrong.stderr);
     assert_eq!(program.archives(), 0);

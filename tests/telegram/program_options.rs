@@ -58,13 +58,50 @@ fn a_takeout_is_used_when_the_option_says_so() {
     assert_eq!(begun(&[], 0), (0, false, true));
     send(&program, private, "a little more");
     assert_eq!(begun(&["--takeout", "always"], 0), (1, true, false));
-    // More than 20,000 new messages.
+    // 20,000 new messages, and then more than that.
     let channel = readable(&program.server).into_iter().find(|chat| chat.kind == Kind::Broadcast).unwrap().peer;
-    for _ in 0..20_001 {
-        send(&program, channel, "much");
-    }
+    let much = |count: u32| {
+        for _ in 0..count {
+            send(&program, channel, "much");
+        }
+    };
+    much(20_000);
+    assert_eq!(begun(&[], 0), (0, false, true));
+    much(20_001);
     assert_eq!(begun(&[], 0), (1, true, false));
     assert_all_of(&program.server, &program.restored());
+}
+
+#[test]
+fn a_takeout_is_begun_for_what_was_chosen_and_nothing_else() {
+    let program =
+        Program::logged_in(Options { messages: 60, chats: 6, files: 2, media_bytes: 50_000, gallery: false, ..Options::default() });
+    let one = peer(readable(&program.server)[0].peer).to_string();
+    let largest = Some(4000 << 20);
+    // Contacts; messages of users, groups, supergroups, channels; the size of files, where any are asked for.
+    let table: [(&[&str], [bool; 5], Option<i64>); 11] = [
+        (&[], [true; 5], largest),
+        (&["--no-account-data"], [false, true, true, true, true], largest),
+        (&["--media", "none"], [true; 5], largest),
+        (&["--no-account-data", "--media", "none"], [false, true, true, true, true], None),
+        (&["--no-account-data", "--max-file-size", "1000000"], [false, true, true, true, true], Some(1_000_000)),
+        (&["--no-account-data", "--chats", "personal"], [false, true, false, false, false], largest),
+        (&["--no-account-data", "--chats", "bots"], [false, true, false, false, false], largest),
+        (&["--no-account-data", "--chats", "private-groups"], [false, false, true, true, false], largest),
+        (&["--no-account-data", "--chats", "public-groups"], [false, false, false, true, false], largest),
+        (&["--no-account-data", "--chats", "private-channels,public-channels"], [false, false, false, false, true], largest),
+        (&["--no-account-data", "--chat", &one], [false, true, true, true, true], largest),
+    ];
+    for (number, (options, expected, size)) in table.into_iter().enumerate() {
+        let fixed = ["backup", "telegram", "--takeout", "always", "--no-left-chats", "--recheck-budget", "0"];
+        let run = program.run(&[&fixed, options].concat());
+        assert_eq!(run.code, Some(0), "{options:?}: {}", run.stderr);
+        let begun = program.server.takeouts();
+        assert_eq!(begun.len(), number + 1, "{options:?}");
+        let last = begun.last().unwrap();
+        let has = [last.contacts, last.message_users, last.message_chats, last.message_megagroups, last.message_channels];
+        assert_eq!((has, last.files, last.file_max_size), (expected, size.is_some(), size), "{options:?}");
+    }
 }
 
 #[test]

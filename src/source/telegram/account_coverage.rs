@@ -12,6 +12,9 @@ use crate::model::entry::EntryPath;
 use crate::model::paths;
 use crate::model::record::VERSION;
 
+/// Why a part is missing that only a takeout tells.
+pub(super) const TAKEOUT_ENDED: &str = "Telegram ended the takeout, without which it does not give it";
+
 /// Says that files are missing.
 pub(super) fn not_fetched(count: u64, reason: &str) -> String {
     let files = if count == 1 { "file" } else { "files" };
@@ -28,6 +31,12 @@ impl Run {
     pub(super) async fn unserved(&self, part: &'static str, place: EntryPath, because: String) -> Result<(), TelegramError> {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(part, Some(because.clone()));
         self.outbox.problem(place, because).await
+    }
+
+    /// Whether parts that only a takeout tells were to be had when there was none any more.
+    pub(super) fn missed_takeout(&self) -> bool {
+        let parts = self.parts.lock().unwrap_or_else(PoisonError::into_inner);
+        parts.values().any(|because| because.as_deref() == Some(TAKEOUT_ENDED))
     }
 
     /// Writes the account's coverage when it changed. What was not asked for in this run is as it was.

@@ -128,19 +128,15 @@ impl Api {
 
     /// Keeps the number of a takeout that is open for the next run.
     fn keep(&self, id: Option<i64>) {
-        let kept = self.state.change(|state| {
-            state.takeout = id;
-            state.takeout_owed |= id.is_some();
-        });
-        if let Err(error) = kept {
+        if let Err(error) = self.state.change(|state| state.takeout = id) {
             // The number is a convenience: without it the next run asks for a new one.
             tracing::warn!(%error, "the takeout's number could not be kept");
         }
     }
 
-    /// Forgets that an earlier run did not come to the end of its takeout: there will be no other.
-    pub(super) fn owe_no_takeout(&self) {
-        if let Err(error) = self.state.change(|state| state.takeout_owed = false) {
+    /// Remembers whether what only a takeout tells is still to be had: until a run with one came to its end, or there will be none.
+    pub(super) fn owe_takeout(&self, owed: bool) {
+        if let Err(error) = self.state.change(|state| state.takeout_owed = owed) {
             tracing::warn!(%error, "the state could not be saved");
         }
     }
@@ -196,11 +192,15 @@ impl Api {
         answer.map(|enums::account::Takeout::Takeout(takeout)| takeout.id)
     }
 
-    /// Ends the takeout, and one that an earlier run had to leave open where this one needs none. A failure costs nothing but a note.
+    /// Ends the takeout, and one that an earlier run could not end. One that an earlier run did not come to the end of stays for the next
+    /// that needs it. A failure costs nothing but a note.
     pub(super) async fn finish_takeout(&self, success: bool) {
         let id = match self.takeout() {
             Takeout::Open(id) => Some(id),
-            Takeout::None => self.state.read().takeout,
+            Takeout::None => {
+                let state = self.state.read();
+                state.takeout.filter(|_| !state.takeout_owed)
+            }
             Takeout::Lost => None,
         };
         let Some(id) = id else { return };

@@ -227,6 +227,32 @@ impl DialogReader<'_> {
         self.api.client.observer().event(Event::Note(format!("{count} of the chats in the list {why}")));
     }
 
+    /// Finds chats that the user named and the list does not have; with `shows_more` a takeout may still.
+    pub(super) async fn resolve(&self, selection: &Selection, dialogs: &mut Vec<Dialog>, shows_more: bool) -> Result<(), TelegramError> {
+        for (text, username) in selection.unmatched(dialogs, self.peers) {
+            let unknown = || TelegramError::NoSuchChat { chat: text.clone() };
+            let username = match username {
+                Some(username) => username,
+                None if shows_more => continue,
+                None => return Err(unknown()),
+            };
+            let request = functions::contacts::ResolveUsername { username, referer: None };
+            let enums::contacts::ResolvedPeer::Peer(found) = match self.api.ask_plainly(&request).await {
+                Ok(found) => found,
+                Err(error) => {
+                    self.api.or_reason("finding a chat by its name", error)?;
+                    if shows_more {
+                        continue;
+                    }
+                    return Err(unknown());
+                }
+            };
+            self.peers.learn(&found.users, &found.chats, now(), self.run);
+            dialogs.push(Dialog::bare(peer_of(&found.peer), false));
+        }
+        Ok(())
+    }
+
     /// Channels and groups that the account has left; only a takeout tells.
     pub(super) async fn left(&self) -> Result<Vec<Dialog>, CallError> {
         let mut found = Vec::new();
@@ -313,6 +339,11 @@ impl Selection {
             // Never described: it is taken where whatever it may be is wanted, so that it is at least reported.
             None => ChatClass::possible(peer.kind).iter().all(|class| self.classes.contains(class)),
         }
+    }
+
+    /// Whether single chats were named.
+    pub(super) fn is_by_name(&self) -> bool {
+        !self.only.is_empty()
     }
 
     /// Whether no chat is left out.

@@ -16,9 +16,9 @@ use super::dialogs::{Dialog, DialogReader, Selection, means};
 use super::error::{TelegramError, Trouble, in_words};
 use super::events::Event;
 use super::options::{AUTO_TAKEOUT_MESSAGES, TakeoutUse};
-use super::peers::peer_of;
 use super::run::{Run, path};
 use super::state::Effect;
+use super::transport::CallError;
 use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::{CHAT_LIST, LEFT_CHATS};
 use crate::model::paths;
@@ -66,54 +66,38 @@ impl Run {
             return Ok(outcome);
         }
         self.tell(Event::Section("chats"));
-        let failed = |run: &Self, error| TelegramError::from_call(&run.api.account, "the list of chats cannot be read", error);
         let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
-        let mut dialogs = match reader.all(&[]).await {
-            Ok(dialogs) => dialogs,
-            Err(error) => return Err(failed(&self, error)),
-        };
+        let mut dialogs = reader.all(&[]).await.map_err(|error| self.no_list(error))?;
         let lost = reader.lost.load(Ordering::Relaxed);
         self.chats_failed.fetch_add(lost, Ordering::Relaxed);
         self.note_list(lost);
         let selection = Selection::new(&self.api, &self.options).await?;
-        let first = self.state.read().chats.is_empty();
+        let (first, owed) = {
+            let state = self.state.read();
+            (state.chats.is_empty(), state.takeout_owed)
+        };
         // A takeout shows more: chats that were left, and those of the account's other ranges.
         let shows_more = match self.options.takeout {
             TakeoutUse::Never => false,
             TakeoutUse::Always => true,
-            TakeoutUse::Auto => first,
+            TakeoutUse::Auto => first || owed,
         };
-        self.resolve(&selection, &mut dialogs, shows_more).await?;
-        let decision = self.begin_takeout(&dialogs, &selection, first).await?;
+        reader.resolve(&selection, &mut dialogs, shows_more).await?;
+        // One that is owed is no matter of chats that are named and here.
+        let of_this_run = owed && (!selection.is_by_name() || !selection.unmatched(&dialogs, &self.peers).is_empty());
+        let decision = self.begin_takeout(&dialogs, &selection, first || of_this_run).await?;
         if self.api.has_takeout() {
             self.taken_out = true;
             self.read_ranges().await?;
-            let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
-            if self.ranges.len() > 1 {
-                // Split accounts show each range's chats to those who ask in the range.
-                match reader.all(&self.ranges).await {
-                    Ok(more) => add_new(&mut dialogs, more),
-                    Err(error) => return Err(failed(&self, error)),
-                }
-            }
-            if self.options.left {
-                match reader.left().await {
-                    Ok(left) => {
-                        self.served(LEFT_CHATS);
-                        add_new(&mut dialogs, left);
-                    }
-                    Err(error) => {
-                        let reason = self.api.or_reason("reading left channels", error)?;
-                        let because = format!("the channels and groups that you left cannot be listed ({reason})");
-                        self.unserved(LEFT_CHATS, path(paths::left_chats())?, because).await?;
-                    }
-                }
-            }
+            self.list_more(&mut dialogs).await?;
         }
         // Those that were asked for by name and are in neither list.
         let absent: Vec<String> = selection.unmatched(&dialogs, &self.peers).into_iter().map(|(text, _)| text).collect();
         if let (Decision::Go, Some(chat)) = (&decision, absent.first()) {
-            self.api.finish_takeout(false).await;
+            // One that an earlier run did not come to the end of goes on without this one.
+            if !owed {
+                self.api.finish_takeout(false).await;
+            }
             return Err(TelegramError::NoSuchChat { chat: chat.clone() });
         }
         outcome.not_excluded = selection.unmatched_exclusions(&dialogs, &self.peers);
@@ -133,10 +117,46 @@ impl Run {
             let chosen: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();
             self.peers.set_aside(|peer| chosen.contains(&peer));
         }
+        if self.taken_out {
+            self.api.owe_takeout(true);
+            // What was begun for all chats does not end with a few.
+            self.settles_takeout = !(owed && selection.is_by_name());
+        }
+        let ends_takeout = self.settles_takeout || !self.taken_out;
         let run = Arc::new(self);
         let result = run.clone().read_all(dialogs, &selection, &mut outcome).await;
-        run.api.finish_takeout(result.is_ok()).await;
+        if ends_takeout {
+            run.api.finish_takeout(result.is_ok()).await;
+        }
         result.map(|()| outcome)
+    }
+
+    fn no_list(&self, error: CallError) -> TelegramError {
+        TelegramError::from_call(&self.api.account, "the list of chats cannot be read", error)
+    }
+
+    /// Adds the chats that only a takeout lists.
+    async fn list_more(&self, dialogs: &mut Vec<Dialog>) -> Result<(), TelegramError> {
+        let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
+        if self.ranges.len() > 1 {
+            // Split accounts show each range's chats to those who ask in the range.
+            add_new(dialogs, reader.all(&self.ranges).await.map_err(|error| self.no_list(error))?);
+        }
+        if !self.options.left {
+            return Ok(());
+        }
+        match reader.left().await {
+            Ok(left) => {
+                self.served(LEFT_CHATS);
+                add_new(dialogs, left);
+            }
+            Err(error) => {
+                let reason = self.api.or_reason("reading left channels", error)?;
+                let because = format!("the channels and groups that you left cannot be listed ({reason})");
+                self.unserved(LEFT_CHATS, path(paths::left_chats())?, because).await?;
+            }
+        }
+        Ok(())
     }
 
     async fn read_all(
@@ -159,8 +179,8 @@ impl Run {
         self.account_for_parts().await?;
         self.flush_peers(true).await?;
         self.finish(counting);
-        if self.taken_out {
-            self.state.when_logs_are_stored(Effect::TakenOut);
+        if self.settles_takeout && !self.missed_takeout() {
+            self.state.when_all_is_stored(Effect::TakenOut);
         }
         outcome.files_failed = self.fetcher.failed();
         Ok(())
@@ -351,38 +371,12 @@ impl Run {
         self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(CHAT_LIST, because);
     }
 
-    /// Finds chats that the user named and the list does not have; with `shows_more` a takeout may still.
-    async fn resolve(&self, selection: &Selection, dialogs: &mut Vec<Dialog>, shows_more: bool) -> Result<(), TelegramError> {
-        for (text, username) in selection.unmatched(dialogs, &self.peers) {
-            let unknown = || TelegramError::NoSuchChat { chat: text.clone() };
-            let username = match username {
-                Some(username) => username,
-                None if shows_more => continue,
-                None => return Err(unknown()),
-            };
-            let request = functions::contacts::ResolveUsername { username, referer: None };
-            let enums::contacts::ResolvedPeer::Peer(found) = match self.api.ask_plainly(&request).await {
-                Ok(found) => found,
-                Err(error) => {
-                    self.api.or_reason("finding a chat by its name", error)?;
-                    if shows_more {
-                        continue;
-                    }
-                    return Err(unknown());
-                }
-            };
-            self.learn(&found.users, &found.chats);
-            dialogs.push(Dialog::bare(peer_of(&found.peer), false));
-        }
-        Ok(())
-    }
-
-    /// Begins a takeout where the options and the work ask for one.
-    async fn begin_takeout(&self, dialogs: &[Dialog], selection: &Selection, first: bool) -> Result<Decision, TelegramError> {
+    /// Begins a takeout where the options and the work ask for one; with `at_once` whatever the work is.
+    async fn begin_takeout(&self, dialogs: &[Dialog], selection: &Selection, at_once: bool) -> Result<Decision, TelegramError> {
         let wanted = match self.options.takeout {
             TakeoutUse::Never => false,
             TakeoutUse::Always => true,
-            TakeoutUse::Auto => first || self.state.read().takeout_owed || self.expects_much(dialogs, selection),
+            TakeoutUse::Auto => at_once || self.expects_much(dialogs, selection),
         };
         if !wanted {
             return Ok(Decision::Go);
@@ -392,7 +386,7 @@ impl Run {
             match started.map_err(|error| TelegramError::from_call(&self.api.account, "the takeout cannot begin", error))? {
                 Start::Open => return Ok(Decision::Go),
                 Start::Refused(reason) => {
-                    self.api.owe_no_takeout();
+                    self.api.owe_takeout(false);
                     self.tell(Event::Note(format!("Telegram offers no takeout here ({reason}): going on with ordinary requests")));
                     return Ok(Decision::Go);
                 }

@@ -109,9 +109,7 @@ async fn list(api: &Api, peers: &PeerBook, detail: ListingDetail, options: &Expo
     let dialogs = reader.all(&[]).await;
     let mut dialogs = dialogs.map_err(|error| TelegramError::from_call(&api.account, "the list of chats cannot be read", error))?;
     let selection = Selection::new(api, options).await?;
-    if let Some((chat, _)) = selection.unmatched(&dialogs, peers).into_iter().next() {
-        return Err(TelegramError::NoSuchChat { chat });
-    }
+    reader.resolve(&selection, &mut dialogs, false).await?;
     dialogs.retain(|dialog| selection.takes(dialog, peers));
     let summaries = stream::iter(dialogs).map(|dialog| async move {
         let size = if detail == ListingDetail::Names { None } else { size_of(api, peers, &dialog, detail).await? };

@@ -56,6 +56,8 @@ pub(super) struct Run {
     pub(super) listed: Option<HashSet<Peer>>,
     /// Whether this run read the list of chats with a takeout.
     pub(super) taken_out: bool,
+    /// Whether no takeout is owed any more when this run comes to its end.
+    pub(super) settles_takeout: bool,
     /// The account's message ranges; empty where there is one.
     pub(super) ranges: Vec<types::MessageRange>,
     /// Stretches of history that are read at once.
@@ -341,7 +343,11 @@ impl Run {
             }
             if let Some(group) = self.migration(log.peer, message) {
                 batch.effect.migrated_from = Some(group);
-                self.migrated.lock().unwrap_or_else(PoisonError::into_inner).push((group, log.peer));
+                let mut migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
+                // Of two that claim the same group only one reads it.
+                if !migrated.iter().any(|(from, _)| *from == group) {
+                    migrated.push((group, log.peer));
+                }
             }
             batch.push(Record::Message(record), message.id(), Some(self.prints.of(message)))?;
             if batch.lines.len() >= BATCH_BYTES {

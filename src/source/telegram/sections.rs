@@ -5,6 +5,7 @@ use futures::stream;
 use grammers_tl_types::{LAYER, Serializable, enums, functions, types};
 use serde_json::value::RawValue;
 
+use super::account_coverage::TAKEOUT_ENDED;
 use super::convert::json::{Object, iso, list, put_date, raw};
 use super::convert::{NOT_INCLUDED, Outcomes, TOO_LARGE, UNAVAILABLE, Want, photo_want, story_wants};
 use super::error::{TelegramError, Trouble};
@@ -91,11 +92,11 @@ impl Run {
     }
 
     async fn write_section(&self, section: Section) -> Result<(), TelegramError> {
+        let place = path(paths::account_section(section))?;
         // Only a takeout knows them.
         if matches!(section, Section::Contacts | Section::OtherData) && !self.api.has_takeout() {
-            return Ok(());
+            return if self.taken_out { self.unserved(section.key(), place, TAKEOUT_ENDED.into()).await } else { Ok(()) };
         }
-        let place = path(paths::account_section(section))?;
         let found = match self.section(section).await {
             Ok(found) => found,
             Err(Trouble::Run(error)) => return Err(error),

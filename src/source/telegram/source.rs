@@ -148,6 +148,7 @@ impl Source for TelegramSource {
             bot: self.account.user.bot,
             listed: None,
             taken_out: false,
+            settles_takeout: false,
             ranges: vec![],
             stretches: Semaphore::new(stretches),
             private_marks: Mutex::default(),

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::Chat;
+use super::{Chat, UNLISTED};
 use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, ReasonCount, Verdict};
 use crate::model::paths;
 use crate::model::peer::PeerKind;
@@ -29,9 +29,8 @@ impl Chat {
         self.findings().reread.or(self.before.reread).or(first_time)
     }
 
-    /// Writes `coverage.json` when it changed: once in a run, when all files of the chat are read to their end. The order of two
-    /// versions from one run would be anybody's.
-    /// Gives the mark of what is written.
+    /// Writes `coverage.json` when it changed, and gives the mark of what is written: once in a run, when all files of the chat are read
+    /// to their end. The order of two versions from one run would be anybody's.
     pub(in crate::source::telegram) async fn account_for(&self) -> Result<Option<u64>, TelegramError> {
         let run = &self.run;
         run.fetcher.all_read(Some(self.peer())).await;
@@ -64,7 +63,7 @@ impl Chat {
         self.note("it is not in the list of chats any more");
         self.findings().own_only = self.before.only_my;
         let mark = self.account_for().await?;
-        let (peer, gone) = (self.peer(), Some("not in the list of chats".to_owned()));
+        let (peer, gone) = (self.peer(), Some(UNLISTED.to_owned()));
         self.run.state.when_all(mark.as_slice(), Effect::Looked { peer, pts: None, server_count: None, gone, again: false });
         Ok(())
     }

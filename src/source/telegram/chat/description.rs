@@ -23,7 +23,7 @@ impl Chat {
         }
         {
             let mut findings = self.findings();
-            if findings.own_only && (self.dialog.left || findings.closed.is_some()) {
+            if findings.closed.is_some() || (findings.own_only && self.dialog.left) {
                 findings.topics_unread = true;
                 return Ok(());
             }

@@ -34,6 +34,9 @@ pub(super) const CLOSED: [&str; 9] = [
     "INPUT_USER_DEACTIVATED",
 ];
 
+/// What stands in the place of the server's word about a chat that is held and not listed any more.
+const UNLISTED: &str = "not in the list of chats";
+
 /// What was found out about a chat in this run.
 #[derive(Default)]
 struct Findings {
@@ -204,7 +207,8 @@ impl Chat {
         let closed = self.findings().closed.clone();
         let event = match (closed, &self.before.gone) {
             (Some(reason), None) => ChatEvent::Gone { reason },
-            (None, Some(_)) => ChatEvent::Joined,
+            // Of one that was only not listed nothing was recorded, and left ones show what the account itself wrote.
+            (None, Some(reason)) if reason != UNLISTED && !self.dialog.left => ChatEvent::Joined,
             _ => return Ok(()),
         };
         let mut batch = Batch::default();
@@ -225,7 +229,8 @@ impl Chat {
             peer: self.peer(),
             pts: if complete { self.dialog.pts.or(findings.pts) } else { None },
             server_count,
-            gone: findings.closed.clone(),
+            // One that was left is in no other list than a takeout's.
+            gone: findings.closed.clone().or_else(|| self.before.gone.clone().filter(|_| self.dialog.left)),
             again: !complete,
         };
         let marks = self.log.marks();

@@ -27,13 +27,13 @@ struct Pending {
     groups: HashMap<u64, Vec<u64>>,
     awaiting: HashMap<u64, Awaiting>,
     last_group: u64,
-    /// What becomes true when all batches of all chats are stored.
+    /// What becomes true when all but files is stored.
     at_end: Vec<Effect>,
 }
 
 impl Pending {
-    fn has_logs(&self) -> bool {
-        self.logs.values().any(|marks| !marks.is_empty())
+    fn has_more_than_files(&self) -> bool {
+        self.effects.values().any(|effect| !matches!(effect, Effect::Media(_)))
     }
 }
 
@@ -146,10 +146,10 @@ impl StateStore {
         pending.awaiting.insert(group, Awaiting { left: open.len(), effect });
     }
 
-    /// Makes an effect wait for the batches of all chats that are on their way.
-    pub(in crate::source::telegram) fn when_logs_are_stored(&self, effect: Effect) {
+    /// Makes an effect wait for everything that is on its way but the files, of which each is asked for again where it fails.
+    pub(in crate::source::telegram) fn when_all_is_stored(&self, effect: Effect) {
         let mut pending = self.pending();
-        if pending.has_logs() {
+        if pending.has_more_than_files() {
             pending.at_end.push(effect);
         } else {
             drop(pending);
@@ -214,7 +214,7 @@ impl StateStore {
                     }
                 }
             }
-            if !pending.has_logs() {
+            if !pending.at_end.is_empty() && !pending.has_more_than_files() {
                 effects.append(&mut pending.at_end);
             }
         }
@@ -242,6 +242,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::model::account::Section;
     use crate::source::telegram::held::Print;
     use crate::source::telegram::ranges::Ranges;
     use crate::source::telegram::sealing::tests::Inverted;
@@ -286,20 +287,20 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_all_chats_waits_for_nothing_else() {
+    fn a_takeout_is_owed_until_the_last_description_is_stored() {
         let folder = tempfile::tempdir().unwrap();
         let store = StateStore::open(SealedFile::new(folder.path().join("a"), Arc::new(Inverted)), 7).unwrap();
         store.change(|state| state.takeout_owed = true).unwrap();
-        let logs = [1, 2].map(|id| store.mark(log(Peer::channel(id), 1, 2, &[])));
-        store.mark(Effect::Media(1));
-        store.when_logs_are_stored(Effect::TakenOut);
-        let owed = logs.map(|mark| {
-            store.committed(&[mark]).unwrap();
-            store.read().takeout_owed
-        });
-        assert_eq!(owed, [true, false]);
+        let messages = store.mark(log(Peer::channel(5), 1, 9, &[(1, Some(11))]));
+        let contacts = store.mark(Effect::Section(Section::Contacts, 3));
+        let _file = store.mark(Effect::Media(1));
+        store.when_all_is_stored(Effect::TakenOut);
+        store.committed(&[messages]).unwrap();
+        assert!(store.read().takeout_owed);
+        store.committed(&[contacts]).unwrap();
+        assert!(!store.read().takeout_owed);
         store.change(|state| state.takeout_owed = true).unwrap();
-        store.when_logs_are_stored(Effect::TakenOut);
+        store.when_all_is_stored(Effect::TakenOut);
         assert!(!store.read().takeout_owed);
     }
 

@@ -23,7 +23,7 @@ pub(super) struct Attempt {
     pub(super) refusals: u32,
     /// How long that was so far.
     pub(super) waited: Duration,
-    /// Whether others of its kind were given up one after the other: what the server refuses then is not asked again.
+    /// Whether others of its kind were given up one after the other: what the server refuses then is hardly asked again.
     pub(super) hopeless: bool,
 }
 
@@ -58,7 +58,8 @@ const MAX_REPAIRS: u32 = 3;
 /// for ever more slowly: after one at a time, so many are a matter of minutes.
 const MAX_REFUSALS: u32 = 30;
 
-/// Where the waits are long, fewer are enough: when they add up to so many times the longest one that is accepted.
+/// Where others were given up before, fewer are enough; and where the waits are long: when they add up to so many times the longest one
+/// that is accepted.
 const FEW_REFUSALS: u32 = 5;
 const LONGEST_WAITS: u32 = 4;
 
@@ -127,7 +128,9 @@ pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
                 Some(wait) if wait > attempt.max_wait => Decision::Fail,
                 Some(wait) => {
                     let long = attempt.refusals >= FEW_REFUSALS && attempt.waited >= attempt.max_wait * LONGEST_WAITS;
-                    let enough = attempt.refusals >= MAX_REFUSALS || long || attempt.hopeless;
+                    // What failed before may have failed for another reason: a wait that is asked for now may well be meant.
+                    let most = if attempt.hopeless { FEW_REFUSALS } else { MAX_REFUSALS };
+                    let enough = attempt.refusals >= most || long;
                     if enough { Decision::GiveUp } else { Decision::SlowDown(wait.max(attempt.pause * 2)) }
                 }
                 None => later(),
@@ -192,7 +195,8 @@ mod tests {
             (rpc(420, "FLOOD_WAIT", Some(600)), refused(4, 2400), Decision::SlowDown(seconds(600))),
             (rpc(420, "FLOOD_WAIT", Some(600)), refused(5, 2399), Decision::SlowDown(seconds(600))),
             (rpc(420, "FLOOD_WAIT", Some(600)), refused(5, 2400), Decision::GiveUp),
-            (rpc(420, "FLOOD_WAIT", Some(1)), hopeless, Decision::GiveUp),
+            (rpc(420, "FLOOD_WAIT", Some(1)), hopeless, Decision::SlowDown(seconds(1))),
+            (rpc(420, "FLOOD_WAIT", Some(1)), Attempt { refusals: FEW_REFUSALS, ..hopeless }, Decision::GiveUp),
             (rpc(420, "PREMIUM_SUB_WAIT", Some(3)), at(1, true), Decision::SlowDown(seconds(3))),
             (rpc(420, "P0", None), at(1, true), Decision::After(half)),
             (rpc(420, "P0", None), at(MAX_FAILURES, true), Decision::GiveUp),

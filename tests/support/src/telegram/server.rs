@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
-use grammers_tl_types::{enums, types};
+use grammers_tl_types::{enums, functions, types};
 use serde::Serialize;
 use tokio::net::TcpListener;
 
@@ -151,6 +151,11 @@ impl TelegramServer {
         let times: Vec<Duration> = self.requests().into_iter().filter(|request| request.dc == dc).map(|request| request.at).collect();
         let within = |(n, begin): (usize, &Duration)| times.partition_point(|at| *at < *begin + stretch) - n;
         times.iter().enumerate().map(within).max().unwrap_or(0)
+    }
+
+    /// What each takeout was begun with, in order.
+    pub fn takeouts(&self) -> Vec<functions::account::InitTakeoutSession> {
+        self.shared.login().begun.clone()
     }
 
     /// Begins a new count of requests and peaks.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use grammers_tl_types::enums;
+use grammers_tl_types::{enums, functions};
 use num_bigint::BigUint;
 use tokio::sync::mpsc::UnboundedSender;
 
@@ -52,6 +52,8 @@ pub(crate) struct Login {
     pub(crate) passwords: HashMap<i64, Exchange>,
     /// The takeout that is open.
     pub(crate) takeout: Option<i64>,
+    /// What takeouts were begun with.
+    pub(crate) begun: Vec<functions::account::InitTakeoutSession>,
 }
 
 /// A login token shown as a QR code.
