@@ -453,7 +453,7 @@ fn a_restored_message_names_no_file_that_failed_on_its_way() {
 /// Only the first of the messages that show a file asks for it; all of them promised it.
 #[test]
 fn all_messages_that_show_a_file_say_that_it_failed_on_its_way() {
-    let program = Program::logged_in(Options { dcs: vec![2], ..small() });
+    let program = Program::logged_in(Options { dcs: vec![2], latency: Duration::from_millis(30), ..small() });
     let chats: Vec<_> = readable(&program.server).into_iter().map(|chat| chat.peer).take(2).collect();
     let send = Mutation::Send { peer: chats[0], text: "the file".into(), out: false, reply_to: None, file: Some(1_500_000) };
     let first = program.server.mutate(&send).unwrap().ids[0];
@@ -465,7 +465,8 @@ fn all_messages_that_show_a_file_say_that_it_failed_on_its_way() {
         places.push((chat, program.server.post(chat, again).unwrap()));
     }
     let Some(enums::MessageMedia::Document(media)) = sent.media else { panic!("no file") };
-    let when = When { peer: Some(media.document.unwrap().id()), ..When::method("upload.getFile") };
+    // Its end comes when all messages are read.
+    let when = When { peer: Some(media.document.unwrap().id()), from: 3, ..When::method("upload.getFile") };
     let shown = |code: i32| {
         let run = program.backup(&["--takeout", "never"], code);
         let to = tempfile::tempdir_in(program.sandbox.folder()).unwrap();
