@@ -385,7 +385,7 @@ impl Place<'_> {
 }
 
 /// Whether a text says all that stands in a rich message, and how often, and what stands beside it where it is another.
-fn says_all(text: &str, own: &str, rich: &types::RichMessage, seen: &mut Seen) {
+pub fn says_all(text: &str, own: &str, rich: &types::RichMessage, seen: &mut Seen) {
     let made = format!("{:?}", rich.blocks);
     seen.rich += 1;
     // What a text was before it was changed is not shown.
