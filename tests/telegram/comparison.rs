@@ -8,6 +8,7 @@ use tgvault_test_support::telegram::{Options, TelegramServer};
 
 use crate::export::readable;
 use crate::harness::{Setup, Vault, peer, plain};
+use crate::truth::{Seen, says_all};
 
 fn text_of(value: &Value) -> String {
     match value {
@@ -51,8 +52,12 @@ pub fn assert_same_fields(server: &TelegramServer, vault: &Vault) {
                     assert_eq!(json["type"], "message");
                     assert_eq!(json["date_unixtime"], truth.date.to_string());
                     assert_eq!(json.get("edited_unixtime").map(|v| v.as_str().unwrap().to_owned()), truth.edit_date.map(|d| d.to_string()));
-                    assert_eq!(text_of(&json["text"]), truth.message, "{json}");
-                    assert_eq!(text_of(&json["text_entities"]), truth.message);
+                    let text = text_of(&json["text"]);
+                    assert_eq!(text_of(&json["text_entities"]), text);
+                    match &truth.rich_message {
+                        Some(enums::RichMessage::Message(rich)) => says_all(&text, &truth.message, rich, &mut Seen::default()),
+                        None => assert_eq!(text, truth.message, "{json}"),
+                    }
                     let sender = truth.from_id.as_ref().map_or(peer(chat.peer).to_string(), typed);
                     assert_eq!(json["from_id"], sender.as_str());
                     assert_eq!(extra["outgoing"].as_bool().unwrap_or_default(), truth.out);

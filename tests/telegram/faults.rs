@@ -449,3 +449,56 @@ fn a_restored_message_names_no_file_that_failed_on_its_way() {
     let (file, there) = shown(0);
     assert!(there, "{file}");
 }
+
+/// Only the first of the messages that show a file asks for it; all of them promised it.
+#[test]
+fn all_messages_that_show_a_file_say_that_it_failed_on_its_way() {
+    let program = Program::logged_in(Options { dcs: vec![2], latency: Duration::from_millis(30), ..small() });
+    let chats: Vec<_> = readable(&program.server).into_iter().map(|chat| chat.peer).take(2).collect();
+    let send = Mutation::Send { peer: chats[0], text: "the file".into(), out: false, reply_to: None, file: Some(1_500_000) };
+    let first = program.server.mutate(&send).unwrap().ids[0];
+    let Some(enums::Message::Message(sent)) = program.server.message(chats[0], first) else { panic!("no message") };
+    let mut places = vec![(chats[0], first)];
+    for chat in chats {
+        let mut again = tgvault_test_support::telegram::blank_message();
+        (again.message, again.media, again.date) = ("the same".into(), sent.media.clone(), sent.date);
+        places.push((chat, program.server.post(chat, again).unwrap()));
+    }
+    let Some(enums::MessageMedia::Document(media)) = sent.media else { panic!("no file") };
+    // Its end comes when all messages are read.
+    let when = When { peer: Some(media.document.unwrap().id()), from: 3, ..When::method("upload.getFile") };
+    let shown = |code: i32| {
+        let run = program.backup(&["--takeout", "never"], code);
+        let to = tempfile::tempdir_in(program.sandbox.folder()).unwrap();
+        let folder = to.path().join("out");
+        program.unlocked(&["restore", "latest", "--as", "telegram-desktop", "--to", &folder.to_string_lossy()]);
+        let json: serde_json::Value = serde_json::from_slice(&std::fs::read(folder.join("result.json")).unwrap()).unwrap();
+        let chats = json["chats"]["list"].as_array().unwrap();
+        let all = chats.iter().flat_map(|chat| chat["messages"].as_array().unwrap());
+        let files: Vec<bool> = all
+            .filter(|message| message["text"] == "the file" || message["text"] == "the same")
+            .map(|message| message["file"].as_str().unwrap())
+            .map(|file| (file, folder.join(file).is_file()))
+            .inspect(|(file, there)| assert_ne!(file.starts_with('('), *there, "{file} {}", run.stderr))
+            .map(|(_, there)| there)
+            .collect();
+        let vault = program.restored();
+        let mut records = Vec::new();
+        for (chat, id) in &places {
+            let media = vault.messages(peer(*chat)).remove(&i64::from(*id)).unwrap().media;
+            let held = media[0].path.as_ref().is_some_and(|path| vault.files.contains_key(path));
+            assert_eq!(held, media[0].status == MediaStatus::Stored, "{chat:?} {id}: {:?}", media[0].status);
+            let log = vault.records(peer(*chat));
+            records.push(log.iter().filter(|record| matches!(record, Record::Message(one) if one.id == i64::from(*id))).count());
+        }
+        (files, records)
+    };
+    program.server.add_fault(strike(when, Effect::PartLength(-100)));
+    let (files, records) = shown(3);
+    assert_eq!(files, [false; 3]);
+    // Each is corrected once.
+    assert!(records.iter().all(|count| *count <= 2), "{records:?}");
+    assert_eq!(shown(3).0, [false; 3]);
+    program.server.clear_faults();
+    assert_eq!(shown(0).0, [true; 3]);
+}

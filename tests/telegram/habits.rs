@@ -244,6 +244,23 @@ fn pages_that_are_not_as_they_were_asked_for() {
     }
 }
 
+#[test]
+fn more_pinned_chats_than_a_page_shows() {
+    for page_dialogs in [1, 2, 3] {
+        let setup = Setup::new(Options { page_dialogs, ..small() });
+        let mut vault = Vault::default();
+        let outcome = setup.run(&mut vault, plain()).outcome();
+        assert_complete(&setup, &vault);
+        assert_eq!(outcome.chats_failed, 0, "{page_dialogs}");
+    }
+    // Where the server does not tell, that is said.
+    let setup = Setup::new(Options { page_dialogs: 2, ..small() });
+    setup.account();
+    setup.server.add_fault(strike(When::method("messages.getPinnedDialogs"), Effect::rpc(400, "METHOD_INVALID")));
+    let outcome = setup.run(&mut Vault::default(), plain()).outcome();
+    assert_eq!(outcome.chats_failed, 1);
+}
+
 /// A page with one message of a chat, whose text is bold so many times.
 fn nested(chat: Peer, levels: usize) -> Vec<u8> {
     const MARK: &str = "in the middle";

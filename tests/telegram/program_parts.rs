@@ -146,3 +146,42 @@ fn files_of_a_rich_message_are_stored() {
     let path = record.media.iter().find_map(|media| media.path.clone()).expect("the record names no file");
     assert_eq!(vault.files[&path].len(), 70_000);
 }
+
+/// A rich message whose text stands in its blocks only has that text, with its links, wherever messages are shown.
+#[test]
+fn the_text_of_a_rich_message_is_restored_and_found() {
+    let program = Program::logged_in(small());
+    let chat = program.server.chats().into_iter().find(|chat| chat.kind == Kind::Private).unwrap().peer;
+    let plain = |text: &str| enums::RichText::TextPlain(types::TextPlain { text: text.into() });
+    let link = types::TextUrl { text: plain("kingfisher"), url: "https://example.org/birds".into(), webpage_id: 0 };
+    let item = |text| types::PageListItemText { checkbox: false, checked: false, text }.into();
+    let texts = vec![plain("the "), link.into(), types::TextBold { text: plain(" dives") }.into()];
+    let blocks = vec![
+        types::PageBlockHeading2 { text: plain("Seen 👀 today") }.into(),
+        enums::PageBlock::Divider,
+        types::PageBlockList { items: vec![item(types::TextConcat { texts }.into()), item(plain("an otter"))] }.into(),
+    ];
+    let rich = types::RichMessage { rtl: false, part: false, blocks, photos: vec![], documents: vec![] };
+    let mut message = blank_message();
+    message.rich_message = Some(rich.into());
+    let id = program.server.post(chat, message).unwrap();
+    let name = peer(chat).to_string();
+    program.backup(&["--takeout", "never", "--chat", &name], 0);
+    let to = program.file("restored");
+    program.unlocked(&["restore", "latest", "--as", "telegram-desktop", "--format", "json", "--to", &to.to_string_lossy()]);
+    let json: Value = serde_json::from_slice(&std::fs::read(to.join("result.json")).unwrap()).unwrap();
+    let found = json["messages"].as_array().unwrap().iter().find(|message| message["id"] == id).unwrap();
+    let parts = serde_json::json!([
+        {"type": "bold", "text": "Seen 👀 today"},
+        {"type": "plain", "text": "\n• the "},
+        {"type": "text_link", "text": "kingfisher", "href": "https://example.org/birds"},
+        {"type": "bold", "text": " dives"},
+        {"type": "plain", "text": "\n• an otter"},
+    ]);
+    assert_eq!(found["text_entities"], parts);
+    assert_eq!(crate::truth::text_of(&found["text"]), "Seen 👀 today\n• the kingfisher dives\n• an otter");
+    let search = program.unlocked(&["--json", "search", "kingfisher"]);
+    assert!(search.stdout.contains(&format!("\"id\":{id}")), "{}", search.stdout);
+    let cat = program.unlocked(&["cat", "latest", "--chat", &name, "--last", "1"]);
+    assert!(cat.stdout.contains("otter"), "{}", cat.stdout);
+}

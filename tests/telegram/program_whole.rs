@@ -154,4 +154,5 @@ fn assert_saw_everything(seen: &Seen) {
     assert!(seen.actions.len() >= 60, "{} {:?}", seen.actions.len(), seen.actions);
     assert!(seen.entities.len() >= 20, "{} {:?}", seen.entities.len(), seen.entities);
     assert!(seen.files >= 100, "{}", seen.files);
+    assert!(seen.rich >= 70, "{}", seen.rich);
 }

@@ -25,6 +25,7 @@ pub struct Seen {
     pub actions: BTreeSet<String>,
     pub entities: BTreeSet<&'static str>,
     pub files: usize,
+    pub rich: usize,
 }
 
 fn typed(peer: &enums::Peer) -> String {
@@ -84,9 +85,15 @@ impl Place<'_> {
             assert_eq!(json.get("saved_from").is_some(), header.saved_from_peer.is_some(), "{json}");
         }
         self.reply(truth.reply_to.as_ref(), json);
-        assert_eq!(text_of(&json["text"]), truth.message, "{json}");
-        assert_eq!(text_of(&json["text_entities"]), truth.message, "{json}");
-        entities(&truth.message, truth.entities.as_deref().unwrap_or_default(), &json["text_entities"], seen);
+        let text = text_of(&json["text"]);
+        assert_eq!(text_of(&json["text_entities"]), text, "{json}");
+        match &truth.rich_message {
+            Some(enums::RichMessage::Message(rich)) => says_all(&text, &truth.message, rich, seen),
+            None => {
+                assert_eq!(text, truth.message, "{json}");
+                entities(&truth.message, truth.entities.as_deref().unwrap_or_default(), &json["text_entities"], seen);
+            }
+        }
         buttons(truth.reply_markup.as_ref(), json);
         reactions(truth.reactions.as_ref(), json);
         if let Some(media) = &truth.media {
@@ -373,6 +380,26 @@ impl Place<'_> {
             MessageAction::TodoAppendTasks(a) => assert_eq!(json["items"].as_array().unwrap().len(), a.list.len(), "{json}"),
             MessageAction::SuggestedPostRefund(a) => assert_eq!(json["user_initiated"], a.payer_initiated, "{json}"),
             _ => {}
+        }
+    }
+}
+
+/// Whether a text says all that stands in a rich message, and how often, and what stands beside it where it is another.
+pub fn says_all(text: &str, own: &str, rich: &types::RichMessage, seen: &mut Seen) {
+    let made = format!("{:?}", rich.blocks);
+    seen.rich += 1;
+    // What a text was before it was changed is not shown.
+    if made.contains("old_text") {
+        return;
+    }
+    // Made texts are all the same.
+    assert!(!own.is_empty());
+    let leaves = made.matches(&format!("TextPlain {{ text: {own:?} }}")).count();
+    assert_eq!((text.matches(own).count(), made.matches("TextPlain {").count()), (leaves.max(1), leaves), "{text} {made}");
+    for before in ["Math { source: \"", "alt: \"", "author: Some(\"", "description: Some(\""] {
+        for after in made.split(before).skip(1) {
+            let said = after.split('"').next().unwrap();
+            assert!(text.contains(said), "{said} is not in {text}: {made}");
         }
     }
 }

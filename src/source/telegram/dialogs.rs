@@ -116,6 +116,25 @@ impl DialogReader<'_> {
         Ok(Page { dialogs: page.dialogs, messages: page.messages, slice: page.count })
     }
 
+    /// The pinned chats of a folder, of which a page may not show all; nothing where the server does not tell.
+    ///
+    /// # Errors
+    /// When Telegram cannot be reached.
+    async fn pinned(&self, folder_id: Option<i32>, range: Option<&types::MessageRange>) -> Result<Option<Page>, CallError> {
+        let request = functions::messages::GetPinnedDialogs { folder_id: folder_id.unwrap_or_default() };
+        match self.api.ask_in(range, &request).await {
+            Ok(enums::messages::PeerDialogs::Dialogs(all)) => {
+                self.peers.learn(&all.users, &all.chats, now(), self.run);
+                Ok(Some(Page { dialogs: all.dialogs, messages: all.messages, slice: None }))
+            }
+            Err(error) if error.is_unreachable() => Err(error),
+            Err(error) => {
+                tracing::warn!(%error, "pinned chats cannot be asked for");
+                Ok(None)
+            }
+        }
+    }
+
     /// Reads one folder; says whether it has an archive in it.
     async fn folder(
         &self,
@@ -130,9 +149,23 @@ impl DialogReader<'_> {
         let mut exclude_pinned = false;
         let mut here = HashSet::new();
         let mut looked_again = false;
+        // How many chats there are in all as far as pages told, and whether some of the pinned ones may be unknown.
+        let (mut counted, mut unasked) = (0, false);
         loop {
             let known = found.len();
-            let page = self.page(folder_id, range, offset, exclude_pinned).await?;
+            let mut page = self.page(folder_id, range, offset, exclude_pinned).await?;
+            counted = counted.max(page.slice.unwrap_or_default());
+            let is_pinned = |dialog: &enums::Dialog| matches!(dialog, enums::Dialog::Dialog(dialog) if dialog.pinned);
+            // Nothing but pinned ones: there may be more than a page shows, and the others begin behind them.
+            if page.slice.is_some() && !exclude_pinned && !page.dialogs.is_empty() && page.dialogs.iter().all(is_pinned) {
+                match self.pinned(folder_id, range).await? {
+                    Some(more) => {
+                        page.dialogs.extend(more.dialogs);
+                        page.messages.extend(more.messages);
+                    }
+                    None => unasked = true,
+                }
+            }
             let dates: HashMap<(Option<Peer>, i32), i32> =
                 page.messages.iter().filter_map(|message| Some(((peer_of_message(message), message.id()), date_of(message)?))).collect();
             let (mut next, mut undated, mut unpinned) = (None, None, false);
@@ -194,6 +227,7 @@ impl DialogReader<'_> {
                     // other hides what comes after it.
                     let end = page.dialogs.is_empty() && (range.is_some() || !(exclude_pinned || asked.is_empty()));
                     match page.slice {
+                        Some(_) if unasked => self.tell_cut(counted, here.len()),
                         Some(count) if !end => self.tell_cut(count, seen.len()),
                         // A chat that got a message meanwhile went from a page that was not read yet to one that was.
                         Some(count) if usize::try_from(count).is_ok_and(|count| count > here.len()) && !looked_again => {

@@ -266,6 +266,11 @@ impl Run {
             let dialog = dialogs.iter().find(|dialog| dialog.peer == peer).cloned();
             Chat::new(self.clone(), dialog.unwrap_or_else(|| Dialog::bare(peer, false))).account_for().await?;
         }
+        // Chats that were accounted for before a file failed that another chat showed first: their coverage follows with the next run.
+        let mistaken: Vec<Peer> = self.state.read().mistaken_chats().into_iter().filter(|&peer| kept(peer)).collect();
+        for peer in mistaken {
+            self.correct(peer).await?;
+        }
         Ok(())
     }
 

@@ -77,6 +77,8 @@ pub(super) struct Run {
     pub(super) chats_failed: AtomicU64,
     /// Parts of the account that were asked for in this run; with the reason why they could not be had.
     pub(super) parts: Mutex<BTreeMap<&'static str, Option<String>>>,
+    /// Files of which a chat's messages say by now that they could not be had after all, by digest.
+    pub(super) corrected: Mutex<HashSet<(Peer, u64)>>,
     /// The logs of this run, one a chat, whoever adds to it.
     pub(super) logs: Mutex<HashMap<Peer, Arc<ChatLog>>>,
 }
@@ -166,6 +168,14 @@ impl Run {
             let (key, status) = result?;
             outcomes.insert(key, status);
         }
+        drop(fetches);
+        for (message, want) in messages.iter().zip(&all).flat_map(|(message, wants)| wants.iter().map(move |want| (message, want))) {
+            if outcomes.get(&want.key) == Some(&MediaStatus::Stored)
+                && let Some(failed) = self.fetcher.promise(&want.key, chat, message.id())
+            {
+                outcomes.insert(want.key.clone(), failed);
+            }
+        }
         Ok((all, outcomes))
     }
 
@@ -219,14 +229,12 @@ impl Run {
                 }
             }
             for missing in state.missing.values().filter(|missing| missing.tries < MAX_TRIES) {
-                match missing.seen {
-                    Seen::Message(peer, _) if !wanted(peer) => {}
-                    Seen::Message(peer, id) => {
-                        by_chat.entry(peer).or_default().insert(id);
-                    }
-                    Seen::Emoji(id) => emoji.push(id),
-                    // These are listed in every run.
-                    Seen::Story(_) | Seen::Userpic(_) => {}
+                for peer in missing.chats().into_iter().filter(|peer| wanted(*peer)) {
+                    by_chat.entry(peer).or_default().extend(missing.shown_in(peer));
+                }
+                // Stories and profile pictures are listed in every run.
+                if let Seen::Emoji(id) = missing.seen {
+                    emoji.push(id);
                 }
             }
         }
@@ -250,8 +258,8 @@ impl Run {
                     let left = |id: &i32| state.chats.get(&peer).is_some_and(|chat| chat.left_out.of(*id) > 0);
                     messages.iter().map(enums::Message::id).filter(left).collect()
                 };
-                let failed: HashSet<FileKey> =
-                    messages.iter().flat_map(wants).map(|want| want.key).filter(|key| self.fetcher.failed_before(key)).collect();
+                let keys = messages.iter().flat_map(wants).map(|want| want.key).chain(emoji_of(&messages).into_iter().map(emoji_key));
+                let failed: HashSet<FileKey> = keys.filter(|key| self.fetcher.failed_before(key)).collect();
                 let (wants, outcomes) = self.files(peer, &messages).await?;
                 let came = wants
                     .iter()
@@ -305,21 +313,31 @@ impl Run {
 
     /// Writes messages again that say of a file that it is stored, after it turned out not to be had.
     pub(super) async fn correct(&self, peer: Peer) -> Result<(), TelegramError> {
-        let ids: Vec<i32> = self.state.read().mistaken(peer).into_iter().collect();
+        let mut mistaken = self.state.read().mistaken(peer);
+        {
+            // What was written and is not stored yet need not be written again.
+            let mut corrected = self.corrected.lock().unwrap_or_else(PoisonError::into_inner);
+            mistaken.retain(|digest, _| corrected.insert((peer, *digest)));
+        }
+        let ids: Vec<i32> = mistaken.into_values().flatten().collect::<BTreeSet<_>>().into_iter().collect();
         let log = self.log(peer);
-        let mut batch = Batch::default();
+        let (mut batch, mut told, mut all) = (Batch::default(), HashSet::new(), true);
         for page in ids.chunks(EMOJI_PAGE) {
             match messages_by_id(&self.api, &self.peers, peer, page).await {
                 Ok(messages) => {
                     let outcomes = self.append(&log, &mut batch, &messages, false).await?;
                     let failed = outcomes.iter().filter(|(_, status)| matches!(status, MediaStatus::Failed(_)));
-                    batch.effect.told.extend(failed.map(|(key, _)| self.fetcher.digest(key)));
+                    told.extend(failed.map(|(key, _)| self.fetcher.digest(key)));
                 }
                 Err(error) => {
                     let reason = self.api.or_reason("asking for messages with missing files", error)?;
                     tracing::warn!(%peer, reason, "messages with missing files cannot be asked for");
+                    all = false;
                 }
             }
+        }
+        if all {
+            batch.effect.told.extend(told);
         }
         self.flush(&log, &mut batch).await
     }

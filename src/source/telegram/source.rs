@@ -159,6 +159,7 @@ impl Source for TelegramSource {
             peers_batches: AtomicU32::new(0),
             chats_failed: AtomicU64::new(0),
             parts: Mutex::default(),
+            corrected: Mutex::default(),
             logs: Mutex::default(),
         };
         let (done, result) = crossbeam_channel::bounded(1);

@@ -129,12 +129,16 @@ impl Chat {
         let mut failed: BTreeMap<String, u64> = BTreeMap::new();
         let mut late = 0_u64;
         for missing in run.state.read().missing.values() {
-            if let (Seen::Message(peer, _), Some(reason)) = (&missing.seen, &missing.reason)
-                && *peer == self.peer()
-            {
-                *failed.entry(reason.clone()).or_default() += 1;
-                late += u64::from(missing.late);
+            let Some(reason) = &missing.reason else { continue };
+            let shown = missing.shown_in(self.peer()).len() as u64;
+            if shown == 0 {
+                continue;
             }
+            // The account's coverage tells of custom emoji.
+            if matches!(missing.seen, Seen::Message(..)) {
+                *failed.entry(reason.clone()).or_default() += 1;
+            }
+            late += if missing.late { shown } else { 0 };
         }
         for (reason, count) in &failed {
             because.push(not_fetched(*count, reason));

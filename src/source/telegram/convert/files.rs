@@ -1,7 +1,10 @@
 //! The files that a message shows: where Telegram keeps each, and what it is called in a backup.
 
+use std::borrow::Cow;
+
 use grammers_tl_types::{enums, types};
 
+use super::rich::whole_text;
 use crate::model::entry::EntryPath;
 use crate::model::kinds::FileKind;
 use crate::model::media::{MediaKind, MediaRole, SkipReason, media_path};
@@ -426,8 +429,8 @@ pub(crate) fn wants(message: &enums::Message) -> Vec<Want> {
 /// The custom emoji that a message shows in its text and reactions.
 pub(crate) fn custom_emoji(message: &enums::Message) -> Vec<i64> {
     let (entities, reactions) = match message {
-        enums::Message::Message(message) => (message.entities.as_deref().unwrap_or_default(), message.reactions.as_ref()),
-        enums::Message::Service(message) => (&[][..], message.reactions.as_ref()),
+        enums::Message::Message(message) => (whole_text(message).1, message.reactions.as_ref()),
+        enums::Message::Service(message) => (Cow::default(), message.reactions.as_ref()),
         enums::Message::Empty(_) => return vec![],
     };
     let mut ids: Vec<i64> = entities

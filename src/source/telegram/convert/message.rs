@@ -7,6 +7,7 @@ use super::buttons::{inline_rows, reply_keyboard};
 use super::files::Want;
 use super::json::{Object, list, put_date, raw};
 use super::media::{Outcomes, put_media, shown, stored, web_page};
+use super::rich::whole_text;
 use super::service::{constructor, put_service};
 use super::text::{EmojiIds, all_entities, render};
 use crate::model::media::MediaRole;
@@ -94,7 +95,8 @@ fn put_message(object: &mut Object, message: &types::Message, context: &Context<
         put_media(object, media, game_bot.as_deref(), wants, outcomes);
     }
     let emoji = |id| (context.emoji)(id).unwrap_or_else(|| NO_EMOJI.into());
-    let text = render(&message.message, message.entities.as_deref().unwrap_or_default(), &EmojiIds::Files(&emoji));
+    let (text, entities) = whole_text(message);
+    let text = render(&text, &entities, &EmojiIds::Files(&emoji));
     object.put_raw("text", &text.text).put_raw("text_entities", &text.entities);
     if let Some(rows) = message.reply_markup.as_ref().and_then(inline_rows) {
         object.put_raw("inline_bot_buttons", &rows);
@@ -234,9 +236,9 @@ fn describe(extra: &mut Extra, message: &types::Message, context: &Context<'_>, 
         extra.saved_from_id = forward.saved_from_peer.as_ref().map(peer_of);
         extra.saved_from_message_id = forward.saved_from_msg_id.map(i64::from);
     }
-    let entities = message.entities.as_deref().unwrap_or_default();
-    if render(&message.message, entities, &EmojiIds::Numbers).dropped {
-        extra.all_entities = Some(all_entities(entities));
+    let (text, entities) = whole_text(message);
+    if render(&text, &entities, &EmojiIds::Numbers).dropped {
+        extra.all_entities = Some(all_entities(&entities));
     }
     extra.reply_keyboard = message.reply_markup.as_ref().and_then(reply_keyboard).map(raw);
     extra.own_reactions = own_reactions(message.reactions.as_ref(), Some(context)).map(raw);

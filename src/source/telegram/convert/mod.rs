@@ -10,6 +10,7 @@ mod fingerprint;
 pub(super) mod json;
 mod media;
 mod message;
+mod rich;
 mod service;
 mod text;
 

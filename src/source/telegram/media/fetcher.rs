@@ -111,6 +111,12 @@ impl Fetcher {
         self.shared.state.read().missing.get(&self.digest(key)).is_some_and(|missing| missing.tries > 0)
     }
 
+    /// Takes note that a message says of a file that it is stored; gives what became of it when it failed meanwhile.
+    pub(crate) fn promise(&self, key: &FileKey, chat: Peer, id: i32) -> Option<MediaStatus> {
+        let digest = self.digest(key);
+        self.shared.state.read().promise(digest, chat, id).map(MediaStatus::Failed)
+    }
+
     /// What became of a file after it had been promised.
     fn failed_late(&self, digest: u64) -> Option<MediaStatus> {
         let state = self.shared.state.read();

@@ -208,9 +208,41 @@ pub(super) struct Missing {
     /// Whether it failed while it was being stored, when its message counted it as stored already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) late: bool,
-    /// Whether its message says so by now.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) told: bool,
+    /// The messages that counted it as stored while it was on its way, by chat.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) promised: BTreeMap<Peer, BTreeSet<i32>>,
+    /// The chats whose messages say by now that it is not.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) told: BTreeSet<Peer>,
+}
+
+impl Missing {
+    fn new(seen: Seen) -> Self {
+        Self { seen, reason: None, tries: 0, late: false, promised: BTreeMap::new(), told: BTreeSet::new() }
+    }
+
+    /// Messages of a chat that show it, as far as that matters: the first one, and those that counted it as stored.
+    pub(super) fn shown_in(&self, chat: Peer) -> BTreeSet<i32> {
+        let mut ids = self.promised.get(&chat).cloned().unwrap_or_default();
+        match self.seen {
+            Seen::Message(peer, id) if peer == chat => ids.extend([id]),
+            _ => {}
+        }
+        ids
+    }
+
+    fn is_mistaken_in(&self, chat: Peer) -> bool {
+        self.late && self.reason.is_some() && !self.told.contains(&chat)
+    }
+
+    /// The chats with such messages.
+    pub(super) fn chats(&self) -> BTreeSet<Peer> {
+        let first = match self.seen {
+            Seen::Message(peer, _) => Some(peer),
+            _ => None,
+        };
+        self.promised.keys().copied().chain(first).collect()
+    }
 }
 
 /// The account's common update counters (private chats and basic groups).
@@ -367,32 +399,43 @@ impl State {
 
     /// Chats whose coverage was written before one of their files turned out not to be had.
     pub(super) fn misjudged(&self) -> BTreeSet<Peer> {
-        let failed = self.missing.values().filter(|missing| missing.reason.is_some()).filter_map(|missing| match missing.seen {
-            Seen::Message(peer, _) => Some(peer),
-            _ => None,
-        });
+        let of_messages = |missing: &&Missing| missing.reason.is_some() && matches!(missing.seen, Seen::Message(..));
+        let failed = self.missing.values().filter(of_messages).flat_map(Missing::chats);
         failed.filter(|peer| self.chats.get(peer).is_some_and(|chat| chat.verdict == Some(VerdictKind::Complete))).collect()
     }
 
-    /// Messages of a chat that still say of a file that it is stored, after it turned out not to be had.
-    pub(super) fn mistaken(&self, chat: Peer) -> BTreeSet<i32> {
-        let mistaken = self.missing.values().filter(|missing| missing.late && !missing.told && missing.reason.is_some());
-        let id = |missing: &Missing| match missing.seen {
-            Seen::Message(peer, id) if peer == chat => Some(id),
-            _ => None,
-        };
-        mistaken.filter_map(id).collect()
+    /// Messages of a chat that still say of a file that it is stored, after it turned out not to be had; by the file's digest.
+    pub(super) fn mistaken(&self, chat: Peer) -> BTreeMap<u64, BTreeSet<i32>> {
+        let mistaken = self.missing.iter().filter(|(_, missing)| missing.is_mistaken_in(chat));
+        mistaken.map(|(digest, missing)| (*digest, missing.shown_in(chat))).filter(|(_, ids)| !ids.is_empty()).collect()
+    }
+
+    /// Chats with such messages.
+    pub(super) fn mistaken_chats(&self) -> BTreeSet<Peer> {
+        let chats = |missing: &Missing| missing.chats().into_iter().filter(|chat| missing.is_mistaken_in(*chat)).collect::<Vec<_>>();
+        self.missing.values().flat_map(chats).collect()
     }
 
     /// Takes note that a file is on its way to the store, whatever kept it from there before.
     pub(super) fn expect(&mut self, digest: u64, seen: Seen) {
-        let missing = self.missing.entry(digest).or_insert(Missing { seen, reason: None, tries: 0, late: false, told: false });
-        (missing.reason, missing.told) = (None, false);
+        let missing = self.missing.entry(digest).or_insert_with(|| Missing::new(seen));
+        missing.reason = None;
+        missing.told.clear();
+    }
+
+    /// Takes note that a message counts a file as stored that may only be on its way. Gives the reason when it failed there meanwhile.
+    pub(super) fn promise(&mut self, digest: u64, chat: Peer, id: i32) -> Option<String> {
+        let missing = self.missing.get_mut(&digest)?;
+        if missing.late && missing.reason.is_some() {
+            return missing.reason.clone();
+        }
+        missing.promised.entry(chat).or_default().insert(id);
+        None
     }
 
     /// Takes note that a file could not be had.
     pub(super) fn fail(&mut self, digest: u64, seen: Option<Seen>, reason: String) {
-        let told = self.missing.get(&digest).is_some_and(|missing| missing.told);
+        let told = self.missing.get(&digest).map(|missing| missing.told.clone()).unwrap_or_default();
         if let Some(seen) = seen {
             self.expect(digest, seen);
         }
@@ -409,7 +452,7 @@ impl State {
                 self.chats.entry(peer).or_default().add(&log);
                 for digest in log.told {
                     if let Some(missing) = self.missing.get_mut(&digest).filter(|missing| missing.reason.is_some()) {
-                        missing.told = true;
+                        missing.told.insert(peer);
                     }
                 }
             }

@@ -62,6 +62,8 @@ pub struct Options {
     pub negative_add_offset: bool,
     /// Messages that a page of `messages.getHistory` has at most: the newest of those that were asked for.
     pub page_messages: usize,
+    /// Chats that a page of `messages.getDialogs` has at most, pinned ones included.
+    pub page_dialogs: usize,
     /// Ranges that `messages.getSplitRanges` divides the messages into.
     pub split_ranges: u32,
     /// Most events that `updates.getDifference` tells before it says that the difference is too long.
@@ -104,6 +106,7 @@ impl Default for Options {
             key_retries: 0,
             negative_add_offset: true,
             page_messages: 100,
+            page_dialogs: 100,
             split_ranges: 1,
             difference_limit: 5_000,
             channel_difference_limit: 1_000,

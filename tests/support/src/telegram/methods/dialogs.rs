@@ -9,7 +9,7 @@ use crate::telegram::dispatch::{Call, Refusal};
 use crate::telegram::world::chat::Chat;
 use crate::telegram::world::{Blank, Kind, Peer, SELF, World, blank};
 
-/// Most dialogs in one answer.
+/// Most dialogs of a folder in one answer.
 const PAGE: usize = 100;
 
 /// What dialogs are sorted by: date, id, peer, all descending.
@@ -95,11 +95,11 @@ pub(super) fn get_dialogs(call: &mut Call<'_>, request: f::messages::GetDialogs)
     pinned.sort_unstable_by_key(|(n, ..)| *n);
 
     let first = request.offset_date == 0 && request.offset_id == 0;
-    let limit = (request.limit.max(0) as usize).min(PAGE);
+    let limit = (request.limit.max(0) as usize).min(call.shared.options.page_dialogs);
     let mut page: Vec<(&Chat, i32)> = Vec::new();
     if first {
         if !request.exclude_pinned {
-            page.extend(pinned.iter().map(|(_, Reverse((_, top, _)), chat)| (*chat, *top)));
+            page.extend(pinned.iter().map(|(_, Reverse((_, top, _)), chat)| (*chat, *top)).take(limit));
         }
         page.extend(others.iter().map(|(Reverse((_, top, _)), chat)| (*chat, *top)).take(limit.saturating_sub(page.len())));
     } else {
