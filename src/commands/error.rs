@@ -235,7 +235,8 @@ impl CommandError {
 fn of_repository(error: &RepositoryError) -> Exit {
     match error {
         RepositoryError::Absent { .. } => Exit::NoRepository,
-        RepositoryError::WrongKey { .. } => Exit::WrongKey,
+        RepositoryError::WrongKey { .. } | RepositoryError::NotAWriter(_) => Exit::WrongKey,
+        RepositoryError::Overtaken => Exit::TryLater,
         error if error.is_integrity() => Exit::Integrity,
         RepositoryError::Storage(error) => of_storage(error),
         RepositoryError::Crypt(CryptError::WrongKey | CryptError::Key(_)) => Exit::WrongKey,
@@ -397,6 +398,7 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::Trust(_) => {
             "somebody may have exchanged the vault: compare its id and root key with the recovery sheet before you go on"
         }
+        RepositoryError::Overtaken => "run the same command again",
         RepositoryError::NotAWriter(_) => "unlock it once with -i FILE or the passphrase, so that this machine is let in",
         RepositoryError::Missing { .. } | RepositoryError::Damaged { .. } | RepositoryError::Untrusted { .. } => {
             "see what else is affected with `tgvault verify`"
@@ -430,13 +432,15 @@ mod tests {
 
     #[test]
     fn the_codes_are_the_documented_ones() {
-        let cases: [(CommandError, u8); 9] = [
+        let cases: [(CommandError, u8); 11] = [
             (CommandError::usage("x", "y"), 2),
             (ConfigError::NoRepo.into(), 2),
             (SecretError::NobodyToAsk.into(), 12),
             (SecretError::Interrupted.into(), 130),
             (RepositoryError::Absent { address: String::new() }.into(), 10),
             (RepositoryError::WrongKey { slots: 1 }.into(), 12),
+            (RepositoryError::Overtaken.into(), 14),
+            (RepositoryError::NotAWriter("it has no writer key yet".into()).into(), 12),
             (RepositoryError::Missing { name: String::new() }.into(), 15),
             (StorageError::NoBucket { address: "s3://".into() }.into(), 2),
             (CommandError::Output(io::ErrorKind::BrokenPipe.into()), 0),
