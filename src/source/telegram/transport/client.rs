@@ -247,7 +247,9 @@ impl Client {
             let asked_to_wait = error.rpc().and_then(RpcError::wait);
             refusals = if asked_to_wait.is_some() { refusals + 1 } else { 0 };
             let (all_refused, all_waited) = inner.pacer.refused(key);
-            let unreached = if first.is_some() && error.is_unreachable() { centre.was_unreached() } else { 0 };
+            // A connection that came about and was lost is another matter: it may have come further than the one before.
+            let silent = error.is_unreachable() && (unsent || matches!(error, CallError::TimedOut(_)));
+            let unreached = if first.is_some() && silent { centre.was_unreached() } else { 0 };
             let attempt = Attempt {
                 failures: unreached.max(failures + 1),
                 repairs,
