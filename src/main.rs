@@ -1,5 +1,6 @@
 //! The `tgvault` program: reads the command line, runs the command, ends with its exit code.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 use tgvault::commands::{self, cli, error::CommandError, exit::Exit, interrupt::Interrupts, output::Output};
@@ -9,7 +10,11 @@ fn main() -> ExitCode {
         Ok(parsed) => parsed,
         Err(error) => {
             // Help and version come this way too. There is nowhere left to say that the terminal is closed.
-            let _ = error.print();
+            let _ = if error.use_stderr() && cli::wants_json(std::env::args_os(), std::env::var_os("TGVAULT_JSON")) {
+                std::io::stderr().write_all(CommandError::of_parser(&error).json_line().as_bytes())
+            } else {
+                error.print()
+            };
             return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
         }
     };

@@ -293,6 +293,13 @@ pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Cli, ArgM
     Ok((cli, matches))
 }
 
+/// Whether a command line that cannot be read asks for JSON lines, as far as can be told; `variable` is `TGVAULT_JSON`.
+pub fn wants_json(arguments: impl IntoIterator<Item = OsString>, variable: Option<OsString>) -> bool {
+    const NO: [&str; 7] = ["", "0", "f", "false", "n", "no", "off"];
+    let variable = variable.is_some_and(|value| !value.to_str().is_some_and(|value| NO.contains(&value.to_lowercase().as_str())));
+    variable || arguments.into_iter().take_while(|word| word != "--").any(|word| word == "--json")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

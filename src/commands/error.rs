@@ -50,6 +50,9 @@ pub enum CommandError {
     /// The passphrase of this machine's logins is not the one that they were protected with.
     #[error("the passphrase of this machine's logins is wrong")]
     LoginPassphrase,
+    /// The passphrase of this machine's logins is not given, and nobody can be asked.
+    #[error("the logins of this machine have a passphrase, and there is no terminal to ask for it on")]
+    NoLoginPassphrase,
     /// A pattern cannot be understood.
     #[error(transparent)]
     Pattern(#[from] PatternError),
@@ -115,6 +118,14 @@ impl CommandError {
         Self::Usage { what: what.into(), hint: Some(hint.into()) }
     }
 
+    /// What the parser of the command line says, without how it lays it out for a terminal.
+    pub fn of_parser(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
+        let what = lines.collect::<Vec<_>>().join(" ");
+        Self::usage(what.strip_prefix("error: ").unwrap_or(&what), "`--help` says how it is used")
+    }
+
     /// Says that a file of the user's cannot be used.
     pub fn file(doing: &'static str, path: &std::path::Path, source: io::Error) -> Self {
         Self::File { doing, path: format!("'{}'", printable(&path.to_string_lossy())), source }
@@ -130,7 +141,7 @@ impl CommandError {
                 SecretError::Differ | SecretError::Terminal(_) => Exit::Failed,
                 _ => Exit::WrongKey,
             },
-            Self::Key(_) | Self::LoginPassphrase => Exit::WrongKey,
+            Self::Key(_) | Self::LoginPassphrase | Self::NoLoginPassphrase => Exit::WrongKey,
             Self::Repository(error) => of_repository(error),
             Self::State(error) => of_state(error),
             Self::Operation(error) => of_operation(error),
@@ -155,6 +166,7 @@ impl CommandError {
                 fixed("take the generated one, add words that do not belong together, or insist with --force-weak-passphrase")
             }
             Self::LoginPassphrase => fixed("it is the one that was given to the first `tgvault login --session-passphrase`"),
+            Self::NoLoginPassphrase => fixed("give --session-passphrase-file FILE or --session-passphrase-command COMMAND"),
             Self::Storage(error) => error.hint().map(Cow::Borrowed),
             Self::Repository(error) => repository_hint(error).map(Cow::Borrowed),
             Self::State(error) => state_hint(error).map(Cow::Borrowed),
@@ -200,7 +212,8 @@ impl CommandError {
         text
     }
 
-    fn json_line(&self) -> String {
+    /// The JSON line that tells it, with its end of line.
+    pub fn json_line(&self) -> String {
         #[derive(Serialize)]
         struct Line<'a> {
             message_type: &'static str,
@@ -222,7 +235,8 @@ impl CommandError {
 fn of_repository(error: &RepositoryError) -> Exit {
     match error {
         RepositoryError::Absent { .. } => Exit::NoRepository,
-        RepositoryError::WrongKey { .. } => Exit::WrongKey,
+        RepositoryError::WrongKey { .. } | RepositoryError::NotAWriter(_) => Exit::WrongKey,
+        RepositoryError::Overtaken => Exit::TryLater,
         error if error.is_integrity() => Exit::Integrity,
         RepositoryError::Storage(error) => of_storage(error),
         RepositoryError::Crypt(CryptError::WrongKey | CryptError::Key(_)) => Exit::WrongKey,
@@ -384,6 +398,7 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::Trust(_) => {
             "somebody may have exchanged the vault: compare its id and root key with the recovery sheet before you go on"
         }
+        RepositoryError::Overtaken => "run the same command again",
         RepositoryError::NotAWriter(_) => "unlock it once with -i FILE or the passphrase, so that this machine is let in",
         RepositoryError::Missing { .. } | RepositoryError::Damaged { .. } | RepositoryError::Untrusted { .. } => {
             "see what else is affected with `tgvault verify`"
@@ -417,13 +432,15 @@ mod tests {
 
     #[test]
     fn the_codes_are_the_documented_ones() {
-        let cases: [(CommandError, u8); 9] = [
+        let cases: [(CommandError, u8); 11] = [
             (CommandError::usage("x", "y"), 2),
             (ConfigError::NoRepo.into(), 2),
             (SecretError::NobodyToAsk.into(), 12),
             (SecretError::Interrupted.into(), 130),
             (RepositoryError::Absent { address: String::new() }.into(), 10),
             (RepositoryError::WrongKey { slots: 1 }.into(), 12),
+            (RepositoryError::Overtaken.into(), 14),
+            (RepositoryError::NotAWriter("it has no writer key yet".into()).into(), 12),
             (RepositoryError::Missing { name: String::new() }.into(), 15),
             (StorageError::NoBucket { address: "s3://".into() }.into(), 2),
             (CommandError::Output(io::ErrorKind::BrokenPipe.into()), 0),

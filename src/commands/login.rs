@@ -90,12 +90,14 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
     let (output, user) = (&context.output, account.user());
     let name = account.name();
     if output.is_json() {
+        // The summary is the last line.
+        output.say(&what_a_thief_gets(context)?);
         output.json(&Summary { message_type: "summary", command: "login", account: name, user_id: user.user_id, bot: user.bot })?;
     } else {
         let kind = if user.bot { "bot" } else { "user" };
         output.line(&format!("logged in: account '{name}' is {kind} {}", user.user_id))?;
+        output.say(&what_a_thief_gets(context)?);
     }
-    output.say(&what_a_thief_gets(context)?);
     Ok(Exit::Done)
 }
 

@@ -170,6 +170,6 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        Err(RepositoryError::NotAWriter("other machines were enrolled at the same time; try again".into()))
+        Err(RepositoryError::Overtaken)
     }
 }

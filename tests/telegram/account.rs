@@ -108,6 +108,14 @@ fn a_period_is_asked_for_by_date_and_not_by_reading_everything() {
 }
 
 #[test]
+fn a_takeout_is_granted_for_files_of_no_bytes_too() {
+    let setup = Setup::new(Options { messages: 100, ..Options::default() });
+    let mut vault = Vault::default();
+    setup.run(&mut vault, ExportOptions { recheck_budget: 0, takeout: TakeoutUse::Always, max_file_size: 0, ..ExportOptions::default() });
+    assert_eq!(setup.server.methods().get("account.finishTakeoutSession"), Some(&1));
+}
+
+#[test]
 fn media_can_be_left_out_by_type_and_size() {
     let setup = Setup::new(Options { messages: 600, files: 60, media_bytes: 6_000_000, ..Options::default() });
     let mut vault = Vault::default();

@@ -306,6 +306,9 @@ fn a_dead_data_centre_holds_up_its_files_only() {
     assert!(vault.media().count() > 0, "the files of the living one are there");
     let told = readable(&setup.server).iter().any(|chat| !vault.coverage(peer(chat.peer)).media.failed.is_empty());
     assert!(told, "coverage does not tell of the others");
+    // All its files together try as often as one would.
+    let tries = setup.events.all().iter().filter(|event| matches!(event, Event::Disconnected { dc: 4, .. })).count();
+    assert!((1..8).contains(&tries), "{tries}");
 }
 
 #[test]

@@ -247,7 +247,7 @@ fn logins_can_have_a_passphrase_of_their_own() {
     assert!(run.stderr.contains("sealed with a passphrase"), "{}", run.stderr);
     assert_eq!(program.run(&[&["chats"], &given[..]].concat()).code, Some(0));
     let without = program.run(&["chats"]);
-    assert_eq!(without.code, Some(2), "{}", without.stderr);
+    assert_eq!(without.code, Some(12), "{}", without.stderr);
     std::fs::write(program.file("login-passphrase"), "wrong\n").unwrap();
     let wrong = program.run(&[&["chats"], &given[..]].concat());
     assert_eq!(wrong.code, Some(12), "{}", wrong.stderr);

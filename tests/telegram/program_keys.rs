@@ -88,7 +88,7 @@ fn a_login_sealed_with_a_passphrase_by_command_backs_up_with_it_and_not_without(
     assert_all_of(&program.server, &program.restored());
     let requests = program.server.requests().len();
     let without = program.run(&backup);
-    assert_eq!(without.code, Some(2), "{}", without.stderr);
+    assert_eq!(without.code, Some(12), "{}", without.stderr);
     assert!(without.stderr.contains("--session-passphrase-file"), "{}", without.stderr);
     let wrong = program.run(&[&backup[..], &["--session-passphrase-command", "echo wrong"]].concat());
     assert_eq!(wrong.code, Some(12), "{}", wrong.stderr);

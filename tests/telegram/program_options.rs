@@ -340,6 +340,8 @@ fn json_lines_are_documented() {
     let mut kinds = BTreeSet::new();
     let mut check = |run: Run| {
         assert!(matches!(run.code, Some(0 | 3)), "{}", run.stderr);
+        let summary = run.stdout.lines().position(|line| line.contains(r#""message_type":"summary""#));
+        assert!(summary.is_none_or(|at| at + 1 == run.stdout.lines().count()), "the summary is not the last line: {}", run.stdout);
         for line in run.stdout.lines() {
             let line: Value = serde_json::from_str(line).unwrap();
             let line = line.as_object().unwrap();
@@ -368,7 +370,8 @@ fn json_lines_are_documented() {
     check(run(&["login", "--qr"]));
     check(run(&["accounts"]));
     check(run(&["chats", "--estimate"]));
-    let told = check(run(&["backup", "telegram"]));
+    // It warns, too.
+    let told = check(run(&["backup", "telegram", "--exclude-chat", "nobody at all"]));
     let snapshot =
         told.lines().rev().find_map(|line| serde_json::from_str::<Value>(line).unwrap()["snapshot"].as_str().map(str::to_owned)).unwrap();
     let chat = readable(&program.server).into_iter().find(|chat| chat.kind == Kind::Private && chat.messages > 5).unwrap();

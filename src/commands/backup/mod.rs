@@ -196,10 +196,35 @@ impl From<Timings> for Stages {
 /// # Errors
 /// When standard output cannot be written.
 pub fn conclude(summary: &BackupSummary, dry_run: bool, context: &Context) -> Result<Exit, CommandError> {
+    conclude_with(summary, dry_run, context, Ok)
+}
+
+/// As [`conclude`], with more to tell by `rest`, which gets the exit code so far and gives the last word on it. For people it comes at the
+/// end; of JSON lines the summary is the last.
+///
+/// # Errors
+/// When standard output cannot be written, or `rest` fails.
+fn conclude_with(
+    summary: &BackupSummary,
+    dry_run: bool,
+    context: &Context,
+    rest: impl FnOnce(Exit) -> Result<Exit, CommandError>,
+) -> Result<Exit, CommandError> {
     let counts = &summary.counts;
     let snapshot = summary.snapshot.map(|id| id.to_string());
     let output: &Output = &context.output;
+    let tell_rest = || {
+        if counts.problems == 0 {
+            return rest(Exit::Done);
+        }
+        output.warn(&format!(
+            "{} could not be read whole; what a snapshot before has of it is kept",
+            units::counted(counts.problems, "entry")
+        ));
+        rest(Exit::Incomplete)
+    };
     if output.is_json() {
+        let exit = tell_rest()?;
         output.json(&Summary {
             message_type: "summary",
             command: "backup",
@@ -217,6 +242,7 @@ pub fn conclude(summary: &BackupSummary, dry_run: bool, context: &Context) -> Re
             seconds: seconds(summary.elapsed),
             timings: context.timings.then(|| summary.timings.into()),
         })?;
+        Ok(exit)
     } else {
         let short = snapshot.as_deref().map(super::short_id);
         let what = match short {
@@ -245,10 +271,6 @@ pub fn conclude(summary: &BackupSummary, dry_run: bool, context: &Context) -> Re
                 "  time of all lanes: read {read:.1?}, hash {hash:.1?}, compress {compress:.1?}, check {check:.1?}, seal {seal:.1?}"
             ));
         }
+        tell_rest()
     }
-    if counts.problems == 0 {
-        return Ok(Exit::Done);
-    }
-    output.warn(&format!("{} could not be read whole; what a snapshot before has of it is kept", units::counted(counts.problems, "entry")));
-    Ok(Exit::Incomplete)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Common, back_up, conclude};
+use super::{Common, back_up, conclude_with};
 use crate::commands::chats;
 use crate::commands::context::{Context, Keys};
 use crate::commands::coverage;
@@ -159,11 +159,13 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
     if context.output.is_json() {
         tell_json(&source, context)?;
     }
-    let exit = conclude(&summary, common.dry_run, context)?;
-    if let Some(error) = source.state_error() {
-        context.output.warn(&format!("what this machine remembers could not be saved; the next run does some of the work again ({error})"));
-    }
-    tell(&source, exit, common.dry_run, context)
+    conclude_with(&summary, common.dry_run, context, |exit| {
+        if let Some(error) = source.state_error() {
+            let text = format!("what this machine remembers could not be saved; the next run does some of the work again ({error})");
+            context.output.warn(&text);
+        }
+        tell(&source, exit, common.dry_run, context)
+    })
 }
 
 /// Says how much there is in the chosen chats. Nothing is stored, and no vault is needed.

@@ -116,10 +116,7 @@ impl Connection {
             return Ok(secrets::passphrase_command(&command)?);
         }
         if !secrets::can_ask() {
-            return Err(CommandError::usage(
-                "the logins of this machine have a passphrase, and there is no terminal to ask for it on",
-                "give --session-passphrase-file FILE or --session-passphrase-command COMMAND",
-            ));
+            return Err(CommandError::NoLoginPassphrase);
         }
         let passphrase = secrets::ask("Passphrase of this machine's logins: ")?;
         if is_new {

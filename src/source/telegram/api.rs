@@ -96,7 +96,8 @@ fn init_request(options: &ExportOptions) -> functions::account::InitTakeoutSessi
         message_megagroups: has(ChatClass::PrivateGroups) || has(ChatClass::PublicGroups),
         message_channels: has(ChatClass::PrivateChannels) || has(ChatClass::PublicChannels),
         files,
-        file_max_size: files.then(|| i64::try_from(options.max_file_size).unwrap_or(i64::MAX)),
+        // A takeout for files of no bytes is refused, and pictures of the account come whatever the limit is.
+        file_max_size: files.then(|| i64::try_from(options.max_file_size.max(1)).unwrap_or(i64::MAX)),
     }
 }
 

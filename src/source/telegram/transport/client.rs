@@ -195,7 +195,7 @@ impl Client {
             };
             let dc = fixed_dc.unwrap_or(home_dc);
             let centre = inner.pool.centre(dc);
-            let _first = if purpose == Purpose::Files { centre.first().await } else { None };
+            let first = if purpose == Purpose::Files { centre.first().await } else { None };
             if purpose == Purpose::Files && centre.is_down() {
                 return Err(CallError::Unusable(format!("data centre {dc} cannot be reached")));
             }
@@ -247,8 +247,11 @@ impl Client {
             let asked_to_wait = error.rpc().and_then(RpcError::wait);
             refusals = if asked_to_wait.is_some() { refusals + 1 } else { 0 };
             let (all_refused, all_waited) = inner.pacer.refused(key);
+            // A connection that came about and was lost is another matter: it may have come further than the one before.
+            let silent = error.is_unreachable() && (unsent || matches!(error, CallError::TimedOut(_)));
+            let unreached = if first.is_some() && silent { centre.was_unreached() } else { 0 };
             let attempt = Attempt {
-                failures: failures + 1,
+                failures: unreached.max(failures + 1),
                 repairs,
                 home,
                 pause,

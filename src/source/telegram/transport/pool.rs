@@ -4,7 +4,7 @@
 //! the files are: a data centre with more than its share gives one up for another that asks for it.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -41,6 +41,8 @@ pub(super) struct Centre {
     /// Held by the one who asks first, until the data centre accepts the login: the others would all be refused before.
     first: tokio::sync::Mutex<()>,
     proven: AtomicBool,
+    /// How often in a row those who asked first could not reach it.
+    unreached: AtomicU32,
     down_until: Mutex<Option<Instant>>,
 }
 
@@ -50,7 +52,14 @@ impl Centre {
     }
 
     pub(super) fn set_down(&self) {
+        self.unreached.store(0, Ordering::Relaxed);
         *self.down_until.lock().unwrap_or_else(PoisonError::into_inner) = Some(Instant::now() + DOWN);
+    }
+
+    /// Takes note that who asked first could not reach it; gives how often in a row that was. They take turns, so each alone would
+    /// have to try as often as all together need to.
+    pub(super) fn was_unreached(&self) -> u32 {
+        self.unreached.fetch_add(1, Ordering::Relaxed).saturating_add(1)
     }
 
     /// Waits for others to find out whether the login counts here; gives the turn to find out where nobody has.
@@ -64,6 +73,7 @@ impl Centre {
 
     /// Takes note that it accepts the login.
     pub(super) fn set_proven(&self) {
+        self.unreached.store(0, Ordering::Relaxed);
         self.proven.store(true, Ordering::Release);
     }
 

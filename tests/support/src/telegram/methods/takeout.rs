@@ -10,6 +10,9 @@ use crate::telegram::protocol::crypto::random;
 const PAGE: usize = 100;
 
 pub(super) fn init(call: &mut Call<'_>, request: f::account::InitTakeoutSession) -> Result<enums::account::Takeout, Refusal> {
+    if request.files && request.file_max_size.is_none_or(|size| size < 1) {
+        return Err(Refusal::bad("TAKEOUT_FILE_SIZE_INVALID"));
+    }
     // An id below 2^53 reads the same in every language; a takeout begun before is over.
     let id = (i64::from_le_bytes(random()) & ((1 << 53) - 1)) | 1;
     let mut login = call.shared.login();
