@@ -44,7 +44,7 @@ pub const MEANINGS: [(Exit, &str); 12] = [
     (Exit::LoginNeeded, "Telegram wants a login"),
     (Exit::TryLater, "try again later; the message says when"),
     (Exit::Integrity, "stored data is missing, changed or forged"),
-    (Exit::TooOld, "no snapshot is as new as `--max-age` wants it"),
+    (Exit::TooOld, "no snapshot is as new as it should be"),
     (Exit::Interrupted, "interrupted; run the same command again to go on"),
 ];
 
