@@ -175,7 +175,8 @@ fn a_takeout_that_ends_again_and_again_is_given_up_and_told() {
     }
     let run = program.backup(&["--takeout", "always", "--no-left-chats"], 0);
     assert!(run.stderr.contains("again and again: going on with ordinary requests"), "{}", run.stderr);
-    assert!(method(&program, "account.initTakeoutSession") <= 4, "{:?}", program.server.methods());
+    // Each request has three renewals, and the run ten: how many of them are made side by side is anybody's.
+    assert!(method(&program, "account.initTakeoutSession") <= 11, "{:?}", program.server.methods());
     assert_all_of(&program.server, &program.restored());
 }
 

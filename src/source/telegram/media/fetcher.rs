@@ -27,6 +27,22 @@ use crate::source::telegram::state::{Effect, Seen, StateStore};
 
 type Outcome = watch::Receiver<Option<MediaStatus>>;
 
+/// A file of this run. There may be hundreds of thousands: what is known needs no channel.
+enum Begun {
+    /// Somebody sees to it.
+    Awaited(Outcome),
+    Stored,
+    Otherwise(Box<MediaStatus>),
+}
+
+/// What somebody finds who asks for a file.
+enum Found {
+    /// Nobody did before.
+    Mine(watch::Sender<Option<MediaStatus>>),
+    Awaited(Outcome),
+    Known(MediaStatus),
+}
+
 /// Decides about files and fetches them.
 pub(crate) struct Fetcher {
     api: Arc<Api>,
@@ -36,7 +52,7 @@ pub(crate) struct Fetcher {
     shared: Arc<Shared>,
     options: Arc<ExportOptions>,
     /// Files of this run.
-    files: Mutex<HashMap<u64, Outcome>>,
+    files: Mutex<HashMap<u64, Begun>>,
     failed: AtomicU64,
     unread: Arc<Unread>,
     /// The turns of data centres to have a file read.
@@ -71,7 +87,7 @@ impl Fetcher {
         }
     }
 
-    fn files(&self) -> MutexGuard<'_, HashMap<u64, Outcome>> {
+    fn files(&self) -> MutexGuard<'_, HashMap<u64, Begun>> {
         self.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -152,32 +168,43 @@ impl Fetcher {
             return Ok(MediaStatus::Skipped(reason));
         }
         let sender = match self.begin(digest) {
-            Ok(sender) => sender,
-            Err(mut known) => {
+            Found::Mine(sender) => sender,
+            Found::Awaited(mut awaited) => {
                 // The sender is gone without a word only when the run is ending.
-                let outcome = known.wait_for(Option::is_some).await.map_err(|_| TelegramError::Stopped)?;
-                let outcome = outcome.clone().ok_or(TelegramError::Stopped)?;
-                return Ok(self.failed_late(digest).filter(|_| outcome == MediaStatus::Stored).unwrap_or(outcome));
+                let outcome = awaited.wait_for(Option::is_some).await.map_err(|_| TelegramError::Stopped)?;
+                return Ok(self.by_now(digest, outcome.clone().ok_or(TelegramError::Stopped)?));
             }
+            Found::Known(outcome) => return Ok(self.by_now(digest, outcome)),
         };
         let outcome = self.obtain(want, &seen, digest).await?;
         if let MediaStatus::Failed(reason) = &outcome {
             self.shared.state.read().fail(digest, Some(seen), reason.clone());
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
+        let known = if outcome == MediaStatus::Stored { Begun::Stored } else { Begun::Otherwise(Box::new(outcome.clone())) };
+        self.files().insert(digest, known);
         let _ = sender.send(Some(outcome.clone()));
         Ok(outcome)
     }
 
-    /// Takes a file on, or gives where to hear about it when somebody else did.
-    fn begin(&self, digest: u64) -> Result<watch::Sender<Option<MediaStatus>>, Outcome> {
+    /// Takes a file on, unless somebody did.
+    fn begin(&self, digest: u64) -> Found {
         let mut files = self.files();
-        if let Some(known) = files.get(&digest) {
-            return Err(known.clone());
+        match files.get(&digest) {
+            Some(Begun::Awaited(awaited)) => Found::Awaited(awaited.clone()),
+            Some(Begun::Stored) => Found::Known(MediaStatus::Stored),
+            Some(Begun::Otherwise(outcome)) => Found::Known(outcome.as_ref().clone()),
+            None => {
+                let (sender, receiver) = watch::channel(None);
+                files.insert(digest, Begun::Awaited(receiver));
+                Found::Mine(sender)
+            }
         }
-        let (sender, receiver) = watch::channel(None);
-        files.insert(digest, receiver);
-        Ok(sender)
+    }
+
+    /// What became of a file whose outcome was known: one that counted as stored may have failed on its way.
+    fn by_now(&self, digest: u64, outcome: MediaStatus) -> MediaStatus {
+        self.failed_late(digest).filter(|_| outcome == MediaStatus::Stored).unwrap_or(outcome)
     }
 
     async fn obtain(&self, want: &Want, seen: &Seen, digest: u64) -> Result<MediaStatus, TelegramError> {

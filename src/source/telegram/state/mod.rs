@@ -208,7 +208,7 @@ pub(super) struct Missing {
     /// Whether it failed while it was being stored, when its message counted it as stored already.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub(super) late: bool,
-    /// The messages that counted it as stored while it was on its way, by chat.
+    /// Other messages that counted it as stored while it was on its way, by chat: of many thousand files hardly any has some.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) promised: BTreeMap<Peer, BTreeSet<i32>>,
     /// The chats whose messages say by now that it is not.
@@ -429,7 +429,9 @@ impl State {
         if missing.late && missing.reason.is_some() {
             return missing.reason.clone();
         }
-        missing.promised.entry(chat).or_default().insert(id);
+        if missing.seen != Seen::Message(chat, id) {
+            missing.promised.entry(chat).or_default().insert(id);
+        }
         None
     }
 
