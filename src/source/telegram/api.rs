@@ -181,16 +181,16 @@ impl Api {
 
     /// Asks for a takeout; remembers until when Telegram grants none.
     async fn init(&self) -> Result<i64, CallError> {
-        let answer = self.client.call(&self.init).await;
+        let answer = self.client.call(&self.init).await.map(|enums::account::Takeout::Takeout(takeout)| takeout.id);
         let not_before = match &answer {
             Ok(_) => None,
             Err(error) => match error.rpc().filter(|rpc| rpc.is("TAKEOUT_INIT_DELAY")).and_then(|rpc| rpc.value) {
                 Some(seconds) => Some(now().saturating_add(seconds.into())),
-                None => return answer.map(|enums::account::Takeout::Takeout(takeout)| takeout.id),
+                None => return answer,
             },
         };
         self.state.change(|state| state.takeout_not_before = not_before).map_err(CallError::Io)?;
-        answer.map(|enums::account::Takeout::Takeout(takeout)| takeout.id)
+        answer
     }
 
     /// Ends the takeout, and one that an earlier run could not end. One that an earlier run did not come to the end of stays for the next
