@@ -51,16 +51,33 @@ fn code(text: &str) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
 }
 
-/// The files of `src` that are linked into the program, with their code.
+/// The folders of the crates that are linked into the program: of the program itself (`""`), and those below `crates`.
+fn crates() -> Vec<String> {
+    let mut folders: Vec<String> = fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| format!("crates/{}/", entry.unwrap().file_name().into_string().unwrap()))
+        .collect();
+    folders.push(String::new());
+    folders.sort();
+    folders
+}
+
+/// The files that are linked into the program, with their code.
 fn sources() -> Vec<(String, String)> {
     let tests = |path: &String| ["/tests.rs", "/testing.rs"].iter().any(|end| path.ends_with(end)) || path.contains("/tests/");
-    let paths = files("src").into_iter().filter(|path| path.ends_with(".rs") && !tests(path));
+    let paths = crates().into_iter().flat_map(|folder| files(&format!("{folder}src")));
+    let paths = paths.filter(|path| path.ends_with(".rs") && !tests(path));
     paths.map(|path| (path.clone(), code(&read(&path)))).collect()
 }
 
-/// The module of `src` that a file belongs to: `src/archive/mod.rs` to `archive`, `src/main.rs` to `main.rs`.
+/// Where in its crate's `src` a file lies.
+fn inside(path: &str) -> &str {
+    path.strip_prefix("src/").unwrap_or_else(|| path.split_once("/src/").unwrap().1)
+}
+
+/// The module that a file belongs to: `src/archive/mod.rs` of whatever crate to `archive`, `src/main.rs` to `main.rs`.
 fn module(path: &str) -> &str {
-    path.strip_prefix("src/").unwrap().split('/').next().unwrap()
+    inside(path).split('/').next().unwrap()
 }
 
 fn fail_if_any(what: &str, found: &[String]) {
@@ -103,7 +120,9 @@ fn modules_use_only_what_is_below_them() {
         .collect();
     let mut wrong = Vec::new();
     let mut met = BTreeSet::new();
-    for (path, code) in sources() {
+    let sources = sources();
+    let modules: BTreeSet<String> = sources.iter().map(|(path, _)| module(path).to_owned()).collect();
+    for (path, code) in sources {
         let own = module(&path);
         if own.ends_with(".rs") {
             continue;
@@ -114,7 +133,7 @@ fn modules_use_only_what_is_below_them() {
             continue;
         };
         for other in used_modules(&code) {
-            let is_module = allowed.contains_key(&other) || root().join("src").join(&other).is_dir();
+            let is_module = allowed.contains_key(&other) || modules.contains(&other);
             if is_module && other != own && !below.contains(&other) {
                 wrong.push(format!("{path} uses {other}, which is not below {own}"));
             }
@@ -150,19 +169,65 @@ fn dependencies(manifest: &str, kind: &str) -> BTreeSet<String> {
     manifest.get(kind).and_then(toml::Value::as_table).map(|table| table.keys().cloned().collect()).unwrap_or_default()
 }
 
+/// Whether a package is one of this tree.
+fn ours(name: &str) -> bool {
+    name.starts_with("tgvault")
+}
+
+/// Which crates of the tree a crate may use stands in a table, as for modules; Cargo holds that there is no circle.
+#[test]
+fn crates_are_the_ones_that_are_described() {
+    let rows = table("docs/architecture.md", "## Crates");
+    let described: BTreeMap<String, (Vec<&str>, Vec<&str>)> =
+        rows.iter().map(|row| (row[0].clone(), (list(&row[1]), list(&row[2])))).collect();
+    let mut wrong = Vec::new();
+    for folder in crates() {
+        let name = if folder.is_empty() { "tgvault" } else { folder.trim_start_matches("crates/").trim_end_matches('/') };
+        let Some((modules, below)) = described.get(name) else {
+            wrong.push(format!("{name} has no line in the table"));
+            continue;
+        };
+        let used = dependencies(&format!("{folder}Cargo.toml"), "dependencies");
+        let used: Vec<&str> = used.iter().map(String::as_str).filter(|name| ours(name)).collect();
+        if used != *below {
+            wrong.push(format!("{name} uses {used:?}, its line says {below:?}"));
+        }
+        let folders: BTreeSet<String> =
+            files(&format!("{folder}src")).iter().map(|path| module(path).to_owned()).filter(|module| !module.ends_with(".rs")).collect();
+        if folders != modules.iter().map(|module| (*module).to_owned()).collect() {
+            wrong.push(format!("{name} has the modules {folders:?}, its line says {modules:?}"));
+        }
+    }
+    wrong.extend(
+        described
+            .keys()
+            .filter(|name| *name != "tgvault" && !root().join("crates").join(name).is_dir())
+            .map(|name| format!("there is no crate {name}")),
+    );
+    fail_if_any("the crates of docs/architecture.md are others", &wrong);
+}
+
 #[test]
 fn every_dependency_has_its_reason_and_stays_in_its_home() {
     let rows = table("docs/dependencies.md", "## Linked into the program");
     let documented: BTreeSet<String> = rows.iter().map(|row| row[0].clone()).collect();
-    let linked = dependencies("Cargo.toml", "dependencies");
+    let of_crates: Vec<(String, BTreeSet<String>)> =
+        crates().into_iter().map(|folder| (folder.clone(), dependencies(&format!("{folder}Cargo.toml"), "dependencies"))).collect();
+    let linked: BTreeSet<String> = of_crates.iter().flat_map(|(_, names)| names).filter(|name| !ours(name)).cloned().collect();
     let mut wrong: Vec<String> = linked.difference(&documented).map(|name| format!("{name} has no line")).collect();
     wrong.extend(documented.difference(&linked).map(|name| format!("{name} has a line, but is no dependency")));
     let sources = sources();
+    for (folder, names) in &of_crates {
+        let of_crate: Vec<&String> =
+            sources.iter().filter(|(path, _)| path.starts_with(&format!("{folder}src/"))).map(|(_, code)| code).collect();
+        let unused = names.iter().filter(|name| !of_crate.iter().any(|code| uses(code, &name.replace('-', "_"))));
+        wrong.extend(unused.map(|name| format!("{folder}Cargo.toml has {name}, which nothing there uses")));
+    }
     for row in &rows {
         let (name, homes) = (row[0].replace('-', "_"), list(&row[1]));
         let mut used_in = BTreeSet::new();
         for (path, _) in sources.iter().filter(|(_, code)| uses(code, &name)) {
-            let inside = path.strip_prefix("src/").unwrap();
+            let inside = inside(path);
             let home = homes.iter().find(|home| **home == "any" || inside == **home || inside.starts_with(&format!("{home}/")));
             match home {
                 Some(home) => drop(used_in.insert(*home)),
@@ -176,8 +241,8 @@ fn every_dependency_has_its_reason_and_stays_in_its_home() {
     }
     let documented: BTreeSet<String> =
         table("docs/dependencies.md", "## For tests and benchmarks").into_iter().map(|row| row[0].clone()).chain(linked).collect();
-    let ours = |name: &String| name.starts_with("tgvault");
-    let dev = dependencies("Cargo.toml", "dev-dependencies");
+    let dev: BTreeSet<String> =
+        crates().iter().flat_map(|folder| dependencies(&format!("{folder}Cargo.toml"), "dev-dependencies")).collect();
     wrong
         .extend(dev.iter().filter(|name| !ours(name) && !documented.contains(*name)).map(|name| format!("{name} (for tests) has no line")));
     fail_if_any("docs/dependencies.md is not true", &wrong);
@@ -252,7 +317,7 @@ fn every_crate_in_the_tree_has_an_allowed_licence_and_comes_from_the_registry() 
         let name = package["name"].as_str().unwrap();
         match package["source"].as_str() {
             Some("registry+https://github.com/rust-lang/crates.io-index") => {}
-            None if name.starts_with("tgvault") => {}
+            None if ours(name) => {}
             other => wrong.push(format!("{name} comes from {other:?}")),
         }
         match package["license"].as_str() {
@@ -275,7 +340,7 @@ fn the_changelog_names_the_version() {
 /// The text files that belong to the project.
 fn texts() -> Vec<(String, String)> {
     let top = ["README.md", "CHANGELOG.md", "Cargo.toml", "deny.toml", ".ci/run"].map(str::to_owned).into_iter();
-    let folders = ["src", "tests", "docs", "examples", "benches"].into_iter().flat_map(files);
+    let folders = ["src", "crates", "tests", "docs", "examples", "benches"].into_iter().flat_map(files);
     let texts = top.chain(folders).filter(|path| !path.contains("/node_modules/"));
     texts.filter_map(|path| Some((path.clone(), String::from_utf8(fs::read(root().join(&path)).unwrap()).ok()?))).collect()
 }
@@ -304,7 +369,7 @@ fn files_stay_short_enough_to_be_read() {
     /// Tests are read one at a time.
     const MOST_OF_TESTS: usize = 1000;
     let mut wrong = Vec::new();
-    for path in ["src", "tests", "benches", "examples"].into_iter().flat_map(files).filter(|path| path.ends_with(".rs")) {
+    for path in ["src", "crates", "tests", "benches", "examples"].into_iter().flat_map(files).filter(|path| path.ends_with(".rs")) {
         let lines = read(&path).lines().count();
         let is_tests = path.starts_with("tests/") || path.ends_with("/tests.rs");
         if lines > if is_tests { MOST_OF_TESTS } else { MOST } {
@@ -367,12 +432,12 @@ fn every_page_can_be_reached_from_the_readme() {
 
 /// The code that decides what is on disk.
 const FORMAT: [&str; 14] = [
-    "src/archive/index.rs",
-    "src/archive/member.rs",
-    "src/archive/seek.rs",
-    "src/archive/writer.rs",
-    "src/model/digest.rs",
-    "src/model/entry.rs",
+    "crates/tgvault-archive/src/archive/index.rs",
+    "crates/tgvault-archive/src/archive/member.rs",
+    "crates/tgvault-archive/src/archive/seek.rs",
+    "crates/tgvault-archive/src/archive/writer.rs",
+    "crates/tgvault-archive/src/model/digest.rs",
+    "crates/tgvault-archive/src/model/entry.rs",
     "src/model/source.rs",
     "src/repository/format/descriptor.rs",
     "src/repository/format/lease.rs",
