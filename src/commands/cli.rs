@@ -17,7 +17,7 @@ use super::{
     snapshots, stats, units, verify,
 };
 use crate::model::entry::{EntryPath, PathError};
-use crate::operations::choice::{Selection, SnapshotChoice};
+use crate::operations::snapshot::choice::{Selection, SnapshotChoice};
 
 const STYLES: Styles = Styles::styled()
     .header(AnsiColor::Green.on_default().bold())

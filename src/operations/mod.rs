@@ -1,7 +1,8 @@
 //! What a user can have done: the one place that joins source, repository, storage and state.
 //!
-//! - [`session`]: opening a repository as far as the keys at hand allow; [`choice`]: picking a snapshot.
+//! - [`session`]: opening a repository as far as the keys at hand allow; [`snapshot`]: picking and opening a snapshot.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`render`], [`verify`], [`look`]: one module an operation.
+//! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
 //! - [`imports`]: what this machine remembers of exports that were taken in.
@@ -9,10 +10,10 @@
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
 pub mod accounts;
+mod archiving;
 pub mod backup;
 pub mod cat;
 pub mod chats;
-pub mod choice;
 pub mod coverage;
 mod error;
 pub mod events;
@@ -21,10 +22,13 @@ pub mod init;
 pub mod look;
 pub mod messages;
 pub mod render;
+mod report;
 pub mod restore;
 pub mod session;
+pub mod snapshot;
 pub mod stop;
 pub mod verify;
+mod writing;
 
 pub use error::OperationError;
 pub use session::Session;
