@@ -80,11 +80,13 @@ impl ChatPages {
                 return receiver.bytes(page);
             }
         };
-        let dom = dom::parse(text);
+        let (starts, ids): (Vec<usize>, Vec<i64>) = message::starts(text).into_iter().unzip();
+        let dom = dom::parse(text, &starts);
         let peer = self.announce(&dom, receiver)?;
         let escaped = memchr::memmem::find(page, b"name=\"generator\" content=\"tgvault\"").is_some_and(|at| at < 4096);
         let mut messages = Vec::new();
-        dom.find_all("message", &mut messages);
+        dom.beginning_at(&starts, &mut messages);
+        self.compare(&ids, messages.len(), text, receiver);
         let folder = Folder { path: &self.folder.clone(), escaped };
         let mut messages: Vec<_> =
             messages.into_iter().map(|element| (element, message::message(element, &self.circumstances.zone, folder), None)).collect();
@@ -110,6 +112,17 @@ impl ChatPages {
             done = element.end;
         }
         receiver.bytes(page.get(done..).unwrap_or_default())
+    }
+
+    /// Reports where fewer messages were found than the page has, and where it breaks off.
+    fn compare(&self, ids: &[i64], found: usize, page: &str, receiver: &mut dyn Receiver) {
+        if found != ids.len() {
+            receiver.problem(0, &format!("this page has {} messages and date lines, of which {found} could be read", ids.len()));
+        }
+        let end = page.get(page.floor_char_boundary(page.len().saturating_sub(256))..).unwrap_or_default();
+        if !end.to_ascii_lowercase().contains("</html") {
+            receiver.problem(page.len() as u64, "this page breaks off: what came after this place is not in it");
+        }
     }
 
     fn announce(&mut self, dom: &Element<'_>, receiver: &mut dyn Receiver) -> io::Result<Peer> {
@@ -188,9 +201,15 @@ impl ChatPages {
     }
 }
 
-/// Whether these are the first bytes of a page of messages.
+/// Whether these are the first bytes of a page of messages, as Telegram Desktop or an editor writes it.
 pub fn is_chat_page(page: &[u8]) -> bool {
-    let start = page.get(..page.len().min(8192)).unwrap_or_default();
-    let has = |part: &[u8]| memchr::memmem::find(start, part).is_some();
-    has(b"<title>Exported Data</title>") && has(b"chat_page")
+    let start = String::from_utf8_lossy(page.get(..page.len().min(16 * 1024)).unwrap_or_default());
+    let title = start.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).map(|(title, _)| title.trim());
+    title == Some("Exported Data") && start.contains("chat_page")
+}
+
+/// The number of a page by the name of its file, from 1: `messages.html`, `messages2.html`.
+pub fn page_number(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("messages")?.strip_suffix(".html")?;
+    if number.is_empty() { Some(1) } else { number.parse().ok() }
 }
