@@ -379,7 +379,11 @@ mod tests {
             let dom = parse(&page, &starts);
             let mut found = Vec::new();
             dom.beginning_at(&starts, &mut found);
-            assert_eq!(found.iter().map(|element| (element.start, element.end)).collect::<Vec<_>>(), [(3, start), (start, start + 19)], "{before}");
+            assert_eq!(
+                found.iter().map(|element| (element.start, element.end)).collect::<Vec<_>>(),
+                [(3, start), (start, start + 19)],
+                "{before}"
+            );
             assert_eq!(found[1].text(), "two");
         }
     }

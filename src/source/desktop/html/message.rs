@@ -67,8 +67,18 @@ pub fn quoted(text: &str) -> String {
 
 /// Whether elements with this id are lines that say a day: they are numbered -1, -2, …; so are messages from before a migration, far
 /// below.
-pub fn is_day(id: i64) -> bool {
+fn is_day(id: i64) -> bool {
     (-1_000_000..0).contains(&id)
+}
+
+/// The number in an element's id.
+fn id_of(element: &Element<'_>) -> Option<i64> {
+    element.attribute("id")?.strip_prefix("message")?.parse().ok()
+}
+
+/// Whether this is a line that says a day, and no message.
+pub fn is_day_line(element: &Element<'_>) -> bool {
+    id_of(element).is_some_and(is_day)
 }
 
 /// The messages and date lines of a page, told by their ids: where their tags begin, ascending, and their ids. This is asked of the
@@ -80,7 +90,8 @@ pub fn starts(page: &str) -> Vec<(usize, i64)> {
         let digits = after.strip_prefix('-').unwrap_or(after).bytes().take_while(u8::is_ascii_digit).count();
         let digits = digits + usize::from(after.starts_with('-'));
         let Some(id) = after.get(..digits).and_then(|id| id.parse().ok()) else { continue };
-        let is_ended = after.get(digits..).is_some_and(|rest| rest.starts_with(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '>')));
+        let is_ended =
+            after.get(digits..).is_some_and(|rest| rest.starts_with(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '>')));
         let key = before.trim_end_matches(['"', '\'']).trim_end().strip_suffix('=').unwrap_or_default().trim_end();
         let key = key.rsplit(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).next().unwrap_or_default();
         let tag = before.rfind('<').filter(|_| is_ended && key.eq_ignore_ascii_case("id"));
@@ -93,9 +104,12 @@ pub fn starts(page: &str) -> Vec<(usize, i64)> {
 
 /// Reads a message's element; `None` for date lines and what is no message.
 pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Option<Told> {
-    let id: i64 = element.attribute("id")?.strip_prefix("message")?.parse().ok()?;
+    let id = id_of(element)?;
     // What is not closed before it may hold it; pages that a script has written may have none.
     let body = element.elements().find(|child| child.has_class("body")).or_else(|| element.find("body")).unwrap_or(element);
+    if body.children.is_empty() {
+        return None;
+    }
     let mut told = Told { id, kind: "message", joined: element.has_class("joined"), ..Told::default() };
     let mut keys = Keys(String::new());
     if element.has_class("service") {

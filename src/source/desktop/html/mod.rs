@@ -26,6 +26,8 @@ use crate::model::record::{Extra, MessageRecord, Raw, VERSION};
 /// A page longer than this is kept as it is. A page has 1,000 messages of at most 4,096 characters.
 pub const MAX_PAGE_BYTES: usize = 64 * 1024 * 1024;
 
+const UNREADABLE: &str = "this message cannot be read; it is kept as it is, but shown nowhere";
+
 /// Reads the pages of one chat, in their order: `messages.html`, `messages2.html`, ….
 pub struct ChatPages {
     circumstances: Circumstances,
@@ -98,13 +100,17 @@ impl ChatPages {
         let mut done = 0;
         for (element, told, next) in messages {
             let Some(told) = told else {
-                self.when.day = message::day(element).or(self.when.day);
+                match message::day(element) {
+                    Some(day) => self.when.day = Some(day),
+                    None if !message::is_day_line(element) => receiver.problem(element.start as u64, UNREADABLE),
+                    None => {}
+                }
                 continue;
             };
             let approximate = told.date.is_none().then(|| self.when.earliest(next));
             let span = page.get(element.start..element.end).unwrap_or_default();
             let Some(record) = self.record(peer, told, approximate, span, files) else {
-                receiver.problem(element.start as u64, "this message cannot be read; it is kept as it is, but shown nowhere");
+                receiver.problem(element.start as u64, UNREADABLE);
                 continue;
             };
             receiver.bytes(page.get(done..element.start).unwrap_or_default())?;
@@ -174,9 +180,13 @@ impl ChatPages {
             if !joined {
                 self.from = from;
             }
-            let name = if self.from == "Deleted Account" { "null".to_owned() } else { quoted(&self.from) };
             let key = if kind == "message" { "from" } else { "actor" };
-            text.push_str(&format!(",\"{key}\":{name}"));
+            match self.from.as_str() {
+                // Who sent it stands on a page that is not here, or nowhere.
+                "" => {}
+                "Deleted Account" => text.push_str(&format!(",\"{key}\":null")),
+                name => text.push_str(&format!(",\"{key}\":{}", quoted(name))),
+            }
         }
         text.push_str(&keys);
         text.push('}');
