@@ -15,7 +15,7 @@ use crate::model::account::DEFAULT_ACCOUNT;
 use crate::model::paths::RunId;
 use crate::model::peer::Peer;
 use crate::operations::{Session, imports};
-use crate::source::export::import::{DesktopExport, ImportOptions, told};
+use crate::source::desktop::import::{DesktopExport, ImportOptions, told};
 use crate::source::folder::FolderOptions;
 
 /// What can be typed, for the help.

@@ -12,11 +12,11 @@ use crate::model::account::Section;
 use crate::model::chat::ChatType;
 use crate::model::json;
 use crate::model::peer::{Peer, PeerKind};
-use crate::source::export::convert::peer_of_number;
-use crate::source::export::html::is_chat_page;
-use crate::source::export::read::ChatHead;
-use crate::source::export::repair::repair;
-use crate::source::export::scan::{Scanner, What};
+use crate::source::desktop::convert::peer_of_number;
+use crate::source::desktop::html::is_chat_page;
+use crate::source::desktop::read::ChatHead;
+use crate::source::desktop::repair::repair;
+use crate::source::desktop::scan::{Scanner, What};
 
 /// How much of a `result.json` is looked at to see whether it is one.
 const SIGNS_BYTES: u64 = 1024 * 1024;

@@ -18,12 +18,12 @@ use crate::model::entry::{EntryPath, Kind, Metadata, PathError, Timestamp};
 use crate::model::paths::{self, MAX_BATCH_BYTES, RunId};
 use crate::model::peer::Peer;
 use crate::model::record::{MessageRecord, Raw, Record};
-use crate::source::export::content::content;
-use crate::source::export::html::{ChatPages, MAX_PAGE_BYTES, is_chat_page};
-use crate::source::export::known::Look;
-use crate::source::export::known::table::Fresh;
-use crate::source::export::layout::LayoutWriter;
-use crate::source::export::read::{ChatHead, Circumstances, Receiver, read_json_with};
+use crate::source::desktop::content::content;
+use crate::source::desktop::html::{ChatPages, MAX_PAGE_BYTES, is_chat_page};
+use crate::source::desktop::known::Look;
+use crate::source::desktop::known::table::Fresh;
+use crate::source::desktop::layout::LayoutWriter;
+use crate::source::desktop::read::{ChatHead, Circumstances, Receiver, read_json_with};
 use crate::source::{Content, Item, Problem, Sink};
 
 /// Bytes of no message are laid down in parts of this length, so that no file of a layout is too long to be read.

@@ -12,8 +12,8 @@ use crate::model::paths::{self, Place, RunId};
 use crate::model::peer::Peer;
 use crate::model::record::{Raw, Record};
 use crate::source::Sink;
-use crate::source::export::content::content;
-use crate::source::export::known::Remembered;
+use crate::source::desktop::content::content;
+use crate::source::desktop::known::Remembered;
 
 /// Reads the logs that imports have written, as far as a key is at hand, into `known`.
 ///

@@ -8,7 +8,7 @@ use crate::crypt::digest::HashReader;
 use crate::model::digest::Digest;
 use crate::model::entry::{EntryPath, Kind, PathError};
 use crate::model::media::{MediaKind, media_path};
-use crate::source::export::convert::Files;
+use crate::source::desktop::convert::Files;
 use crate::source::{Item, Problem};
 
 /// The export's files by path, and the media among them that messages have named.
