@@ -16,8 +16,8 @@ use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options, Shown};
 use tgvault::render::html::{ChatPages, Pages};
 use tgvault::render::media_names::MediaNamer;
 use tgvault::render::search::{FoundLine, Query};
-use tgvault::source::export::convert::Files;
-use tgvault::source::export::read::{Circumstances, Receiver, read_json};
+use tgvault::source::desktop::convert::Files;
+use tgvault::source::desktop::read::{Circumstances, Receiver, read_json};
 
 const MESSAGES: i64 = 20_000;
 

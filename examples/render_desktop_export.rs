@@ -21,8 +21,8 @@ use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options, Shown};
 use tgvault::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
 use tgvault::render::html::{ChatPages, Pages, assets};
 use tgvault::render::media_names::{MediaNamer, chat_folder};
-use tgvault::source::export::convert::Files;
-use tgvault::source::export::read::{Circumstances, Receiver, read_json};
+use tgvault::source::desktop::convert::Files;
+use tgvault::source::desktop::read::{Circumstances, Receiver, read_json};
 
 /// The files of an export. A backup names them by content; numbers in order of appearance do here.
 struct Folder {

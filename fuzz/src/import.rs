@@ -9,8 +9,8 @@ use tgvault::model::record::{MessageRecord, Raw};
 use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options, Shown};
 use tgvault::render::html::{ChatPages, Pages};
 use tgvault::render::media_names::Places;
-use tgvault::source::export::convert::Files;
-use tgvault::source::export::read::{Circumstances, Receiver};
+use tgvault::source::desktop::convert::Files;
+use tgvault::source::desktop::read::{Circumstances, Receiver};
 
 /// What is known of an export from outside: the same for each input.
 pub fn circumstances() -> Circumstances {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use super::{OperationError, Session};
 use crate::crypt::digest::sha256;
-use crate::source::export::import::DesktopExport;
-use crate::source::export::known::{Keeper, Remembered};
+use crate::source::desktop::import::DesktopExport;
+use crate::source::desktop::known::{Keeper, Remembered};
 use crate::state::SealedFolder;
 
 /// The file that holds the table of stored messages.

@@ -4,7 +4,7 @@
 //! before a byte of it is read or fetched. Everything here is plain blocking code: a source that talks to a network runs its
 //! own runtime behind [`Source::list`] and [`Content::open`].
 
-pub mod export;
+pub mod desktop;
 pub mod folder;
 pub mod telegram;
 

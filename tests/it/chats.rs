@@ -10,8 +10,8 @@ use tgvault::operations::OperationError;
 use tgvault::operations::chats::OpenChats;
 use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::render::log::{Batches, ChatLog};
-use tgvault::source::export::import::{DesktopExport, ImportOptions};
-use tgvault::source::export::known::Remembered;
+use tgvault::source::desktop::import::{DesktopExport, ImportOptions};
+use tgvault::source::desktop::known::Remembered;
 
 use crate::desktop_export::zone;
 use crate::support::World;

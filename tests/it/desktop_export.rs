@@ -16,10 +16,10 @@ use tgvault::model::peer::Peer;
 use tgvault::model::record::{MessageRecord, Raw, Record};
 use tgvault::render::desktop_json::{About, ChatHead, DesktopJson, Options, Shown};
 use tgvault::render::media_names::{MediaNamer, chat_folder};
-use tgvault::source::export::content::content;
-use tgvault::source::export::convert::Files;
-use tgvault::source::export::layout::{LayoutWriter, rebuild};
-use tgvault::source::export::read::{Circumstances, Receiver, Summary, read_json};
+use tgvault::source::desktop::content::content;
+use tgvault::source::desktop::convert::Files;
+use tgvault::source::desktop::layout::{LayoutWriter, rebuild};
+use tgvault::source::desktop::read::{Circumstances, Receiver, Summary, read_json};
 
 /// Names every file that an export could have after its path, so that equal paths are equal files.
 struct AnyFile;

@@ -12,9 +12,9 @@ use tgvault::model::record::{MessageRecord, Raw};
 use tgvault::render::desktop_json::Shown;
 use tgvault::render::html::{ChatPages as Render, Pages};
 use tgvault::render::media_names::MediaNamer;
-use tgvault::source::export::convert::Files;
-use tgvault::source::export::html::{ChatPages, is_chat_page};
-use tgvault::source::export::read::{Circumstances, Receiver};
+use tgvault::source::desktop::convert::Files;
+use tgvault::source::desktop::html::{ChatPages, is_chat_page};
+use tgvault::source::desktop::read::{Circumstances, Receiver};
 
 use super::desktop_export::{data, read, zone};
 

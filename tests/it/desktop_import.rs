@@ -11,9 +11,9 @@ use tgvault::model::entry::{EntryPath, Kind, Timestamp};
 use tgvault::model::paths::{Place, RunId, place};
 use tgvault::model::peer::Peer;
 use tgvault::model::record::{Raw, Record};
-use tgvault::source::export::import::{DesktopExport, ImportOptions, ImportedFile};
-use tgvault::source::export::known::Remembered;
-use tgvault::source::export::layout::rebuild;
+use tgvault::source::desktop::import::{DesktopExport, ImportOptions, ImportedFile};
+use tgvault::source::desktop::known::Remembered;
+use tgvault::source::desktop::layout::rebuild;
 use tgvault::source::{Before, Item, Problem, Sink, Source, Stopped};
 
 use super::desktop_export::zone;
@@ -232,10 +232,10 @@ mod any_bytes {
     use tgvault::model::account::AccountSection;
     use tgvault::model::chat::ChatInfo;
     use tgvault::model::record::{MessageRecord, Raw, Record};
-    use tgvault::source::export::convert::Files;
-    use tgvault::source::export::html::ChatPages;
-    use tgvault::source::export::known::table::Table;
-    use tgvault::source::export::read::{Circumstances, Receiver, read_json};
+    use tgvault::source::desktop::convert::Files;
+    use tgvault::source::desktop::html::ChatPages;
+    use tgvault::source::desktop::known::table::Table;
+    use tgvault::source::desktop::read::{Circumstances, Receiver, read_json};
 
     use super::{EntryPath, rebuild};
     use crate::desktop_export::{data, zone};

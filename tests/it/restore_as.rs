@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 use tgvault::crypt::keys::expose;
-use tgvault::source::export::known::Remembered;
+use tgvault::source::desktop::known::Remembered;
 
 use crate::chats::{data, import};
 use crate::desktop_html::check_written;

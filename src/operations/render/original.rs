@@ -20,8 +20,8 @@ use crate::operations::chats::{BatchReader, Chat, OpenChats};
 use crate::operations::report::Report;
 use crate::operations::writing::{Plan, finish, work};
 use crate::render::log::ChatLog;
-use crate::source::export::import::ImportedFile;
-use crate::source::export::layout::{LayoutError, rebuild};
+use crate::source::desktop::import::ImportedFile;
+use crate::source::desktop::layout::{LayoutError, rebuild};
 use crate::target::{FileWriter, TargetError, TargetFolder, TargetOptions};
 
 /// Writes the files of an import.
