@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::cli::{self, Select};
+use super::arguments::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -25,7 +25,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The snapshot: `latest`, or the first digits of its id
-    #[arg(default_value = "latest", value_parser = cli::parse_snapshot)]
+    #[arg(default_value = "latest", value_parser = parse_snapshot)]
     pub snapshot: String,
 
     /// Only chats of which something is missing or unknown
@@ -78,7 +78,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let (output, mut unread) = (&context.output, Unread::new(&context.output));
     opened.stands_in().into_iter().for_each(|said| output.say(said));
     unread.lost(&opened);
-    let id = opened.snapshot().id.to_string();
+    let id = opened.opened().snapshot().id.to_string();
     let read = tokio::task::spawn_blocking(move || {
         let chats = coverage(&opened, &mut |path, error| unread.file(path, error))?;
         let parts = missing_parts(&opened, &mut |path, error| unread.file(path, error))?;
@@ -124,7 +124,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         output.text(&units::columns(&rows, &[1]))?;
     }
     let parts = parts_missing(parts.len() as u64);
-    output.line(&format!("snapshot {}: {}{parts}", super::short_id(&id), sentence(complete, incomplete, unknown)))?;
+    output.line(&format!("snapshot {}: {}{parts}", units::short_id(&id), sentence(complete, incomplete, unknown)))?;
     Ok(exit)
 }
 

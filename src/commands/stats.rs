@@ -4,15 +4,15 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::cli::{Select, parse_snapshot};
+use super::arguments::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::reading::{Unread, chat_title};
 use super::units;
 use crate::operations::chats::{Chat, OpenChats};
-use crate::operations::choice::SnapshotChoice;
 use crate::operations::messages::count::{ChatCount, MediaCount, count};
+use crate::operations::snapshot::choice::SnapshotChoice;
 use crate::operations::{OperationError, look};
 
 const EXAMPLES: &str = "\
@@ -97,7 +97,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let chats = OpenChats::open_with_chats(&opened, &choice).await?;
     if let Some(said) = chats.stands_in() {
         output.say(said);
-        choice = SnapshotChoice::of(chats.snapshot());
+        choice = SnapshotChoice::of(chats.opened().snapshot());
     }
     let stats = look::stats_in(&opened, &choice).await?;
     let (messages, exit) = count_messages(chats, context).await?.map_or((None, Exit::Done), |(messages, exit)| (Some(messages), exit));
@@ -120,7 +120,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         })?;
     } else {
         let rows = [
-            ["snapshot".to_owned(), super::short_id(&id).to_owned()],
+            ["snapshot".to_owned(), units::short_id(&id).to_owned()],
             ["files".to_owned(), units::count(stats.files)],
             ["folders".to_owned(), units::count(stats.dirs)],
             ["symbolic links".to_owned(), units::count(stats.symlinks)],

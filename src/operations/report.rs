@@ -1,0 +1,92 @@
+//! What is counted and reported from all threads of a run that reads a snapshot.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use super::OperationError;
+use super::events::{Event, Events, Progress};
+use super::stop::Stop;
+use crate::model::causes::with_causes;
+use crate::model::entry::EntryPath;
+use crate::target::TargetError;
+
+/// How often progress is reported.
+pub(super) const TICK: Duration = Duration::from_millis(200);
+
+/// Counts and reports for all threads of one run.
+pub(super) struct Report {
+    pub events: Arc<dyn Events>,
+    pub stop: Stop,
+    pub total_entries: AtomicU64,
+    pub total_bytes: AtomicU64,
+    pub entries: AtomicU64,
+    pub bytes: AtomicU64,
+    pub kept: AtomicU64,
+    pub problems: AtomicU64,
+    pub damaged: AtomicU64,
+    pub ended: AtomicBool,
+}
+
+impl Report {
+    pub fn new(events: Arc<dyn Events>, stop: Stop) -> Self {
+        let zero = || AtomicU64::new(0);
+        Self {
+            events,
+            stop,
+            total_entries: zero(),
+            total_bytes: zero(),
+            entries: zero(),
+            bytes: zero(),
+            kept: zero(),
+            problems: zero(),
+            damaged: zero(),
+            ended: AtomicBool::new(false),
+        }
+    }
+
+    /// Notes an entry that was restored.
+    pub fn restored(&self, bytes: u64) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+
+    /// Reports an entry that could not be restored.
+    pub fn problem(&self, path: &EntryPath, what: &str) {
+        self.problems.fetch_add(1, Ordering::Relaxed);
+        self.events.event(&Event::Problem { path, what });
+    }
+
+    /// Reports an entry whose content is damaged in the vault.
+    pub fn damaged(&self, path: &EntryPath, what: &str) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+        self.problem(path, what);
+    }
+
+    /// Notes something that is lost in the vault and is no entry.
+    pub fn lost(&self, what: &str) {
+        self.damaged.fetch_add(1, Ordering::Relaxed);
+        self.events.event(&Event::Note(what));
+    }
+
+    /// Reports an entry that the target refused; gives the error back when there is no use in going on.
+    pub fn refused(&self, path: &EntryPath, error: TargetError) -> Result<(), OperationError> {
+        if error.ends_the_run() {
+            return Err(error.into());
+        }
+        self.problem(path, &with_causes(&error));
+        Ok(())
+    }
+
+    /// Reports how far the restore is.
+    pub fn progress(&self, stored_bytes: u64) {
+        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        self.events.event(&Event::Progress(Progress {
+            entries_done: get(&self.entries) + get(&self.kept),
+            entries_total: Some(get(&self.total_entries)),
+            bytes_done: get(&self.bytes),
+            bytes_total: Some(get(&self.total_bytes)),
+            stored_bytes,
+        }));
+    }
+}
