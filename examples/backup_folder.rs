@@ -20,10 +20,11 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let vault = here.path().join("vault");
     let (secret, recipient) = keys::generate();
     let session = Session {
-        storage: Storage::open(&vault.to_string_lossy(), [], Default::default())?,
-        state: StateFolder::open(here.path().join("state"), None)?,
         unlock: Some(Unlock::IdentityFile(secret)),
-        root_key: None,
+        ..Session::new(
+            Storage::open(&vault.to_string_lossy(), [], Default::default())?,
+            StateFolder::open(here.path().join("state"), None)?,
+        )
     };
     init::init(&session, &init::InitOptions { recipients: vec![recipient], ..Default::default() }).await?;
 

@@ -165,12 +165,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (secret, recipient) = keys::generate();
     let mut identity = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join("identity.txt"))?;
     identity.write_all(keys::expose(&secret).as_bytes())?;
-    let session = Session {
-        storage: Storage::open(&folder.join("vault").to_string_lossy(), [], Default::default())?,
-        state: StateFolder::open(folder.join("state"), None)?,
-        unlock: None,
-        root_key: None,
-    };
+    let session = Session::new(
+        Storage::open(&folder.join("vault").to_string_lossy(), [], Default::default())?,
+        StateFolder::open(folder.join("state"), None)?,
+    );
     init::init(&session, &init::InitOptions { recipients: vec![recipient], ..Default::default() }).await?;
     let made = backup::backup(&session, Arc::new(LongChat(messages)), Default::default(), Arc::new(Silent), Stop::new()).await?;
     println!("{messages} messages, {} MiB of log and media, {} MiB stored", made.counts.bytes >> 20, made.counts.stored_bytes >> 20);

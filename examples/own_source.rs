@@ -63,10 +63,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let here = tempfile::tempdir()?;
     let (secret, recipient) = keys::generate();
     let session = Session {
-        storage: Storage::open("memory://", [], Default::default())?,
-        state: StateFolder::open(here.path().join("state"), None)?,
         unlock: Some(Unlock::IdentityFile(secret)),
-        root_key: None,
+        ..Session::new(Storage::open("memory://", [], Default::default())?, StateFolder::open(here.path().join("state"), None)?)
     };
     init::init(&session, &init::InitOptions { recipients: vec![recipient], ..Default::default() }).await?;
     let notes = Notes(vec![("monday.txt", "Buy milk.\n"), ("tuesday.txt", "Drink milk.\n")]);

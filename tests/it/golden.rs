@@ -53,7 +53,7 @@ impl Copy {
         let storage = Storage::open(vault.to_str().unwrap(), [], options()).unwrap();
         let identity = SecretString::from(fs::read_to_string(data().join("good/identity.txt")).unwrap());
         let state = StateFolder::open(folder.path().join("state"), None).unwrap();
-        Self { folder, session: Session { storage, state, unlock: Some(Unlock::IdentityFile(identity)), root_key: None } }
+        Self { folder, session: Session { unlock: Some(Unlock::IdentityFile(identity)), ..Session::new(storage, state) } }
     }
 
     /// What each snapshot restores to.

@@ -68,7 +68,7 @@ impl World {
         let (secret, recipient) = generate();
         fs::create_dir(root.path().join("source")).unwrap();
         let state = StateFolder::open(root.path().join("state"), None).unwrap();
-        let session = Session { storage: storage.clone(), state, unlock: None, root_key: None };
+        let session = Session::new(storage.clone(), state);
         let report = init(&session, &InitOptions { passphrase: None, recipients: vec![recipient] }).await.unwrap();
         Self { root, secret, storage, report }
     }
@@ -83,7 +83,7 @@ impl World {
 
     pub fn session(&self, storage: &Storage, unlock: Option<Unlock>) -> Session {
         let state = StateFolder::open(self.root.path().join("state"), None).unwrap();
-        Session { storage: storage.clone(), state, unlock, root_key: None }
+        Session { unlock, ..Session::new(storage.clone(), state) }
     }
 
     pub async fn backup_to(&self, storage: &Storage) -> Result<BackupSummary, OperationError> {
@@ -150,7 +150,7 @@ impl World {
     /// A session of a machine that was never here before.
     pub fn newcomer(&self, storage: &Storage, unlock: Option<Unlock>) -> Session {
         let state = StateFolder::open(self.root.path().join("newcomer"), None).unwrap();
-        Session { storage: storage.clone(), state, unlock, root_key: None }
+        Session { unlock, ..Session::new(storage.clone(), state) }
     }
 
     pub async fn backup_in(&self, session: &Session, source: Arc<dyn Source>) -> Result<(BackupSummary, Vec<String>), OperationError> {
