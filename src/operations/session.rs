@@ -16,6 +16,7 @@ use crate::state::{Heads, Pins, SealedFolder, StateFolder};
 use crate::storage::Storage;
 
 /// Where a repository is, and what this user and machine bring along.
+#[derive(Clone)]
 pub struct Session {
     /// The store.
     pub storage: Storage,

@@ -34,6 +34,7 @@ const MAX_IDENTITY_BYTES: u64 = 64 * 1024;
 const MAX_SLOTS: usize = 64;
 
 /// What opens a repository.
+#[derive(Clone)]
 pub enum Unlock {
     /// A passphrase.
     Passphrase(SecretString),

@@ -46,7 +46,7 @@ fn change(world: &World) {
 /// What must hold whenever a run has ended, however it did: every snapshot that is listed is whole.
 ///
 /// A run that died between the two copies of an object leaves one; it is reported, and the next run puts the other back.
-async fn check_committed(world: &World, way: &str) {
+pub async fn check_committed(world: &World, way: &str) {
     let report = world.verify(true).await;
     let wrong: Vec<String> = wrong(&report).into_iter().filter(|finding| !finding.ends_with(": it is missing")).collect();
     assert_eq!((wrong, report.lost), (vec![], vec![]), "{way}");
@@ -58,7 +58,7 @@ async fn check_committed(world: &World, way: &str) {
 }
 
 /// What must hold after the next run without faults.
-async fn check_recovered(world: &World, way: &str) {
+pub async fn check_recovered(world: &World, way: &str) {
     let report = world.verify(true).await;
     assert_eq!((wrong(&report), report.lost), (vec![], vec![]), "{way}");
     assert_eq!(world.restored().await, tree(&world.source()), "{way}");

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use self::findings::Findings;
-use super::OperationError;
 use super::events::Events;
 use super::report::TICK;
 use super::session::{Opened, Session};
 use super::snapshot::choice::Selection;
 use super::stop::Stop;
+use super::{OperationError, reading_lanes};
 use crate::archive::check::check;
 use crate::archive::reader::ReadAt;
 use crate::crypt::digest::Hasher;
@@ -55,6 +55,14 @@ pub struct VerifyOptions {
     pub among: Selection,
     /// Objects that are read side by side.
     pub lanes: usize,
+}
+
+impl Default for VerifyOptions {
+    /// Everything that can be checked without a key.
+    fn default() -> Self {
+        let (snapshots, among, lanes) = (Vec::new(), Selection::default(), reading_lanes());
+        Self { quick: false, sample_percent: None, deep: false, snapshots, among, lanes }
+    }
 }
 
 /// What a verification found.
