@@ -92,6 +92,8 @@ fn json(messages: &[MessageRecord], out: impl Write) {
 struct NoPages;
 
 impl Pages for NoPages {
+    type Error = io::Error;
+
     fn page(&mut self, _: &str, bytes: Vec<u8>) -> io::Result<()> {
         black_box(bytes);
         Ok(())

@@ -93,6 +93,8 @@ impl Target {
 }
 
 impl Pages for Target {
+    type Error = io::Error;
+
     fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
         fs::write(self.path(path)?, bytes)
     }

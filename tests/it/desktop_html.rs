@@ -21,6 +21,8 @@ use super::desktop_export::{Collected, data, read, zone};
 struct Folder(BTreeMap<String, String>);
 
 impl Pages for Folder {
+    type Error = io::Error;
+
     fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
         let old = self.0.insert(path.to_owned(), String::from_utf8(bytes).unwrap());
         assert_eq!(old, None, "{path} was written twice");

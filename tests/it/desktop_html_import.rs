@@ -189,6 +189,8 @@ fn when_a_forwarded_message_was_sent_is_read_back() {
 struct Kept(Vec<Vec<u8>>);
 
 impl Pages for Kept {
+    type Error = io::Error;
+
     fn page(&mut self, _: &str, bytes: Vec<u8>) -> io::Result<()> {
         self.0.push(bytes);
         Ok(())
