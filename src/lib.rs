@@ -32,7 +32,7 @@
 //! ```
 
 pub mod archive;
-pub mod commands;
+mod commands;
 pub mod crypt;
 mod fs;
 pub mod model;
@@ -46,3 +46,12 @@ pub mod target;
 mod vault;
 
 pub use vault::{Task, Vault};
+
+#[doc(hidden)]
+pub use commands::program::run;
+
+/// What fuzz targets need of the command line, which is no part of the library.
+#[doc(hidden)]
+pub mod fuzzing {
+    pub use crate::commands::config::profile::{Places, load};
+}

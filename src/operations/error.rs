@@ -11,6 +11,7 @@ use crate::target::TargetError;
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OperationError {
     /// The repository could not be used.
     #[error(transparent)]

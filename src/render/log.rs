@@ -32,6 +32,7 @@ pub trait Batches {
 
 /// Why a log cannot be read.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LogError<E: Error + 'static> {
     /// A batch cannot be read.
     #[error("batch {batch} of a chat's log cannot be read")]

@@ -35,6 +35,7 @@ const MAX_SLOTS: usize = 64;
 
 /// What opens a repository.
 #[derive(Clone)]
+#[non_exhaustive]
 pub enum Unlock {
     /// A passphrase.
     Passphrase(SecretString),

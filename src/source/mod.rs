@@ -131,6 +131,7 @@ pub struct Stopped;
 
 /// Why a listing ended early.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SourceError {
     /// The receiver stopped the run.
     #[error(transparent)]
