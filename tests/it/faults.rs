@@ -6,9 +6,9 @@ use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
+use tgvault::Vault;
 use tgvault::model::entry::Kind;
-use tgvault::operations::Stop;
-use tgvault::operations::verify::{VerifyOptions, verify};
+use tgvault::operations::verify::VerifyOptions;
 use tgvault::storage::{FaultKind, Faults};
 
 use crate::support::{Log, World, noise, tempdir, tree, verify_options, wrong};
@@ -190,7 +190,7 @@ async fn what_is_lost_is_mended_also_after_a_fault_at_every_call() {
             let session = world.newcomer(&world.storage, Some(world.unlock()));
             let last = session.open().await.unwrap().repository.snapshot_stems().await.unwrap().pop().unwrap();
             let options = VerifyOptions { snapshots: vec![last.split_once('-').unwrap().1.to_owned()], ..verify_options(true) };
-            let report = verify(&session, options, Arc::new(Log::default()), Stop::new()).await.unwrap();
+            let report = Vault::from(session).verify().options(options).await.unwrap();
             assert_eq!((wrong(&report), report.lost, report.lost_unknown), (vec![], vec![], vec![]), "{way}");
             let report = world.verify(false).await;
             let copies: Vec<String> = wrong(&report).into_iter().filter(|finding| finding.contains("mirror/")).collect();

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use tgvault::Vault;
 use tgvault::crypt::signature::SigningKey;
 use tgvault::model::filter::PathFilter;
 use tgvault::operations::OperationError;
-use tgvault::operations::init::{InitOptions, init};
+use tgvault::operations::init::InitOptions;
 use tgvault::operations::look;
 use tgvault::operations::session::Session;
 use tgvault::operations::snapshot::choice::{Selection, SnapshotChoice};
@@ -274,7 +275,7 @@ async fn a_snapshot_that_was_seen_and_is_gone_is_missed() {
         assert!(is_gone(look::stats(&session, &choice("latest")).await.map(drop)));
         assert!(is_gone(look::find(&session, &Selection::default(), &PathFilter::everything(), |_, _, _| Ok(())).await));
         look::stats(&session, &choice(&first_id)).await.unwrap();
-        let listed = look::snapshots(&session, &Selection::default(), false).await.unwrap();
+        let listed = Vault::from(session.clone()).snapshots(&Selection::default()).await.unwrap();
         assert_eq!((listed.snapshots.len(), listed.broken.len()), (1, 1), "{:?}", listed.broken);
         let report = world.verify_in(&session, false).await.unwrap();
         assert!(wrong(&report).iter().any(|finding| finding.contains(&stem) && finding.contains("gone")), "{:?}", wrong(&report));
@@ -346,7 +347,7 @@ async fn foreign_objects_harm_nothing() {
     assert!(stems(&world).await.contains(&stem));
     // A place that holds a vault, or parts of one, takes no other.
     let state = StateFolder::open(world.root.path().join("third"), None).unwrap();
-    let session = Session::new(world.storage.clone(), state);
+    let vault = Vault::new(world.storage.clone(), state);
     let options = InitOptions { passphrase: None, recipients: vec![tgvault::crypt::keys::generate().1] };
-    assert!(matches!(init(&session, &options).await, Err(OperationError::Repository(RepositoryError::Occupied { .. }))));
+    assert!(matches!(vault.init(&options).await, Err(OperationError::Repository(RepositoryError::Occupied { .. }))));
 }
