@@ -12,10 +12,11 @@ use tgvault::model::chat::ChatInfo;
 use tgvault::model::entry::EntryPath;
 use tgvault::model::peer::Peer;
 use tgvault::model::record::{MessageRecord, Record};
-use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options, Shown};
+use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options};
 use tgvault::render::html::{ChatPages, Pages};
 use tgvault::render::media_names::MediaNamer;
 use tgvault::render::search::{FoundLine, Query};
+use tgvault::render::shown::Shown;
 use tgvault::source::desktop::convert::Files;
 use tgvault::source::desktop::read::{Circumstances, Receiver, read_json};
 

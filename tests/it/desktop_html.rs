@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use tgvault::model::account::{AccountSection, Section};
 use tgvault::model::peer::{Peer, PeerKind};
 use tgvault::model::record::MessageRecord;
-use tgvault::render::desktop_json::Shown;
 use tgvault::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
 use tgvault::render::html::media::size_text;
 use tgvault::render::html::service::duration;
 use tgvault::render::html::{ChatPages, MESSAGES_PER_PAGE, Owner, Pages, assets};
 use tgvault::render::media_names::{MediaNamer, chat_folder};
+use tgvault::render::shown::Shown;
 
 use super::desktop_export::{Collected, data, read, zone};
 

@@ -14,8 +14,8 @@ use crate::model::peer::MIGRATED_ID_OFFSET;
 use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
 use crate::operations::report::Report;
-use crate::render::desktop_json::Shown;
 use crate::render::log::{Batches, ChatLog, LogError};
+use crate::render::shown::Shown;
 
 /// Which messages, and how much of their past.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

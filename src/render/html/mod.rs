@@ -21,8 +21,8 @@ use std::fmt::Write;
 use jiff::tz::TimeZone;
 
 use self::message::Before;
-use super::desktop_json::Shown;
 use super::media_names::Places;
+use super::shown::Shown;
 use crate::model::peer::Peer;
 
 /// Messages on one page.
