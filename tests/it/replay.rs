@@ -4,6 +4,7 @@
 //! A replay that fails prints its seed; `TGVAULT_SEED=17 cargo test --test it replay` lives that life alone.
 
 use std::fs;
+use std::io::{self, Write};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tgvault::storage::{FaultKind, Faults};
@@ -38,7 +39,7 @@ struct Told(u64);
 impl Drop for Told {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            eprintln!("the life of seed {0} ended badly; live it again with TGVAULT_SEED={0}", self.0);
+            let _ = writeln!(io::stderr(), "the life of seed {0} ended badly; live it again with TGVAULT_SEED={0}", self.0);
         }
     }
 }
