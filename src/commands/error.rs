@@ -270,15 +270,8 @@ fn of_source(error: &SourceError) -> Exit {
     match error {
         SourceError::Stopped(_) => Exit::Interrupted,
         SourceError::NoExport { .. } | SourceError::OtherAccount { .. } => Exit::Usage,
-        error => telegram_of(error).map_or(Exit::Failed, of_telegram),
-    }
-}
-
-/// Telegram's word inside the failure of a source.
-fn telegram_of(error: &SourceError) -> Option<&TelegramError> {
-    match error {
-        SourceError::Unreadable { source, .. } => source.get_ref()?.downcast_ref(),
-        _ => None,
+        SourceError::Telegram { source, .. } => of_telegram(source),
+        SourceError::Unreadable { .. } => Exit::Failed,
     }
 }
 
@@ -376,7 +369,8 @@ fn source_hint(error: &SourceError) -> Option<Cow<'static, str>> {
             "name the folder that holds result.json, messages.html or export_results.html, or save it with `tgvault backup folder PATH`"
         }
         SourceError::OtherAccount { .. } => "give --account NAME, so that the chats of two people are not taken for one",
-        SourceError::Unreadable { .. } | SourceError::Stopped(_) => return telegram_of(error).and_then(telegram_hint),
+        SourceError::Telegram { source, .. } => return telegram_hint(source),
+        SourceError::Unreadable { .. } | SourceError::Stopped(_) => return None,
     };
     Some(Cow::Borrowed(hint))
 }

@@ -81,6 +81,7 @@ pub struct MediaCoverage {
 /// What can be said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "verdict", content = "because")]
+#[non_exhaustive]
 pub enum Verdict {
     /// Everything that the server served is held.
     Complete,

@@ -7,9 +7,9 @@ use super::session::{Session, pin};
 use crate::crypt::keys::Recipients;
 use crate::crypt::signature::{SigningKey, VerifyingKey};
 use crate::model::digest::Id;
+use crate::repository::Repository;
 use crate::repository::format::root;
 use crate::repository::keys::Identity;
-use crate::repository::{Repository, random_id};
 use crate::state::pins::PinnedWriter;
 
 /// Who is to be able to read the new repository; at least one of the two.
@@ -46,20 +46,21 @@ pub async fn init(session: &Session, options: &InitOptions) -> Result<InitReport
     for recipient in &options.recipients {
         Recipients::parse([recipient.as_str()])?;
     }
+    let machine = &session.machine;
     session.storage.prepare().await?;
     Repository::ensure_vacant(&session.storage).await?;
-    let identity = Identity::generate(random_id()?)?;
+    let identity = Identity::generate(machine.id()?)?;
     let mut slots = Vec::new();
     if let Some(passphrase) = &options.passphrase {
-        slots.push(identity.add_passphrase_slot(&session.storage, passphrase).await?);
+        slots.push(identity.add_passphrase_slot(&session.storage, passphrase, machine).await?);
     }
     for recipient in &options.recipients {
-        slots.push(identity.add_recipient_slot(&session.storage, recipient).await?);
+        slots.push(identity.add_recipient_slot(&session.storage, recipient, machine).await?);
     }
     let key = SigningKey::generate()?;
-    let id = random_id()?;
+    let id = machine.id()?;
     let writer = root::Writer { id, key: key.public().clone() };
-    let repository = Repository::init(session.storage.clone(), &identity, slots, writer).await?;
+    let repository = Repository::init(session.storage.clone(), &identity, slots, writer, machine).await?;
     let folder = session.state.repository(repository.id)?;
     pin(&repository, &folder, &identity, PinnedWriter::new(id, &key))?;
     let root::Root { root_key, slots, .. } = repository.root;

@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::model::json::{self, Shape};
 use crate::model::record::MessageRecord;
 
-use super::desktop_json::Shown;
 use super::html::escape::plain;
+use super::shown::Shown;
 
 /// An earlier version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -13,10 +13,10 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::RepositoryError;
 use super::format::names;
 use super::format::root::{Slot, SlotKind};
 use super::mirrored;
+use super::{Machine, RepositoryError};
 use crate::crypt::digest::sha256;
 use crate::crypt::keys::{Identities, Recipients, generate, recipient_of};
 use crate::crypt::signature::SigningKey;
@@ -34,6 +34,8 @@ const MAX_IDENTITY_BYTES: u64 = 64 * 1024;
 const MAX_SLOTS: usize = 64;
 
 /// What opens a repository.
+#[derive(Clone)]
+#[non_exhaustive]
 pub enum Unlock {
     /// A passphrase.
     Passphrase(SecretString),
@@ -93,24 +95,29 @@ impl Identity {
     ///
     /// # Errors
     /// When encrypting or the store fails.
-    pub async fn add_passphrase_slot(&self, storage: &Storage, passphrase: &SecretString) -> Result<Slot, RepositoryError> {
+    pub async fn add_passphrase_slot(
+        &self,
+        storage: &Storage,
+        passphrase: &SecretString,
+        machine: &Machine,
+    ) -> Result<Slot, RepositoryError> {
         let sealed = blob::seal_with_passphrase(self.text.expose_secret().as_bytes(), passphrase)?;
-        put_slot(storage, sealed, SlotKind::Passphrase).await
+        put_slot(storage, machine.id()?, sealed, SlotKind::Passphrase).await
     }
 
     /// Encrypts the identity file for a recipient and stores it as a new slot.
     ///
     /// # Errors
     /// When the recipient cannot be read, or the store fails.
-    pub async fn add_recipient_slot(&self, storage: &Storage, recipient: &str) -> Result<Slot, RepositoryError> {
+    pub async fn add_recipient_slot(&self, storage: &Storage, recipient: &str, machine: &Machine) -> Result<Slot, RepositoryError> {
         let recipients = Recipients::parse([recipient])?;
         let sealed = blob::seal(self.text.expose_secret().as_bytes(), &recipients)?;
-        put_slot(storage, sealed, SlotKind::Recipient(recipient.to_owned())).await
+        put_slot(storage, machine.id()?, sealed, SlotKind::Recipient(recipient.to_owned())).await
     }
 }
 
-async fn put_slot(storage: &Storage, sealed: Vec<u8>, kind: SlotKind) -> Result<Slot, RepositoryError> {
-    let slot = Slot { id: super::random_id()?, kind, sha256: sha256(&sealed) };
+async fn put_slot(storage: &Storage, id: Id, sealed: Vec<u8>, kind: SlotKind) -> Result<Slot, RepositoryError> {
+    let slot = Slot { id, kind, sha256: sha256(&sealed) };
     mirrored::put(storage, &names::key_slot(slot.id), Bytes::from(sealed)).await?;
     Ok(slot)
 }

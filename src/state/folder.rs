@@ -67,6 +67,7 @@ impl MachineKey {
 }
 
 /// Everything that this machine keeps.
+#[derive(Clone)]
 pub struct StateFolder {
     root: PathBuf,
     key: Arc<MachineKey>,

@@ -23,6 +23,7 @@ mod kill;
 mod long_files;
 mod many;
 mod reading;
+mod replay;
 mod restore_as;
 mod restore_records;
 mod round_trip;

@@ -10,9 +10,9 @@ use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
 use crate::operations::session::{Opened, Session};
+use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
-use crate::repository::{RepositoryError, random_id};
 use crate::source::SourceName;
 use crate::state::{Lock, SealedFolder};
 
@@ -44,7 +44,7 @@ fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
 /// # Errors
 /// When the state cannot be read.
 pub(super) fn has_journal(opened: &Opened, source: &SourceName) -> Result<bool, OperationError> {
-    Ok(Journal::open(&journal_folder(opened, source)?)?.is_some_and(|journal| journal.snapshot().is_some()))
+    Ok(Journal::open(&journal_folder(opened, source)?, &opened.repository.machine)?.is_some_and(|journal| journal.snapshot().is_some()))
 }
 
 /// Finds where to go on, under the lock of this source.
@@ -63,7 +63,7 @@ pub(super) async fn find(
     let lock = folder.lock("run.lock")?;
     let mut stored = opened.repository.stored_archives().await?;
     let mut remembered = None;
-    match Journal::open(&folder) {
+    match Journal::open(&folder, &opened.repository.machine) {
         Ok(Some(mut journal)) => match journal.take_in(|record| !is_lost(&stored, record)).and_then(|_| journal.remembered()) {
             Ok(state) => remembered = Some((journal, state)),
             Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
@@ -134,7 +134,7 @@ async fn begin(
     options: &BackupOptions,
     events: &dyn Events,
 ) -> Result<(Journal, Remembered, Vec<Id>), OperationError> {
-    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), random_id()?, 0, None);
+    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), opened.repository.machine.id()?, 0, None);
     let mut lost = Vec::new();
     if let Some(identity) = &opened.identity {
         let found = newest(opened, &identity.identities, writer, source, &options.host).await?;
@@ -158,7 +158,7 @@ async fn begin(
              Give a passphrase or an identity once to go on from the last snapshot instead",
         ));
     }
-    let journal = Journal::begin(folder, chain, sequence, parent, &tree)?;
+    let journal = Journal::begin(folder, chain, sequence, parent, &tree, &opened.repository.machine)?;
     Ok((journal, Remembered { tree, pending: Vec::new(), removals: Vec::new(), is_healing: false }, lost))
 }
 

@@ -2,11 +2,12 @@
 
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::journal::{Journal, Order};
 use super::known_contents::KnownContents;
@@ -29,7 +30,6 @@ use crate::repository::commit::Writer;
 use crate::repository::contents::Contents;
 use crate::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
 use crate::repository::format::version::CURRENT;
-use crate::repository::random_id;
 use crate::repository::tree::{Tree, TreeEntry};
 use crate::source::{Source, SourceError};
 
@@ -104,11 +104,13 @@ impl Run {
                 recipients: Arc::new(recipients),
                 pool: PartPool::new(2 * options.lanes + 3),
                 runtime: Handle::current(),
+                machine: opened.repository.machine.clone(),
             },
             reports: sender,
             removals: Removals::default(),
             intents: journal.intents(),
         };
+        let (run, time) = (opened.repository.machine.id()?, opened.repository.machine.now());
         let mut this = Self {
             opened,
             writer,
@@ -125,10 +127,10 @@ impl Run {
             finished_marks: Vec::new(),
             archives: 0,
             timings: Timings::default(),
-            run: random_id()?,
+            run,
             lease: 0,
             leased: Instant::now(),
-            time: jiff::Timestamp::now(),
+            time,
             in_doubt: false,
         };
         this.renew_lease().await?;
@@ -273,10 +275,10 @@ impl Run {
             let stems = self.opened.repository.snapshot_stems().await?;
             let last = parent::last_sequence(&self.opened, &self.journal, &stems).await?;
             self.journal.raise_sequence(last);
-            self.time = jiff::Timestamp::now();
+            self.time = self.opened.repository.machine.now();
         }
         let parent = self.journal.snapshot().map(|(_, snapshot)| snapshot);
-        let id = random_id()?;
+        let id = self.opened.repository.machine.id()?;
         // Names sort by time: a clock that was set back must not put a snapshot before its parent.
         let after_parent = parent.map(|parent| parent.time + jiff::SignedDuration::from_millis(1));
         let time = after_parent.map_or(self.time, |after| after.max(self.time));
@@ -309,7 +311,7 @@ impl Run {
         let marks = std::mem::take(&mut self.finished_marks);
         self.source.committed(&marks);
         // The next snapshot of this run, if there is one, must not share this one's name.
-        self.time = jiff::Timestamp::now();
+        self.time = self.opened.repository.machine.now();
         self.shared.events.event(&Event::SnapshotStored { id: &id.to_string(), complete });
         Ok(id)
     }
