@@ -24,6 +24,7 @@ pub mod kinds;
 pub mod media;
 pub mod paths;
 pub mod peer;
+pub mod reason;
 pub mod record;
 pub mod source;
 pub mod time;

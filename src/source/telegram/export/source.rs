@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::run::Run;
+use super::ledger::Ledger;
+use super::run::{Plan, Run};
 use super::whole::Outcome;
 use crate::model::paths::RunId;
 use crate::source::telegram::account::{Account, Api, now};
@@ -143,21 +143,10 @@ impl Source for TelegramSource {
             id,
             observed,
             bot: self.account.user.bot,
-            listed: None,
-            taken_out: false,
-            settles_takeout: false,
-            ranges: vec![],
+            plan: Plan::default(),
             stretches: Semaphore::new(stretches),
-            private_marks: Mutex::default(),
-            private_incomplete: AtomicBool::new(false),
-            newest: Mutex::default(),
-            migrated: Mutex::default(),
             emoji: tokio::sync::Mutex::new(HashMap::new()),
-            peers_batches: AtomicU32::new(0),
-            chats_failed: AtomicU64::new(0),
-            parts: Mutex::default(),
-            corrected: Mutex::default(),
-            logs: Mutex::default(),
+            ledger: Ledger::default(),
         };
         let (done, result) = crossbeam_channel::bounded(1);
         let _task = AbortOnDrop(runtime.spawn(async move {

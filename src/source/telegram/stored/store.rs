@@ -46,6 +46,25 @@ pub(crate) struct StateStore {
     pending: Mutex<Pending>,
 }
 
+/// The version of the state in a file; `None` where not even that can be read.
+fn version_of(file: &SealedFile) -> io::Result<Option<u8>> {
+    #[derive(Deserialize)]
+    struct Head {
+        version: u8,
+    }
+    let Some(reader) = file.reader()? else { return Ok(None) };
+    let head = serde_json::from_reader::<_, Head>(BufReader::new(reader));
+    Ok(head.ok().map(|head| head.version))
+}
+
+fn check_version(version: u8) -> io::Result<()> {
+    if (1..=VERSION).contains(&version) {
+        return Ok(());
+    }
+    let what = format!("the state has version {version}, and this program knows versions up to {VERSION}: a newer tgvault wrote it");
+    Err(io::Error::new(io::ErrorKind::InvalidData, what))
+}
+
 impl StateStore {
     /// Reads the state, or begins one; a state of another user is not ours.
     pub(crate) fn open(file: SealedFile, user_id: i64) -> io::Result<Self> {
@@ -54,15 +73,16 @@ impl StateStore {
             Some(reader) => {
                 let mut reader = serde_json::Deserializer::from_reader(BufReader::new(reader));
                 let state = State::deserialize(&mut reader).and_then(|state| reader.end().map(|()| state));
+                if state.is_err() {
+                    // A later version may have another form: then that is what is wrong.
+                    version_of(&file)?.map_or(Ok(()), check_version)?;
+                }
                 let state = state.map_err(|error| match error.io_error_kind() {
                     Some(kind) => io::Error::new(kind, error),
                     None => io::Error::new(io::ErrorKind::InvalidData, format!("the state is damaged at byte {}", error.column())),
                 })?;
-                if state.version != VERSION {
-                    let what = format!("the state has version {}, and this program knows {VERSION}", state.version);
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-                }
-                if state.user_id == user_id { state } else { State::new(user_id)? }
+                check_version(state.version)?;
+                if state.user_id == user_id { State { version: VERSION, ..state } } else { State::new(user_id)? }
             }
         };
         Ok(Self { file, forgets: false, state: Mutex::new(state), pending: Mutex::default() })
