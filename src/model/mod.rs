@@ -20,6 +20,7 @@ pub mod filter;
 pub mod fold;
 pub mod harmless;
 pub mod json;
+pub mod keep;
 pub mod kinds;
 pub mod media;
 pub mod paths;

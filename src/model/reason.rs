@@ -131,7 +131,7 @@ mod tests {
         assert_eq!(serde_json::to_string(&files).unwrap(), json);
         assert_eq!(files.to_string(), "2 files could not be fetched (FILE_ID_INVALID)");
         assert_eq!(serde_json::to_string(&Reason::OwnOnly).unwrap(), r#"{"reason":"own_only"}"#);
-        let later = r#"{"reason":"server_on_fire","degrees":900}"#;
+        let later = r#"{"degrees":900,"reason":"server_on_fire"}"#;
         for stored in [json, r#"{"reason":"own_only"}"#, "\"2 files failed\"", later] {
             let reason: Reason = serde_json::from_str(stored).unwrap();
             assert_eq!(serde_json::to_string(&reason).unwrap(), stored);
