@@ -51,6 +51,21 @@ pub enum Reason {
         /// By how many.
         count: u64,
     },
+    /// The list of chats names a newer message than the history has.
+    NewestNotServed {
+        /// Which one.
+        id: i64,
+    },
+    /// Long messages of which only the beginning is held.
+    InPart {
+        /// How many.
+        count: u64,
+    },
+    /// A list is shorter than the server's count of what is in it.
+    ListShort {
+        /// By how many.
+        count: u64,
+    },
     /// Files could not be fetched.
     FilesNotFetched {
         /// How many.
@@ -87,6 +102,13 @@ fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
+impl Reason {
+    /// Whether numbers of the server's own disagree with what it served.
+    pub fn is_disagreement(&self) -> bool {
+        matches!(self, Self::NotReturned { .. } | Self::NewestNotServed { .. } | Self::ListShort { .. })
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -104,6 +126,11 @@ impl fmt::Display for Reason {
             Self::PeriodOnly => f.write_str("only messages of a period were asked for"),
             Self::OwnOnly => f.write_str("only the account's own messages are held"),
             Self::NotReturned { count } => write!(f, "the server counts {} more than it returned", counted(*count, "message", "messages")),
+            Self::NewestNotServed { id } => {
+                write!(f, "the list of chats names message {id} as the newest, which its history does not have")
+            }
+            Self::InPart { count } => write!(f, "{} held in part", counted(*count, "long message is", "long messages are")),
+            Self::ListShort { count } => write!(f, "the server counts {} more than it listed", counted(*count, "entry", "entries")),
             Self::FilesNotFetched { count, error } => {
                 write!(f, "{} could not be fetched ({error})", counted(*count, "file", "files"))
             }

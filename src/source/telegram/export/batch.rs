@@ -8,12 +8,13 @@ use grammers_tl_types::enums;
 
 use super::history::Mode;
 use super::run::{BATCH_BYTES, Run, path};
+use super::unfinished::unfinished;
 use crate::model::media::{MediaRole, MediaStatus, SkipReason};
 use crate::model::paths;
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Record};
 use crate::source::telegram::error::TelegramError;
-use crate::source::telegram::stored::{Effect, LeftFile, LogEffect, Print};
+use crate::source::telegram::stored::{Effect, LeftFile, LogEffect, Print, Unfinished};
 use crate::source::telegram::tl::{Outcomes, Want, record};
 
 /// The log of one chat as this run adds to it.
@@ -54,8 +55,9 @@ impl Run {
         messages: &[enums::Message],
         count: bool,
     ) -> Result<Outcomes, TelegramError> {
-        let (wants, outcomes) = self.files(log.peer, messages).await?;
-        for (message, wants) in messages.iter().zip(&wants) {
+        let whole = self.whole(log.peer, messages).await?;
+        let (wants, outcomes) = self.files(log.peer, &whole).await?;
+        for (message, wants) in whole.iter().zip(&wants) {
             let paths: HashMap<i64, String> = wants
                 .iter()
                 .filter(|want| want.role == MediaRole::CustomEmoji && outcomes.get(&want.key) == Some(&MediaStatus::Stored))
@@ -73,7 +75,13 @@ impl Run {
                 batch.effect.migrated_from = Some(group);
                 self.ledger.migrated(group, log.peer);
             }
-            batch.push(Record::Message(record), message.id(), Some(self.prints.of(message)))?;
+            let unfinished = unfinished(message);
+            let print = if unfinished == Some(Unfinished::InPart) { self.prints.of_part(message) } else { self.prints.of(message) };
+            let was = self.state.read().chats.get(&log.peer).and_then(|chat| chat.unfinished.get(&message.id())).copied();
+            if unfinished != was {
+                batch.effect.unfinished.push((message.id(), unfinished));
+            }
+            batch.push(Record::Message(record), message.id(), Some(print))?;
             if batch.lines.len() >= BATCH_BYTES {
                 self.flush(log, batch).await?;
             }

@@ -368,7 +368,7 @@ impl Chat {
     }
 
     /// Reads held messages again from `first` to `last`, within a budget of requests; gives the id to go on from.
-    async fn reread(&self, first: i32, last: i32, mut budget: Option<&mut u32>) -> Result<Option<i32>, Trouble> {
+    pub(super) async fn reread(&self, first: i32, last: i32, mut budget: Option<&mut u32>) -> Result<Option<i32>, Trouble> {
         let mode = if self.before.only_my { Mode::Own } else { Mode::All };
         // With what this run has found already: a deletion is told once.
         let held = self.run.state.after_pending(self.peer()).messages;

@@ -108,6 +108,17 @@ impl Ledger {
         self.pages().parts.insert(part, missing);
     }
 
+    /// Takes note that a part of the account was served, of which the server counts `count` more than it listed.
+    pub(super) fn listed(&self, part: &'static str, count: usize) {
+        let count = u64::try_from(count).unwrap_or(u64::MAX);
+        self.part(part, (count > 0).then_some(Reason::ListShort { count }));
+    }
+
+    /// How many such parts are short.
+    pub(super) fn lists_short(&self) -> u64 {
+        self.pages().parts.values().filter(|because| matches!(because, Some(Reason::ListShort { .. }))).count() as u64
+    }
+
     /// All parts so far.
     pub(super) fn parts(&self) -> Parts {
         self.pages().parts.clone()

@@ -2,7 +2,7 @@
 //!
 //! The way of a run, top to bottom: `source` (the [`crate::source::Source`]) starts `whole`, which lists `dialogs`, begins a takeout,
 //! reads the account's `sections`, and gives each chat to `chat`. That reads what is missing with `history`, asks `catchup` what
-//! changed, and hands messages to `batch`, which has their files fetched (`message_files`) and renders them. `missing` asks again for files
+//! changed, and hands messages to `batch`, which has their files fetched (`message_files`) and renders them. `unfinished` fetches the rest of long messages; `missing` asks again for files
 //! that earlier runs could not have. `run` is what all of these share, `ledger` what they find out.
 //! `account_coverage`: what of the account could not be had. `listing`: the chats for people.
 
@@ -19,6 +19,7 @@ mod missing;
 mod run;
 mod sections;
 mod source;
+mod unfinished;
 mod whole;
 
 pub use listing::{ChatSize, ChatSummary, ListingDetail};

@@ -41,6 +41,8 @@ pub struct Outcome {
     pub chats_failed: u64,
     /// Files that could not be fetched this time.
     pub files_failed: u64,
+    /// Lists of the account that are shorter than the server says.
+    pub lists_failed: u64,
     /// What was to be left out and fits no chat, as it was typed.
     pub not_excluded: Vec<String>,
 }
@@ -179,7 +181,9 @@ impl Run {
         if self.plan.settles_takeout && !self.missed_takeout() {
             self.state.when_all_is_stored(Effect::TakenOut);
         }
+        outcome.chats_failed = self.ledger.chats_failed();
         outcome.files_failed = self.fetcher.failed();
+        outcome.lists_failed = self.ledger.lists_short();
         Ok(())
     }
 
@@ -187,11 +191,16 @@ impl Run {
     /// again: nothing tells what happened to them.
     async fn read_chats(
         self: Arc<Self>,
-        dialogs: Vec<Dialog>,
+        mut dialogs: Vec<Dialog>,
         selection: &Selection,
         outcome: &mut Outcome,
         reread_privately: bool,
     ) -> Result<(), TelegramError> {
+        {
+            // Chats in doubt come first.
+            let state = self.state.read();
+            dialogs.sort_by_key(|dialog| state.chats.get(&dialog.peer).is_none_or(|chat| chat.doubt.is_none()));
+        }
         let kept = self.kept(&dialogs, selection);
         let mut found: BTreeSet<Peer> = self.state.read().misjudged().into_iter().filter(|&peer| kept(peer)).collect();
         found.extend(self.retry_missing(&kept).await?);
@@ -253,7 +262,6 @@ impl Run {
         drop(accounts);
         let migrated = self.read_migrated(&listed, &accounted, selection, outcome).await?;
         accounted.extend(migrated);
-        outcome.chats_failed = self.ledger.chats_failed();
         accounted.extend(self.tell_unlisted().await?);
         accounted.extend(self.rotate(&dialogs, &read).await?);
         self.fetcher.all_read(None).await;

@@ -11,7 +11,7 @@ use crate::model::record::VERSION;
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
 use crate::source::telegram::export::run::path;
-use crate::source::telegram::stored::{ChatState, Effect, Seen};
+use crate::source::telegram::stored::{ChatState, Effect, Seen, Unfinished};
 
 /// What happened to messages that the server counted and then did not have any more.
 const WENT: &str = "messages were deleted while it was read, before their turn came";
@@ -46,6 +46,7 @@ impl Chat {
         let steady = (what, coverage.only_my_messages, coverage.reactions_read);
         let digest = run.prints.of_bytes(&serde_json::to_vec(&steady).unwrap_or_default());
         if self.before.coverage == Some(digest) {
+            self.weigh(&coverage.verdict, None);
             return Ok(None);
         }
         let mark = run
@@ -55,6 +56,7 @@ impl Chat {
                 Effect::Coverage { peer: self.peer(), digest, verdict: (&coverage.verdict).into() },
             )
             .await?;
+        self.weigh(&coverage.verdict, Some(mark));
         Ok(Some(mark))
     }
 
@@ -117,6 +119,9 @@ impl Chat {
         if findings.own_only && (pending.ranges.is_empty() || pending.own_ranges.iter().any(others)) {
             because.push(Reason::OwnOnly);
         }
+        if let Some(id) = findings.withheld {
+            because.push(Reason::NewestNotServed { id: id.into() });
+        }
         if let Some(difference) = ranges.first().filter(|_| ranges.len() == 1 && !dated).and_then(CoveredRange::difference)
             && let Ok(count @ 1..) = u64::try_from(difference)
         {
@@ -124,7 +129,14 @@ impl Chat {
         }
         let went = self.went(&ranges, findings.server_before.filter(|_| !dated && !findings.own_only));
         let went = (went > 0).then(|| format!("{went} {WENT}"));
-        let notes = findings.notes.iter().chain(&went).cloned().collect();
+        let in_part = pending.unfinished.values().filter(|unfinished| **unfinished == Unfinished::InPart).count();
+        if in_part > 0 {
+            because.push(Reason::InPart { count: in_part as u64 });
+        }
+        let unsupported = (pending.unfinished.len() > in_part).then(|| {
+            format!("{} messages have media that this version cannot read; a later one asks again", pending.unfinished.len() - in_part)
+        });
+        let notes = findings.notes.iter().chain(&went).chain(&unsupported).cloned().collect();
         let mut failed: BTreeMap<String, u64> = BTreeMap::new();
         let mut late = 0_u64;
         for missing in run.state.read().missing.values() {

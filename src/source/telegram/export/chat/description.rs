@@ -1,5 +1,7 @@
 //! What a chat is: `chat.json`, with a forum's topics.
 
+use std::collections::BTreeSet;
+
 use grammers_tl_types::{LAYER, enums, functions};
 
 use super::Chat;
@@ -29,6 +31,8 @@ impl Chat {
         }
         let Some(peer) = self.run.peers.input(self.peer()) else { return Ok(()) };
         let mut topics: Vec<Topic> = Vec::new();
+        let mut rows = BTreeSet::new();
+        let mut count;
         let (mut offset_date, mut offset_id, mut offset_topic) = (0, 0, 0);
         loop {
             let request =
@@ -49,6 +53,8 @@ impl Chat {
             };
             self.run.learn(&page.users, &page.chats);
             let before = topics.len();
+            count = page.count;
+            rows.extend(page.topics.iter().map(enums::ForumTopic::id));
             for topic in &page.topics {
                 if let enums::ForumTopic::Topic(topic) = topic
                     && !topics.iter().any(|known| known.id == i64::from(topic.id))
@@ -65,6 +71,9 @@ impl Chat {
             if topics.len() == before || topics.len() >= usize::try_from(page.count).unwrap_or_default() {
                 break;
             }
+        }
+        if let Some(short) = usize::try_from(count).ok().and_then(|count| count.checked_sub(rows.len())).filter(|&short| short > 0) {
+            self.findings().missing.push(Reason::TopicsNotRead { error: format!("{short} of {count} are not listed") });
         }
         topics.sort_by_key(|topic| topic.id);
         self.findings().topics = topics;

@@ -2,6 +2,7 @@
 
 mod accounting;
 mod description;
+mod doubt;
 mod reading;
 
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -55,6 +56,10 @@ struct Findings {
     topics: Vec<Topic>,
     /// Whether it has topics that could not be read.
     topics_unread: bool,
+    /// The newest message that the list of chats names, where the history does not have it.
+    withheld: Option<i32>,
+    /// Whether all of it was read again because its numbers had disagreed.
+    reread_in_doubt: bool,
     /// When all messages had been read again, where that was in this run.
     reread: Option<i64>,
 }
@@ -141,6 +146,8 @@ impl Chat {
             || self.moved()
             || self.before.gone.is_some()
             || self.before.again
+            || self.before.doubt.is_some()
+            || !self.to_finish().is_empty()
     }
 
     /// Whether the channel's update counter says that something changed.
@@ -171,6 +178,18 @@ impl Chat {
         let result = match result {
             // What came after the list of chats: no request where that is read already.
             Ok(()) if self.newest.load(Ordering::Relaxed) > 0 => self.read(self.mode()).await,
+            result => result,
+        };
+        let result = match result {
+            Ok(()) => self.finish(&self.log).await,
+            result => result,
+        };
+        let result = match result {
+            Ok(()) => self.read_in_doubt().await,
+            result => result,
+        };
+        let result = match result {
+            Ok(()) => self.check_newest().await,
             result => result,
         };
         match result {
