@@ -31,9 +31,7 @@
 //! # }
 //! ```
 
-pub mod archive;
 mod commands;
-pub mod crypt;
 mod fs;
 pub mod model;
 pub mod operations;
@@ -45,6 +43,7 @@ pub mod storage;
 pub mod target;
 mod vault;
 
+pub use tgvault_archive::{archive, crypt};
 pub use vault::{Task, Vault};
 
 #[doc(hidden)]
