@@ -266,14 +266,19 @@ impl Tree {
         self.entries.get_mut(path).map(AsMut::as_mut)
     }
 
-    /// Marks everything at and below a path as met.
-    pub fn mark_seen(&mut self, path: &EntryPath) {
+    /// Marks everything at and below a path as met; gives how many entries had not been, and their bytes.
+    pub fn mark_seen(&mut self, path: &EntryPath) -> (u64, u64) {
         let below: Vec<EntryPath> = self.below(path).map(|(below, _)| below.clone()).collect();
+        let (mut entries, mut bytes) = (0, 0);
         for path in below.iter().chain([path]) {
-            if let Some(entry) = self.get_mut(path) {
-                entry.seen = true;
+            if let Some(entry) = self.get_mut(path)
+                && !std::mem::replace(&mut entry.seen, true)
+            {
+                entries += 1;
+                bytes += entry.size;
             }
         }
+        (entries, bytes)
     }
 
     /// Drops every entry with content in an archive that `lost` names; gives how many.

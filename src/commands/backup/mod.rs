@@ -217,10 +217,11 @@ fn conclude_with(
         if counts.problems == 0 {
             return rest(Exit::Done);
         }
-        output.warn(&format!(
-            "{} could not be read whole; what a snapshot before has of it is kept",
-            units::counted(counts.problems, "entry")
-        ));
+        output.warn(&if counts.entries == 0 {
+            format!("nothing could be read: this snapshot is empty; {} failed", units::counted(counts.problems, "entry"))
+        } else {
+            format!("{} could not be read whole; what a snapshot before has of it is kept", units::counted(counts.problems, "entry"))
+        });
         rest(Exit::Incomplete)
     };
     if output.is_json() {

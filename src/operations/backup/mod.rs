@@ -4,7 +4,7 @@
 //! source ─▶ planner ══ jobs ══▶ lanes (one thread, one archive each) ══ parts ══▶ uploads ─▶ reports ─▶ journal ─▶ snapshot
 //! ```
 //! - `parent` finds where to go on, with the `journal` that this machine keeps.
-//! - `planner` decides what is stored; `contents` knows what is stored already.
+//! - `planner` decides what is stored; `names` sees to files with several; `contents` knows what is stored already.
 //! - `run` runs planner and lanes, keeps the journal and commits.
 //! - `lane` fills archives, and `own` makes those in which no file is; `open` is one that is being written, `upload` brings its parts
 //!   to the store.
@@ -13,6 +13,7 @@
 mod contents;
 mod journal;
 mod lane;
+mod names;
 mod open;
 mod own;
 mod parent;

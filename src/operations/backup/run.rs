@@ -1,7 +1,7 @@
 //! One run: planner and lanes to their end, the journal meanwhile, and snapshots of what is stored for good.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;
@@ -11,6 +11,7 @@ use tokio::sync::mpsc;
 use super::contents::Contents;
 use super::journal::{Journal, Order};
 use super::lane::Lane;
+use super::names;
 use super::open::{LaneSetup, Report};
 use super::planner::{Job, Planner, ReadBefore, Removals};
 use super::shared::Shared;
@@ -19,7 +20,7 @@ use crate::archive::index::IndexEntry;
 use crate::archive::parts::PartPool;
 use crate::crypt::digest::sha256;
 use crate::model::digest::Id;
-use crate::model::entry::{EntryPath, Kind};
+use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
 use crate::operations::restore::{Archives, read_place};
@@ -319,14 +320,6 @@ impl Run {
         let end = from + remove.len() as u64;
         remove.extend(own::part_members(&tree, &deleted));
         remove.extend(deleted);
-        let failed = self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let links = links.into_iter().filter(|link| match &link.kind {
-            Kind::Hardlink { target } if failed.contains(target) && tree.get(target).is_none() => {
-                self.shared.problem(&link.path, &format!("it is a further name of '{target}', which could not be stored"));
-                false
-            }
-            _ => true,
-        });
         let before = references.len();
         references.extend(links);
         self.shared.note_new((references.len() - before) as u64, 0);
@@ -340,7 +333,7 @@ impl Run {
         Ok(BackupSummary {
             snapshot: Some(id),
             counts,
-            unchanged: counts.entries.saturating_sub(counts.new_entries),
+            unchanged: counts.entries.saturating_sub(counts.new_entries + self.shared.kept.load(Ordering::Relaxed)),
             archives: self.archives,
             timings: self.timings,
             elapsed: Duration::ZERO,
@@ -397,6 +390,7 @@ fn list_and_fill<'a>(
 ) -> Result<Stored, OperationError> {
     let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
     std::thread::scope(|scope| {
+        let count = lanes;
         let lanes: Vec<_> = (0..u32::try_from(lanes).unwrap_or(u32::MAX))
             .map(|number| {
                 let (lane, queue) = (Lane::new(number, shared, setup.clone()), queue.clone());
@@ -419,8 +413,15 @@ fn list_and_fill<'a>(
             lane.map_err(|_| OperationError::Internal("a lane ended unexpectedly".into()))??;
         }
         listed?;
+        let mut lane = u32::try_from(count).unwrap_or(u32::MAX);
+        let mut links = names::stand_in(&mut planner, |queue| {
+            lane = lane.saturating_add(1);
+            Lane::new(lane, shared, setup.clone()).run(queue)
+        })?;
+        links.extend(names::detached(&planner, &links));
+        shared.settle(&planner.tree);
         let deleted = if source.lists_everything() { planner.deleted() } else { Vec::new() };
-        let (tree, links, marks) = (planner.tree, planner.links, planner.marks);
+        let (tree, marks) = (planner.tree, planner.marks);
         Ok(Stored { deleted, links, references: Vec::new(), marks, tree })
     })
 }
