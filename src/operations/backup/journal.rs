@@ -180,6 +180,14 @@ impl Journal {
         Ok(head.map(|head| Self { folder: folder.clone(), head, intents: Intents::new(folder) }))
     }
 
+    /// Moves the journal of `other` into `folder`, which has none.
+    ///
+    /// # Errors
+    /// When state cannot be read or written.
+    pub fn adopt(folder: &SealedFolder, other: &SealedFolder) -> Result<(), OperationError> {
+        Ok(folder.take_over(other, HEAD)?)
+    }
+
     /// Takes in what a run that died has noted and `is_stored` finds in the store; gives how many archives that were.
     ///
     /// To be called before anything else of a run.

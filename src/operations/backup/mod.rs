@@ -87,9 +87,14 @@ pub struct BackupSummary {
 ///
 /// # Errors
 /// When there is no repository, or the state cannot be read.
-pub async fn has_earlier(session: &Session, source: &SourceName) -> Result<bool, OperationError> {
+pub async fn has_earlier(session: &Session, source: &dyn Source) -> Result<bool, OperationError> {
     let opened = session.open_locked().await?;
-    parent::has_journal(&opened, source)
+    parent::has_journal(&opened, &names_of(source))
+}
+
+/// All that a source may be called, its own name first.
+fn names_of(source: &dyn Source) -> Vec<SourceName> {
+    [source.name()].into_iter().chain(source.other_names()).collect()
 }
 
 /// Backs `source` up.
@@ -110,8 +115,7 @@ pub async fn backup(
     if source.wants_key() {
         opened.unlock(session).await?;
     }
-    let name = source.name();
-    let parent = parent::find(&mut opened, session, writer.id, &name, &options, events.as_ref()).await?;
+    let parent = parent::find(&mut opened, session, writer.id, &names_of(source.as_ref()), &options, events.as_ref()).await?;
     source.continues(&parent.journal.memory(), options.force_rehash && !options.dry_run);
     if options.dry_run {
         return dry_run(source, parent.tree, &options, events, stop, began).await;

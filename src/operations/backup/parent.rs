@@ -39,15 +39,35 @@ fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
     stored.get(&record.object) != Some(&record.length)
 }
 
-/// Whether this machine remembers a snapshot of this source.
+/// Whether this machine remembers a snapshot of this source, whatever it was called then.
 ///
 /// # Errors
 /// When the state cannot be read.
-pub(super) fn has_journal(opened: &Opened, source: &SourceName) -> Result<bool, OperationError> {
-    Ok(Journal::open(&journal_folder(opened, source)?)?.is_some_and(|journal| journal.snapshot().is_some()))
+pub(super) fn has_journal(opened: &Opened, names: &[SourceName]) -> Result<bool, OperationError> {
+    for name in names {
+        if Journal::open(&journal_folder(opened, name)?)?.is_some_and(|journal| journal.snapshot().is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-/// Finds where to go on, under the lock of this source.
+/// Where there is no journal under the source's name, takes over the one that it has under another.
+fn adopt(opened: &Opened, folder: &SealedFolder, others: &[SourceName]) -> Result<(), OperationError> {
+    if Journal::open(folder)?.is_some() {
+        return Ok(());
+    }
+    for name in others {
+        let other = journal_folder(opened, name)?;
+        let _lock = other.lock("run.lock")?;
+        if Journal::open(&other)?.is_some() {
+            return Journal::adopt(folder, &other);
+        }
+    }
+    Ok(())
+}
+
+/// Finds where to go on, under the lock of this source; `names` are all that it may be called, its own name first.
 ///
 /// # Errors
 /// [`StateError::Locked`](crate::state::StateError::Locked) inside when another run is at it; when state or store fail.
@@ -55,12 +75,16 @@ pub(super) async fn find(
     opened: &mut Opened,
     session: &Session,
     writer: Id,
-    source: &SourceName,
+    names: &[SourceName],
     options: &BackupOptions,
     events: &dyn Events,
 ) -> Result<Parent, OperationError> {
+    let Some((source, others)) = names.split_first() else { return Err(OperationError::Internal("a source has no name".into())) };
     let folder = journal_folder(opened, source)?;
     let lock = folder.lock("run.lock")?;
+    if let Err(error) = adopt(opened, &folder, others) {
+        events.event(&Event::Note(&format!("what this machine remembers of this folder under another name cannot be read ({error})")));
+    }
     let mut stored = opened.repository.stored_archives().await?;
     let mut remembered = None;
     match Journal::open(&folder) {
@@ -76,7 +100,7 @@ pub(super) async fn find(
         None => {
             // Only now is there anything to read.
             opened.unlock(session).await?;
-            let begun = begin(opened, &folder, writer, source, options, events).await?;
+            let begun = begin(opened, &folder, writer, names, options, events).await?;
             // Another machine may just have stored what the snapshot names that was found.
             stored = opened.repository.stored_archives().await?;
             begun
@@ -130,14 +154,14 @@ async fn begin(
     opened: &Opened,
     folder: &SealedFolder,
     writer: Id,
-    source: &SourceName,
+    names: &[SourceName],
     options: &BackupOptions,
     events: &dyn Events,
 ) -> Result<(Journal, Remembered, Vec<Id>), OperationError> {
     let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), random_id()?, 0, None);
     let mut lost = Vec::new();
     if let Some(identity) = &opened.identity {
-        let found = newest(opened, &identity.identities, writer, source, &options.host).await?;
+        let found = newest(opened, &identity.identities, writer, names, &options.host).await?;
         if let Some((stem, snapshot)) = found {
             let mut broken = Vec::new();
             tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
@@ -167,7 +191,7 @@ async fn newest(
     opened: &Opened,
     identities: &crate::crypt::keys::Identities,
     writer: Id,
-    source: &SourceName,
+    names: &[SourceName],
     host: &str,
 ) -> Result<Option<(String, Snapshot)>, OperationError> {
     let mut others = None;
@@ -177,7 +201,7 @@ async fn newest(
             opened.repository.snapshot(&found, identities).await
         };
         match read.await {
-            Ok(snapshot) if snapshot.source != *source => {}
+            Ok(snapshot) if !names.contains(&snapshot.source) => {}
             Ok(snapshot) if snapshot.writer == writer => return Ok(Some((stem, snapshot))),
             Ok(snapshot) if snapshot.host == host => {
                 others.get_or_insert((stem, snapshot));

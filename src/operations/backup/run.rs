@@ -287,6 +287,7 @@ impl Run {
             host: self.options.host.clone(),
             program: concat!("tgvault ", env!("CARGO_PKG_VERSION")).into(),
             source: self.source.name(),
+            top: self.source.top(),
             tags: self.options.tags.clone(),
             options: self.options.given.clone(),
             writer: self.writer.id,
