@@ -89,7 +89,10 @@ impl Place {
 }
 
 fn itself(shown: &str) -> CommandError {
-    CommandError::usage(format!("the pattern '{shown}' is the folder that is backed up"), "name what in it is to be left out, as in '/cache'")
+    CommandError::usage(
+        format!("the pattern '{shown}' is the folder that is backed up"),
+        "name what in it is to be left out, as in '/cache'",
+    )
 }
 
 fn elsewhere(shown: &str) -> CommandError {

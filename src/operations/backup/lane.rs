@@ -125,11 +125,7 @@ impl<'a> Lane<'a> {
     }
 
     fn store_whole(&mut self, item: &Item, content: &dyn Content, unchanged: Option<&[Digest]>) -> Result<(), OperationError> {
-        if item.size > MEMBER_BYTES {
-            self.store_long(item, content, None, unchanged)
-        } else {
-            self.store_file(item, content, unchanged)
-        }
+        if item.size > MEMBER_BYTES { self.store_long(item, content, None, unchanged) } else { self.store_file(item, content, unchanged) }
     }
 
     fn store_file(&mut self, item: &Item, content: &dyn Content, unchanged: Option<&[Digest]>) -> Result<(), OperationError> {

@@ -1,7 +1,7 @@
 //! One run: planner and lanes to their end, the journal meanwhile, and snapshots of what is stored for good.
 
-use std::sync::atomic::Ordering;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::Sender;

@@ -1,13 +1,13 @@
 //! Listing a folder: depth first, bytewise by name, a folder before what is in it.
 
+use rustix::fs::{AtFlags, FileType, Stat, fstat, readlinkat, statat};
+use rustix::io::Errno;
 use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
-use rustix::fs::{AtFlags, FileType, Stat, fstat, readlinkat, statat};
-use rustix::io::Errno;
 
 use super::FolderSource;
 use super::content::{FileContent, Ignored};
