@@ -9,6 +9,8 @@ use super::format::names;
 use super::format::snapshot::{ArchiveRecord, ListRecord, Snapshot};
 use super::format::sums::{self, LIST_FROM, MAX_LIST_LINES, SumsLine};
 use super::format::version::CURRENT;
+#[allow(unused_imports, reason = "named in the documentation")]
+use super::index_copies::IndexCopies;
 use super::snapshots::{Signed, SnapshotRef, seal_snapshot};
 use super::{Repository, RepositoryError, mirrored};
 use crate::crypt::digest::sha256;
@@ -58,16 +60,16 @@ impl Repository {
     }
 
     /// Stores a snapshot: its lists, sums, signature, and at last the snapshot object, which commits it.
-    /// [`Snapshot::lists`] holds the parent's lists on entry; longer lists are made where they are due.
+    /// `copies` are those of the indexes that no snapshot before has, as [`IndexCopies`] gives them. [`Snapshot::lists`] holds the parent's lists on entry; longer lists are made where they are due.
     ///
     /// # Errors
     /// [`RepositoryError::Missing`] when an archive that it names is not stored (any more); otherwise when the store fails.
-    pub async fn commit(&self, snapshot: &mut Snapshot, writer: &Writer) -> Result<SnapshotRef, RepositoryError> {
+    pub async fn commit(&self, snapshot: &mut Snapshot, copies: &[u8], writer: &Writer) -> Result<SnapshotRef, RepositoryError> {
         let stem = names::snapshot_stem(snapshot.time, snapshot.id);
         let new_lists = cut_lists(snapshot);
         // Everything is in memory before the first object is put.
         let covered: usize = snapshot.lists.iter().map(|list| list.archives).sum();
-        let object = seal_snapshot(snapshot, &writer.recipients)?;
+        let object = seal_snapshot(snapshot, copies, &writer.recipients)?;
         let mut lines: Vec<SumsLine> = snapshot
             .lists
             .iter()

@@ -3,13 +3,14 @@
 //! - [`mod@format`]: the types on disk and the names of objects.
 //! - [`keys`] and [`trust`]: who may read, who may write.
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name.
-//! - [`tree`]: the state of a snapshot, laid together from its archives' indexes.
+//! - [`tree`]: the state of a snapshot, laid together from its archives' indexes, or from their copies in [`index_copies`].
 
 pub mod archives;
 pub mod commit;
 pub mod copies;
 mod error;
 pub mod format;
+pub mod index_copies;
 pub mod keys;
 mod mirrored;
 pub mod snapshots;

@@ -115,12 +115,7 @@ impl Repository {
     /// When its object is missing, is not what was signed, or no identity opens it.
     pub async fn snapshot(&self, found: &SnapshotRef, identities: &Identities) -> Result<Snapshot, RepositoryError> {
         let name = names::snapshot(&found.stem);
-        let line = found.sums.iter().find(|line| line.name == name).ok_or_else(|| RepositoryError::Missing { name: name.clone() })?;
-        let bytes = mirrored::get(&self.storage, &name, names::MAX_SNAPSHOT_BYTES, |bytes| {
-            let sound = bytes.len() as u64 == line.length && sha256(bytes) == line.sha256;
-            if sound { Ok(bytes.clone()) } else { Err(RepositoryError::damaged(&name, "it is not what its writer signed")) }
-        })
-        .await?;
+        let bytes = self.snapshot_bytes(found).await?;
         let snapshot = open_snapshot(&bytes, identities).map_err(|error| match error {
             RepositoryError::Crypt(crate::crypt::CryptError::WrongKey) => RepositoryError::WrongKey { slots: 1 },
             other => RepositoryError::damaged(&name, other),
@@ -130,6 +125,20 @@ impl Repository {
             return Err(RepositoryError::damaged(&name, "it says something else of its writer and number than the signature"));
         }
         Ok(snapshot)
+    }
+
+    /// The stored bytes of a snapshot's object, which are those that its writer signed.
+    ///
+    /// # Errors
+    /// When both copies are missing or something else.
+    pub(super) async fn snapshot_bytes(&self, found: &SnapshotRef) -> Result<Bytes, RepositoryError> {
+        let name = names::snapshot(&found.stem);
+        let line = found.sums.iter().find(|line| line.name == name).ok_or_else(|| RepositoryError::Missing { name: name.clone() })?;
+        mirrored::get(&self.storage, &name, names::MAX_SNAPSHOT_BYTES, |bytes| {
+            let sound = bytes.len() as u64 == line.length && sha256(bytes) == line.sha256;
+            if sound { Ok(bytes.clone()) } else { Err(RepositoryError::damaged(&name, "it is not what its writer signed")) }
+        })
+        .await
     }
 
     /// Reads all trusted snapshots, oldest first, and what is wrong with the others.
@@ -166,11 +175,12 @@ pub struct Listed {
     pub broken: Vec<RepositoryError>,
 }
 
-/// Makes the stored form of a snapshot: JSON, zstd, age.
-pub(super) fn seal_snapshot(snapshot: &Snapshot, recipients: &Recipients) -> Result<Bytes, RepositoryError> {
+/// Makes the stored form of a snapshot: JSON, zstd, age, with the copies of indexes beside it.
+pub(super) fn seal_snapshot(snapshot: &Snapshot, copies: &[u8], recipients: &Recipients) -> Result<Bytes, RepositoryError> {
     let name = "the snapshot";
     let json = serde_json::to_vec(snapshot).map_err(|error| RepositoryError::damaged(name, error))?;
-    let compressed = crate::archive::frame::compress_small(&json).map_err(|error| RepositoryError::damaged(name, error))?;
+    let mut compressed = crate::archive::frame::compress_small(&json).map_err(|error| RepositoryError::damaged(name, error))?;
+    crate::archive::frame::put_beside(&mut compressed, copies);
     Ok(Bytes::from(blob::seal(&compressed, recipients)?))
 }
 

@@ -129,6 +129,9 @@ impl<'a> Planner<'a> {
 
     /// Whether a folder above the path is now something that could not be stored: then all is kept as it was.
     fn is_below_failed(&self, path: &EntryPath) -> bool {
+        if !self.shared.has_any_failed() {
+            return false;
+        }
         let mut above = path.parent();
         while let Some(folder) = above {
             if self.shared.has_failed(&folder) {

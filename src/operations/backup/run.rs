@@ -1,5 +1,6 @@
 //! One run: planner and lanes to their end, the journal meanwhile, and snapshots of what is stored for good.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -73,6 +74,8 @@ pub(super) struct Run {
     /// Stored for good and not in a snapshot yet.
     finished: Vec<ArchiveRecord>,
     finished_marks: Vec<u64>,
+    /// Merged indexes of this run that say what the archives before them make.
+    derived: HashSet<Id>,
     archives: u64,
     timings: Timings,
     run: Id,
@@ -121,6 +124,7 @@ impl Run {
             reports,
             finished: pending,
             finished_marks: Vec::new(),
+            derived: HashSet::new(),
             archives: 0,
             timings: Timings::default(),
             run: random_id()?,
@@ -300,7 +304,8 @@ impl Run {
             lists: parent.map(|parent| parent.lists.clone()).unwrap_or_default(),
         };
         self.in_doubt = true;
-        let found = self.opened.repository.commit(&mut snapshot, &self.writer).await?;
+        let copies = self.journal.index_copies(&self.finished, &self.derived)?;
+        let found = self.opened.repository.commit(&mut snapshot, &copies, &self.writer).await?;
         self.in_doubt = false;
         self.journal.note_snapshot(&found.stem, &snapshot, removed)?;
         self.opened.remember([&found])?;
@@ -356,6 +361,9 @@ impl Run {
         let Some(tree) = self.tree.take_if(|_| is_needed || since >= MERGE_AFTER) else { return Ok(()) };
         let (record, tree) = own::merged_index(&self.setup, tree).await?;
         self.tree = Some(tree);
+        if !is_needed {
+            self.derived.insert(record.id);
+        }
         self.note_archive(record, Order::First)
     }
 }

@@ -159,6 +159,11 @@ impl Shared {
         self.totals.bytes.fetch_sub(listed.saturating_sub(found), Ordering::Relaxed);
     }
 
+    /// Whether there is any entry of which nothing could be stored.
+    pub fn has_any_failed(&self) -> bool {
+        !self.failed().is_empty()
+    }
+
     /// Whether nothing of this entry could be stored.
     pub fn has_failed(&self, path: &EntryPath) -> bool {
         self.failed().contains_key(path)
