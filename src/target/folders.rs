@@ -9,11 +9,14 @@ use rustix::fs::{AtFlags, FileType, Mode, mkdirat, statat};
 use rustix::io::Errno;
 
 use super::TargetError;
-use crate::fs::{dir, stat};
+use crate::fs::{dir, limit, stat};
 use crate::model::entry::EntryPath;
 
 /// How many folders are kept open beside those that files in progress need.
 const KEPT_OPEN: usize = 64;
+
+/// So many of the folders above one that was looked for are kept open as well: its neighbours are looked for next.
+const KEPT_ABOVE: usize = 32;
 
 /// Which mounted file system something lies on; a rename works only within one.
 pub(super) type Mount = (u64, u64);
@@ -53,6 +56,7 @@ fn mount_of(folder: &OwnedFd) -> Result<Mount, Errno> {
 #[derive(Debug)]
 pub(super) struct Folders {
     root: Arc<OpenFolder>,
+    kept_open: usize,
     state: Mutex<State>,
 }
 
@@ -66,7 +70,7 @@ struct State {
 
 impl Folders {
     pub(super) fn new(root: Arc<OpenFolder>) -> Self {
-        Self { root, state: Mutex::default() }
+        Self { root, kept_open: limit::descriptors(KEPT_OPEN), state: Mutex::default() }
     }
 
     pub(super) fn root(&self) -> &Arc<OpenFolder> {
@@ -108,6 +112,10 @@ impl Folders {
                 Err(error) => return Err(refused(&folder, name, &here(), error)),
             };
             start = end + 1;
+            let left = bytes.get(start..).map_or(0, |rest| rest.iter().filter(|&&byte| byte == b'/').count() + 1);
+            if start < bytes.len() && left <= KEPT_ABOVE.min(self.kept_open / 2) {
+                self.keep(&here(), &folder);
+            }
         }
         self.keep(path, &folder);
         Ok(folder)
@@ -118,13 +126,13 @@ impl Folders {
         let mut state = self.state();
         state.uses += 1;
         let uses = state.uses;
-        let mut at = Some(path.clone());
+        let mut at = Some(path.as_bytes());
         while let Some(path) = at {
-            if let Some((folder, used)) = state.open.get_mut(&path) {
+            if let Some((folder, used)) = state.open.get_mut(path) {
                 *used = uses;
-                return (Arc::clone(folder), path.as_bytes().len() + 1);
+                return (Arc::clone(folder), path.len() + 1);
             }
-            at = path.parent();
+            at = path.iter().rposition(|&byte| byte == b'/').and_then(|cut| path.get(..cut));
         }
         (Arc::clone(&self.root), 0)
     }
@@ -134,7 +142,7 @@ impl Folders {
         if state.open.contains_key(path) {
             return;
         }
-        if state.open.len() >= KEPT_OPEN {
+        if state.open.len() >= self.kept_open {
             let oldest = state.open.iter().min_by_key(|(_, (_, used))| *used).map(|(path, _)| path.clone());
             if let Some(oldest) = oldest {
                 state.open.remove(&oldest);

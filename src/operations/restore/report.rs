@@ -46,6 +46,14 @@ impl Report {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Reports an entry of so many bytes that was noted as restored and then failed on the last stretch.
+    pub fn not_restored(&self, path: &EntryPath, bytes: u64, what: &str) {
+        for (count, less) in [(&self.entries, 1), (&self.bytes, bytes)] {
+            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| Some(count.saturating_sub(less)));
+        }
+        self.problem(path, what);
+    }
+
     /// Reports an entry that could not be restored.
     pub fn problem(&self, path: &EntryPath, what: &str) {
         self.problems.fetch_add(1, Ordering::Relaxed);

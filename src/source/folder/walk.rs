@@ -13,7 +13,7 @@ use super::FolderSource;
 use super::content::{FileContent, Ignored};
 use crate::fs::manner::Manner;
 use crate::fs::xattr::XattrReader;
-use crate::fs::{dir, stat};
+use crate::fs::{dir, limit, stat};
 use crate::model::entry::{EntryPath, Kind, PathError, Stamp, Timestamp};
 use crate::model::harmless::printable;
 use crate::source::{Content, Item, Problem, Sink, SourceError, Stopped};
@@ -72,6 +72,7 @@ pub(super) struct Walk<'a> {
     /// Of each device that was met.
     manners: HashMap<u64, Numbers>,
     xattrs: XattrReader,
+    open_folders: usize,
     waits: u32,
 }
 
@@ -86,7 +87,8 @@ struct Numbers {
 impl<'a> Walk<'a> {
     pub(super) fn new(source: &'a FolderSource, sink: &'a mut dyn Sink) -> Self {
         let (links, manners) = (HashMap::new(), HashMap::new());
-        Self { source, sink, levels: Vec::new(), links, manners, xattrs: XattrReader::new(), waits: 0 }
+        let open_folders = limit::descriptors(OPEN_FOLDERS);
+        Self { source, sink, levels: Vec::new(), links, manners, xattrs: XattrReader::new(), open_folders, waits: 0 }
     }
 
     /// Lists everything.
@@ -228,7 +230,7 @@ impl<'a> Walk<'a> {
             self.problem(path.clone(), "cannot be read to its end", error);
         }
         let names = self.without_cached(&opened, names);
-        if let Some(above) = self.levels.len().checked_sub(OPEN_FOLDERS).and_then(|at| self.levels.get_mut(at)) {
+        if let Some(above) = self.levels.len().checked_sub(self.open_folders).and_then(|at| self.levels.get_mut(at)) {
             above.folder = None;
         }
         self.levels.push(Level::new(opened, &found, Some(path), names));
