@@ -17,8 +17,8 @@ use super::units;
 use crate::model::filter::PathFilter;
 use crate::model::kinds::KindChoice;
 use crate::operations::reading_lanes;
-use crate::operations::render::{Form, Made, RenderOptions, render, restore_fitting};
-use crate::operations::restore::{RestoreOptions, RestoreSummary, restore};
+use crate::operations::render::{Form, RenderOptions, render};
+use crate::operations::restore::{Made, RestoreOptions, RestoreSummary, restore, restore_fitting};
 use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\
@@ -87,6 +87,10 @@ pub struct Args {
     /// What to do with files that exist already
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::IfChanged, env = "TGVAULT_OVERWRITE")]
     pub overwrite: When,
+
+    /// Write also what a lost part of the vault may have changed or deleted, each file with `.unproven` at the end of its name
+    #[arg(long)]
+    pub unproven: bool,
 
     /// List what would be restored, and restore nothing
     #[arg(short = 'n', long)]
@@ -209,6 +213,7 @@ impl Args {
             filter: PathFilter::new(&self.include, &self.exclude)?,
             paths: self.part.paths()?,
             overwrite: self.overwrite.into(),
+            unproven: self.unproven,
             dry_run: self.dry_run,
             lanes: self.lanes.unwrap_or_else(reading_lanes),
         })

@@ -205,6 +205,11 @@ impl TargetFolder {
         Ok(found.map(|found| FileAt { id: stat::id(&found), fits: fits(&found) }))
     }
 
+    /// Whether this restore made the target.
+    pub fn is_new(&self) -> bool {
+        self.shared.above.is_some()
+    }
+
     /// The names in the target itself, but for what belongs to restores.
     pub fn names(&self) -> Vec<Vec<u8>> {
         let (names, _) = dir::read_sorted(&self.shared.folders.root().fd);

@@ -1,6 +1,7 @@
 //! Whole operations through the library: one linked binary.
 
 mod bad_input;
+mod beginnings;
 mod browser;
 mod changing;
 mod chats;
@@ -22,6 +23,7 @@ mod imports;
 mod kept;
 mod kill;
 mod long_files;
+mod lost_archives;
 mod many;
 mod reading;
 mod restore_as;

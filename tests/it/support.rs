@@ -10,10 +10,10 @@ use tgvault::crypt::keys::{expose, generate};
 use tgvault::model::entry::EntryPath;
 use tgvault::model::filter::PathFilter;
 use tgvault::operations::backup::{BackupOptions, BackupSummary, backup};
-use tgvault::operations::choice::SnapshotChoice;
 use tgvault::operations::events::{Event, Events};
 use tgvault::operations::init::{InitOptions, InitReport, init};
 use tgvault::operations::restore::{RestoreOptions, RestoreSummary, restore};
+use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::operations::verify::{VerifyOptions, VerifyReport, verify};
 use tgvault::operations::{OperationError, Session, Stop};
 use tgvault::repository::keys::Unlock;
@@ -104,6 +104,7 @@ impl World {
             filter: PathFilter::everything(),
             paths: Vec::new(),
             overwrite: Overwrite::Always,
+            unproven: false,
             dry_run: false,
             lanes: 2,
         };
@@ -202,7 +203,15 @@ impl World {
 }
 
 pub fn restore_options(to: &Path, paths: Vec<EntryPath>) -> RestoreOptions {
-    RestoreOptions { to: to.to_owned(), filter: PathFilter::everything(), paths, overwrite: Overwrite::Always, dry_run: false, lanes: 2 }
+    RestoreOptions {
+        to: to.to_owned(),
+        filter: PathFilter::everything(),
+        paths,
+        overwrite: Overwrite::Always,
+        unproven: false,
+        dry_run: false,
+        lanes: 2,
+    }
 }
 
 pub fn verify_options(deep: bool) -> VerifyOptions {

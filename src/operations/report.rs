@@ -1,16 +1,22 @@
-//! What a restore counts and reports, from all of its threads.
+//! What is counted and reported from all threads of a run that reads a snapshot.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use super::OperationError;
+use super::events::{Event, Events, Progress};
+use super::stop::Stop;
+use crate::model::causes::with_causes;
 use crate::model::entry::EntryPath;
-use crate::operations::OperationError;
-use crate::operations::events::{Event, Events, Progress};
-use crate::operations::stop::Stop;
 use crate::target::TargetError;
 
-/// Counts and reports for all threads of a restore.
-pub(in crate::operations) struct Report {
+/// How often progress is reported.
+pub(super) const TICK: Duration = Duration::from_millis(200);
+
+/// Counts and reports for all threads of one run.
+pub(super) struct Report {
     pub events: Arc<dyn Events>,
     pub stop: Stop,
     pub total_entries: AtomicU64,
@@ -21,6 +27,7 @@ pub(in crate::operations) struct Report {
     pub problems: AtomicU64,
     pub damaged: AtomicU64,
     pub ended: AtomicBool,
+    failed: Mutex<HashSet<EntryPath>>,
 }
 
 impl Report {
@@ -37,6 +44,7 @@ impl Report {
             problems: zero(),
             damaged: zero(),
             ended: AtomicBool::new(false),
+            failed: Mutex::default(),
         }
     }
 
@@ -57,7 +65,13 @@ impl Report {
     /// Reports an entry that could not be restored.
     pub fn problem(&self, path: &EntryPath, what: &str) {
         self.problems.fetch_add(1, Ordering::Relaxed);
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
         self.events.event(&Event::Problem { path, what });
+    }
+
+    /// Whether anything was reported of this entry.
+    pub fn has_failed(&self, path: &EntryPath) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
     }
 
     /// Reports an entry whose content is damaged in the vault.
@@ -92,19 +106,4 @@ impl Report {
             stored_bytes,
         }));
     }
-}
-
-/// An error and what caused it, in one line.
-pub(in crate::operations) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // A transparent error repeats its source.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }
