@@ -24,7 +24,7 @@ async fn init_that_was_cut_short_goes_on_when_it_is_run_again() {
             root_key: None,
         };
         let readers = || InitOptions { passphrase: None, recipients: vec![generate().1] };
-        let faulty = plain.clone().with_faults(Faults::for_ever(FaultKind::Refused, at));
+        let faulty = plain.with_faults(&Faults::for_ever(FaultKind::Refused, at));
         if init(&session(&faulty, "state"), &readers()).await.is_ok() {
             break;
         }

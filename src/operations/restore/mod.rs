@@ -23,13 +23,13 @@ use super::stop::Stop;
 pub use super::writing::RestoreSummary;
 use super::writing::{Plan, finish, summary, work};
 use super::{OperationError, reading_lanes};
-use folding::Folding;
-use names::{Group, Names};
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
 use crate::model::harmless::printable;
 use crate::repository::tree::TreeEntry;
 use crate::target::{FileAt, Overwrite, TargetError, TargetFolder, TargetOptions};
+use folding::Folding;
+use names::{Group, Names};
 
 /// The end of the names of files that are not proven to be what the snapshot should have.
 const UNPROVEN: &str = ".unproven";
@@ -379,9 +379,8 @@ impl Job {
         }
         let never = self.options.overwrite == Overwrite::Never;
         if never {
-            let (make, keep): (Vec<_>, Vec<_>) = wanted.into_iter().partition(|path| {
-                target.wants(path, &Kind::File, file.stored_size(), file.mtime()).unwrap_or(false)
-            });
+            let (make, keep): (Vec<_>, Vec<_>) =
+                wanted.into_iter().partition(|path| target.wants(path, &Kind::File, file.stored_size(), file.mtime()).unwrap_or(false));
             self.report.kept.fetch_add(keep.len() as u64, Ordering::Relaxed);
             wanted = make;
         }
@@ -405,7 +404,10 @@ impl Job {
                 false => links.push((path, anchor)),
             }
         }
-        if good_id.is_some() && !never && let Err(error) = target.attributes(anchor, &Kind::File, &file.meta()) {
+        if good_id.is_some()
+            && !never
+            && let Err(error) = target.attributes(anchor, &Kind::File, &file.meta())
+        {
             self.report.refused(anchor, error)?;
         }
         // Names that nobody asked for, of the file that is replaced.
@@ -446,5 +448,4 @@ impl Job {
             Err(error) => self.report.refused(path, error),
         }
     }
-}
 }
