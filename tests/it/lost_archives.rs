@@ -145,6 +145,44 @@ fn an_archive_that_is_gone_brings_no_older_version_back() {
     }
 }
 
+/// A vault of an earlier version, which has no second copies of indexes.
+#[test]
+fn what_a_lost_index_may_have_changed_is_written_only_on_demand_and_with_a_mark() {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
+    let work = sandbox.work();
+    let good = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/format/v1-draft/good");
+    for (name, bytes) in files(&good) {
+        fs::create_dir_all(work.join(&name).parent().unwrap()).unwrap();
+        fs::write(work.join(name), bytes).unwrap();
+    }
+    let restore = "--repo vault -i identity.txt restore latest --as files --to r";
+    done(&sandbox, restore);
+    let truth = files(&work.join("r"));
+    fs::remove_dir_all(work.join("r")).unwrap();
+    let (mut unproven, mut missing) = (0, 0);
+    for (name, bytes) in files(&work.join("vault/archives")) {
+        let path = work.join("vault/archives").join(&name);
+        fs::remove_file(&path).unwrap();
+        let ended = run(&sandbox, restore);
+        assert_eq!(ended.code, Some(15), "{name}: {}", ended.stderr);
+        let restored = files(&work.join("r"));
+        for (path, content) in &restored {
+            assert_eq!(Some(content), truth.get(path), "{path} without {name}: {}", ended.stderr);
+        }
+        missing += truth.len() - restored.len();
+        fs::remove_dir_all(work.join("r")).unwrap();
+        run(&sandbox, &format!("{restore} --unproven"));
+        let marked = files(&work.join("r"));
+        unproven += marked.keys().filter(|path| path.ends_with(".unproven")).count();
+        for (path, content) in marked.iter().filter(|(path, _)| !path.ends_with(".unproven")) {
+            assert_eq!(Some(content), truth.get(path), "{path} without {name}");
+        }
+        fs::remove_dir_all(work.join("r")).unwrap();
+        fs::write(&path, bytes).unwrap();
+    }
+    assert!(unproven > 0 && missing > 0, "{unproven} {missing}");
+}
+
 #[test]
 fn a_group_of_hard_links_is_right_as_a_whole_after_any_restore() {
     use std::os::unix::fs::MetadataExt;

@@ -10,6 +10,7 @@ mod desktop_html;
 mod desktop_html_import;
 mod desktop_import;
 mod desktop_pages;
+mod emptied;
 mod faults;
 mod fetch;
 mod flips;

@@ -50,6 +50,9 @@ pub struct BackupOptions {
     pub given: Vec<String>,
     /// Reads every file again, whatever its size and times say.
     pub force_rehash: bool,
+    /// Stops before a snapshot that would be without more than this share of what the last one has, in percent, or without anything:
+    /// a disk that is not mounted looks like a folder whose files are all deleted. `None` does not look.
+    pub max_removed_percent: Option<u8>,
     /// Only says what would be stored.
     pub dry_run: bool,
     /// Archives that are built side by side.
@@ -59,7 +62,15 @@ pub struct BackupOptions {
 impl Default for BackupOptions {
     fn default() -> Self {
         let lanes = default_lanes();
-        Self { host: String::new(), tags: Vec::new(), given: Vec::new(), force_rehash: false, dry_run: false, lanes }
+        Self {
+            host: String::new(),
+            tags: Vec::new(),
+            given: Vec::new(),
+            force_rehash: false,
+            max_removed_percent: None,
+            dry_run: false,
+            lanes,
+        }
     }
 }
 

@@ -147,6 +147,11 @@ impl<'a> Planner<'a> {
         self.dispatched.contains(&self.hash(path))
     }
 
+    /// How many entries of the parent the listing did not name.
+    pub fn gone(&self) -> u64 {
+        self.tree.iter().filter(|(path, entry)| !entry.seen && !self.is_below_failed(path)).count() as u64
+    }
+
     fn is_unchanged(&self, old: &TreeEntry, item: &Item) -> bool {
         // Without a stamp there is no telling: the source has none, or the file was just being written.
         let is_told = || !self.force_rehash && item.stamp.is_some();

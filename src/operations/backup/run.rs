@@ -54,6 +54,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub(super) struct Stored {
     tree: Tree,
     deleted: Vec<EntryPath>,
+    /// Entries of the parent that are gone, and those that it had.
+    gone: (u64, u64),
     links: Vec<IndexEntry>,
     references: Vec<IndexEntry>,
     marks: Vec<u64>,
@@ -323,7 +325,12 @@ impl Run {
 
     /// Stores deletions, references and links, and commits the complete snapshot.
     pub async fn complete(mut self, stored: Stored) -> Result<BackupSummary, OperationError> {
-        let Stored { tree, deleted, links, mut references, marks } = stored;
+        let Stored { tree, deleted, gone, links, mut references, marks } = stored;
+        if self.is_emptied(gone) {
+            // What is new is kept for the next run.
+            self.keep().await?;
+            return Err(OperationError::Emptied { source_name: self.source.name().to_string(), gone: gone.0, had: gone.1 });
+        }
         let removed = deleted.len() as u64;
         let (from, mut remove) = self.removals.noted();
         let end = from + remove.len() as u64;
@@ -347,6 +354,14 @@ impl Run {
             timings: self.timings,
             elapsed: Duration::ZERO,
         })
+    }
+
+    /// Whether so much is gone that somebody should look first.
+    fn is_emptied(&self, (gone, had): (u64, u64)) -> bool {
+        /// Of fewer entries, any share may go.
+        const FEW: u64 = 8;
+        let Some(percent) = self.options.max_removed_percent else { return false };
+        gone > 0 && (gone == had && percent < 100 || had >= FEW && gone * 100 > had * u64::from(percent))
     }
 
     async fn put_references(&mut self, references: Vec<IndexEntry>) -> Result<(), OperationError> {
@@ -433,7 +448,8 @@ fn list_and_fill<'a>(
         links.extend(names::detached(&planner, &links));
         shared.settle(&planner.tree);
         let deleted = if source.lists_everything() { planner.deleted() } else { Vec::new() };
+        let gone = if source.lists_everything() { (planner.gone(), planner.tree.len() as u64) } else { (0, 0) };
         let (tree, marks) = (planner.tree, planner.marks);
-        Ok(Stored { deleted, links, references: Vec::new(), marks, tree })
+        Ok(Stored { deleted, gone, links, references: Vec::new(), marks, tree })
     })
 }
