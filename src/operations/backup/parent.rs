@@ -108,6 +108,9 @@ pub(super) async fn find(
     };
     // Whatever points into an archive that is gone is stored again.
     let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(&stored, record)).map(|record| record.id).collect();
+    // So is what anything on this machine has found to be damaged.
+    let damaged = opened.damaged_archives().unwrap_or_default();
+    lost.extend(state.tree.archives.iter().filter(|record| damaged.contains(&record.object)).map(|record| record.id));
     // A snapshot that names what cannot be read would never be sound again.
     lost.extend(broken);
     if !lost.is_empty() {
@@ -165,6 +168,10 @@ async fn begin(
         if let Some((stem, snapshot)) = found {
             let mut broken = Vec::new();
             tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
+            for id in &tree.losses().copied {
+                lost.push(*id);
+                events.event(&Event::Note("an archive of the last snapshot is missing or damaged; what it held is stored again"));
+            }
             for error in broken {
                 if let RepositoryError::Archive { id, .. } = &error {
                     lost.push(*id);

@@ -127,6 +127,10 @@ pub async fn verify(
     let unnamed = inventory.unnamed().count() as u64;
     let wrong = std::mem::take(&mut *findings.wrong.lock().unwrap_or_else(PoisonError::into_inner));
     let (unfinished, wrong) = run.without_unfinished(wrong);
+    let damaged = wrong.iter().map(|found| found.object.clone()).filter(|name| name.starts_with(names::ARCHIVES));
+    let is_everything = !options.quick && options.sample_percent.is_none() && options.snapshots.is_empty();
+    let is_everything = is_everything && options.among == Selection::default();
+    opened.note_damaged(damaged, is_everything);
     for object in unfinished {
         let note = format!("{object} has one copy: the run that wrote it was cut short after that; the next backup writes the other");
         findings.note(&note);
