@@ -107,13 +107,6 @@ impl EntryPath {
     }
 }
 
-/// Maps by path can be asked with bytes.
-impl std::borrow::Borrow<[u8]> for EntryPath {
-    fn borrow(&self) -> &[u8] {
-        &self.0
-    }
-}
-
 /// Shows the path for people: what a terminal would obey escaped, invalid UTF-8 replaced, so that a hostile name cannot drive a terminal.
 impl fmt::Display for EntryPath {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

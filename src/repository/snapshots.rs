@@ -1,10 +1,12 @@
 //! Finding and reading snapshots: which there are, whose signature holds, what they say.
 
+use std::collections::BTreeMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
 
 use super::format::names;
 use super::format::snapshot::Snapshot;
@@ -14,6 +16,9 @@ use crate::crypt::blob;
 use crate::crypt::digest::sha256;
 use crate::crypt::keys::{Identities, Recipients};
 use crate::model::digest::Id;
+
+/// Clocks that differ by less are taken for right.
+pub const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 
 /// How many small objects are read at a time.
 const PARALLEL: usize = 16;
@@ -60,14 +65,24 @@ pub struct SnapshotRef {
 }
 
 impl Repository {
-    /// The stems of all snapshots there are, oldest first; nothing is checked yet.
+    /// The stems of all snapshots there are, oldest first; nothing is checked yet. One that says to be younger than its object in the
+    /// store was made by a clock that was ahead: it stands where the store's time puts it.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn snapshot_stems(&self) -> Result<Vec<String>, RepositoryError> {
-        let found = mirrored::list(&self.storage, names::SNAPSHOTS).await?;
-        let stem = |name: &String| Some(name.strip_prefix(names::SNAPSHOTS)?.strip_suffix(".json.zst.age")?.to_owned());
-        Ok(found.iter().filter_map(stem).collect())
+        let mut stored: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for folder in [names::SNAPSHOTS.to_owned(), names::mirror(names::SNAPSHOTS)] {
+            for object in self.storage.list(&folder).await? {
+                if let Some(stem) = object.name.strip_prefix(&folder).and_then(|name| name.strip_suffix(".json.zst.age")) {
+                    let first = stored.entry(stem.to_owned()).or_insert(object.modified);
+                    *first = object.modified.min(*first);
+                }
+            }
+        }
+        let mut stems: Vec<(Timestamp, String)> = stored.into_iter().map(|(stem, stored)| (placed(&stem, stored), stem)).collect();
+        stems.sort_unstable();
+        Ok(stems.into_iter().map(|(_, stem)| stem).collect())
     }
 
     /// Reads a snapshot's sums and checks their signature.
@@ -189,6 +204,12 @@ pub struct Listed {
     pub snapshots: Vec<(SnapshotRef, Snapshot)>,
     /// Missing, damaged or untrusted.
     pub broken: Vec<RepositoryError>,
+}
+
+/// When a snapshot was made, as far as its stem and the time at which it was stored say.
+fn placed(stem: &str, stored: Timestamp) -> Timestamp {
+    let latest = stored.saturating_add(CLOCKS_DIFFER).unwrap_or(stored);
+    names::stem_time(stem).map_or(latest, |time| time.min(latest))
 }
 
 /// Makes the stored form of a snapshot: JSON, zstd, age, with the copies of indexes beside it.

@@ -62,7 +62,8 @@ pub(super) struct Folders {
 
 #[derive(Debug, Default)]
 struct State {
-    open: HashMap<EntryPath, (Arc<OpenFolder>, u64)>,
+    /// By path.
+    open: HashMap<Vec<u8>, (Arc<OpenFolder>, u64)>,
     uses: u64,
     /// Folders that this restore made.
     made: HashSet<EntryPath>,
@@ -139,7 +140,7 @@ impl Folders {
 
     fn keep(&self, path: &EntryPath, folder: &Arc<OpenFolder>) {
         let mut state = self.state();
-        if state.open.contains_key(path) {
+        if state.open.contains_key(path.as_bytes()) {
             return;
         }
         if state.open.len() >= self.kept_open {
@@ -149,7 +150,7 @@ impl Folders {
             }
         }
         let uses = state.uses;
-        state.open.insert(path.clone(), (Arc::clone(folder), uses));
+        state.open.insert(path.as_bytes().to_vec(), (Arc::clone(folder), uses));
     }
 
     /// Makes the folder `name`; that another thread was faster is no error.
@@ -172,9 +173,8 @@ impl Folders {
     /// Closes what is open at `path` and below, because it is about to be replaced.
     pub(super) fn forget(&self, path: &EntryPath) {
         let mut state = self.state();
-        let is_at_or_below = |other: &EntryPath| {
-            other.as_bytes().strip_prefix(path.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        };
+        let is_at_or_below =
+            |other: &Vec<u8>| other.strip_prefix(path.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
         state.open.retain(|other, _| !is_at_or_below(other));
         state.made.remove(path);
     }

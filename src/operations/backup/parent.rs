@@ -142,7 +142,8 @@ pub(super) async fn find(
 pub(super) async fn last_sequence(opened: &Opened, journal: &Journal, stems: &[String]) -> Result<u64, OperationError> {
     let mut last = journal.sequence();
     let head = journal.snapshot().map(|(stem, _)| stem.as_str()).unwrap_or_default();
-    for stem in stems.iter().rev().take_while(|stem| stem.as_str() > head) {
+    let from = stems.iter().position(|stem| stem == head).map_or_else(|| stems.partition_point(|stem| stem.as_str() < head), |at| at + 1);
+    for stem in stems.iter().skip(from) {
         match opened.repository.snapshot_ref(stem).await {
             Ok(found) if found.signed.chain == journal.chain() => last = last.max(found.signed.sequence),
             Ok(_) => {}

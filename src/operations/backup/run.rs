@@ -32,6 +32,7 @@ use crate::repository::contents::Contents;
 use crate::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
 use crate::repository::format::version::CURRENT;
 use crate::repository::random_id;
+use crate::repository::snapshots::CLOCKS_DIFFER;
 use crate::repository::tree::{Tree, TreeEntry};
 use crate::source::{Source, SourceError};
 
@@ -284,9 +285,11 @@ impl Run {
         }
         let parent = self.journal.snapshot().map(|(_, snapshot)| snapshot);
         let id = random_id()?;
-        // Names sort by time: a clock that was set back must not put a snapshot before its parent.
-        let after_parent = parent.map(|parent| parent.time + jiff::SignedDuration::from_millis(1));
-        let time = after_parent.map_or(self.time, |after| after.max(self.time));
+        // Names sort by time: a clock that was set back a little must not put a snapshot before its parent. Where the parent's clock was
+        // far ahead, the numbers in the chain say which is the later one.
+        let after_parent = parent.and_then(|parent| parent.time.checked_add(jiff::SignedDuration::from_millis(1)).ok());
+        let is_near = |after: &jiff::Timestamp| after.duration_since(self.time) <= CLOCKS_DIFFER;
+        let time = after_parent.filter(is_near).map_or(self.time, |after| after.max(self.time));
         let mut archives = parent.map(|parent| parent.archives.clone()).unwrap_or_default();
         archives.extend(self.finished.iter().cloned());
         let mut snapshot = Snapshot {
