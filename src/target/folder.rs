@@ -90,6 +90,8 @@ pub(super) struct Shared {
     pub(super) buffers: Buffers,
     folders: Folders,
     last: Mutex<Last>,
+    /// The target's mode, where it was made accessible for the time of the restore.
+    root_mode: Option<Mode>,
     /// Where the root's own name must be synced, when it is new.
     above: Option<PathBuf>,
 }
@@ -138,6 +140,7 @@ impl TargetFolder {
         let is_new = !path.exists();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let root = dir::open_root(path).map_err(failed)?;
+        let root_mode = open_up_root(&root).map_err(|error| failed(error.into()))?;
         let root = Arc::new(OpenFolder::new(root).map_err(|error| failed(error.into()))?);
         let staging = Staging::new(&root).map_err(failed)?;
         let shared = Shared {
@@ -150,6 +153,7 @@ impl TargetFolder {
             buffers: Buffers::default(),
             folders: Folders::new(root),
             last: Mutex::default(),
+            root_mode,
             above: is_new.then(|| std::path::absolute(path).ok()?.parent().map(Path::to_owned)).flatten(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -434,10 +438,15 @@ impl TargetFolder {
                 failures.push(Failure { path: path.clone(), bytes: 0, error });
             }
         }
-        if let Some(top) = &last.top {
-            let set = shared.attributes.apply(&shared.folders.root().fd, top, false, true);
-            set.map_err(|error| shared.failed(error))?;
+        // Its removal changes the time of the target.
+        shared.staging.end();
+        let root = &shared.folders.root().fd;
+        match (&last.top, shared.root_mode) {
+            (Some(top), _) => shared.attributes.apply(root, top, false, true),
+            (None, Some(mode)) => fchmod(root, mode),
+            (None, None) => Ok(()),
         }
+        .map_err(|error| shared.failed(error))?;
         if shared.options.sync {
             let touched = shared.last().touched.iter().chain(&last.touched).cloned().collect();
             self.sync_folders(&touched, last.folders.len())?;
@@ -511,6 +520,17 @@ impl TargetFolder {
         io::copy(&mut std::fs::File::from(from), &mut writer).map_err(|error| TargetError::from_write(path, error))?;
         writer.commit_now()
     }
+}
+
+/// Lets the owner write into the target; gives the mode that it had, if it had to be changed.
+fn open_up_root(root: &std::os::fd::OwnedFd) -> Result<Option<Mode>, Errno> {
+    let found = fstat(root)?;
+    let mode = Mode::from_raw_mode(found.st_mode);
+    if mode.contains(Mode::RWXU) || found.st_uid != rustix::process::geteuid().as_raw() || found.st_uid == 0 {
+        return Ok(None);
+    }
+    fchmod(root, mode | Mode::RWXU)?;
+    Ok(Some(mode))
 }
 
 /// Gives a temporary its final name.

@@ -59,6 +59,11 @@ impl Staging {
 }
 
 impl Staging {
+    /// Removes the folder, when nothing more is written.
+    pub(super) fn end(&self) {
+        let _ = unlinkat(&self.root.fd, self.name.as_str(), AtFlags::REMOVEDIR);
+    }
+
     /// Whether the file system takes two names of one folder for the same.
     pub(super) fn falls_together(&self, one: &[u8], other: &[u8]) -> bool {
         let probe = format!("{FILE_PREFIX}{}-{}", self.run, self.next.fetch_add(1, Ordering::Relaxed));
@@ -79,7 +84,7 @@ impl Staging {
 impl Drop for Staging {
     fn drop(&mut self) {
         // Every temporary removes itself; what a failing disk left makes this fail, and the next restore tries again.
-        let _ = unlinkat(&self.root.fd, self.name.as_str(), AtFlags::REMOVEDIR);
+        self.end();
     }
 }
 

@@ -30,6 +30,7 @@ mod reading;
 mod restore_as;
 mod restore_records;
 mod round_trip;
+mod signals;
 mod spelling;
 mod support;
 mod trees;
