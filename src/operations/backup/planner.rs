@@ -94,7 +94,7 @@ impl<'a> Planner<'a> {
     /// What the listing did not name: deleted paths, without those below a deleted folder.
     pub fn deleted(&self) -> Vec<EntryPath> {
         let mut deleted: Vec<EntryPath> = Vec::new();
-        for (path, _) in self.tree.iter().filter(|(path, entry)| !entry.seen && !self.is_below_failed(path)) {
+        for (path, _) in self.tree.iter().filter(|(_, entry)| !entry.seen) {
             let below_last = deleted.last().is_some_and(|last| path.is_below(last));
             // A folder is kept for what is kept below it.
             let has_kept = || self.tree.below(path).any(|(_, entry)| entry.seen);
@@ -127,21 +127,6 @@ impl<'a> Planner<'a> {
         Job { item, resume, unchanged, replaces, changes_kind: changes }
     }
 
-    /// Whether a folder above the path is now something that could not be stored: then all is kept as it was.
-    fn is_below_failed(&self, path: &EntryPath) -> bool {
-        if !self.shared.has_any_failed() {
-            return false;
-        }
-        let mut above = path.parent();
-        while let Some(folder) = above {
-            if self.shared.has_failed(&folder) {
-                return true;
-            }
-            above = folder.parent();
-        }
-        false
-    }
-
     /// Whether the listing gave the path to a lane.
     pub fn is_dispatched(&self, path: &EntryPath) -> bool {
         self.dispatched.contains(&self.hash(path))
@@ -149,7 +134,7 @@ impl<'a> Planner<'a> {
 
     /// How many entries of the parent the listing did not name.
     pub fn gone(&self) -> u64 {
-        self.tree.iter().filter(|(path, entry)| !entry.seen && !self.is_below_failed(path)).count() as u64
+        self.tree.iter().filter(|(_, entry)| !entry.seen).count() as u64
     }
 
     fn is_unchanged(&self, old: &TreeEntry, item: &Item) -> bool {

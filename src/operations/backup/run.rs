@@ -448,8 +448,8 @@ fn list_and_fill<'a>(
             lane = lane.saturating_add(1);
             Lane::new(lane, shared, setup.clone()).run(queue)
         })?;
+        shared.settle(&mut planner.tree);
         links.extend(names::detached(&planner, &links));
-        shared.settle(&planner.tree);
         let deleted = if source.lists_everything() { planner.deleted() } else { Vec::new() };
         let gone = if source.lists_everything() { (planner.gone(), planner.tree.len() as u64) } else { (0, 0) };
         let (tree, marks) = (planner.tree, planner.marks);

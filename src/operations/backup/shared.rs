@@ -129,9 +129,11 @@ impl Shared {
     }
 
     /// Makes the totals those of the new state: what was listed and could not be read is in it as the parent has it, or not at all.
-    pub fn settle(&self, tree: &Tree) {
+    /// What stood below it stays too, where it was a folder.
+    pub fn settle(&self, tree: &mut Tree) {
         for (path, bytes) in self.failed().iter() {
             let Some(bytes) = bytes else { continue };
+            self.keep(tree.mark_seen(path));
             self.totals.entries.fetch_sub(1, Ordering::Relaxed);
             self.totals.bytes.fetch_sub(*bytes, Ordering::Relaxed);
             if let Some(old) = tree.get(path) {
@@ -157,11 +159,6 @@ impl Shared {
     pub fn found_length(&self, listed: u64, found: u64) {
         self.totals.bytes.fetch_add(found.saturating_sub(listed), Ordering::Relaxed);
         self.totals.bytes.fetch_sub(listed.saturating_sub(found), Ordering::Relaxed);
-    }
-
-    /// Whether there is any entry of which nothing could be stored.
-    pub fn has_any_failed(&self) -> bool {
-        !self.failed().is_empty()
     }
 
     /// Whether nothing of this entry could be stored.
