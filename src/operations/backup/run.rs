@@ -313,7 +313,7 @@ impl Run {
         };
         self.in_doubt = true;
         let copies = self.journal.index_copies(&self.finished, &self.derived)?;
-        let found = self.opened.repository.commit(&mut snapshot, &copies, &self.writer).await?;
+        let found = self.opened.repository.commit_with(&mut snapshot, &copies, &self.writer).await?;
         self.in_doubt = false;
         self.journal.note_snapshot(&found.stem, &snapshot, removed)?;
         self.opened.remember([&found])?;
