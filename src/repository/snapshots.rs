@@ -1,6 +1,5 @@
 //! Finding and reading snapshots: which there are, whose signature holds, what they say.
 
-use std::collections::BTreeMap;
 use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
