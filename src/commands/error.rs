@@ -251,6 +251,7 @@ fn of_operation(error: &OperationError) -> Exit {
         OperationError::State(error) => of_state(error),
         OperationError::KeyNeeded => Exit::WrongKey,
         OperationError::Interrupted => Exit::Interrupted,
+        OperationError::Emptied { .. } => Exit::Emptied,
         OperationError::Source(error) => of_source(error),
         OperationError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         _ => Exit::Failed,
@@ -357,6 +358,10 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         OperationError::NoImport { .. } => "name one with --import, or restore in another form with --as telegram-desktop",
         OperationError::Lost { .. } => {
             "see what is lost with `tgvault verify`, and what is left with `tgvault ls`; an earlier snapshot may have it"
+        }
+        OperationError::Emptied { .. } => {
+            "check that the disk is mounted and the path is right; where that much was deleted, run it once with --allow-empty, or with \
+             --max-removed PERCENT"
         }
         OperationError::Content { .. } => "see what else is affected with `tgvault verify`",
         _ => return None,

@@ -97,6 +97,16 @@ pub enum OperationError {
         /// What is wrong with it.
         why: String,
     },
+    /// Most of what a source had is gone: it may not be there at all.
+    #[error("{gone} of the {had} entries that the last snapshot of {source_name} has are gone, so no snapshot was made")]
+    Emptied {
+        /// The source.
+        source_name: String,
+        /// Entries that are gone.
+        gone: u64,
+        /// Entries that there were.
+        had: u64,
+    },
     /// The user ended the run.
     #[error("the run was ended; what is stored stays stored, and the same command goes on from there")]
     Interrupted,

@@ -1,5 +1,6 @@
 //! Opening a repository as far as the keys at hand allow.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::OperationError;
@@ -29,6 +30,9 @@ pub struct Session {
     /// The time, and randomness for names.
     pub machine: Machine,
 }
+
+/// Where this machine notes which archives it found damaged.
+const DAMAGED: &str = "damaged.age";
 
 /// A repository opened by a session.
 pub struct Opened {
@@ -116,6 +120,31 @@ fn check_root_key(repository: &Repository, wanted: &VerifyingKey) -> Result<(), 
 }
 
 impl Opened {
+    /// The archives that were found missing or damaged from this machine, by whatever read them.
+    ///
+    /// # Errors
+    /// When what is remembered cannot be read.
+    pub fn damaged_archives(&self) -> Result<BTreeSet<String>, OperationError> {
+        Ok(self.folder.read_json(DAMAGED)?.unwrap_or_default())
+    }
+
+    /// Remembers archives that are missing or damaged, so that the next backup stores again what they held; `all` says that no others
+    /// are.
+    pub fn note_damaged(&self, archives: impl IntoIterator<Item = String>, all: bool) {
+        let found: BTreeSet<String> = archives.into_iter().collect();
+        if found.is_empty() && !all {
+            return;
+        }
+        let noted = self.damaged_archives().and_then(|known| {
+            let noted = if all { found } else { found.union(&known).cloned().collect() };
+            if noted == known { Ok(()) } else { Ok(self.folder.write_json(DAMAGED, &noted)?) }
+        });
+        if let Err(error) = noted {
+            // Reading goes on where this machine's state cannot be written.
+            tracing::warn!(%error, "damaged archives are not remembered");
+        }
+    }
+
     /// Remembers the snapshots in `found`, where they are the last of their chains.
     ///
     /// # Errors

@@ -4,7 +4,7 @@
 //! - [`keys`] and [`trust`]: who may read, who may write.
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name, [`contents`] reads from it.
 //! - [`inventory`]: what snapshots name, and what the store has of it.
-//! - [`tree`]: the state of a snapshot, laid together from its archives' indexes.
+//! - [`tree`]: the state of a snapshot, laid together from its archives' indexes, or from their copies in [`index_copies`].
 
 pub mod archives;
 pub mod commit;
@@ -12,6 +12,7 @@ pub mod contents;
 pub mod copies;
 mod error;
 pub mod format;
+pub mod index_copies;
 pub mod inventory;
 pub mod keys;
 mod machine;
@@ -135,13 +136,40 @@ impl Repository {
     /// [`RepositoryError::Occupied`] when something of a repository is there.
     pub async fn ensure_vacant(storage: &Storage) -> Result<(), RepositoryError> {
         let occupied = || RepositoryError::Occupied { address: storage.address().to_owned() };
-        if storage.head(names::DESCRIPTOR).await?.is_some() {
-            return Err(occupied());
+        for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
+            if storage.head(&name).await?.is_some() {
+                return Err(occupied());
+            }
         }
         for folder in [names::ROOT, names::KEYS, names::SNAPSHOTS, names::ARCHIVES] {
             if !storage.list(folder).await?.is_empty() {
                 return Err(occupied());
             }
+        }
+        Ok(())
+    }
+
+    /// The objects of a new repository with these slots, before anything is backed up into it.
+    pub fn first_objects(slots: &[keys::NewSlot]) -> Vec<String> {
+        let root = names::root(1);
+        let mut objects: Vec<String> = slots.iter().map(keys::NewSlot::object).collect();
+        objects.extend([names::signature(&root), root, names::DESCRIPTOR.to_owned()]);
+        objects.iter().flat_map(|name| [names::mirror(name), name.clone()]).collect()
+    }
+
+    /// Removes what is left of a repository that was never finished, if there is nothing at the place but some of `objects`.
+    ///
+    /// # Errors
+    /// When the store fails, or does not let anybody delete.
+    pub async fn remove_unfinished(storage: &Storage, objects: &[String]) -> Result<(), RepositoryError> {
+        let mut found: Vec<String> = storage.list("").await?.into_iter().map(|object| object.name).collect();
+        if found.iter().any(|name| !objects.contains(name)) {
+            return Ok(());
+        }
+        // What makes it a repository goes first.
+        found.sort_by_key(|name| std::cmp::Reverse(objects.iter().position(|object| object == name)));
+        for name in found {
+            storage.delete(&name).await?;
         }
         Ok(())
     }

@@ -163,6 +163,7 @@ pub fn snapshot(writer: &Writer, archives: Vec<ArchiveRecord>) -> Snapshot {
         host: "host".into(),
         program: "a forger".into(),
         source: SourceName { kind: "folder".into(), name: "/forged".into() },
+        top: None,
         tags: Vec::new(),
         options: Vec::new(),
         writer: writer.id,

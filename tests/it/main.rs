@@ -1,6 +1,7 @@
 //! Whole operations through the library: one linked binary.
 
 mod bad_input;
+mod beginnings;
 mod browser;
 mod changing;
 mod chats;
@@ -9,6 +10,7 @@ mod desktop_html;
 mod desktop_html_import;
 mod desktop_import;
 mod desktop_pages;
+mod emptied;
 mod faults;
 mod fetch;
 mod flips;
@@ -19,14 +21,18 @@ mod hostile;
 mod import_damage;
 mod import_readable;
 mod imports;
+mod kept;
 mod kill;
 mod long_files;
+mod lost_archives;
 mod many;
 mod reading;
 mod replay;
 mod restore_as;
 mod restore_records;
 mod round_trip;
+mod signals;
+mod spelling;
 mod support;
 mod trees;
 mod trust;

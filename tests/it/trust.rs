@@ -72,7 +72,7 @@ async fn a_whole_repository_by_another_root_is_refused_by_who_knows_the_first() 
     let other = Storage::open("memory://", [], options()).unwrap();
     let folder = tempdir();
     let forger = Identity::generate(world.report.repository).unwrap();
-    let slot = forger.add_recipient_slot(&other, &tgvault::crypt::keys::generate().1, &Machine::default()).await.unwrap();
+    let slot = forger.recipient_slot(&tgvault::crypt::keys::generate().1, &Machine::default()).unwrap().put(&other).await.unwrap();
     let key = SigningKey::generate().unwrap();
     let writer = tgvault::repository::format::root::Writer { id: Machine::default().id().unwrap(), key: key.public().clone() };
     Repository::init(other.clone(), &forger, vec![slot], writer, &Machine::default()).await.unwrap();

@@ -61,6 +61,7 @@ impl Maker {
             host: "host".into(),
             program: "a test".into(),
             source: SourceName { kind: "folder".into(), name: "/made/by/hand".into() },
+            top: None,
             tags: Vec::new(),
             options: Vec::new(),
             writer: self.writer.id,

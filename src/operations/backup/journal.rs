@@ -18,6 +18,7 @@ use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::repository::Machine;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
+use crate::repository::index_copies::IndexCopies;
 use crate::repository::tree::Tree;
 use crate::state::{SealedFolder, StateError};
 
@@ -182,6 +183,14 @@ impl Journal {
         Ok(head.map(|head| Self { folder: folder.clone(), head, intents: Intents::new(folder), machine: machine.clone() }))
     }
 
+    /// Moves the journal of `other` into `folder`, which has none.
+    ///
+    /// # Errors
+    /// When state cannot be read or written.
+    pub fn adopt(folder: &SealedFolder, other: &SealedFolder) -> Result<(), OperationError> {
+        Ok(folder.take_over(other, HEAD)?)
+    }
+
     /// Takes in what a run that died has noted and `is_stored` finds in the store; gives how many archives that were.
     ///
     /// To be called before anything else of a run.
@@ -314,6 +323,47 @@ impl Journal {
             self.write_base(&tree, Vec::new())?;
         }
         Ok(Remembered { tree, pending, removals: head.removals, is_healing: head.healing })
+    }
+
+    /// The copies of the indexes of `archives`, which no snapshot names yet; of those that this machine did not make, there are none.
+    ///
+    /// # Errors
+    /// When zstd fails.
+    pub fn index_copies(&self, archives: &[ArchiveRecord], derived: &HashSet<Id>) -> Result<Vec<u8>, OperationError> {
+        let mut copies = IndexCopies::new()?;
+        for record in archives.iter().filter(|record| !record.merged || derived.contains(&record.id)) {
+            if !copies.has_room() {
+                tracing::warn!(archive = %record.id, "there is no room for a second copy of its index");
+                break;
+            }
+            // What cannot be read here any more has no copy; the archive itself has it all.
+            if let Err(error) = self.copy_index(record, &mut copies) {
+                tracing::warn!(archive = %record.id, %error, "its index has no second copy");
+                break;
+            }
+        }
+        Ok(copies.finish()?)
+    }
+
+    fn copy_index(&self, record: &ArchiveRecord, copies: &mut IndexCopies) -> Result<(), OperationError> {
+        let file = layer_file(record.id);
+        let failed = |error: std::io::Error| damaged(&self.folder, &file, error);
+        let Some(mut reader) = self.folder.reader(&file)? else { return Ok(()) };
+        copies.begin(record.id, record.merged)?;
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(failed)? > 1 {
+            if let Ok(Line::Remove(path)) = serde_json::from_slice(&line) {
+                copies.removal(&path)?;
+            }
+            line.clear();
+        }
+        copies.entries()?;
+        line.clear();
+        while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
+            copies.line(&line)?;
+            line.clear();
+        }
+        Ok(copies.end()?)
     }
 
     fn read_entries(&self, file: &str, tree: &mut Tree, of: Id) -> Result<(), OperationError> {

@@ -33,7 +33,7 @@ use crate::repository::format::names;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::format::sums::SumsLine;
 pub use crate::repository::inventory::Broken;
-use crate::repository::inventory::Inventory;
+use crate::repository::inventory::{Inventory, MISSING};
 use crate::repository::snapshots::{SnapshotRef, gaps};
 use crate::repository::{Machine, Repository, RepositoryError};
 
@@ -108,7 +108,14 @@ pub async fn verify(
         opened.identity()?;
     }
     let findings = Arc::new(Findings::new(events));
-    let mut run = Run { opened: &opened, options: &options, findings: Arc::clone(&findings), stop, snapshots: BTreeMap::new() };
+    let mut run = Run {
+        opened: &opened,
+        options: &options,
+        findings: Arc::clone(&findings),
+        stop,
+        snapshots: BTreeMap::new(),
+        last: BTreeSet::new(),
+    };
     run.small_objects().await?;
     let refs = run.signatures().await?;
     let inventory = Inventory::take(&opened.repository, &refs, &|looked| findings.looked(looked)).await?;
@@ -127,6 +134,15 @@ pub async fn verify(
     let (lost, lost_unknown) = run.lost().await?;
     let unnamed = inventory.unnamed().count() as u64;
     let wrong = std::mem::take(&mut *findings.wrong.lock().unwrap_or_else(PoisonError::into_inner));
+    let (unfinished, wrong) = run.without_unfinished(wrong);
+    let damaged = wrong.iter().map(|found| found.object.clone()).filter(|name| name.starts_with(names::ARCHIVES));
+    let is_everything = !options.quick && options.sample_percent.is_none() && options.snapshots.is_empty();
+    let is_everything = is_everything && options.among == Selection::default();
+    opened.note_damaged(damaged, is_everything);
+    for object in unfinished {
+        let note = format!("{object} has one copy: the run that wrote it was cut short after that; the next backup writes the other");
+        findings.note(&note);
+    }
     Ok(VerifyReport {
         root_key: opened.repository.root.root_key.clone(),
         is_anchored: opened.is_anchored,
@@ -148,11 +164,24 @@ struct Run<'a> {
     stop: Stop,
     /// With a key: what the snapshots say.
     snapshots: BTreeMap<String, Snapshot>,
+    /// The objects that were written last: of each chain, and of the statements of trust.
+    last: BTreeSet<String>,
 }
 
 impl Run<'_> {
     fn repository(&self) -> &Repository {
         &self.opened.repository
+    }
+
+    /// Sets apart what a run leaves that dies between the two copies of the last object that it writes: the second copy comes first,
+    /// and counts. Everything else that is missing was there once.
+    fn without_unfinished(&self, wrong: Vec<Broken>) -> (Vec<String>, Vec<Broken>) {
+        let has_other = |object: &str| !wrong.iter().any(|other| other.object == names::mirror(object));
+        let is_unfinished = |found: &&Broken| found.what == MISSING && self.last.contains(&found.object) && has_other(&found.object);
+        let unfinished: Vec<String> = wrong.iter().filter(is_unfinished).map(|found| found.object.clone()).collect();
+        let is_left = |found: &Broken| found.what != MISSING || !unfinished.contains(&found.object);
+        let left = wrong.iter().filter(|found| is_left(found)).cloned().collect();
+        (unfinished, left)
     }
 
     /// Checks both copies of what is written twice, apart from lists and snapshots, whose digests are signed.
@@ -175,6 +204,18 @@ impl Run<'_> {
                 let what = format!("this machine has seen it, as number {sequence} of its chain, and it is gone without a record");
                 self.findings.wrong(&names::snapshot(stem), what);
             }
+        }
+        let mut heads: BTreeMap<Id, &SnapshotRef> = BTreeMap::new();
+        for found in refs.iter().filter_map(|(_, found)| found.as_ref().ok()) {
+            let head = heads.entry(found.signed.chain).or_insert(found);
+            if found.signed.sequence > head.signed.sequence {
+                *head = found;
+            }
+        }
+        self.last.extend(heads.values().map(|head| names::snapshot(&head.stem)));
+        let number = self.repository().root.number;
+        for statement in [names::root(number), names::root(number + 1)] {
+            self.last.extend([names::signature(&statement), statement]);
         }
         let gaps = gaps(refs.iter().filter_map(|(_, found)| found.as_ref().ok()));
         for (stem, found) in refs {
