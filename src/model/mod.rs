@@ -19,6 +19,8 @@ pub mod extra;
 pub mod filter;
 pub mod fold;
 pub mod harmless;
+pub mod ids;
+pub mod join;
 pub mod json;
 pub mod kinds;
 pub mod media;

@@ -8,7 +8,8 @@ use std::io;
 use std::sync::Arc;
 
 use super::html::escape::plain;
-use crate::model::fold::{AsOf, Fold, Folded, FoldedMessages, Location};
+use crate::model::fold::{AsOf, Fold, Folded, FoldedMessages, Location, Sighting};
+use crate::model::join;
 use crate::model::json;
 use crate::model::record::{Head, MessageRecord, Raw, Record, RecordError};
 
@@ -68,10 +69,10 @@ impl<B: Batches> ChatLog<B> {
     ///
     /// # Errors
     /// When a batch cannot be had.
-    pub fn fold(&mut self, as_of: AsOf, bad: &mut dyn FnMut(LogError)) -> Result<FoldedMessages, LogError> {
+    pub fn fold(&mut self, as_of: AsOf, seen: &[Sighting], bad: &mut dyn FnMut(LogError)) -> Result<FoldedMessages, LogError> {
         let mut fold = Fold::new();
         self.heads(bad, &mut |head, at| fold.add(head, at))?;
-        Ok(fold.finish(as_of))
+        Ok(fold.finish(as_of, seen))
     }
 
     /// Passes over the whole log and hands the head of each line to `each`, with its place. Lines that cannot be understood are
@@ -122,7 +123,7 @@ impl<B: Batches> ChatLog<B> {
     /// A message with its earlier versions, first to last; none of them unless `history`.
     ///
     /// A page of an HTML export tells less of a message than anything else: where it says what an earlier version said, that one
-    /// counts, with its exact time and the ids of people.
+    /// counts. What the version that counts leaves out, an earlier one tells: see [`join`].
     ///
     /// # Errors
     /// As [`ChatLog::message`].
@@ -130,13 +131,11 @@ impl<B: Batches> ChatLog<B> {
         let current = self.message(folded.current)?;
         let is_page = matches!(current.raw, Some(Raw::Html { .. }));
         let mut earlier = Vec::new();
-        if history || is_page {
-            for &at in &folded.earlier {
-                earlier.push(self.message(at)?);
-            }
+        for &at in &folded.earlier {
+            earlier.push(self.message(at)?);
         }
         let better = is_page.then(|| earlier.iter().rposition(|record| tells_more(record, &current))).flatten();
-        let current = match better {
+        let mut current = match better {
             Some(index) => {
                 let better = earlier.remove(index);
                 earlier.push(current);
@@ -144,6 +143,7 @@ impl<B: Batches> ChatLog<B> {
             }
             None => current,
         };
+        join::complete(&mut current, &earlier);
         if !history {
             earlier.clear();
         }
@@ -211,7 +211,7 @@ mod tests {
         let memory = Memory(batches, Cell::new(0));
         let mut log = ChatLog::new(&memory);
         let mut bad = Vec::new();
-        let folded: Vec<Folded> = log.fold(AsOf::Now, &mut |error| bad.push(error.to_string())).unwrap().collect();
+        let folded: Vec<Folded> = log.fold(AsOf::Now, &[], &mut |error| bad.push(error.to_string())).unwrap().collect();
         assert_eq!(bad.len(), 1);
         assert_eq!(memory.1.get(), 21);
         assert_eq!(folded.len(), 201);
