@@ -1,5 +1,6 @@
 //! Opening the archives that a snapshot names, and laying its state together.
 
+use std::collections::HashSet;
 use std::io;
 use std::ops::Range;
 use std::sync::Arc;
@@ -90,16 +91,34 @@ impl Repository {
         &self,
         snapshot: &Snapshot,
         identities: &Arc<Identities>,
+        broken: Option<&mut Vec<RepositoryError>>,
+    ) -> Result<Tree, RepositoryError> {
+        self.tree_of(&[snapshot], identities, broken).await
+    }
+
+    /// As [`Self::tree`], of several snapshots that make up one state, those of other machines: later over earlier.
+    ///
+    /// # Errors
+    /// As [`Self::tree`].
+    pub async fn tree_of(
+        &self,
+        snapshots: &[&Snapshot],
+        identities: &Arc<Identities>,
         mut broken: Option<&mut Vec<RepositoryError>>,
     ) -> Result<Tree, RepositoryError> {
         let mut tree = Tree::new();
-        for record in &snapshot.archives {
-            tree.add_archive(record.clone());
+        let (mut known, mut layered, mut records) = (HashSet::new(), HashSet::new(), Vec::new());
+        for snapshot in snapshots {
+            for record in snapshot.archives.iter().filter(|record| known.insert(record.id)) {
+                tree.add_archive(record.clone());
+            }
+            // A merged index holds everything before it.
+            let first = snapshot.archives.iter().rposition(|record| record.merged).unwrap_or(0);
+            let layers = snapshot.archives.get(first..).unwrap_or_default();
+            records.extend(layers.iter().filter(|record| layered.insert(record.id)).cloned());
         }
-        // A merged index holds everything before it.
-        let first = snapshot.archives.iter().rposition(|record| record.merged).unwrap_or(0);
         let runtime = Handle::current();
-        let layers = futures::stream::iter(snapshot.archives.get(first..).unwrap_or_default().to_vec()).map(|record| {
+        let layers = futures::stream::iter(records).map(|record| {
             let (this, identities, runtime) = (self.clone(), Arc::clone(identities), runtime.clone());
             async move {
                 let id = record.id;

@@ -199,3 +199,34 @@ async fn a_group_that_became_a_supergroup_is_one_chat() {
     take(&world, "super", 17, &[]);
     assert_eq!(found(&world, &["one"]).len(), 2);
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_several_machines_stored_is_one_account() {
+    let world = World::new().await;
+    let machine = |name: &'static str, export: &str| {
+        let folder = world.root.path().join(export);
+        let state = world.root.path().join(name);
+        let identity = world.root.path().join("identity");
+        std::fs::write(&identity, tgvault::crypt::keys::expose(&world.secret)).unwrap();
+        std::fs::set_permissions(&identity, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_tgvault"));
+        command.env_clear().env("HOME", world.root.path()).env("TZ", "UTC").env("PATH", "/nowhere");
+        command.arg("--repo").arg(world.root.path().join("vault")).arg("--state-dir").arg(state);
+        if name != "state" {
+            // A new machine becomes a writer with the key.
+            command.arg("-i").arg(identity);
+        }
+        let output = command.args(["backup", "desktop-export", "--host", name]).arg(folder).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    };
+    export(&world, "e1", &chat(&[message(1, text("message one"))]));
+    export(&world, "e2", &chat(&[message(2, text("message two"))]));
+    export(&world, "e3", &chat(&[message(3, text("message three"))]));
+    machine("state", "e1");
+    machine("laptop", "e2");
+    machine("state", "e3");
+    let ids = |shown: Vec<Value>| shown.iter().map(|message| message["id"].as_i64().unwrap()).collect::<Vec<_>>();
+    assert_eq!(ids(messages(&world, "out", &[])), [1, 2, 3]);
+    assert_eq!(found(&world, &["message"]).len(), 3);
+    assert_eq!(ids(messages(&world, "laptop-out", &["--host", "laptop"])), [2], "who asks for one machine gets that");
+}
