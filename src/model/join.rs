@@ -41,6 +41,40 @@ pub fn complete(current: &mut MessageRecord, others: &[MessageRecord]) {
     }
 }
 
+/// Votes and reactions after all versions, in their order: a page that shows none may be older than they are.
+pub fn counts<'a>(versions: impl Iterator<Item = &'a MessageRecord>) -> Vec<(&'static str, Option<String>)> {
+    let mut counts = vec![("poll", None), ("reactions", None)];
+    for version in versions {
+        for (key, value) in &mut counts {
+            match json::get(version.message.get(), key) {
+                Some(told) => *value = Some(told.to_owned()),
+                None if !is_page(version) => *value = None,
+                None => {}
+            }
+        }
+    }
+    counts
+}
+
+/// Gives a message other votes and reactions.
+pub fn set(message: &mut MessageRecord, counts: Vec<(&'static str, Option<String>)>) {
+    for (key, value) in counts {
+        let known = json::get(message.message.get(), key).map(str::to_owned);
+        match (known, value) {
+            (known, value) if known == value => {}
+            (Some(_), Some(value)) => rewrite(message, |told, _| (told == key).then(|| value.clone()), &[]),
+            (None, Some(value)) => rewrite(message, |_, _| None, &[(key, value)]),
+            _ => {
+                let left =
+                    json::members(message.message.get()).filter(|(told, _)| *told != key).map(|(told, value)| (told, value.to_owned()));
+                if let Some(left) = object(left) {
+                    message.message = left;
+                }
+            }
+        }
+    }
+}
+
 /// Whether the time of a message is only known in part: of a service message on a page the day, of an old export the local time.
 fn is_guess(record: &MessageRecord, sign: &str) -> bool {
     record.extra.as_ref().is_some_and(|extra| json::get(extra.get(), sign).is_some())

@@ -129,12 +129,13 @@ impl<B: Batches> ChatLog<B> {
     /// As [`ChatLog::message`].
     pub fn versions(&mut self, folded: &Folded, history: bool) -> Result<(MessageRecord, Vec<MessageRecord>), LogError> {
         let current = self.message(folded.current)?;
-        let is_page = matches!(current.raw, Some(Raw::Html { .. }));
+        let is_page = |record: &MessageRecord| matches!(record.raw, Some(Raw::Html { .. }));
         let mut earlier = Vec::new();
         for &at in &folded.earlier {
             earlier.push(self.message(at)?);
         }
-        let better = is_page.then(|| earlier.iter().rposition(|record| tells_more(record, &current))).flatten();
+        let counts = earlier.iter().chain([&current]).any(is_page).then(|| join::counts(earlier.iter().chain([&current])));
+        let better = is_page(&current).then(|| earlier.iter().rposition(|record| tells_more(record, &current))).flatten();
         let mut current = match better {
             Some(index) => {
                 let better = earlier.remove(index);
@@ -143,6 +144,7 @@ impl<B: Batches> ChatLog<B> {
             }
             None => current,
         };
+        join::set(&mut current, counts.unwrap_or_default());
         join::complete(&mut current, &earlier);
         if !history {
             earlier.clear();

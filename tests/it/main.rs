@@ -15,6 +15,7 @@ mod fetch;
 mod flips;
 mod folder_to_folder;
 mod forge;
+mod generated;
 mod golden;
 mod hostile;
 mod import_damage;
