@@ -110,6 +110,43 @@ pub enum MediaStatus {
     Failed(String),
 }
 
+/// Whether the value of this key, or what is in it, may be the path of a file: in exports of later versions, any that is not what
+/// people wrote.
+pub fn may_name_file(key: &str) -> bool {
+    !matches!(
+        key,
+        "text"
+            | "text_entities"
+            | "from"
+            | "actor"
+            | "author"
+            | "name"
+            | "title"
+            | "file_name"
+            | "performer"
+            | "forwarded_from"
+            | "saved_from"
+            | "via_bot"
+            | "question"
+            | "description"
+            | "href"
+            | "url"
+            | "data"
+            | "information_text"
+            | "first_name"
+            | "last_name"
+            | "members"
+            | "action"
+            | "type"
+            | "place_name"
+            | "address"
+            | "game_title"
+            | "game_description"
+            | "caption"
+            | "about"
+    )
+}
+
 /// One file of a message.
 ///
 /// A message's `photo`, `file`, `thumbnail`, `contact_vcard` and `document_id` keys hold the path of a stored file as it is in

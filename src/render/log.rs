@@ -8,7 +8,8 @@ use std::error::Error;
 use std::sync::Arc;
 
 use super::html::escape::plain;
-use crate::model::fold::{AsOf, Fold, Folded, FoldedMessages, Location};
+use crate::model::fold::{AsOf, Fold, Folded, FoldedMessages, Location, Sighting};
+use crate::model::join;
 use crate::model::json;
 use crate::model::record::{Head, MessageRecord, Raw, Record, RecordError};
 
@@ -72,10 +73,15 @@ impl<B: Batches> ChatLog<B> {
     ///
     /// # Errors
     /// When a batch cannot be had.
-    pub fn fold(&mut self, as_of: AsOf, bad: &mut dyn FnMut(LogError<B::Error>)) -> Result<FoldedMessages, LogError<B::Error>> {
+    pub fn fold(
+        &mut self,
+        as_of: AsOf,
+        seen: &[Sighting],
+        bad: &mut dyn FnMut(LogError<B::Error>),
+    ) -> Result<FoldedMessages, LogError<B::Error>> {
         let mut fold = Fold::new();
         self.heads(bad, &mut |head, at| fold.add(head, at))?;
-        Ok(fold.finish(as_of))
+        Ok(fold.finish(as_of, seen))
     }
 
     /// Passes over the whole log and hands the head of each line to `each`, with its place. Lines that cannot be understood are
@@ -130,21 +136,20 @@ impl<B: Batches> ChatLog<B> {
     /// A message with its earlier versions, first to last; none of them unless `history`.
     ///
     /// A page of an HTML export tells less of a message than anything else: where it says what an earlier version said, that one
-    /// counts, with its exact time and the ids of people.
+    /// counts. What the version that counts leaves out, an earlier one tells: see [`join`].
     ///
     /// # Errors
     /// As [`ChatLog::message`].
     pub fn versions(&mut self, folded: &Folded, history: bool) -> Result<(MessageRecord, Vec<MessageRecord>), LogError<B::Error>> {
         let current = self.message(folded.current)?;
-        let is_page = matches!(current.raw, Some(Raw::Html { .. }));
+        let is_page = |record: &MessageRecord| matches!(record.raw, Some(Raw::Html { .. }));
         let mut earlier = Vec::new();
-        if history || is_page {
-            for &at in &folded.earlier {
-                earlier.push(self.message(at)?);
-            }
+        for &at in &folded.earlier {
+            earlier.push(self.message(at)?);
         }
-        let better = is_page.then(|| earlier.iter().rposition(|record| tells_more(record, &current))).flatten();
-        let current = match better {
+        let counts = earlier.iter().chain([&current]).any(is_page).then(|| join::counts(earlier.iter().chain([&current])));
+        let better = is_page(&current).then(|| earlier.iter().rposition(|record| tells_more(record, &current))).flatten();
+        let mut current = match better {
             Some(index) => {
                 let better = earlier.remove(index);
                 earlier.push(current);
@@ -152,6 +157,8 @@ impl<B: Batches> ChatLog<B> {
             }
             None => current,
         };
+        join::set(&mut current, counts.unwrap_or_default());
+        join::complete(&mut current, &earlier);
         if !history {
             earlier.clear();
         }
@@ -222,7 +229,7 @@ mod tests {
         let memory = Memory(batches, Cell::new(0));
         let mut log = ChatLog::new(&memory);
         let mut bad = Vec::new();
-        let folded: Vec<Folded> = log.fold(AsOf::Now, &mut |error| bad.push(error.to_string())).unwrap().collect();
+        let folded: Vec<Folded> = log.fold(AsOf::Now, &[], &mut |error| bad.push(error.to_string())).unwrap().collect();
         assert_eq!(bad.len(), 1);
         assert_eq!(memory.1.get(), 21);
         assert_eq!(folded.len(), 201);

@@ -203,7 +203,7 @@ fn pages_have_what_readers_of_exports_look_for() {
         "In reply to a message in another chat",
         "<span class=\"spoiler hidden\" tabindex=\"0\">sp</span>",
         "<span class=\"count\">3</span>",
-        "rich text",
+        "rich <strong>text</strong>",
         "Data sent to the bot: «clicked»",
         "Exceeds maximum size, change data exporting settings to download.",
         "Self-destructing photo",

@@ -16,13 +16,13 @@ use tgvault::source::desktop::convert::Files;
 use tgvault::source::desktop::html::{ChatPages, is_chat_page};
 use tgvault::source::desktop::read::{Circumstances, Receiver};
 
-use super::desktop_export::{data, read, zone};
+use super::desktop_export::{data, is_path, read, zone};
 
 struct AnyFile;
 
 impl Files for AnyFile {
     fn find(&mut self, path: &str) -> Option<(EntryPath, u64)> {
-        (!path.starts_with('(')).then(|| (media_path(MediaKind::Document, path, "full", "").unwrap(), 1))
+        is_path(path).then(|| (media_path(MediaKind::Document, path, "full", "").unwrap(), 1))
     }
 }
 

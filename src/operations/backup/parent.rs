@@ -10,6 +10,7 @@ use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
 use crate::operations::session::{Opened, Session};
+use crate::operations::snapshot::choice::holds_chats;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
@@ -187,15 +188,15 @@ async fn begin(
         }
     } else if !opened.repository.snapshot_stems().await?.is_empty() {
         events.event(&Event::Note(
-            "this machine has no record of earlier backups of this source, and no key to read them: everything is stored anew. \
-             Give a passphrase or an identity once to go on from the last snapshot instead",
+            "this machine has no record of earlier backups of this source, and no key to read them: what they stored is not \
+             known here, stays part of the vault, and may be stored again. Give a passphrase or an identity once to go on from the last snapshot instead",
         ));
     }
     let journal = Journal::begin(folder, chain, sequence, parent, &tree, &opened.repository.machine)?;
     Ok((journal, Remembered { tree, pending: Vec::new(), removals: Vec::new(), is_healing: false }, lost))
 }
 
-/// The newest snapshot of the source: this writer's own, or else one that was made on this machine by another writer.
+/// The newest snapshot of the source: this writer's own, or else another writer's; of a folder, one that was made on this machine.
 async fn newest(
     opened: &Opened,
     identities: &crate::crypt::keys::Identities,
@@ -212,7 +213,8 @@ async fn newest(
         match read.await {
             Ok(snapshot) if !names.contains(&snapshot.source) => {}
             Ok(snapshot) if snapshot.writer == writer => return Ok(Some((stem, snapshot))),
-            Ok(snapshot) if snapshot.host == host => {
+            // A folder is one machine's, an account is not.
+            Ok(snapshot) if snapshot.host == host || holds_chats(&snapshot) => {
                 others.get_or_insert((stem, snapshot));
             }
             Ok(_) => {}

@@ -165,7 +165,7 @@ impl Part {
         let mut log = ChatLog::new(sound);
         let mut bad: BTreeMap<u32, (u64, String)> = BTreeMap::new();
         let as_of = span.at.map_or(AsOf::Now, AsOf::At);
-        let folded = log.fold(as_of, &mut |error| {
+        let folded = log.fold(as_of, &chat.seen, &mut |error| {
             bad.entry(batch_of(&error)).or_insert_with(|| (0, with_causes(&error))).0 += 1;
         });
         for (batch, (count, first)) in bad {

@@ -105,6 +105,7 @@ pub fn section_page<P: Pages>(
         Section::FrequentContacts => ("lists/frequent.html", "Frequent contacts"),
         Section::ProfilePictures => ("lists/profile_pictures.html", "Profile pictures"),
         Section::Stories => ("lists/stories.html", "Stories archive"),
+        Section::ProfileMusic => ("lists/profile_music.html", "Profile music"),
         Section::Sessions => ("lists/sessions.html", "Sessions"),
         Section::WebSessions => ("lists/web_sessions.html", "Web sessions"),
         Section::OtherData => {
@@ -129,6 +130,32 @@ pub fn section_page<P: Pages>(
     Ok(Some((path, label, count)))
 }
 
+/// A piece of music of the profile, with its file.
+fn song(out: &mut String, entry: &str, names: &Places) {
+    let part = |key: &str| json::get(entry, key).and_then(json::text).filter(|text| !text.is_empty());
+    let (title, file) = (part("title").or_else(|| part("file_name")).unwrap_or_default(), part("file").unwrap_or_default());
+    out.push_str("<div class=\"entry clearfix\"><div class=\"body\"><div class=\"name bold\">");
+    match names.placed(&file) {
+        Some(placed) => {
+            out.push_str("<a href=\"");
+            escape::path(out, "../", placed);
+            out.push_str("\">");
+            escape::text(out, &title);
+            out.push_str("</a>");
+        }
+        None => escape::text(out, &title),
+    }
+    out.push_str("</div>");
+    let length = json::get(entry, "duration_seconds").and_then(json::integer).map(super::service::duration).unwrap_or_default();
+    let gone = if names.placed(&file).is_none() { names.shown(&file).unwrap_or(&file).to_owned() } else { String::new() };
+    for details in [part("performer").unwrap_or_default().into_owned(), length, gone].iter().filter(|details| !details.is_empty()) {
+        out.push_str("<div class=\"details_entry details\">");
+        escape::text(out, details);
+        out.push_str("</div>");
+    }
+    out.push_str("</div></div>");
+}
+
 fn list_entry(out: &mut String, section: Section, entry: &str, zone: &TimeZone, names: &Places) {
     let part = |key: &str| json::get(entry, key).and_then(json::text).unwrap_or_default().into_owned();
     // As in `result.json`: times of this zone, where they are known exactly.
@@ -138,6 +165,9 @@ fn list_entry(out: &mut String, section: Section, entry: &str, zone: &TimeZone, 
         local.unwrap_or_else(|| part(key)).replace('T', " ")
     };
     let file = Some(part("photo")).filter(|path| !path.is_empty()).unwrap_or_else(|| part("media"));
+    if section == Section::ProfileMusic {
+        return song(out, entry, names);
+    }
     out.push_str("<div class=\"entry clearfix\">");
     let full = format!("{} {}", part("first_name"), part("last_name"));
     let told = [full.trim(), &part("name"), &part("application_name"), &part("domain_name"), &part("device_model"), &part("browser")];

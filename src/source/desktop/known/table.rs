@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use crate::model::paths::RunId;
-use crate::model::peer::Peer;
+use crate::model::peer::{Peer, PeerKind};
 
 const MAGIC: [u8; 4] = *b"tgvi";
 /// Version 1 had columns of 28 bytes a message; no released program wrote it.
@@ -240,6 +240,11 @@ impl Table {
     pub fn notes(&self, peer: Peer, id: i64, but: &RunId) -> Vec<Note> {
         let Some(chat) = self.chats.get(&peer) else { return Vec::new() };
         chat.notes(id).filter(|note| self.run(note.run) != Some(but)).collect()
+    }
+
+    /// The chats of this kind that have a message with this id.
+    pub fn chats_with(&self, kind: PeerKind, id: i64) -> Vec<Peer> {
+        self.chats.iter().filter(|(peer, chat)| peer.kind == kind && chat.notes(id).next().is_some()).map(|(peer, _)| *peer).collect()
     }
 
     /// Every batch, where its ids lie far apart several times: its chat, its run with the run's number, and its own number.
