@@ -72,16 +72,13 @@ fn reads_alike(one: &str, two: &str) -> bool {
         _ => true,
     };
     let reactions = |message| -> Vec<String> {
-        let told = |reaction| ["type", "emoji", "document_id", "count"].map(|key| json::get(reaction, key).unwrap_or_default()).join(" ");
+        let told = |reaction| ["type", "emoji", "document_id", "count"].map(|key| get(reaction, key).unwrap_or_default()).join(" ");
         let mut all: Vec<String> = get(message, "reactions").map(json::elements).into_iter().flatten().map(told).collect();
         all.sort_unstable();
         all
     };
     let same_text = text(one) == text(two) || is_service(one) && is_service(two) && (of_page(one) != of_page(two));
-    same_text
-        && SEEN.iter().all(|key| alike(&key))
-        && ["photo", "file"].iter().all(|key| same_file(&key))
-        && reactions(one) == reactions(two)
+    same_text && SEEN.iter().all(alike) && ["photo", "file"].iter().all(same_file) && reactions(one) == reactions(two)
 }
 
 /// The earlier versions of a message that are known.

@@ -301,7 +301,7 @@ mod tests {
     use super::*;
     use crate::model::keep::testing::Memory;
 
-    const PEER: Peer = Peer { kind: crate::model::peer::PeerKind::User, id: 1 };
+    const PEER: Peer = Peer { kind: PeerKind::User, id: 1 };
 
     fn run(name: &str) -> RunId {
         name.parse().unwrap()
