@@ -6,7 +6,6 @@ pub mod observer;
 pub mod prompts;
 pub mod words;
 
-pub use connection::Connection;
 
 use super::error::CommandError;
 
