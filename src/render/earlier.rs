@@ -72,7 +72,7 @@ fn reads_alike(one: &str, two: &str) -> bool {
         _ => true,
     };
     let reactions = |message| -> Vec<String> {
-        let told = |reaction| ["type", "emoji", "document_id", "count"].map(|key| json::get(reaction, key).unwrap_or_default()).join(" ");
+        let told = |reaction| ["type", "emoji", "document_id", "count"].map(|key| get(reaction, key).unwrap_or_default()).join(" ");
         let mut all: Vec<String> = get(message, "reactions").map(json::elements).into_iter().flatten().map(told).collect();
         all.sort_unstable();
         all
