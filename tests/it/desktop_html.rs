@@ -185,7 +185,7 @@ fn pages_have_what_readers_of_exports_look_for() {
     let (pages, _) = render(&collected);
     let page = &pages.0["chats/chat_1/messages.html"];
     for part in [
-        "<div class=\"text bold\">Ada Group</div>",
+        "<div class=\"text bold\">\nAda Group\n</div>",
         "<div class=\"message default clearfix\" id=\"message1\">",
         "title=\"01.06.2025 12:01:00 UTC+02:00\">12:01</div>",
         "<div class=\"from_name\">Ada Byron</div>",
