@@ -154,6 +154,7 @@ async fn a_later_page_counts_more_than_an_earlier_edit() {
         assert_eq!((&told["type"], &told["name"]), (&"personal_chat".into(), &"Bob".into()));
         assert_eq!(found(&world, &["second", "--source", &source]).len(), 1);
         assert_eq!(found(&world, &["first", "--source", &source]).len(), 0);
+        assert_eq!(found(&world, &["first", "--history", "--source", &source]).len(), 1, "what it said before");
     }
 }
 
