@@ -187,11 +187,11 @@ fn pages_have_what_readers_of_exports_look_for() {
     let (pages, _) = render(&collected);
     let page = &pages.0["chats/chat_1/messages.html"];
     for part in [
-        "<div class=\"text bold\">Ada Group</div>",
+        "<div class=\"text bold\">\nAda Group\n</div>",
         "<div class=\"message default clearfix\" id=\"message1\">",
         "title=\"01.06.2025 12:01:00 UTC+02:00\">12:01</div>",
         "<div class=\"from_name\">Ada Byron</div>",
-        "<a class=\"photo_wrap clearfix pull_left\" href=\"photos/photo_1@01-06-2025_12-01-00.jpg\">",
+        "<a class=\"photo_wrap clearfix pull_left\" href=\"../../chats/chat_1/photos/photo_1@01-06-2025_12-01-00.jpg\">",
         "<a class=\"video_file_wrap clearfix pull_left\"",
         "<img class=\"video_file\"",
         "<img class=\"sticker\"",
@@ -219,7 +219,9 @@ fn pages_have_what_readers_of_exports_look_for() {
     let order = ["Chats", "Contacts", "Frequent contacts", "Profile pictures", "Stories archive", "Sessions", "Web sessions", "Other data"];
     assert_eq!(sections, order);
     // The first page has nothing to go back to.
-    assert!(summary.contains("<div class=\"page_header\"><div class=\"content\"><div class=\"text bold\">Exported Data</div></div></div>"));
+    assert!(
+        summary.contains("<div class=\"page_header\"><div class=\"content\"><div class=\"text bold\">\nExported Data\n</div></div></div>")
+    );
     assert!(summary.contains("<div class=\"page_about details\">A backup of a Telegram account"));
     let back =
         "<div class=\"page_header\"><a class=\"content block_link\" href=\"../../lists/chats.html#allow_back\"><div class=\"text bold\">";

@@ -201,7 +201,7 @@ async fn service_messages_say_all_they_know() {
         (json!({"action": "topic_edit", "new_title": "Nt", "new_icon_emoji_id": 536}), "«Nt» and its icon to «536»"),
         (json!({"action": "process_suggested_post", "rejected": true, "comment": "too long"}), "Ada rejected the suggested post: too long"),
         (json!({"action": "todo_completions", "completed": [1, 2], "incompleted": [3]}), "as done: #1 and #2; as not done: #3"),
-        (json!({"action": "conference_call", "is_active": false, "is_missed": true}), "Missed"),
+        (json!({"action": "conference_call", "is_active": false, "is_missed": true}), "Cancelled"),
         (json!({"action": "send_stars_gift", "cost": "$1", "amount_whole": 50, "amount_nano": 500_000_000}), "a gift of 50.5 Stars for $1"),
         (json!({"action": "send_ton_gift", "amount_whole": 2, "amount_nano": 5}), "a gift of 2.000000005 TON"),
         (

@@ -154,6 +154,7 @@ async fn a_later_page_counts_more_than_an_earlier_edit() {
         assert_eq!((&told["type"], &told["name"]), (&"personal_chat".into(), &"Bob".into()));
         assert_eq!(found(&world, &["second", "--source", &source]).len(), 1);
         assert_eq!(found(&world, &["first", "--source", &source]).len(), 0);
+        assert_eq!(found(&world, &["first", "--history", "--source", &source]).len(), 1, "what it said before");
     }
 }
 
@@ -228,5 +229,21 @@ async fn what_several_machines_stored_is_one_account() {
     let ids = |shown: Vec<Value>| shown.iter().map(|message| message["id"].as_i64().unwrap()).collect::<Vec<_>>();
     assert_eq!(ids(messages(&world, "out", &[])), [1, 2, 3]);
     assert_eq!(found(&world, &["message"]).len(), 3);
-    assert_eq!(ids(messages(&world, "laptop-out", &["--host", "laptop"])), [2], "who asks for one machine gets that");
+    assert_eq!(ids(messages(&world, "laptop-out", &["--host", "laptop"])), [1, 2], "who asks for one machine gets what that knew");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn several_exports_are_taken_in_one_after_the_other() {
+    let world = World::new().await;
+    for (name, id) in
+        [("old/ChatExport_2022-04-16", 1), ("old/ChatExport_2022-04-17", 2), ("old/ChatExport_2022-04-18 (1)", 3), ("alone", 4)]
+    {
+        export(&world, name, &chat(&[message(id, text("message"))]));
+    }
+    let path = |name: &str| world.root.path().join(name).to_str().unwrap().to_owned();
+    let ran = run(&world, &["backup", "desktop-export", &path("old"), &path("alone")]);
+    assert_eq!(ran.code, 0, "{}{}", ran.out, ran.err);
+    assert_eq!(found(&world, &["message"]).len(), 4);
+    let ran = run(&world, &["backup", "desktop-export", &path("old/ChatExport_2022-04-16"), &path("nowhere")]);
+    assert_eq!(ran.code, 1, "{}", ran.err);
 }

@@ -289,6 +289,10 @@ impl Writing for AsText {
         mark
     }
 
+    fn earlier(&self) -> &'static str {
+        "earlier"
+    }
+
     fn mark(&self, deleted: i64) -> String {
         format!("(deleted {deleted}) ")
     }
@@ -329,7 +333,7 @@ async fn the_version_that_counts_is_found_whatever_fits_in_memory() {
         let run = |words: &str, kept_bytes: usize| {
             let query = Query::new(words).unwrap();
             let mut out = String::new();
-            let wanted = Search { chats: &all, query: &query, writing: &AsText, kept_bytes };
+            let wanted = Search { chats: &all, query: &query, writing: &AsText, history: false, kept_bytes };
             let searched = search(&chats, &wanted, &Stop::new(), |_, text| {
                 out.push_str(std::str::from_utf8(text).unwrap());
                 Ok(())

@@ -280,7 +280,8 @@ pub fn summary<P: Pages>(
         out.push_str("</div></div>");
     }
     out.push_str("<div class=\"sections\">");
-    let order = ["Contacts", "Frequent contacts", "Profile pictures", "Stories archive", "Sessions", "Web sessions", "Other data"];
+    let order =
+        ["Contacts", "Frequent contacts", "Profile pictures", "Stories archive", "Profile music", "Sessions", "Web sessions", "Other data"];
     let mut sections = sections.to_vec();
     sections.sort_by_key(|(_, label, _)| order.iter().position(|known| known == label));
     for (path, label, count) in [("lists/chats.html", "Chats", chats)].iter().chain(&sections) {

@@ -219,9 +219,10 @@ fn frame_begin(out: &mut String, up: &str, back: Option<&str>, title: &str, clas
         }
         None => out.push_str("<div class=\"content\">"),
     }
-    out.push_str("<div class=\"text bold\">");
+    // Tools that read pages line by line look for the name on the line after this.
+    out.push_str("<div class=\"text bold\">\n");
     escape::text(out, title);
-    let _ = write!(out, "</div></{tag}></div>\n<div class=\"page_body {class}\">\n");
+    let _ = write!(out, "\n</div></{tag}></div>\n<div class=\"page_body {class}\">\n");
 }
 
 fn frame_end(out: &mut String) {
