@@ -62,11 +62,11 @@ impl Source for Scene {
             let path = EntryPath::new(*path).unwrap();
             let link = |to: &str| Kind::Hardlink { target: EntryPath::new(to).unwrap() };
             let (kind, content, size): (Kind, Option<Arc<dyn Content>>, usize) = match thing {
-                Thing::Folder => (Kind::Dir, None, 0),
-                Thing::File(text) => (Kind::File, Some(Arc::new(Bytes(text))), text.len()),
-                Thing::Link(to, text) => (link(to), Some(Arc::new(Bytes(text))), text.len()),
-                Thing::Vanishes => (Kind::File, Some(Arc::new(Gone)), 4),
-                Thing::LinkVanishes(to) => (link(to), Some(Arc::new(Gone)), 4),
+                Folder => (Kind::Dir, None, 0),
+                File(text) => (Kind::File, Some(Arc::new(Bytes(text))), text.len()),
+                Link(to, text) => (link(to), Some(Arc::new(Bytes(text))), text.len()),
+                Vanishes => (Kind::File, Some(Arc::new(Gone)), 4),
+                LinkVanishes(to) => (link(to), Some(Arc::new(Gone)), 4),
             };
             let meta = Metadata { mode: 0o644, mtime: Timestamp { seconds: 5, nanos: 0 }, ..Metadata::default() };
             let stamp = Some(Stamp { ctime: Timestamp { seconds: 1 + number as i64, nanos: 0 }, inode: 1 });

@@ -116,7 +116,7 @@ fn a_backup_that_read_nothing_counts_nothing() {
     let work = sandbox.work();
     fs::create_dir(work.join("s")).unwrap();
     fs::write(work.join("s/a"), "secret").unwrap();
-    fs::set_permissions(work.join("s/a"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(work.join("s/a"), fs::Permissions::from_mode(0o0)).unwrap();
     let is_root = rustix::process::geteuid().is_root();
     let mut command = sandbox.command(["--json", "backup", "s"]);
     if is_root {
