@@ -22,6 +22,7 @@ mod imports;
 mod kill;
 mod long_files;
 mod many;
+mod old_state;
 mod reading;
 mod restore_as;
 mod restore_records;
