@@ -4,18 +4,17 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use grammers_tl_types::enums;
+use grammers_tl_types::{LAYER, enums};
 
 use super::history::Mode;
 use super::run::{BATCH_BYTES, Run, path};
-use super::unfinished::unfinished;
 use crate::model::media::{MediaRole, MediaStatus, SkipReason};
 use crate::model::paths;
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Record};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::stored::{Effect, LeftFile, LogEffect, Print, Unfinished};
-use crate::source::telegram::tl::{Outcomes, Want, record};
+use crate::source::telegram::tl::{Outcomes, Want, is_in_part, record};
 
 /// The log of one chat as this run adds to it.
 pub(super) struct ChatLog {
@@ -75,7 +74,7 @@ impl Run {
                 batch.effect.migrated_from = Some(group);
                 self.ledger.migrated(group, log.peer);
             }
-            let unfinished = unfinished(message);
+            let unfinished = lacks(message);
             let print = if unfinished == Some(Unfinished::InPart) { self.prints.of_part(message) } else { self.prints.of(message) };
             let was = self.state.read().chats.get(&log.peer).and_then(|chat| chat.unfinished.get(&message.id())).copied();
             if unfinished != was {
@@ -171,6 +170,15 @@ impl Batch {
             Mode::Own => self.effect.own.add(first, last),
         }
     }
+}
+
+/// What a message as it is stored lacks.
+pub(super) fn lacks(message: &enums::Message) -> Option<Unfinished> {
+    let enums::Message::Message(inner) = message else { return None };
+    if is_in_part(message) {
+        return Some(Unfinished::InPart);
+    }
+    matches!(inner.media, Some(enums::MessageMedia::Unsupported)).then_some(Unfinished::Unsupported { layer: LAYER })
 }
 
 /// The files of a message that the options leave out.

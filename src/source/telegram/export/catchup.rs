@@ -267,7 +267,8 @@ impl Run {
         // Of chats that were read in the same second, those come first that are behind the last one whose turn it was.
         let last = self.state.read().rotated;
         order.sort_by_key(|(reread, dialog)| (*reread, last.is_some_and(|last| dialog.peer <= last), dialog.peer));
-        let mut order = order.into_iter().map(|(_, dialog)| dialog).peekable();
+        let order: Vec<Dialog> = order.into_iter().map(|(_, dialog)| dialog.clone()).collect();
+        let mut order = order.into_iter().peekable();
         let at_once = self.api.client.caps().message_requests;
         while budget > 0 && order.peek().is_some() {
             // Each chat has its share of the budget before any of them begins: so they can be read side by side.
@@ -275,7 +276,7 @@ impl Run {
             while budget > 0
                 && let Some(dialog) = order.next()
             {
-                let chat = Chat::new(self.clone(), dialog.clone());
+                let chat = Chat::new(self.clone(), dialog);
                 let share = chat.pages_to_reread().min(budget);
                 budget -= share;
                 shares.push((chat, share));
