@@ -240,7 +240,7 @@ fn of_state(error: &StateError) -> Exit {
     match error {
         StateError::Locked { .. } => Exit::Locked,
         StateError::Sealed { .. } => Exit::WrongKey,
-        StateError::File { .. } | StateError::Damaged { .. } => Exit::Failed,
+        StateError::File { .. } | StateError::Damaged { .. } | StateError::Newer { .. } => Exit::Failed,
     }
 }
 
@@ -338,6 +338,7 @@ fn state_hint(error: &StateError) -> Option<&'static str> {
         StateError::Sealed { .. } => {
             "the machine's key was exchanged; with the state folder moved away, the next backup starts anew once it is unlocked"
         }
+        StateError::Newer { .. } => "update tgvault, or use another folder with --state-dir DIR",
         StateError::Damaged { .. } => "move the file away: what it held is read from the vault again",
         StateError::File { .. } => "this machine's state must be writable: mend that, or name another folder with --state-dir DIR",
     })

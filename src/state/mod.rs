@@ -57,6 +57,16 @@ pub enum StateError {
         /// What is wrong.
         why: String,
     },
+    /// A later version of the program wrote the state.
+    #[error("'{}' has version {version}, and this program reads up to {known}: a newer tgvault is needed", path.display())]
+    Newer {
+        /// The file that says so.
+        path: PathBuf,
+        /// The version there.
+        version: u32,
+        /// The latest that this program reads.
+        known: u32,
+    },
 }
 
 impl StateError {

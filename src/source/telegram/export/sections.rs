@@ -5,12 +5,12 @@ use futures::stream;
 use grammers_tl_types::{LAYER, Serializable, enums, functions, types};
 use serde_json::value::RawValue;
 
-use super::account_coverage::TAKEOUT_ENDED;
 use super::run::{FILES_AT_ONCE, Run, path};
 use crate::model::account::{AccountSection, Section};
 use crate::model::media::{Media, MediaRole, MediaStatus, SkipReason};
 use crate::model::paths;
 use crate::model::peer::Peer;
+use crate::model::reason::Reason;
 use crate::model::record::{Raw, VERSION};
 use crate::source::telegram::error::{TelegramError, Trouble};
 use crate::source::telegram::events::Event;
@@ -94,17 +94,17 @@ impl Run {
         let place = path(paths::account_section(section))?;
         // Only a takeout knows them.
         if matches!(section, Section::Contacts | Section::OtherData) && !self.api.has_takeout() {
-            return if self.taken_out { self.unserved(section.key(), place, TAKEOUT_ENDED.into()).await } else { Ok(()) };
+            return if self.plan.taken_out { self.unserved(section.key(), place, Reason::TakeoutEnded).await } else { Ok(()) };
         }
         let found = match self.section(section).await {
             Ok(found) => found,
             Err(Trouble::Run(error)) => return Err(error),
             Err(Trouble::Call(error)) => {
-                let reason = self.api.or_reason("reading the account's own data", error)?;
-                return self.unserved(section.key(), place, format!("Telegram does not give it ({reason})")).await;
+                let error = self.api.or_reason("reading the account's own data", error)?;
+                return self.unserved(section.key(), place, Reason::NotGiven { error }).await;
             }
         };
-        self.served(section.key());
+        self.ledger.part(section.key(), None);
         let Some(found) = found else { return Ok(()) };
         let digest = self.prints.of_bytes(found.value.get().as_bytes());
         if self.state.read().sections.get(&section) == Some(&digest) {

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::account::Section;
 use crate::model::coverage::Verdict;
 use crate::model::peer::Peer;
+use crate::model::reason::Reason;
 
 pub(super) use digests::Digests;
 pub(super) use left_out::{LeftFile, LeftOut};
@@ -25,8 +26,8 @@ pub(super) use messages::{Held, Print};
 pub(super) use ranges::Ranges;
 pub(super) use store::StateStore;
 
-/// The version of the stored form.
-const VERSION: u8 = 1;
+/// The version of the stored form. 1 had sentences for reasons; it is read.
+const VERSION: u8 = 2;
 
 /// What is known about one chat.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -253,8 +254,8 @@ pub(super) struct State {
     #[serde(default)]
     pub(super) sections: BTreeMap<Section, u64>,
     /// Parts of the account that were not served, with Telegram's reasons, as the last `account/coverage.json` has them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) unserved: BTreeMap<String, String>,
+    #[serde(default, rename = "missing_parts", alias = "unserved", skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) unserved: BTreeMap<String, Reason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) counters: Option<Counters>,
     /// The last chat whose turn it was to be read again.
@@ -327,7 +328,7 @@ pub(super) enum Effect {
     /// A section of the account.
     Section(Section, u64),
     /// What of the account could not be had.
-    AccountCoverage(BTreeMap<String, String>),
+    AccountCoverage(BTreeMap<String, Reason>),
     /// A chat's description.
     Info { peer: Peer, digest: u64, migrated_from: Option<Peer>, only_my: bool },
     /// A chat's coverage.

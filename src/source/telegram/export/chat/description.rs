@@ -1,13 +1,12 @@
 //! What a chat is: `chat.json`, with a forum's topics.
 
-use std::sync::PoisonError;
-
 use grammers_tl_types::{LAYER, enums, functions};
 
 use super::Chat;
 use crate::model::chat::{ChatInfo, Topic};
 use crate::model::paths;
 use crate::model::peer::PeerKind;
+use crate::model::reason::Reason;
 use crate::model::record::{Raw, VERSION};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::export::history::PAGE;
@@ -42,9 +41,9 @@ impl Chat {
                     return Ok(());
                 }
                 Err(error) => {
-                    let reason = self.run.api.or_reason("reading a forum's topics", error)?;
+                    let error = self.run.api.or_reason("reading a forum's topics", error)?;
                     self.findings().topics_unread = true;
-                    self.findings().missing.push(format!("its topics cannot be read ({reason})"));
+                    self.findings().missing.push(Reason::TopicsNotRead { error });
                     return Ok(());
                 }
             };
@@ -84,10 +83,7 @@ impl Chat {
         if topics_unread && self.before.info.is_some() {
             return Ok(());
         }
-        let migrated_from = {
-            let migrated = run.migrated.lock().unwrap_or_else(PoisonError::into_inner);
-            migrated.iter().find(|(_, to)| *to == peer).map(|(from, _)| *from).or(self.before.migrated_from)
-        };
+        let migrated_from = run.ledger.former(peer).or(self.before.migrated_from);
         let mut dialog = Object::new();
         dialog.put_flag("pinned", self.dialog.pinned).put_number("folder_id", self.dialog.folder.unwrap_or_default().into());
         dialog.put_number("ttl_period_seconds", self.dialog.ttl.unwrap_or_default().into());
