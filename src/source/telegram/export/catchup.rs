@@ -9,8 +9,9 @@ use std::sync::Arc;
 
 use grammers_tl_types::{enums, functions, types};
 
-use super::batch::{Batch, ChatLog};
+use super::batch::Batch;
 use super::chat::{CLOSED, Chat};
+use super::chat_log::ChatLog;
 use super::dialogs::Dialog;
 use super::history::Mode;
 use super::run::{BY_ID, Run};
