@@ -1,11 +1,10 @@
 //! How messages become batches of a chat's log.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
 use grammers_tl_types::{LAYER, enums};
 
+use super::chat_log::ChatLog;
 use super::history::Mode;
 use super::run::{BATCH_BYTES, Run, path};
 use crate::model::media::{MediaRole, MediaStatus, SkipReason};
@@ -15,23 +14,6 @@ use crate::model::record::{MessageRecord, Record};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::stored::{Effect, LeftFile, LogEffect, Print, Unfinished};
 use crate::source::telegram::tl::{Outcomes, Want, is_in_part, record};
-
-/// The log of one chat as this run adds to it.
-pub(super) struct ChatLog {
-    pub(super) peer: Peer,
-    batches: AtomicU32,
-    marks: Mutex<Vec<u64>>,
-}
-
-impl ChatLog {
-    pub(super) fn new(peer: Peer) -> Self {
-        Self { peer, batches: AtomicU32::new(0), marks: Mutex::default() }
-    }
-
-    pub(super) fn marks(&self) -> Vec<u64> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
 
 /// Lines on their way into a batch.
 #[derive(Default)]
@@ -127,9 +109,7 @@ impl Run {
             return Ok(());
         }
         let mark = self.state.mark(effect);
-        log.marks.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
-        let seq = log.batches.fetch_add(1, Ordering::Relaxed) + 1;
-        let path = path(paths::log_batch(log.peer, &self.id, seq))?;
+        let path = path(paths::log_batch(log.peer, &self.id, log.next_batch(mark)))?;
         self.outbox.file(path, lines, self.observed, mark).await
     }
 }

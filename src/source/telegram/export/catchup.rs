@@ -11,8 +11,9 @@ use futures::StreamExt;
 use futures::stream;
 use grammers_tl_types::{enums, functions, types};
 
-use super::batch::{Batch, ChatLog};
+use super::batch::Batch;
 use super::chat::{CLOSED, Chat};
+use super::chat_log::ChatLog;
 use super::dialogs::Dialog;
 use super::history::{Mode, PAGE};
 use super::run::{BY_ID, Run};
