@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use grammers_tl_types::{LAYER, enums, functions};
 
-use super::batch::{Batch, ChatLog};
+use super::batch::{Batch, lacks};
 use super::chat::Chat;
+use super::chat_log::ChatLog;
 use super::run::{BY_ID, Run};
 use crate::model::peer::Peer;
 use crate::source::telegram::error::{TelegramError, Trouble};
