@@ -82,6 +82,7 @@ pub struct MediaCoverage {
 /// What can be said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(into = "StoredVerdict", from = "StoredVerdict")]
+#[non_exhaustive]
 pub enum Verdict {
     /// Everything that the server served is held.
     Complete,

@@ -17,6 +17,8 @@ pub mod coverage;
 pub mod extra;
 pub mod filter;
 pub mod fold;
+pub mod ids;
+pub mod join;
 pub mod keep;
 pub mod kinds;
 pub mod media;

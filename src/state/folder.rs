@@ -73,6 +73,7 @@ impl MachineKey {
 }
 
 /// Everything that this machine keeps.
+#[derive(Clone)]
 pub struct StateFolder {
     root: PathBuf,
     key: Arc<MachineKey>,

@@ -24,6 +24,7 @@ use crate::crypt::CryptError;
 
 /// Why local state could not be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StateError {
     /// A file or folder could not be read or written.
     #[error("cannot {operation} '{}'", path.display())]

@@ -198,6 +198,29 @@ impl SealedFolder {
         Ok(())
     }
 
+    /// Takes over all files of another folder that is sealed with the same key; `last` comes last, so that it is here only when
+    /// everything is, and leaves the other folder first.
+    ///
+    /// # Errors
+    /// When a file cannot be moved; then both folders are as good as before.
+    pub fn take_over(&self, other: &Self, last: &str) -> Result<(), StateError> {
+        let names: Vec<String> = other.names()?.into_iter().filter(|name| !name.ends_with(".lock") && name != last).collect();
+        for name in names.iter().map(String::as_str).chain([last]) {
+            let (from, to) = (other.path.join(name), self.path.join(name));
+            match fs::hard_link(&from, &to) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                // No hard links here (vfat).
+                Err(_) => fs::copy(&from, &to).and_then(|_| File::open(&to)?.sync_all()),
+                Ok(()) => Ok(()),
+            }
+            .map_err(StateError::file("write", &to))?;
+        }
+        sync_folder_of(&self.path.join(last)).map_err(StateError::file("write", &self.path))?;
+        let last_path = other.path.join(last);
+        fs::remove_file(&last_path).map_err(StateError::file("remove", &last_path))?;
+        other.retain(|_| false)
+    }
+
     /// The names of the files.
     ///
     /// # Errors

@@ -18,17 +18,38 @@ use crate::crypt::digest::Hasher;
 use crate::model::entry::EntryPath;
 use crate::model::keep::Kept;
 use crate::model::paths::{self, RunId};
-use crate::model::peer::Peer;
+use crate::model::peer::{Peer, PeerKind};
 
 /// What is known of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
     /// Nothing, or it said something else.
     New,
-    /// It said the same, in other bytes.
-    Same,
+    /// It said the same, in other bytes; that run stored it.
+    Same(RunId),
     /// That run stored a record with these very bytes.
     SameBytes(RunId),
+}
+
+impl Look {
+    /// The run that stored it.
+    pub fn run(&self) -> Option<&RunId> {
+        match self {
+            Self::New => None,
+            Self::Same(run) | Self::SameBytes(run) => Some(run),
+        }
+    }
+}
+
+/// What is known of a description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// When it was made, Unix seconds.
+    pub observed: i64,
+    /// Whether it tells only part of what exports can tell.
+    pub is_partial: bool,
+    /// Whether it says what was asked for.
+    pub says_the_same: bool,
 }
 
 /// What [`Remembered::load`] found.
@@ -72,6 +93,11 @@ fn hash(key: &[u8; 32], bytes: &[u8]) -> u64 {
     hasher.update(bytes);
     let [a, b, c, d, e, f, g, h, ..] = hasher.finish().0;
     u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
+}
+
+/// The hash of a description; its last bit says whether it is a partial one.
+fn described(key: &[u8; 32], content: &[u8], is_partial: bool) -> u64 {
+    hash(key, content) & !1 | u64::from(is_partial)
 }
 
 impl Remembered {
@@ -135,6 +161,16 @@ impl Remembered {
         run
     }
 
+    /// The chats of this kind of which a message with this id is stored.
+    pub fn chats_with(&self, kind: PeerKind, id: i64) -> Vec<Peer> {
+        self.state().table.chats_with(kind, id)
+    }
+
+    /// When that run's export was made, Unix seconds.
+    pub fn made(&self, run: &RunId) -> Option<i64> {
+        self.state().table.runs().iter().rev().find(|(known, _)| known == run).map(|(_, observed)| *observed)
+    }
+
     /// The account's own user id, where an export has told it.
     pub fn owner(&self) -> Option<i64> {
         self.state().table.owner
@@ -169,15 +205,11 @@ impl Remembered {
         let Some(latest) = notes.iter().map(|note| state.table.observed(note.run)).max() else { return Look::New };
         let counts = |note: &&Note| observed < latest || state.table.observed(note.run) == latest;
         let content = hash(&state.table.key, content);
-        let mut same = notes.iter().filter(counts).filter(|note| note.content == content).peekable();
-        if same.peek().is_none() {
-            return Look::New;
-        }
+        let same: Vec<&Note> = notes.iter().filter(counts).filter(|note| note.content == content).collect();
         let raw = hash(&state.table.key, raw);
-        match same.find(|note| note.raw == raw).and_then(|note| state.table.run(note.run)) {
-            Some(run) => Look::SameBytes(run.clone()),
-            None => Look::Same,
-        }
+        let run = |note: &&Note| state.table.run(note.run).cloned();
+        let bytes = same.iter().find(|note| note.raw == raw).and_then(run).map(Look::SameBytes);
+        bytes.or_else(|| same.last().and_then(run).map(Look::Same)).unwrap_or(Look::New)
     }
 
     /// The hashes of a message that goes into an item; `raw` is `None` where the record is not the first of its run with its id, so
@@ -196,9 +228,9 @@ impl Remembered {
     }
 
     /// Takes note that the item with this mark describes a chat or the account, as of `observed`, and says `content`.
-    pub fn expect_description(&self, mark: u64, path: &EntryPath, observed: i64, content: &[u8]) {
+    pub fn expect_description(&self, mark: u64, path: &EntryPath, observed: i64, is_partial: bool, content: &[u8]) {
         let mut state = self.state();
-        let (path, content) = (hash(&state.table.key, path.as_bytes()), hash(&state.table.key, content));
+        let (path, content) = (hash(&state.table.key, path.as_bytes()), described(&state.table.key, content, is_partial));
         state.pending.insert(mark, Effect::Described { path, observed, content });
     }
 
@@ -207,11 +239,13 @@ impl Remembered {
         self.state().pending.insert(mark, Effect::Whole);
     }
 
-    /// When the description at `path` that an import stored was made, and whether it says `content`; `None` where none did.
-    pub fn described(&self, path: &EntryPath, content: &[u8]) -> Option<(i64, bool)> {
+    /// What is known of the description at `path` that an import stored; `None` where none did.
+    pub fn described(&self, path: &EntryPath, content: &[u8]) -> Option<Described> {
         let state = self.state();
-        let (observed, known) = state.table.described.get(&hash(&state.table.key, path.as_bytes()))?;
-        Some((*observed, *known == hash(&state.table.key, content)))
+        let key = &state.table.key;
+        let (observed, known) = *state.table.described.get(&hash(key, path.as_bytes()))?;
+        let is_partial = known & 1 == 1;
+        Some(Described { observed, is_partial, says_the_same: known == described(key, content, is_partial) })
     }
 
     /// Takes note of a batch that is stored: for making this anew out of a snapshot.
@@ -220,9 +254,9 @@ impl Remembered {
     }
 
     /// Takes note of a description that is stored, as [`Self::rebuild_batch`].
-    pub fn rebuild_description(&self, path: &EntryPath, observed: i64, content: &[u8]) {
+    pub fn rebuild_description(&self, path: &EntryPath, observed: i64, is_partial: bool, content: &[u8]) {
         let mut state = self.state();
-        let (path, content) = (hash(&state.table.key, path.as_bytes()), hash(&state.table.key, content));
+        let (path, content) = (hash(&state.table.key, path.as_bytes()), described(&state.table.key, content, is_partial));
         state.table.described.insert(path, (observed, content));
     }
 
@@ -267,7 +301,7 @@ mod tests {
     use super::*;
     use crate::model::keep::testing::Memory;
 
-    const PEER: Peer = Peer { kind: crate::model::peer::PeerKind::User, id: 1 };
+    const PEER: Peer = Peer { kind: PeerKind::User, id: 1 };
 
     fn run(name: &str) -> RunId {
         name.parse().unwrap()
@@ -290,7 +324,7 @@ mod tests {
         assert_eq!(look(&known, 20, 5, "says", "{raw}"), Look::New);
         known.committed(&[3, 4]);
         assert_eq!(look(&known, 20, 5, "says", "{raw}"), Look::SameBytes(run("r1")));
-        assert_eq!(look(&known, 20, 5, "says", "{ raw}"), Look::Same);
+        assert_eq!(look(&known, 20, 5, "says", "{ raw}"), Look::Same(run("r1")));
         assert_eq!(look(&known, 20, 5, "says more", "{raw}"), Look::New);
         assert_eq!(look(&known, 20, 6, "says", "{raw}"), Look::New);
         assert_eq!(known.look(&run("r1"), 20, PEER, 5, b"says", b"{raw}"), Look::New, "a run goes on as it began");

@@ -143,7 +143,7 @@ impl Run {
             Section::WebSessions => self.web_logins().await?,
             Section::OtherData => return self.other().await,
             // What an export file holds beside its sections; a live account has no such thing.
-            Section::UnknownKeys => return Ok(None),
+            Section::ProfileMusic | Section::UnknownKeys => return Ok(None),
         }))
     }
 

@@ -76,7 +76,7 @@ impl TelegramSource {
     fn unreadable(&self, error: TelegramError) -> SourceError {
         match error {
             TelegramError::Stopped => SourceError::Stopped(crate::source::Stopped),
-            error => SourceError::Unreadable { what: format!("Telegram account '{}'", self.account.name), source: io::Error::other(error) },
+            error => SourceError::Telegram { account: self.account.name.clone(), source: error },
         }
     }
 }

@@ -111,6 +111,8 @@ impl Chat {
             left: self.dialog.left,
             only_my_messages: own_only,
             migrated_from,
+            other_kind: None,
+            is_partial: false,
             migrated_to: run.peers.migrated_to(peer),
             topics,
             observed: run.observed,
