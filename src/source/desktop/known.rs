@@ -314,7 +314,7 @@ mod tests {
 
     use super::*;
 
-    const PEER: Peer = Peer { kind: crate::model::peer::PeerKind::User, id: 1 };
+    const PEER: Peer = Peer { kind: PeerKind::User, id: 1 };
 
     fn run(name: &str) -> RunId {
         name.parse().unwrap()

@@ -403,7 +403,7 @@ mod tests {
 
     use super::*;
 
-    const PEER: Peer = Peer { kind: crate::model::peer::PeerKind::User, id: 1 };
+    const PEER: Peer = Peer { kind: PeerKind::User, id: 1 };
 
     fn ids() -> impl Strategy<Value = i64> {
         prop_oneof![8 => 0..300_i64, 2 => -5..5_i64, 1 => any::<i64>(), 1 => Just(i64::MIN), 1 => Just(i64::MAX)]
