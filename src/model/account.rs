@@ -16,6 +16,7 @@ pub const DEFAULT_ACCOUNT: &str = "main";
 /// A section of an account export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Section {
     /// `{user_id, first_name, last_name, phone_number, username?, bio?}`.
     PersonalInformation,

@@ -100,7 +100,7 @@ fn files(current: &mut MessageRecord, other: &MessageRecord) {
         let (one, two) = (json::get(current.message.get(), key), json::get(other.message.get(), key));
         one.is_some() && two.is_some() && one != two
     };
-    if OF_A_FILE.iter().any(|key| differ(&key)) {
+    if OF_A_FILE.iter().any(differ) {
         return;
     }
     let mut replaced: Vec<(&'static str, String)> = Vec::new();

@@ -34,6 +34,7 @@ pub enum MediaRole {
 /// The folder below `media/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum MediaKind {
     /// Photos, profile and group pictures included.
     Photo,
@@ -75,6 +76,7 @@ pub fn media_path(kind: MediaKind, id: &str, variant: &str, extension: &str) -> 
 /// Why a file was left out on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SkipReason {
     /// Larger than the limit that the user set.
     TooLarge,
@@ -98,6 +100,7 @@ impl SkipReason {
 /// Whether a file's bytes are in the backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "status", content = "reason")]
+#[non_exhaustive]
 pub enum MediaStatus {
     /// Under [`Media::path`].
     Stored,

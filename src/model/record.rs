@@ -59,6 +59,7 @@ pub enum RecordError {
 
 /// The source's own bytes of a record, kept so that nothing is lost that the rendered keys do not show.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Raw {
     /// A TL object of Telegram's API.
     Tl {
@@ -186,6 +187,7 @@ pub struct DeletionRecord {
 /// Something that happened to a chat as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "name")]
+#[non_exhaustive]
 pub enum ChatEvent {
     /// The account left, or was removed.
     Left,

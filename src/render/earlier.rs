@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::model::json::{self, Shape};
 use crate::model::record::MessageRecord;
 
-use super::desktop_json::Shown;
 use super::html::escape::plain;
+use super::shown::Shown;
 
 /// An earlier version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,10 +78,7 @@ fn reads_alike(one: &str, two: &str) -> bool {
         all
     };
     let same_text = text(one) == text(two) || is_service(one) && is_service(two) && (of_page(one) != of_page(two));
-    same_text
-        && SEEN.iter().all(|key| alike(&key))
-        && ["photo", "file"].iter().all(|key| same_file(&key))
-        && reactions(one) == reactions(two)
+    same_text && SEEN.iter().all(alike) && ["photo", "file"].iter().all(same_file) && reactions(one) == reactions(two)
 }
 
 /// The earlier versions of a message that are known.

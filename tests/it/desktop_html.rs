@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use tgvault::model::account::{AccountSection, Section};
 use tgvault::model::peer::{Peer, PeerKind};
 use tgvault::model::record::MessageRecord;
-use tgvault::render::desktop_json::Shown;
 use tgvault::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
 use tgvault::render::html::media::size_text;
 use tgvault::render::html::service::duration;
 use tgvault::render::html::{ChatPages, MESSAGES_PER_PAGE, Owner, Pages, assets};
 use tgvault::render::media_names::{MediaNamer, chat_folder};
+use tgvault::render::shown::Shown;
 
 use super::desktop_export::{Collected, data, read, zone};
 
@@ -21,6 +21,8 @@ use super::desktop_export::{Collected, data, read, zone};
 struct Folder(BTreeMap<String, String>);
 
 impl Pages for Folder {
+    type Error = io::Error;
+
     fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
         let old = self.0.insert(path.to_owned(), String::from_utf8(bytes).unwrap());
         assert_eq!(old, None, "{path} was written twice");

@@ -1,6 +1,7 @@
 //! Whole operations through the library: one linked binary.
 
 mod bad_input;
+mod beginnings;
 mod browser;
 mod changing;
 mod chats;
@@ -10,6 +11,7 @@ mod desktop_html_import;
 mod desktop_import;
 mod desktop_newer;
 mod desktop_pages;
+mod emptied;
 mod faults;
 mod fetch;
 mod flips;
@@ -22,13 +24,18 @@ mod import_damage;
 mod import_readable;
 mod imports;
 mod joining;
+mod kept;
 mod kill;
 mod long_files;
+mod lost_archives;
 mod many;
 mod reading;
+mod replay;
 mod restore_as;
 mod restore_records;
 mod round_trip;
+mod signals;
+mod spelling;
 mod support;
 mod trees;
 mod trust;

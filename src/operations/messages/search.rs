@@ -215,7 +215,7 @@ pub fn search<W: Writing>(
                         decompress_small(&bytes, MOST_BYTES).map_err(|error| OperationError::Internal(error.to_string()))?
                     }
                     Written::Nothing | Written::Dropped => {
-                        let batch = log.load(number).map_err(store_error)?;
+                        let batch = log.load(number)?;
                         going.again(chat, &batch, &mut places)
                     }
                 };
@@ -295,9 +295,4 @@ fn hand_out<W: Writing>(
         }
     }
     Ok(count)
-}
-
-/// Why a batch cannot be had.
-fn store_error(error: io::Error) -> OperationError {
-    error.downcast::<OperationError>().unwrap_or_else(|error| OperationError::Internal(error.to_string()))
 }

@@ -11,7 +11,7 @@ use crate::repository::snapshots::SnapshotRef;
 use crate::repository::{Repository, RepositoryError};
 
 /// Which snapshots are meant.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Made on this machine.
     pub host: Option<String>,

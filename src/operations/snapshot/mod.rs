@@ -22,7 +22,7 @@ use super::OperationError;
 use super::session::{Opened, Session};
 use crate::model::causes::with_causes;
 use crate::repository::contents::Contents;
-use crate::repository::format::snapshot::Snapshot;
+use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
 
 /// A snapshot opened for reading. Cheap to clone.
@@ -63,6 +63,8 @@ impl OpenSnapshot {
         let heads: Vec<&Snapshot> = beside.iter().chain([&snapshot]).collect();
         let tree = opened.repository.tree_of(&heads, &identity.identities, Some(&mut broken)).await?;
         lost.extend(broken.iter().map(|error| format!("what an archive held is lost: {}", with_causes(error))));
+        let damaged = |record: &&ArchiveRecord| tree.losses().copied.contains(&record.id) || tree.losses().lost.contains(record);
+        opened.note_damaged(snapshot.archives.iter().filter(damaged).map(|record| record.object.clone()), false);
         let contents = Contents::new(&opened.repository, &tree, &identity.identities, &Handle::current());
         Ok(Self { shared: Arc::new(Shared { snapshot, tree, contents, frames: Frames::default(), lost }) })
     }

@@ -1,7 +1,6 @@
 //! The pages around the chats: the summary, the list of chats, contacts, sessions and the like.
 
 use std::fmt::Write;
-use std::io;
 
 use jiff::tz::TimeZone;
 
@@ -54,7 +53,7 @@ fn kind(chat: &ChatInfo) -> &'static str {
 ///
 /// # Errors
 /// Those of `pages`.
-pub fn chat_list(chats: &[ListedChat], pages: &mut dyn Pages) -> io::Result<()> {
+pub fn chat_list<P: Pages>(chats: &[ListedChat], pages: &mut P) -> Result<(), P::Error> {
     let mut out = String::new();
     frame_begin(&mut out, "../", Some("../export_results.html#allow_back"), "Chats", "list_page");
     out.push_str("<div class=\"entry_list\">");
@@ -95,12 +94,12 @@ pub fn chat_list(chats: &[ListedChat], pages: &mut dyn Pages) -> io::Result<()> 
 ///
 /// # Errors
 /// Those of `pages`.
-pub fn section_page(
+pub fn section_page<P: Pages>(
     section: &AccountSection,
     zone: &TimeZone,
     names: &Places,
-    pages: &mut dyn Pages,
-) -> io::Result<Option<(&'static str, &'static str, usize)>> {
+    pages: &mut P,
+) -> Result<Option<(&'static str, &'static str, usize)>, P::Error> {
     let (path, label) = match section.section {
         Section::Contacts => ("lists/contacts.html", "Contacts"),
         Section::FrequentContacts => ("lists/frequent.html", "Frequent contacts"),
@@ -245,13 +244,13 @@ fn instead(section: Section, file: &str, names: &Places) -> Option<String> {
 ///
 /// # Errors
 /// Those of `pages`.
-pub fn summary(
+pub fn summary<P: Pages>(
     personal: Option<&AccountSection>,
     picture: Option<&str>,
     chats: usize,
     sections: &[(&str, &str, usize)],
-    pages: &mut dyn Pages,
-) -> io::Result<()> {
+    pages: &mut P,
+) -> Result<(), P::Error> {
     let mut out = String::new();
     frame_begin(&mut out, "", None, "Exported Data", "");
     if let Some(personal) = personal {

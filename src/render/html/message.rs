@@ -10,8 +10,8 @@ use super::{Page, escape};
 use crate::model::chat::DELETED_ACCOUNT;
 use crate::model::json;
 use crate::model::peer::{Peer, PeerKind};
-use crate::render::desktop_json::Shown;
 use crate::render::earlier;
+use crate::render::shown::Shown;
 
 /// What the next message needs to know of the one before it, for date lines and joining.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 //!
 //! - [`Remembered`] is asked for each message of an export, and told what was stored.
 //! - [`table`] holds what is known of stored messages, in 20 bytes each.
-//! - [`Keeper`] keeps it on this machine, sealed: keyed hashes, ids and names of runs, nothing that could be read.
+//! - [`Kept`] keeps it on this machine, sealed: keyed hashes, ids and names of runs, nothing that could be read.
 //!
 //! Commit first, then state: an item counts when its mark comes back. What the snapshot before does not hold (any more) is
 //! forgotten when the next import begins, so a state that is wrong costs uploads and never loses a message.
@@ -10,12 +10,13 @@
 pub mod table;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::table::{Batch, Fresh, Note, Packed, Table};
 use crate::crypt::digest::Hasher;
 use crate::model::entry::EntryPath;
+use crate::model::keep::Kept;
 use crate::model::paths::{self, RunId};
 use crate::model::peer::{Peer, PeerKind};
 
@@ -51,21 +52,6 @@ pub struct Described {
     pub says_the_same: bool,
 }
 
-/// Where a machine keeps what is remembered.
-pub trait Keeper: Send + Sync {
-    /// Opens what was kept last; `None` where there is nothing.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn load(&self) -> io::Result<Option<Box<dyn Read>>>;
-
-    /// Replaces what is kept by what `write` writes, whole or not at all.
-    ///
-    /// # Errors
-    /// When it cannot be written, and those of `write`.
-    fn save(&self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
-}
-
 /// What [`Remembered::load`] found.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Found {
@@ -97,7 +83,7 @@ struct State {
 /// What earlier imports have stored.
 pub struct Remembered {
     state: Mutex<State>,
-    keeper: Option<Box<dyn Keeper>>,
+    keeper: Option<Kept>,
 }
 
 /// A keyed hash of 8 bytes; never 0.
@@ -126,7 +112,7 @@ impl Remembered {
     ///
     /// # Errors
     /// When the system gives no random key.
-    pub fn kept(keeper: Box<dyn Keeper>) -> io::Result<Self> {
+    pub fn kept(keeper: Kept) -> io::Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
         Ok(Self { keeper: Some(keeper), ..Self::new(key) })
@@ -141,7 +127,7 @@ impl Remembered {
         let Some(keeper) = &self.keeper else {
             return if self.state().table.runs().is_empty() { Found::Nothing } else { Found::Earlier };
         };
-        let loaded = keeper.load().and_then(|input| input.map(|mut input| Table::read(&mut input)).transpose());
+        let loaded = keeper.reader().and_then(|input| input.map(|mut input| Table::read(&mut input)).transpose());
         match loaded {
             Ok(None) => Found::Nothing,
             Ok(Some(table)) => {
@@ -156,7 +142,7 @@ impl Remembered {
     /// Whether [`Self::load`] would find what earlier imports stored; takes no memory to speak of.
     pub fn is_there(&self) -> bool {
         let Some(keeper) = &self.keeper else { return !self.state().table.runs().is_empty() };
-        let seen = keeper.load().and_then(|input| input.map(|mut input| Table::look_over(&mut input)).transpose());
+        let seen = keeper.reader().and_then(|input| input.map(|mut input| Table::look_over(&mut input)).transpose());
         seen.is_ok_and(|seen| seen == Some(true))
     }
 
@@ -296,7 +282,7 @@ impl Remembered {
 
     fn save(&self, state: &mut State) {
         let Some(keeper) = &self.keeper else { return };
-        if let Err(error) = keeper.save(&mut |out| state.table.write(out)) {
+        if let Err(error) = keeper.replace(&mut |out| state.table.write(out)) {
             tracing::warn!(%error, "what imports have stored could not be noted");
             state.failure = Some(error);
         }
@@ -313,6 +299,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::model::keep::testing::Memory;
 
     const PEER: Peer = Peer { kind: PeerKind::User, id: 1 };
 
@@ -364,33 +351,17 @@ mod tests {
         assert_eq!(look(&known, 30, 6, "b", "b"), Look::SameBytes(run("r2")));
     }
 
-    /// Keeps in memory, behind a lock that the test shares.
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Option<Vec<u8>>>>);
-
-    impl Keeper for Memory {
-        fn load(&self) -> io::Result<Option<Box<dyn Read>>> {
-            Ok(self.0.lock().unwrap().clone().map(|bytes| Box::new(io::Cursor::new(bytes)) as Box<dyn Read>))
-        }
-
-        fn save(&self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-            let mut bytes = Vec::new();
-            write(&mut bytes)?;
-            *self.0.lock().unwrap() = Some(bytes);
-            Ok(())
-        }
-    }
-
     #[test]
     fn it_survives_the_process_and_names_an_interrupted_run_again() {
-        let memory = Memory::default();
-        let known = Remembered::kept(Box::new(memory.clone())).unwrap();
+        let memory = Arc::new(Memory::default());
+        let kept = || Kept::new(memory.clone(), "imported");
+        let known = Remembered::kept(kept()).unwrap();
         assert_eq!((known.load(), known.is_there()), (Found::Nothing, false));
         assert_eq!(known.begin(b"export", &run("r1")), run("r1"));
         known.set_owner(77);
         store(&known, "r1", 10, &[(5, "a"), (-3, "b"), (900, "c")]);
 
-        let again = Remembered::kept(Box::new(memory.clone())).unwrap();
+        let again = Remembered::kept(kept()).unwrap();
         assert!(again.is_there());
         assert_eq!((again.load(), again.owner()), (Found::Earlier, Some(77)));
         assert_eq!(again.begin(b"export", &run("r2")), run("r1"));
@@ -402,8 +373,8 @@ mod tests {
         assert_eq!(again.begin(b"export", &run("r3")), run("r3"));
         assert_eq!(again.begin(b"another", &run("r4")), run("r4"));
 
-        memory.0.lock().unwrap().as_mut().unwrap().truncate(40);
-        let broken = Remembered::kept(Box::new(memory)).unwrap();
+        memory.files().get_mut("imported").unwrap().truncate(40);
+        let broken = Remembered::kept(kept()).unwrap();
         assert!(matches!(broken.load(), Found::Damaged(_)) && !broken.is_there());
         assert_eq!(look(&broken, 20, 5, "a", "a"), Look::New);
     }
