@@ -146,7 +146,7 @@ impl Repository {
                 return Err(occupied());
             }
         }
-        for folder in [names::ROOT, names::KEYS, names::SNAPSHOTS, names::ARCHIVES] {
+        for folder in [names::ROOT, names::KEYS, names::SNAPSHOTS, names::ARCHIVES, names::MIRROR] {
             if !storage.list(folder).await?.is_empty() {
                 return Err(occupied());
             }
