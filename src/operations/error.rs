@@ -11,6 +11,7 @@ use crate::target::TargetError;
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OperationError {
     /// The repository could not be used.
     #[error(transparent)]
@@ -134,9 +135,9 @@ impl OperationError {
     }
 
     /// What a log could not be read for.
-    pub(super) fn of_log(error: LogError) -> Self {
+    pub(super) fn of_log(error: LogError<Self>) -> Self {
         match error {
-            LogError::Batch { source, .. } => source.downcast().unwrap_or_else(|error| Self::Internal(error.to_string())),
+            LogError::Batch { source, .. } => source,
             other => Self::Form { path: "a chat's log".into(), why: crate::model::causes::with_causes(&other) },
         }
     }

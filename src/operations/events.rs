@@ -19,6 +19,7 @@ pub struct Progress {
 
 /// One thing to report.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// How far the run is; comes often.
     Progress(Progress),

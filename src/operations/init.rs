@@ -8,9 +8,9 @@ use crate::crypt::digest::sha256;
 use crate::crypt::keys::Recipients;
 use crate::crypt::signature::{SigningKey, VerifyingKey};
 use crate::model::digest::Id;
+use crate::repository::Repository;
 use crate::repository::format::root;
 use crate::repository::keys::Identity;
-use crate::repository::{Repository, random_id};
 use crate::state::pins::PinnedWriter;
 use crate::state::{Lock, SealedFolder};
 use crate::storage::Storage;
@@ -84,17 +84,18 @@ pub async fn init(session: &Session, options: &InitOptions) -> Result<InitReport
     for recipient in &options.recipients {
         Recipients::parse([recipient.as_str()])?;
     }
+    let machine = &session.machine;
     session.storage.prepare().await?;
     let begun = Begun::at(session)?;
     begun.remove_unfinished(&session.storage).await?;
     Repository::ensure_vacant(&session.storage).await?;
-    let identity = Identity::generate(random_id()?)?;
+    let identity = Identity::generate(machine.id()?)?;
     let mut new_slots = Vec::new();
     if let Some(passphrase) = &options.passphrase {
-        new_slots.push(identity.passphrase_slot(passphrase)?);
+        new_slots.push(identity.passphrase_slot(passphrase, machine)?);
     }
     for recipient in &options.recipients {
-        new_slots.push(identity.recipient_slot(recipient)?);
+        new_slots.push(identity.recipient_slot(recipient, machine)?);
     }
     begun.note(&Repository::first_objects(&new_slots))?;
     let mut slots = Vec::new();
@@ -102,9 +103,9 @@ pub async fn init(session: &Session, options: &InitOptions) -> Result<InitReport
         slots.push(slot.put(&session.storage).await?);
     }
     let key = SigningKey::generate()?;
-    let id = random_id()?;
+    let id = machine.id()?;
     let writer = root::Writer { id, key: key.public().clone() };
-    let repository = Repository::init(session.storage.clone(), &identity, slots, writer).await?;
+    let repository = Repository::init(session.storage.clone(), &identity, slots, writer, machine).await?;
     let folder = session.state.repository(repository.id)?;
     pin(&repository, &folder, &identity, PinnedWriter::new(id, &key))?;
     begun.forget()?;

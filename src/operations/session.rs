@@ -11,12 +11,13 @@ use crate::repository::format::root;
 use crate::repository::keys::{self, Identity, Unlock};
 use crate::repository::snapshots::SnapshotRef;
 use crate::repository::trust::Anchor;
-use crate::repository::{self, Repository, RepositoryError};
+use crate::repository::{self, Machine, Repository, RepositoryError};
 use crate::state::pins::PinnedWriter;
 use crate::state::{Heads, Pins, SealedFolder, StateFolder};
 use crate::storage::Storage;
 
 /// Where a repository is, and what this user and machine bring along.
+#[derive(Clone)]
 pub struct Session {
     /// The store.
     pub storage: Storage,
@@ -26,6 +27,8 @@ pub struct Session {
     pub unlock: Option<Unlock>,
     /// The root key from the recovery sheet, where it was given: no other is accepted.
     pub root_key: Option<VerifyingKey>,
+    /// The time, and randomness for names.
+    pub machine: Machine,
 }
 
 /// Where this machine notes which archives it found damaged.
@@ -45,6 +48,11 @@ pub struct Opened {
 }
 
 impl Session {
+    /// A repository in `storage` and this machine's `state`, with no key, and with the system's clock and randomness.
+    pub fn new(storage: Storage, state: StateFolder) -> Self {
+        Self { storage, state, unlock: None, root_key: None, machine: Machine::default() }
+    }
+
     /// Opens the repository; with secrets where a passphrase or an identity was given.
     ///
     /// # Errors
@@ -88,7 +96,7 @@ impl Session {
             (None, None) => Anchor::AsFound,
         };
         let is_anchored = !matches!(anchor, Anchor::AsFound);
-        let repository = Repository::open(self.storage.clone(), &anchor).await?;
+        let repository = Repository::open(self.storage.clone(), &anchor, &self.machine).await?;
         for root_key in vouched.iter().chain(&self.root_key) {
             check_root_key(&repository, root_key)?;
         }
@@ -216,7 +224,7 @@ impl Opened {
             return Err(RepositoryError::NotAWriter("it has no writer key yet".into()).into());
         };
         let key = SigningKey::generate()?;
-        let id = repository::random_id()?;
+        let id = self.repository.machine.id()?;
         self.repository.enroll(&identity, root::Writer { id, key: key.public().clone() }).await?;
         pin(&self.repository, &self.folder, &identity, PinnedWriter::new(id, &key))?;
         Ok(Writer { id, key, recipients: Recipients::parse([identity.recipient.as_str()])? })

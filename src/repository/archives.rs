@@ -95,22 +95,42 @@ impl Repository {
         &self,
         snapshot: &Snapshot,
         identities: &Arc<Identities>,
+        broken: Option<&mut Vec<RepositoryError>>,
+    ) -> Result<Tree, RepositoryError> {
+        self.tree_of(&[snapshot], identities, broken).await
+    }
+
+    /// As [`Self::tree`], of several snapshots that make up one state, those of other machines: later over earlier.
+    ///
+    /// # Errors
+    /// As [`Self::tree`].
+    pub async fn tree_of(
+        &self,
+        snapshots: &[&Snapshot],
+        identities: &Arc<Identities>,
         mut broken: Option<&mut Vec<RepositoryError>>,
     ) -> Result<Tree, RepositoryError> {
         let mut known = HashMap::new();
-        let mut last_merged = usize::MAX;
+        // Where a merged index is lost, what is before it makes the same.
+        let mut lost_from: Vec<usize> = vec![usize::MAX; snapshots.len()];
         loop {
-            // A merged index holds everything before it; where it is lost, what is before it makes the same.
-            let before = snapshot.archives.get(..last_merged).unwrap_or(&snapshot.archives);
-            let first = before.iter().rposition(|record| record.merged).unwrap_or(0);
-            let (tree, failed) = self.lay_together(snapshot, first, identities, &known).await?;
+            let begins = |(snapshot, &lost_from): (&&Snapshot, &usize)| {
+                let before = snapshot.archives.get(..lost_from).unwrap_or(&snapshot.archives);
+                before.iter().rposition(|record| record.merged).unwrap_or(0)
+            };
+            let firsts: Vec<usize> = snapshots.iter().zip(&lost_from).map(begins).collect();
+            let (tree, failed) = self.lay_together(snapshots, &firsts, identities, &known).await?;
             let unknown: HashSet<Id> = failed.iter().map(|(id, _)| *id).filter(|id| !known.contains_key(id)).collect();
             if !unknown.is_empty() {
-                let mut found = self.index_copies(snapshot, &unknown, identities).await;
+                let mut found = HashMap::new();
+                for snapshot in snapshots {
+                    found.extend(self.index_copies(snapshot, &unknown, identities).await);
+                }
                 known.extend(unknown.into_iter().map(|id| (id, found.remove(&id))));
-                let is_merged = snapshot.archives.get(first).is_some_and(|record| record.merged && known.contains_key(&record.id));
-                if is_merged {
-                    last_merged = first;
+                for ((snapshot, first), lost_from) in snapshots.iter().zip(firsts).zip(&mut lost_from) {
+                    if snapshot.archives.get(first).is_some_and(|record| record.merged && known.contains_key(&record.id)) {
+                        *lost_from = first;
+                    }
                 }
                 continue;
             }
@@ -124,21 +144,26 @@ impl Repository {
         }
     }
 
-    /// Lays the archives from number `first` on over each other; of those in `known` the copy of the index counts, if there is one.
-    /// Gives the state and what is wrong with archives that have no copy.
+    /// Lays the archives of each of `snapshots`, from its number in `firsts` on, over each other; of those in `known` the copy of the
+    /// index counts, if there is one. Gives the state and what is wrong with archives that have no copy.
     async fn lay_together(
         &self,
-        snapshot: &Snapshot,
-        first: usize,
+        snapshots: &[&Snapshot],
+        firsts: &[usize],
         identities: &Arc<Identities>,
         known: &HashMap<Id, Option<IndexCopy>>,
     ) -> Result<(Tree, Vec<(Id, RepositoryError)>), RepositoryError> {
         let (mut tree, mut failed) = (Tree::new(), Vec::new());
-        for record in &snapshot.archives {
-            tree.add_archive(record.clone());
+        let (mut met, mut layered, mut records) = (HashSet::new(), HashSet::new(), Vec::new());
+        for (snapshot, &first) in snapshots.iter().zip(firsts) {
+            for record in snapshot.archives.iter().filter(|record| met.insert(record.id)) {
+                tree.add_archive(record.clone());
+            }
+            let layers = snapshot.archives.get(first..).unwrap_or_default();
+            records.extend(layers.iter().filter(|record| layered.insert(record.id)).cloned());
         }
         let runtime = Handle::current();
-        let layers = futures::stream::iter(snapshot.archives.get(first..).unwrap_or_default().to_vec()).map(|record| {
+        let layers = futures::stream::iter(records).map(|record| {
             let (this, identities, runtime) = (self.clone(), Arc::clone(identities), runtime.clone());
             let copy = known.get(&record.id).cloned().flatten();
             async move {

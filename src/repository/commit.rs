@@ -39,7 +39,7 @@ impl Repository {
     /// # Errors
     /// When the store fails.
     pub async fn put_lease(&self, run: Id, number: u32, relies_on: Option<String>) -> Result<Lease, RepositoryError> {
-        let time = jiff::Timestamp::now();
+        let time = self.machine.now();
         let expires = time + jiff::SignedDuration::from_hours(LEASE_HOURS);
         let lease = Lease { format: CURRENT, run, number, time, expires, relies_on };
         let name = names::lease(run, number);

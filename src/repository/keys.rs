@@ -13,10 +13,10 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::RepositoryError;
 use super::format::names;
 use super::format::root::{Slot, SlotKind};
 use super::mirrored;
+use super::{Machine, RepositoryError};
 use crate::crypt::digest::sha256;
 use crate::crypt::keys::{Identities, Recipients, generate, recipient_of};
 use crate::crypt::signature::SigningKey;
@@ -34,6 +34,8 @@ const MAX_IDENTITY_BYTES: u64 = 64 * 1024;
 const MAX_SLOTS: usize = 64;
 
 /// What opens a repository.
+#[derive(Clone)]
+#[non_exhaustive]
 pub enum Unlock {
     /// A passphrase.
     Passphrase(SecretString),
@@ -93,19 +95,19 @@ impl Identity {
     ///
     /// # Errors
     /// When encrypting fails.
-    pub fn passphrase_slot(&self, passphrase: &SecretString) -> Result<NewSlot, RepositoryError> {
+    pub fn passphrase_slot(&self, passphrase: &SecretString, machine: &Machine) -> Result<NewSlot, RepositoryError> {
         let sealed = blob::seal_with_passphrase(self.text.expose_secret().as_bytes(), passphrase)?;
-        NewSlot::new(sealed, SlotKind::Passphrase)
+        Ok(NewSlot::new(machine.id()?, sealed, SlotKind::Passphrase))
     }
 
     /// Encrypts the identity file for a recipient, as a slot that is still to be stored.
     ///
     /// # Errors
     /// When the recipient cannot be read.
-    pub fn recipient_slot(&self, recipient: &str) -> Result<NewSlot, RepositoryError> {
+    pub fn recipient_slot(&self, recipient: &str, machine: &Machine) -> Result<NewSlot, RepositoryError> {
         let recipients = Recipients::parse([recipient])?;
         let sealed = blob::seal(self.text.expose_secret().as_bytes(), &recipients)?;
-        NewSlot::new(sealed, SlotKind::Recipient(recipient.to_owned()))
+        Ok(NewSlot::new(machine.id()?, sealed, SlotKind::Recipient(recipient.to_owned())))
     }
 }
 
@@ -117,8 +119,8 @@ pub struct NewSlot {
 }
 
 impl NewSlot {
-    fn new(sealed: Vec<u8>, kind: SlotKind) -> Result<Self, RepositoryError> {
-        Ok(Self { slot: Slot { id: super::random_id()?, kind, sha256: sha256(&sealed) }, sealed })
+    fn new(id: Id, sealed: Vec<u8>, kind: SlotKind) -> Self {
+        Self { slot: Slot { id, kind, sha256: sha256(&sealed) }, sealed }
     }
 
     /// The name of its object.

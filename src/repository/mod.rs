@@ -15,6 +15,7 @@ pub mod format;
 pub mod index_copies;
 pub mod inventory;
 pub mod keys;
+mod machine;
 mod mirrored;
 mod small_objects;
 pub mod snapshots;
@@ -24,6 +25,7 @@ pub mod trust;
 use bytes::Bytes;
 
 pub use error::RepositoryError;
+pub use machine::{Clock, Machine, Random};
 
 use crate::model::digest::Id;
 use crate::storage::Storage;
@@ -34,16 +36,6 @@ use format::version::CURRENT;
 use keys::Identity;
 use trust::Anchor;
 
-/// A fresh random name.
-///
-/// # Errors
-/// When the system gives no randomness.
-pub fn random_id() -> Result<Id, RepositoryError> {
-    let mut id = Id([0; 16]);
-    getrandom::fill(&mut id.0).map_err(|error| RepositoryError::Crypt(std::io::Error::other(error).into()))?;
-    Ok(id)
-}
-
 /// An opened repository, whose statement of trust has been checked.
 #[derive(Clone, Debug)]
 pub struct Repository {
@@ -53,6 +45,8 @@ pub struct Repository {
     pub id: Id,
     /// The last statement of trust.
     pub root: Root,
+    /// The time, and randomness for names.
+    pub machine: Machine,
 }
 
 /// Reads which repository lies at a place.
@@ -99,10 +93,10 @@ impl Repository {
     ///
     /// # Errors
     /// As [`find`] and [`trust::load`].
-    pub async fn open(storage: Storage, anchor: &Anchor) -> Result<Self, RepositoryError> {
+    pub async fn open(storage: Storage, anchor: &Anchor, machine: &Machine) -> Result<Self, RepositoryError> {
         let id = find(&storage).await?;
         let root = trust::load(&storage, id, anchor).await?;
-        Ok(Self { storage, id, root })
+        Ok(Self { storage, id, root, machine: machine.clone() })
     }
 
     /// Makes a new repository: slots, first statement of trust with `writer`, and last the object that says it is one.
@@ -116,12 +110,13 @@ impl Repository {
         identity: &Identity,
         slots: Vec<Slot>,
         writer: format::root::Writer,
+        machine: &Machine,
     ) -> Result<Self, RepositoryError> {
         let root = Root {
             format: CURRENT,
             repository: identity.repository(),
             number: 1,
-            time: jiff::Timestamp::now(),
+            time: machine.now(),
             root_key: identity.root_key.public().clone(),
             recipients: vec![RootRecipient { recipient: identity.recipient.clone(), current: true }],
             slots,
@@ -132,7 +127,7 @@ impl Repository {
         let descriptor = Descriptor { format: CURRENT, repository: root.repository };
         let json = serde_json::to_vec(&descriptor).map_err(|error| RepositoryError::damaged(names::DESCRIPTOR, error))?;
         mirrored::put(&storage, names::DESCRIPTOR, Bytes::from(json)).await?;
-        Ok(Self { storage, id: root.repository, root })
+        Ok(Self { storage, id: root.repository, root, machine: machine.clone() })
     }
 
     /// Refuses a place that a new repository would share with another, or with what is left of one.
@@ -196,7 +191,7 @@ impl Repository {
                 root.writers.push(writer.clone());
             }
             root.number = trust::next_number(&self.storage).await?;
-            root.time = jiff::Timestamp::now();
+            root.time = self.machine.now();
             match trust::put(&self.storage, &root, &identity.root_key).await {
                 Ok(()) | Err(RepositoryError::Storage(crate::storage::StorageError::Exists { .. })) => {}
                 Err(error) => return Err(error),

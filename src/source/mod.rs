@@ -11,6 +11,7 @@ pub mod telegram;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use self::telegram::TelegramError;
 use crate::model::digest::Digest;
 use crate::model::entry::{EntryPath, Kind, Metadata, Stamp, Timestamp};
 pub use crate::model::source::SourceName;
@@ -140,6 +141,7 @@ pub struct Stopped;
 
 /// Why a listing ended early.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SourceError {
     /// The receiver stopped the run.
     #[error(transparent)]
@@ -151,6 +153,14 @@ pub enum SourceError {
         what: String,
         /// The system's word.
         source: io::Error,
+    },
+    /// Telegram did not serve, or what it served could not be taken.
+    #[error("cannot read Telegram account '{account}'")]
+    Telegram {
+        /// The account's name on this machine.
+        account: String,
+        /// What Telegram said, or wants first.
+        source: TelegramError,
     },
     /// There is no export in a folder.
     #[error("'{folder}' holds no Telegram Desktop export")]

@@ -17,12 +17,8 @@ async fn init_that_was_cut_short_goes_on_when_it_is_run_again() {
     for at in 1.. {
         let root = tempdir();
         let plain = Storage::open(root.path().join("vault").to_str().unwrap(), [], options()).unwrap();
-        let session = |storage: &Storage, state: &str| Session {
-            storage: storage.clone(),
-            state: StateFolder::open(root.path().join(state), None).unwrap(),
-            unlock: None,
-            root_key: None,
-        };
+        let session =
+            |storage: &Storage, state: &str| Session::new(storage.clone(), StateFolder::open(root.path().join(state), None).unwrap());
         let readers = || InitOptions { passphrase: None, recipients: vec![generate().1] };
         let faulty = plain.with_faults(&Faults::for_ever(FaultKind::Refused, at));
         if init(&session(&faulty, "state"), &readers()).await.is_ok() {

@@ -16,9 +16,9 @@ use crate::archive::index::{IndexEntry, read_lines};
 use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
+use crate::repository::Machine;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::index_copies::IndexCopies;
-use crate::repository::random_id;
 use crate::repository::tree::Tree;
 use crate::state::{SealedFolder, StateError};
 
@@ -73,6 +73,8 @@ pub(super) struct Journal {
     folder: SealedFolder,
     head: Head,
     intents: Intents,
+    /// For the names of files.
+    machine: Machine,
 }
 
 /// A line of a layer's file, before the index entries.
@@ -176,9 +178,9 @@ impl Journal {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn open(folder: &SealedFolder) -> Result<Option<Self>, OperationError> {
+    pub fn open(folder: &SealedFolder, machine: &Machine) -> Result<Option<Self>, OperationError> {
         let head: Option<Head> = folder.read_json(HEAD)?;
-        Ok(head.map(|head| Self { folder: folder.clone(), head, intents: Intents::new(folder) }))
+        Ok(head.map(|head| Self { folder: folder.clone(), head, intents: Intents::new(folder), machine: machine.clone() }))
     }
 
     /// Moves the journal of `other` into `folder`, which has none.
@@ -253,11 +255,12 @@ impl Journal {
         sequence: u64,
         parent: Option<(String, Snapshot)>,
         tree: &Tree,
+        machine: &Machine,
     ) -> Result<Self, OperationError> {
         let (layers, removals) = (Vec::new(), Vec::new());
-        let incarnation = Some(random_id()?);
+        let incarnation = Some(machine.id()?);
         let head = Head { chain, snapshot: parent, sequence, base: None, layers, removals, healing: false, removed: 0, incarnation };
-        let mut this = Self { folder: folder.clone(), head, intents: Intents::new(folder) };
+        let mut this = Self { folder: folder.clone(), head, intents: Intents::new(folder), machine: machine.clone() };
         if tree.is_empty() {
             this.write_head()?;
         } else {
@@ -387,7 +390,7 @@ impl Journal {
     /// Makes `tree` the base; `layers` stay on top of it.
     fn write_base(&mut self, tree: &Tree, layers: Vec<Layer>) -> Result<(), OperationError> {
         // A new name each time: the head goes on naming the old base until it is written.
-        let file = format!("base-{}.age", random_id()?);
+        let file = format!("base-{}.age", self.machine.id()?);
         let failed = |source: std::io::Error| StateError::File { operation: "write", path: self.folder.path().join(&file), source };
         let mut writer = self.folder.writer(&file)?;
         writer.write_all(b"\n").map_err(failed)?;
@@ -451,7 +454,7 @@ impl Journal {
             snapshot.lists.clear();
         }
         self.head.healing = true;
-        self.head.incarnation = Some(random_id()?);
+        self.head.incarnation = Some(self.machine.id()?);
         self.head.removals.clear();
         let empty = "layer-empty.age";
         self.folder.write(empty, b"\n")?;

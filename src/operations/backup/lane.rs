@@ -20,7 +20,6 @@ use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::OperationError;
 use crate::operations::archiving::{OpenArchive, wait_for};
-use crate::repository::random_id;
 use crate::source::{Body, Content, Item};
 
 /// A file up to this length is read whole before it is stored, so that a known content is not stored again at the price of one read.
@@ -265,7 +264,7 @@ impl<'a> Lane<'a> {
         let (file, stored) = match resume {
             Some((file, stored)) => (file, stored),
             None => {
-                let file = random_id()?;
+                let file = self.setup.archiving.machine.id()?;
                 if let Some(known) = self.find_parts(item, content, of, file) {
                     self.refer(item, known, unchanged);
                     return Ok(());

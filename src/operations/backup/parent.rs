@@ -10,9 +10,10 @@ use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
 use crate::operations::session::{Opened, Session};
+use crate::operations::snapshot::choice::holds_chats;
+use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
-use crate::repository::{RepositoryError, random_id};
 use crate::source::SourceName;
 use crate::state::{Lock, SealedFolder};
 
@@ -45,7 +46,8 @@ fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
 /// When the state cannot be read.
 pub(super) fn has_journal(opened: &Opened, names: &[SourceName]) -> Result<bool, OperationError> {
     for name in names {
-        if Journal::open(&journal_folder(opened, name)?)?.is_some_and(|journal| journal.snapshot().is_some()) {
+        let journal = Journal::open(&journal_folder(opened, name)?, &opened.repository.machine)?;
+        if journal.is_some_and(|journal| journal.snapshot().is_some()) {
             return Ok(true);
         }
     }
@@ -54,13 +56,13 @@ pub(super) fn has_journal(opened: &Opened, names: &[SourceName]) -> Result<bool,
 
 /// Where there is no journal under the source's name, takes over the one that it has under another.
 fn adopt(opened: &Opened, folder: &SealedFolder, others: &[SourceName]) -> Result<(), OperationError> {
-    if Journal::open(folder)?.is_some() {
+    if Journal::open(folder, &opened.repository.machine)?.is_some() {
         return Ok(());
     }
     for name in others {
         let other = journal_folder(opened, name)?;
         let _lock = other.lock("run.lock")?;
-        if Journal::open(&other)?.is_some() {
+        if Journal::open(&other, &opened.repository.machine)?.is_some() {
             return Journal::adopt(folder, &other);
         }
     }
@@ -87,7 +89,7 @@ pub(super) async fn find(
     }
     let mut stored = opened.repository.stored_archives().await?;
     let mut remembered = None;
-    match Journal::open(&folder) {
+    match Journal::open(&folder, &opened.repository.machine) {
         Ok(Some(mut journal)) => match journal.take_in(|record| !is_lost(&stored, record)).and_then(|_| journal.remembered()) {
             Ok(state) => remembered = Some((journal, state)),
             Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
@@ -162,7 +164,7 @@ async fn begin(
     options: &BackupOptions,
     events: &dyn Events,
 ) -> Result<(Journal, Remembered, Vec<Id>), OperationError> {
-    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), random_id()?, 0, None);
+    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), opened.repository.machine.id()?, 0, None);
     let mut lost = Vec::new();
     if let Some(identity) = &opened.identity {
         let found = newest(opened, &identity.identities, writer, names, &options.host).await?;
@@ -186,15 +188,15 @@ async fn begin(
         }
     } else if !opened.repository.snapshot_stems().await?.is_empty() {
         events.event(&Event::Note(
-            "this machine has no record of earlier backups of this source, and no key to read them: everything is stored anew. \
-             Give a passphrase or an identity once to go on from the last snapshot instead",
+            "this machine has no record of earlier backups of this source, and no key to read them: what they stored is not \
+             known here, stays part of the vault, and may be stored again. Give a passphrase or an identity once to go on from the last snapshot instead",
         ));
     }
-    let journal = Journal::begin(folder, chain, sequence, parent, &tree)?;
+    let journal = Journal::begin(folder, chain, sequence, parent, &tree, &opened.repository.machine)?;
     Ok((journal, Remembered { tree, pending: Vec::new(), removals: Vec::new(), is_healing: false }, lost))
 }
 
-/// The newest snapshot of the source: this writer's own, or else one that was made on this machine by another writer.
+/// The newest snapshot of the source: this writer's own, or else another writer's; of a folder, one that was made on this machine.
 async fn newest(
     opened: &Opened,
     identities: &crate::crypt::keys::Identities,
@@ -211,7 +213,8 @@ async fn newest(
         match read.await {
             Ok(snapshot) if !names.contains(&snapshot.source) => {}
             Ok(snapshot) if snapshot.writer == writer => return Ok(Some((stem, snapshot))),
-            Ok(snapshot) if snapshot.host == host => {
+            // A folder is one machine's, an account is not.
+            Ok(snapshot) if snapshot.host == host || holds_chats(&snapshot) => {
                 others.get_or_insert((stem, snapshot));
             }
             Ok(_) => {}

@@ -3,11 +3,12 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::journal::{Journal, Order};
 use super::known_contents::KnownContents;
@@ -31,7 +32,6 @@ use crate::repository::commit::Writer;
 use crate::repository::contents::Contents;
 use crate::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
 use crate::repository::format::version::CURRENT;
-use crate::repository::random_id;
 use crate::repository::snapshots::CLOCKS_DIFFER;
 use crate::repository::tree::{Tree, TreeEntry};
 use crate::source::{Source, SourceError};
@@ -111,11 +111,13 @@ impl Run {
                 recipients: Arc::new(recipients),
                 pool: PartPool::new(2 * options.lanes + 3),
                 runtime: Handle::current(),
+                machine: opened.repository.machine.clone(),
             },
             reports: sender,
             removals: Removals::default(),
             intents: journal.intents(),
         };
+        let (run, time) = (opened.repository.machine.id()?, opened.repository.machine.now());
         let mut this = Self {
             opened,
             writer,
@@ -133,10 +135,10 @@ impl Run {
             derived: HashSet::new(),
             archives: 0,
             timings: Timings::default(),
-            run: random_id()?,
+            run,
             lease: 0,
             leased: Instant::now(),
-            time: jiff::Timestamp::now(),
+            time,
             in_doubt: false,
         };
         this.renew_lease().await?;
@@ -281,10 +283,10 @@ impl Run {
             let stems = self.opened.repository.snapshot_stems().await?;
             let last = parent::last_sequence(&self.opened, &self.journal, &stems).await?;
             self.journal.raise_sequence(last);
-            self.time = jiff::Timestamp::now();
+            self.time = self.opened.repository.machine.now();
         }
         let parent = self.journal.snapshot().map(|(_, snapshot)| snapshot);
-        let id = random_id()?;
+        let id = self.opened.repository.machine.id()?;
         // Names sort by time: a clock that was set back a little must not put a snapshot before its parent. Where the parent's clock was
         // far ahead, the numbers in the chain say which is the later one.
         let after_parent = parent.and_then(|parent| parent.time.checked_add(jiff::SignedDuration::from_millis(1)).ok());
@@ -321,7 +323,7 @@ impl Run {
         let marks = std::mem::take(&mut self.finished_marks);
         self.source.committed(&marks);
         // The next snapshot of this run, if there is one, must not share this one's name.
-        self.time = jiff::Timestamp::now();
+        self.time = self.opened.repository.machine.now();
         self.shared.events.event(&Event::SnapshotStored { id: &id.to_string(), complete });
         Ok(id)
     }

@@ -78,6 +78,7 @@ pub async fn restore(
 
 /// What a restore made.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub enum Made {
     /// Files as they are stored.
     Files(RestoreSummary),

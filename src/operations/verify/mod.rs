@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use self::findings::Findings;
-use super::OperationError;
 use super::events::Events;
 use super::report::TICK;
 use super::session::{Opened, Session};
 use super::snapshot::choice::Selection;
 use super::stop::Stop;
+use super::{OperationError, reading_lanes};
 use crate::archive::check::check;
 use crate::archive::reader::ReadAt;
 use crate::crypt::digest::Hasher;
@@ -35,7 +35,7 @@ use crate::repository::format::sums::SumsLine;
 pub use crate::repository::inventory::Broken;
 use crate::repository::inventory::{Inventory, MISSING};
 use crate::repository::snapshots::{SnapshotRef, gaps};
-use crate::repository::{Repository, RepositoryError};
+use crate::repository::{Machine, Repository, RepositoryError};
 
 /// Bytes that are read at a time when an object is hashed.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
@@ -55,6 +55,14 @@ pub struct VerifyOptions {
     pub among: Selection,
     /// Objects that are read side by side.
     pub lanes: usize,
+}
+
+impl Default for VerifyOptions {
+    /// Everything that can be checked without a key.
+    fn default() -> Self {
+        let (snapshots, among, lanes) = (Vec::new(), Selection::default(), reading_lanes());
+        Self { quick: false, sample_percent: None, deep: false, snapshots, among, lanes }
+    }
 }
 
 /// What a verification found.
@@ -256,7 +264,7 @@ impl Run<'_> {
     /// Reads archives and compares their SHA-256.
     async fn contents(&self, mut wanted: Vec<SumsLine>) -> Result<(), OperationError> {
         if let Some(percent) = self.options.sample_percent {
-            wanted = sample(wanted, percent)?;
+            wanted = sample(wanted, percent, &self.repository().machine)?;
         }
         self.findings.total_objects.store(self.findings.objects.load(Ordering::Relaxed) + wanted.len() as u64, Ordering::Relaxed);
         self.findings.total_bytes.fetch_add(wanted.iter().map(|line| line.length).sum(), Ordering::Relaxed);
@@ -400,12 +408,10 @@ fn hash_object(
 }
 
 /// Picks a share of the objects at random, one at least.
-fn sample(mut all: Vec<SumsLine>, percent: f64) -> Result<Vec<SumsLine>, OperationError> {
+fn sample(mut all: Vec<SumsLine>, percent: f64, machine: &Machine) -> Result<Vec<SumsLine>, RepositoryError> {
     let count = ((all.len() as f64 * percent / 100.0).ceil() as usize).clamp(usize::from(!all.is_empty()), all.len());
     for at in 0..count {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|error| OperationError::Internal(error.to_string()))?;
-        let other = at + (u64::from_le_bytes(random) % (all.len() - at) as u64) as usize;
+        let other = at + machine.below((all.len() - at) as u64)? as usize;
         all.swap(at, other);
     }
     all.truncate(count);
