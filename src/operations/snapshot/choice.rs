@@ -177,7 +177,7 @@ impl SnapshotChoice {
         }
         let (identity, repository) = (opened.identity()?, &opened.repository);
         let stems = repository.snapshot_stems().await?;
-        let mut heads: BTreeMap<Id, u64> = BTreeMap::new();
+        let mut heads = BTreeMap::from([(latest.signed.chain, latest.signed.sequence)]);
         let mut found: BTreeMap<Id, Snapshot> = BTreeMap::new();
         for stem in stems.iter().rev() {
             // Numbers of a chain begin with 1: when they make up all snapshots there are, there is no further chain.
@@ -193,7 +193,8 @@ impl SnapshotChoice {
             };
             let chain = reference.signed.chain;
             let is_head = !heads.contains_key(&chain);
-            heads.entry(chain).or_insert(reference.signed.sequence);
+            let last = heads.entry(chain).or_default();
+            *last = reference.signed.sequence.max(*last);
             let is_better = found.get(&chain).is_some_and(|head| !head.complete);
             if chain == latest.signed.chain || !(is_head || is_better) {
                 continue;
