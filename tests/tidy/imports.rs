@@ -75,6 +75,8 @@ impl Imports {
             }
             let module = self.modules.get(&now)?;
             return match module.bound.get(word) {
+                // Another crate of ours, which Cargo keeps from coming back here.
+                Some(bound) if bound.first().is_some_and(|name| name.starts_with("tgvault_")) => None,
                 Some(bound) if bound != path => {
                     let whole = [bound.as_slice(), &rest[1..]].concat();
                     // What is not of this crate is no file of it, whatever name it goes by here.

@@ -127,7 +127,14 @@ fn every_dependency_has_its_reason_and_stays_in_its_home() {
         let mut used_in = BTreeSet::new();
         for (path, _) in sources.iter().filter(|(_, code)| uses(code, &name)) {
             let inside = inside(path);
-            let home = homes.iter().find(|home| **home == "any" || inside == **home || inside.starts_with(&format!("{home}/")));
+            let is_home = |home: &&&str| {
+                **home == "any"
+                    || inside == **home
+                    || [format!("{home}/"), format!("crates/{home}/")]
+                        .iter()
+                        .any(|folder| inside.starts_with(folder) || path.starts_with(folder))
+            };
+            let home = homes.iter().find(is_home);
             match home {
                 Some(home) => drop(used_in.insert(*home)),
                 None => wrong.push(format!("{path} uses {name}, whose home is {}", row[1])),

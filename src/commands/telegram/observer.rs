@@ -304,6 +304,8 @@ impl Observer for Teller {
                     figures.trouble = None;
                 }
             }
+            // What later versions of the connections tell is not shown.
+            Event::Connection(_) => {}
             Event::Note(text) => {
                 drop(figures);
                 board.output.say(&text);
