@@ -6,6 +6,11 @@ use std::process::ExitCode;
 use tgvault::commands::{self, cli, error::CommandError, exit::Exit, interrupt::Interrupts, output::Output};
 
 fn main() -> ExitCode {
+    if std::env::args_os().len() <= 1 {
+        // There is nowhere left to say that the terminal is closed.
+        let _ = cli::parser().print_help();
+        return Exit::Done.into();
+    }
     let (cli, matches) = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => {

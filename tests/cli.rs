@@ -92,8 +92,8 @@ fn a_person_at_a_terminal_is_asked_and_told() {
     std::fs::write(home.path().join("export/result.json"), "{}").unwrap();
     let run =
         |arguments: &str, answers: &[(&str, &str)]| on_a_terminal(home.path(), &format!("{PROGRAM} --repo vault {arguments}"), answers);
-    const ASKS: &str = "Passphrase of ";
-    const PROPOSES: &str = "your own (not shown): ";
+    const ASKS: &str = "Passphrase for ";
+    const PROPOSES: &str = "your own (hidden): ";
 
     // A weak choice is refused, Enter takes the proposed one, the sheet shows it.
     let (code, screen) = run("init", &[(PROPOSES, "hunter2\n"), (PROPOSES, "\n")]);
@@ -114,11 +114,11 @@ fn a_person_at_a_terminal_is_asked_and_told() {
     assert_eq!(code, 0, "{screen}");
     assert_eq!(std::fs::read_to_string(home.path().join("restored/result.json")).unwrap(), "{}");
 
-    // A machine without state is let in by the passphrase, once.
+    // A machine without state is authorised by the passphrase, once.
     std::fs::remove_dir_all(home.path().join(".local")).unwrap();
     let (code, screen) = run("backup export", &[(ASKS, &format!("{passphrase}\n"))]);
     assert_eq!(code, 0, "{screen}");
-    assert!(screen.contains("first time"), "{screen}");
+    assert!(screen.contains("first backup from this machine"), "{screen}");
     assert_eq!(run("backup export", &[]).0, 0);
 
     // Ctrl-C at a prompt.

@@ -107,7 +107,7 @@ impl Context {
     /// # Errors
     /// When there is no terminal, or the user interrupts.
     pub fn ask(&self, storage: &Storage) -> Result<Unlock, CommandError> {
-        let prompt = format!("Passphrase of {}: ", super::units::printable(storage.address()));
+        let prompt = format!("Passphrase for {}: ", super::units::printable(storage.address()));
         Ok(Unlock::Passphrase(secrets::ask(&prompt)?))
     }
 
@@ -142,9 +142,9 @@ impl Context {
         if self.settings.keyring.value {
             match keyring::passphrase(storage.address()) {
                 Ok(Some(passphrase)) => return Ok(Some(Unlock::Passphrase(passphrase))),
-                Ok(None) => self.output.say("the system keyring has no passphrase for this vault"),
+                Ok(None) => self.output.say("there is no passphrase for this vault in the system keyring"),
                 // The keyring is a convenience: without it there are still the other ways.
-                Err(why) => self.output.warn(&format!("the system keyring cannot be asked: {why}")),
+                Err(why) => self.output.warn(&format!("cannot read the system keyring: {why}")),
             }
         }
         Ok(None)
@@ -158,7 +158,7 @@ impl Context {
 pub fn host_name() -> Result<String, CommandError> {
     let name = rustix::system::uname();
     let text = name.nodename().to_str().map_err(|error| CommandError::System {
-        what: "this machine's name is no text; give --host NAME",
+        what: "the name of this machine is not valid text; use --host NAME",
         source: io::Error::new(io::ErrorKind::InvalidData, error),
     })?;
     Ok(text.to_owned())

@@ -22,8 +22,8 @@ use crate::state::StateFolder;
 
 const EXAMPLES: &str = "\
 Examples:
-  cargo run --release -- demo                     from the source tree, which ships the sample export
-  tgvault demo --from ~/export --dir try          with data of your own";
+  tgvault demo
+  tgvault demo --from ~/DataExport_2026-11-22 --dir try   # with your own data";
 
 /// The sample export below the source tree.
 const SAMPLE: &str = "tests/data/sample-export";
@@ -32,11 +32,11 @@ const SAMPLE: &str = "tests/data/sample-export";
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The new folder for vault, state and passphrase; the default is tgvault-demo, or tgvault-demo-2 and so on
+    /// Folder to create for the vault, state and passphrase [default: tgvault-demo]
     #[arg(long, value_name = "DIR")]
     pub dir: Option<PathBuf>,
 
-    /// Back up this folder instead of the sample export
+    /// Use this folder instead of the sample export
     #[arg(long, value_name = "PATH")]
     pub from: Option<PathBuf>,
 }
@@ -73,8 +73,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let address = session.storage.address().to_owned();
     let sheet = Sheet { address: &address, report: &report, generated: Some(&passphrase), chosen: false, recipients: &[] };
     sheet::write_all(&mut sheet::create(&sheet_file)?, &sheet_file, sheet.text().as_bytes())?;
-    output.say(&format!("made the vault {} in {}", report.repository, vault.display()));
-    output.say(&format!("  its passphrase is in {}, its recovery sheet in {}", passphrase_file.display(), sheet_file.display()));
+    output.say(&format!("created vault {} in {}", report.repository, vault.display()));
+    output.say(&format!("  passphrase: {}, recovery sheet: {}", passphrase_file.display(), sheet_file.display()));
 
     let source = FolderSource::open(&from, FolderOptions::default())?;
     output.say(&format!("backing up {}", from.display()));
@@ -115,7 +115,7 @@ fn make_dir(wanted: Option<&Path>) -> Result<PathBuf, CommandError> {
             Ok(()) => Ok(dir.to_owned()),
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => Err(CommandError::usage(
                 format!("'{}' exists already", units::printable(&dir.to_string_lossy())),
-                "name a folder that does not exist",
+                "choose a folder that does not exist yet",
             )),
             Err(source) => Err(CommandError::file("make", dir, source)),
         };
@@ -128,7 +128,7 @@ fn make_dir(wanted: Option<&Path>) -> Result<PathBuf, CommandError> {
             Err(source) => return Err(CommandError::file("make", &dir, source)),
         }
     }
-    Err(CommandError::usage("there are too many demos here", "give --dir DIR"))
+    Err(CommandError::usage("there are too many demo folders here", "use --dir DIR"))
 }
 
 /// The words of the command that restores the demo, for this very program.

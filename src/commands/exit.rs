@@ -38,14 +38,14 @@ pub const MEANINGS: [(Exit, &str); 12] = [
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong usage: command line, environment or profile"),
     (Exit::Incomplete, "finished, but something could not be read or restored; it is listed"),
-    (Exit::NoRepository, "no repository at the place"),
-    (Exit::Locked, "another run holds the lock"),
-    (Exit::WrongKey, "no key, or a wrong one"),
-    (Exit::LoginNeeded, "Telegram wants a login"),
+    (Exit::NoRepository, "no vault at this address"),
+    (Exit::Locked, "another run is in progress"),
+    (Exit::WrongKey, "no key, or the wrong key"),
+    (Exit::LoginNeeded, "login to Telegram needed"),
     (Exit::TryLater, "try again later; the message says when"),
     (Exit::Integrity, "stored data is missing, changed or forged"),
     (Exit::TooOld, "no snapshot is as new as it should be"),
-    (Exit::Interrupted, "interrupted; run the same command again to go on"),
+    (Exit::Interrupted, "interrupted; run the same command again to resume"),
 ];
 
 impl Exit {

@@ -57,7 +57,7 @@ impl Interrupts {
         self.next().await;
         if self.heeded.is_heeded.load(Ordering::Relaxed) {
             self.heeded.stop.now();
-            self.output.say("ending the run; press Ctrl-C again to leave at once");
+            self.output.say("stopping; press Ctrl-C again to quit at once");
             self.next().await;
         }
     }

@@ -11,13 +11,13 @@ use super::output::Output;
 const EXAMPLES: &str = "\
 Examples:
   tgvault man | man -l -
-  tgvault man ~/.local/share/man/man1             then: man tgvault-backup";
+  tgvault man ~/.local/share/man/man1       # then: man tgvault-backup";
 
 /// Options of `man`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Write the pages of all commands into this folder instead of printing the main one
+    /// Write the pages of all commands to this folder instead of printing the main page
     pub dir: Option<PathBuf>,
 }
 
@@ -35,7 +35,7 @@ pub fn run(args: &Args, parser: clap::Command, output: &Output) -> Result<Exit, 
         Some(dir) => {
             std::fs::create_dir_all(dir).map_err(|source| CommandError::file("write", dir, source))?;
             clap_mangen::generate_to(parser, dir).map_err(|source| CommandError::file("write", dir, source))?;
-            output.say(&format!("wrote the manual pages into {}", dir.display()));
+            output.say(&format!("wrote the manual pages to {}", dir.display()));
         }
     }
     Ok(Exit::Done)

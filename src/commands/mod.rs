@@ -24,6 +24,7 @@ pub mod sheet;
 pub mod span;
 pub mod telegram;
 pub mod units;
+pub mod unknown;
 
 pub mod accounts;
 pub mod backup;

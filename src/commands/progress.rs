@@ -181,7 +181,7 @@ impl Events for Reporter {
             Event::Problem { path, what } if json => self.of_entry("problem", path, Some(what), None),
             Event::Problem { path, what } => self.output.tell(&format!("problem: '{path}': {}\n", units::printable(what))),
             Event::Skipped { path, why } if json => self.of_entry("skipped", path, Some(why), None),
-            Event::Skipped { path, why } => self.output.say(&format!("left out: '{path}': {why}")),
+            Event::Skipped { path, why } => self.output.say(&format!("skipped: '{path}': {why}")),
             Event::Planned { path, bytes } if json => self.of_entry("planned", path, None, Some(bytes)),
             // What would be done is the result of a dry run.
             Event::Planned { path, bytes } => drop(self.output.line(&format!("{:>12}  {path}", units::count(bytes)))),

@@ -23,23 +23,18 @@ use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault restore latest --to restored
-  tgvault restore latest --to restored chats/chat_1/photos result.json
-  tgvault restore 3f9a --to / --overwrite if-changed --include '*.jpg' --dry-run
-
-Of a Telegram account or export:
-  tgvault restore latest --to readable                     result.json, HTML pages and media
-  tgvault restore latest --to mara --chat Mara --format html --media photos,videos
+  tgvault restore latest --to restored        # chats as JSON and HTML, or files
+  tgvault restore latest --to mara --chat Mara --format html --media photos
   tgvault restore latest --to may --chat @hikers --from 2024-05-01 --till 2024-05-31
-  tgvault restore latest --to then --at 2026-03-01
-  tgvault restore latest --to photos --chat Mara --media photos --dry-run     says what that would write
-  tgvault restore latest --to old-export --as original";
+  tgvault restore latest --to march --at 2026-03-01       # as it was then
+  tgvault restore latest --to old-export --as original    # an export, byte for byte
+  tgvault restore 3f9a --to / --include '*.jpg' --dry-run";
 
 /// Options of `restore`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Read this many pieces of the vault at a time instead of two per core (at most 6)
+    /// Number of parallel reads from the vault (default: two per core, at most 6)
     #[arg(long, value_name = "NUMBER", hide = true, env = "TGVAULT_LANES")]
     pub lanes: Option<usize>,
 
@@ -47,48 +42,49 @@ pub struct Args {
     #[command(flatten)]
     pub part: Part,
 
-    /// The folder to restore into; made if it is missing
+    /// The folder to restore into; created if missing
     #[arg(long, value_name = "DIR")]
     pub to: PathBuf,
 
-    /// In which form; by default what a Telegram account or export gives is written as Telegram Desktop would, anything else as files
+    /// The form to restore
+    ///
+    /// By default, chats are written the way Telegram Desktop exports them, and everything else as files.
     #[arg(long = "as", value_name = "FORM", value_enum)]
     pub form: Option<As>,
 
-    /// What to write of a Telegram Desktop export
-    #[arg(long, value_name = "FORMAT", value_enum)]
+    /// Write JSON, HTML or both
+    #[arg(help_heading = "Chats", long, value_name = "FORMAT", value_enum)]
     pub format: Option<Format>,
 
-    /// Only this chat, by its name, @username, id or link; may be given several times
-    #[arg(long = "chat", value_name = "CHAT", allow_negative_numbers = true)]
+    /// Only this chat, by name, @username, ID or link; may be repeated
+    #[arg(help_heading = "Chats", long = "chat", value_name = "CHAT", allow_negative_numbers = true)]
     pub chats: Vec<String>,
 
-    /// Only media of these kinds, the others get a placeholder: photos, videos, voice-messages, video-messages, stickers, gifs, files,
-    /// music, any, or none
-    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    /// Only these kinds: photos, videos, voice-messages, video-messages, stickers, gifs, files, music, any, none
+    #[arg(help_heading = "Chats", long, value_name = "KINDS", value_delimiter = ',')]
     pub media: Vec<KindChoice>,
 
     /// Which messages.
     #[command(flatten)]
     pub span: SpanArgs,
 
-    /// With --as original: which import, where there are several; the last one otherwise
-    #[arg(long, value_name = "NAME")]
+    /// With --as original: the import to restore, if there are several [default: the last]
+    #[arg(help_heading = "Chats", long, value_name = "NAME")]
     pub import: Option<String>,
 
-    /// Restore only what matches, in the patterns of `backup --exclude`
-    #[arg(long, value_name = "PATTERN")]
+    /// Restore only matching files (patterns as for `backup --exclude`)
+    #[arg(help_heading = "Files", long, value_name = "PATTERN")]
     pub include: Vec<String>,
 
-    /// Leave out what matches
-    #[arg(long, value_name = "PATTERN")]
+    /// Skip matching files
+    #[arg(help_heading = "Files", long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
 
-    /// What to do with files that exist already
+    /// When to replace existing files
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::IfChanged, env = "TGVAULT_OVERWRITE")]
     pub overwrite: When,
 
-    /// List what would be restored, and restore nothing
+    /// Show what would be restored, without restoring anything
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 }
@@ -96,13 +92,13 @@ pub struct Args {
 /// In which form things come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum As {
-    /// A Telegram Desktop export: result.json, HTML pages, media
+    /// Like a Telegram Desktop export: result.json, HTML pages, media
     TelegramDesktop,
-    /// Logs, account and media as they are stored
+    /// Chat logs, account data and media as stored
     Raw,
-    /// The folder that an import was made from, byte for byte
+    /// The imported folder, byte for byte
     Original,
-    /// Every file of the snapshot as it is stored
+    /// Every file in the snapshot as stored
     Files,
 }
 
@@ -120,9 +116,9 @@ pub enum Format {
 /// When existing files are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
-    /// Replace them all
+    /// Replace all of them
     Always,
-    /// Replace those whose size or time differs
+    /// Replace those whose size or modification time differs
     IfChanged,
     /// Keep them
     Never,
@@ -176,8 +172,8 @@ impl Args {
             Some(form) => Some(form),
             None if self.speaks_of_chats() && self.speaks_of_files() => {
                 return Err(CommandError::usage(
-                    "some options choose chats, others stored files, and a restore does one of both",
-                    "say which with --as telegram-desktop or --as files, and leave the other options out",
+                    "options for chats cannot be combined with options for files",
+                    "use --as telegram-desktop or --as files, and leave out the options for the other",
                 ));
             }
             None if self.speaks_of_chats() => Some(As::TelegramDesktop),
@@ -186,19 +182,22 @@ impl Args {
         };
         let refuse = |what: &str, hint: &str| Err(CommandError::usage(what, hint));
         match form {
-            Some(As::Files) if self.speaks_of_chats() => {
-                refuse("--as files takes no options that choose chats, messages or media", "use PATH, --include and --exclude with it")
-            }
+            Some(As::Files) if self.speaks_of_chats() => refuse(
+                "--as files cannot be combined with options for chats, messages or media",
+                "use PATH, --include and --exclude with it",
+            ),
             Some(As::Original) if self.speaks_of_chats() => {
-                refuse("--as original gives an import back whole", "leave out --chat, --media, --format and the options about time")
+                refuse("--as original restores a whole import", "leave out --chat, --media, --format and the time options")
             }
             Some(As::Raw) if self.span.narrows() || self.format.is_some() => {
-                refuse("--as raw gives logs whole", "leave out --format, --from, --till, --at and --history")
+                refuse("--as raw restores whole logs", "leave out --format, --from, --till, --at and --history")
             }
             Some(form) if form != As::Files && self.speaks_of_files() => {
-                refuse("PATH, --include and --exclude choose stored files", "use them with --as files")
+                refuse("PATH, --include and --exclude select stored files", "use them with --as files")
             }
-            Some(form) if form != As::Original && self.import.is_some() => refuse("--import names an import", "use it with --as original"),
+            Some(form) if form != As::Original && self.import.is_some() => {
+                refuse("--import selects an import", "use it with --as original")
+            }
             form => Ok(form),
         }
     }
@@ -296,13 +295,16 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, args: &Args, co
             units::duration(summary.elapsed)
         ))?;
         if summary.kept > 0 {
-            output.line(&format!("  kept as they were: {}", units::counted(summary.kept, "entry")))?;
+            output.line(&format!("  skipped because they exist: {}", units::counted(summary.kept, "entry")))?;
         }
         // A store that was set back shows an old head: on a new machine only the user can notice.
-        output.say(&format!("  it is number {} of writer {}", summary.sequence, units::short_id(&summary.writer.to_string())));
+        output.say(&format!("  snapshot number {} of writer {}", summary.sequence, units::short_id(&summary.writer.to_string())));
     }
     if summary.damaged > 0 {
-        output.warn(&format!("{} in the vault; nothing wrong was restored", units::counted(summary.damaged, "damaged content")));
+        output.warn(&format!(
+            "{} in the vault could not be restored; no damaged data was written",
+            units::counted(summary.damaged, "damaged file")
+        ));
         return Ok(Exit::Integrity);
     }
     if summary.problems > 0 {

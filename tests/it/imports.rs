@@ -197,16 +197,24 @@ async fn an_export_is_found_where_a_folder_holds_one() {
         read(&world, "snapshot", &["snapshots"]).iter().map(|one| (text(&one["source_kind"]), text(&one["source"]))).collect()
     };
     let ran = run(&world, &["backup", "folder", path]);
-    assert_eq!((ran.code, ran.err.matches("its chats are taken in").count()), (0, 1), "{}", ran.err);
+    assert_eq!((ran.code, ran.err.matches("importing its chats").count()), (0, 1), "{}", ran.err);
     assert_eq!(sources(), [("telegram".into(), "main".into())]);
-    for (arguments, told) in [(vec!["backup", path, "--exclude", "x"], "a part of it is left out"), (vec!["backup", path, "--plain"], "")] {
+    for (arguments, told) in [(vec!["backup", path, "--exclude", "x"], "parts of it are excluded"), (vec!["backup", path, "--plain"], "")] {
         let ran = run(&world, &arguments);
-        assert!(ran.code == 0 && ran.err.contains(told) && !ran.err.contains("are taken in"), "{}", ran.err);
+        assert!(ran.code == 0 && ran.err.contains(told) && !ran.err.contains("importing its chats"), "{}", ran.err);
         assert_eq!(sources().last().unwrap().0, "folder");
     }
+    // Whose chats they are is said in the same three ways as everywhere else.
+    let second = export(&world, "second", &chat(&[message(2, "hello", "")]));
+    let second = second.to_str().unwrap();
+    let ran = run(&world, &["backup", second, "--account", "anna"]);
+    assert!(ran.code == 0 && ran.err.contains("account 'anna'"), "{}", ran.err);
+    assert_eq!(sources().last().unwrap(), &("telegram".into(), "anna".into()));
+    let ran = run(&world, &["backup", second, "--account", "anna", "--plain"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
     // What was a folder in earlier backups stays one.
     let ran = run(&world, &["backup", path]);
-    assert!(ran.err.contains("stays the plain folder"), "{}", ran.err);
+    assert!(ran.err.contains("stored it as an ordinary folder"), "{}", ran.err);
     assert_eq!(sources().last().unwrap().0, "folder");
     // A file of that name is not enough.
     for (name, content) in [("a", "{}"), ("b", r#"{"type":"report","id":5,"results":[]}"#), ("c", "\0\u{1}"), ("d", "")] {

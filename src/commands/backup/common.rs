@@ -22,23 +22,23 @@ use crate::storage::Storage;
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub struct Common {
-    /// The machine's name in the snapshot instead of the system's
+    /// Record this machine name instead of the host name
     #[arg(long, global = true, value_name = "NAME", env = "TGVAULT_HOST")]
     pub host: Option<String>,
 
-    /// Give the snapshot this tag; may be given several times
+    /// Tag the snapshot; may be repeated
     #[arg(long = "tag", global = true, value_name = "TAG")]
     pub tags: Vec<String>,
 
-    /// Read everything again, also what looks unchanged
+    /// Read every file again, even if it looks unchanged
     #[arg(long, global = true)]
     pub force_rehash: bool,
 
-    /// List what would be stored, and how much it is, and store nothing
+    /// Show what would be stored, without storing anything
     #[arg(short = 'n', long, global = true)]
     pub dry_run: bool,
 
-    /// Build this many archives at a time instead of one per core (at most 3)
+    /// Number of archives to build in parallel (default: one per core, at most 3)
     #[arg(long, global = true, value_name = "NUMBER", hide = true, env = "TGVAULT_LANES")]
     pub lanes: Option<usize>,
 }
@@ -89,7 +89,7 @@ pub async fn back_up(
         reporter.finish();
         match ended {
             Err(OperationError::Repository(RepositoryError::NotAWriter(_))) if session.unlock.is_none() && secrets::can_ask() => {
-                context.output.say("this machine writes to the vault for the first time and has to be let in");
+                context.output.say("first backup from this machine: enter the passphrase once to authorise it");
                 session.unlock = Some(context.ask(&session.storage)?);
             }
             ended => return Ok(ended?),
@@ -167,7 +167,7 @@ pub fn conclude_with(
             return rest(Exit::Done);
         }
         output.warn(&format!(
-            "{} could not be read whole; what a snapshot before has of it is kept",
+            "{} could not be read completely; the vault keeps the last version it has",
             units::counted(counts.problems, "entry")
         ));
         rest(Exit::Incomplete)

@@ -200,7 +200,7 @@ impl Drop for Teller {
 }
 
 fn waiting(seconds: u64, method: &str) -> String {
-    format!("waiting {} because Telegram says so ({method})", units::duration(Duration::from_secs(seconds)))
+    format!("waiting {} for Telegram's rate limit ({method})", units::duration(Duration::from_secs(seconds)))
 }
 
 fn seconds_until(moment: Instant) -> u64 {

@@ -336,7 +336,7 @@ pub(super) fn finish(target: TargetFolder, report: &Report) -> Result<(), Operat
     }
     for (count, what) in [(restored.owners_refused, "owners"), (restored.xattrs_refused, "extended attributes")] {
         if count > 0 {
-            report.events.event(&Event::Note(&format!("{count} {what} could not be set")));
+            report.events.event(&Event::Note(&format!("could not set {count} {what}")));
         }
     }
     Ok(())

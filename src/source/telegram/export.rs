@@ -392,7 +392,7 @@ impl Run {
                 Start::Open => return Ok(Decision::Go),
                 Start::Refused(reason) => {
                     self.api.owe_takeout(false);
-                    self.tell(Event::Note(format!("Telegram offers no takeout here ({reason}): going on with ordinary requests")));
+                    self.tell(Event::Note(format!("Telegram does not offer a takeout here ({reason}): continuing with ordinary requests")));
                     return Ok(Decision::Go);
                 }
                 Start::Delayed(seconds) => {
@@ -445,7 +445,7 @@ impl Run {
             }
             Err(error) => {
                 let reason = self.api.or_reason("reading the account's message ranges", error)?;
-                self.tell(Event::Note(format!("the account's message ranges are unknown ({reason}): taking them as one")));
+                self.tell(Event::Note(format!("the account's message ranges are unknown ({reason}): treating them as one")));
             }
         }
         Ok(())
