@@ -107,9 +107,22 @@ fn a_person_at_a_terminal_is_asked_and_told() {
     assert_eq!(code, 0, "{screen}");
     assert!(screen.contains("saved snapshot"), "{screen}");
 
-    let (code, screen) = run("restore latest --to restored", &[(ASKS, "not it\n")]);
+    // Three tries; a mistyped word is named, and never by what others may read.
+    let (code, screen) = run("restore latest --to restored", &[(ASKS, "not it\n"), (ASKS, "nor this\n"), (ASKS, "\u{20}no\n")]);
     assert_eq!(code, 12, "{screen}");
-    assert!(screen.contains("hint: "), "{screen}");
+    assert!(screen.contains("hint: ") && screen.matches("try again").count() == 2, "{screen}");
+    let words: Vec<&str> = passphrase.split(' ').collect();
+    let mistyped = format!("{} {}x {}", words[..3].join(" "), words[3], words[4..].join(" "));
+    // Hyphens, capitals and spaces of a generated passphrase do not count.
+    let otherwise = format!(" {}  {}", words[..5].join("-").to_uppercase(), words[5..].join("  "));
+    let (code, screen) = run("ls latest", &[(ASKS, &format!("{mistyped}\n")), (ASKS, &format!("{otherwise}\n"))]);
+    assert_eq!(code, 0, "{screen}");
+    assert!(screen.contains(&format!("word 4, '{}x', is not in the list: ", words[3])) && screen.contains(words[3]), "{screen}");
+    std::fs::write(home.path().join("mistyped"), &mistyped).unwrap();
+    let (code, screen) = run("--passphrase-file mistyped ls latest", &[]);
+    assert_eq!(code, 12, "{screen}");
+    assert!(screen.contains("word 4 of the passphrase") && !screen.contains(&format!("{}x", words[3])), "{screen}");
+    std::fs::remove_file(home.path().join("mistyped")).unwrap();
     let (code, screen) = run("restore latest --to restored", &[(ASKS, &format!("{passphrase}\n"))]);
     assert_eq!(code, 0, "{screen}");
     assert_eq!(std::fs::read_to_string(home.path().join("restored/result.json")).unwrap(), "{}");

@@ -118,7 +118,7 @@ async fn messages(chat: &str, args: &Args, context: &Context) -> Result<Exit, Co
         }
         Ok(())
     };
-    let (choice, stop) = (args.select.choose(&args.snapshot), context.heeded.stop());
+    let (choice, stop) = (args.select.choose(&args.snapshot), context.heeded.stop_soon());
     let read = conversation(&session, &choice, options, reporter.clone(), stop, each).await;
     reporter.finish();
     let Trouble { problems, damaged } = read?;

@@ -11,10 +11,12 @@ use super::error::CommandError;
 use super::interrupt::Heeded;
 use super::keyring;
 use super::output::Output;
+use super::passphrase;
 use super::secrets::{self, SecretError, SecretSource};
 use crate::operations::Session;
 use crate::repository;
-use crate::repository::keys::Unlock;
+use crate::repository::RepositoryError;
+use crate::repository::keys::{self, Unlock};
 use crate::state::{MachineKey, StateFolder};
 use crate::storage::{Storage, StorageOptions};
 
@@ -91,24 +93,58 @@ impl Context {
             Keys::None => None,
             Keys::IfGiven => self.given(&storage)?,
             Keys::Needed => match self.given(&storage)? {
-                Some(unlock) => Some(unlock),
-                None => {
-                    // Nobody types a passphrase for a vault that is not there.
-                    repository::find(&storage).await?;
-                    Some(self.ask(&storage)?)
-                }
+                Some(unlock) => Some(self.try_given(&storage, unlock).await?),
+                None => Some(self.ask(&storage).await?),
             },
         };
         Ok(Session { storage, state, unlock, root_key })
     }
 
-    /// Asks for the vault's passphrase.
+    /// Asks for the vault's passphrase until it opens the vault, three times at most.
     ///
     /// # Errors
-    /// When there is no terminal, or the user interrupts.
-    pub fn ask(&self, storage: &Storage) -> Result<Unlock, CommandError> {
+    /// When there is no terminal or no vault, the user interrupts, or none of the passphrases opens it.
+    pub async fn ask(&self, storage: &Storage) -> Result<Unlock, CommandError> {
+        /// Passphrases that somebody may type.
+        const TRIES: u32 = 3;
+        // Nobody types a passphrase for a vault that is not there.
+        let id = repository::find(storage).await?;
         let prompt = format!("Passphrase for {}: ", super::units::printable(storage.address()));
-        Ok(Unlock::Passphrase(secrets::ask(&prompt)?))
+        let mut tries = 0;
+        loop {
+            let passphrase = secrets::ask(&prompt)?;
+            let typo = passphrase::typo(&passphrase);
+            match keys::unlock(storage, id, &Unlock::Passphrase(passphrase)).await {
+                Ok(identity) => return Ok(Unlock::Opened(identity)),
+                Err(error @ RepositoryError::WrongKey { .. }) => {
+                    tries += 1;
+                    if let Some(typo) = typo {
+                        self.output.warn(&typo.to_string());
+                    }
+                    if tries == TRIES {
+                        return Err(error.into());
+                    }
+                    self.output.warn("this passphrase does not unlock the vault; try again");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Unlocks the vault with what was given, once for all that the command does.
+    async fn try_given(&self, storage: &Storage, unlock: Unlock) -> Result<Unlock, CommandError> {
+        let id = repository::find(storage).await?;
+        match (keys::unlock(storage, id, &unlock).await, &unlock) {
+            (Ok(identity), _) => Ok(Unlock::Opened(identity)),
+            (Err(error @ RepositoryError::WrongKey { .. }), Unlock::Passphrase(passphrase)) => {
+                // Where it goes may be a log: the place of the word is enough, and the word stays unsaid.
+                if let Some(typo) = passphrase::typo(passphrase) {
+                    self.output.warn(&typo.without_words());
+                }
+                Err(error.into())
+            }
+            (Err(error), _) => Err(error.into()),
+        }
     }
 
     /// The passphrase that a file, a command or a descriptor gives, if one of them was named.

@@ -58,6 +58,11 @@ impl Exit {
         }
     }
 
+    /// The code for a command that did several things: that of the worst, which is the largest number.
+    pub fn worse(self, other: Self) -> Self {
+        if other.code() > self.code() { other } else { self }
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8

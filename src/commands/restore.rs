@@ -1,6 +1,7 @@
 //! `tgvault restore`: a snapshot, or a part of it, back into a folder.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -16,9 +17,12 @@ use super::span::SpanArgs;
 use super::units;
 use crate::model::filter::PathFilter;
 use crate::model::kinds::KindChoice;
-use crate::operations::reading_lanes;
+use crate::operations::choice::{SnapshotChoice, holds_chats};
 use crate::operations::render::{Form, Made, RenderOptions, render, restore_fitting};
 use crate::operations::restore::{RestoreOptions, RestoreSummary, restore};
+use crate::operations::{Session, look, reading_lanes};
+use crate::repository::RepositoryError;
+use crate::repository::format::snapshot::Snapshot;
 use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\
@@ -80,6 +84,10 @@ pub struct Args {
     #[arg(help_heading = "Files", long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
 
+    /// Restore the latest snapshot of every source, each into a folder of its own below DIR
+    #[arg(long, conflicts_with_all = ["source", "paths"])]
+    pub all_sources: bool,
+
     /// When to replace existing files
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::IfChanged, env = "TGVAULT_OVERWRITE")]
     pub overwrite: When,
@@ -135,11 +143,13 @@ impl From<When> for Overwrite {
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct Summary<'a> {
     message_type: &'static str,
     command: &'static str,
     dry_run: bool,
     snapshot: String,
+    source: &'a str,
+    to: &'a Path,
     time: jiff::Timestamp,
     writer: String,
     sequence: u64,
@@ -202,9 +212,9 @@ impl Args {
         }
     }
 
-    fn files(&self) -> Result<RestoreOptions, CommandError> {
+    fn files(&self, to: PathBuf) -> Result<RestoreOptions, CommandError> {
         Ok(RestoreOptions {
-            to: self.to.clone(),
+            to,
             filter: PathFilter::new(&self.include, &self.exclude)?,
             paths: self.part.paths()?,
             overwrite: self.overwrite.into(),
@@ -213,7 +223,7 @@ impl Args {
         })
     }
 
-    fn rendered(&self, form: As) -> Result<RenderOptions, CommandError> {
+    fn rendered(&self, form: As, to: PathBuf) -> Result<RenderOptions, CommandError> {
         let format = self.format.unwrap_or(Format::Both);
         let form = match form {
             As::Raw => Form::Raw,
@@ -221,7 +231,7 @@ impl Args {
             As::TelegramDesktop | As::Files => Form::TelegramDesktop { json: format != Format::Html, html: format != Format::Json },
         };
         Ok(RenderOptions {
-            to: self.to.clone(),
+            to,
             form,
             chats: self.chats.clone(),
             span: self.span.span()?,
@@ -240,24 +250,112 @@ impl Args {
 /// When no key fits, the snapshot or the target cannot be used, or the run is interrupted.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let form = args.form()?;
-    let (files, rendered) = (args.files()?, args.rendered(form.unwrap_or(As::TelegramDesktop))?);
-    let session = context.session(Keys::Needed).await?;
-    let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
-    let choice = args.part.choice();
-    let (events, stop) = (reporter.clone(), context.heeded.stop());
-    let made = match form {
-        Some(As::Files) => restore(&session, &choice, files, events, stop).await.map(Made::Files),
-        Some(_) => render(&session, &choice, rendered, events, stop).await.map(Made::Rendered),
-        None => restore_fitting(&session, &choice, files, rendered, events, stop).await,
-    };
-    reporter.finish();
-    match made? {
-        Made::Files(summary) => conclude(&summary, None, args, context),
-        Made::Rendered(made) => conclude(&made.restored, Some((made.chats, made.messages)), args, context),
+    if args.all_sources && args.part.snapshot != "latest" {
+        return Err(CommandError::usage("--all-sources restores the latest snapshot of each source", "use it with `restore latest`"));
     }
+    // What is wrong with the options is told before anybody types a passphrase.
+    args.files(PathBuf::new())?;
+    args.rendered(As::TelegramDesktop, PathBuf::new())?;
+    let session = context.session(Keys::Needed).await?;
+    if !args.all_sources {
+        let restored = one(args, form, &args.part.choice(), args.to.clone(), &session, context).await?;
+        if args.part.snapshot == "latest" && args.part.select.source.is_none() {
+            tell_others(&restored.source, args, &session, context).await?;
+        }
+        return Ok(restored.exit);
+    }
+    let mut exit = Exit::Done;
+    let mut taken = HashSet::new();
+    for snapshot in newest_of_each(&session, args).await? {
+        let to = args.to.join(folder_name(&snapshot, &mut taken));
+        let ended = one(args, form, &SnapshotChoice::of(&snapshot), to.clone(), &session, context).await?.exit;
+        exit = exit.worse(ended);
+    }
+    Ok(exit)
 }
 
-fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, args: &Args, context: &Context) -> Result<Exit, CommandError> {
+/// What became of one restore.
+struct Restored {
+    source: String,
+    exit: Exit,
+}
+
+/// Restores one snapshot into a folder, and tells what it did.
+async fn one(
+    args: &Args,
+    form: Option<As>,
+    choice: &SnapshotChoice,
+    to: PathBuf,
+    session: &Session,
+    context: &Context,
+) -> Result<Restored, CommandError> {
+    let (files, rendered) = (args.files(to.clone())?, args.rendered(form.unwrap_or(As::TelegramDesktop), to.clone())?);
+    let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
+    let (events, stop) = (reporter.clone(), context.heeded.stop_soon());
+    let made = match form {
+        Some(As::Files) => restore(session, choice, files, events, stop).await.map(Made::Files),
+        Some(_) => render(session, choice, rendered, events, stop).await.map(Made::Rendered),
+        None => restore_fitting(session, choice, files, rendered, events, stop).await,
+    };
+    reporter.finish();
+    let (summary, chats) = match made? {
+        Made::Files(summary) => (summary, None),
+        Made::Rendered(made) => (made.restored, Some((made.chats, made.messages))),
+    };
+    let exit = conclude(&summary, chats, &to, args, context)?;
+    Ok(Restored { source: summary.source, exit })
+}
+
+/// The newest complete snapshot of each source, of each machine, the newest first.
+async fn newest_of_each(session: &Session, args: &Args) -> Result<Vec<Snapshot>, CommandError> {
+    let listed = look::snapshots(session, &args.part.select.selection(), false).await?.snapshots;
+    let mut seen = HashSet::new();
+    let newest = listed.into_iter().rev().filter(|snapshot| {
+        // An account is one, whatever machine saved it; a folder belongs to its machine.
+        let host = if holds_chats(snapshot) { "" } else { &snapshot.host };
+        seen.insert((snapshot.source.to_string(), host.to_owned()))
+    });
+    let newest: Vec<Snapshot> = newest.collect();
+    if newest.is_empty() {
+        return Err(RepositoryError::NoSnapshot { wanted: "latest".into() }.into());
+    }
+    Ok(newest)
+}
+
+/// A folder's name for a source: letters and digits of what it is called.
+fn folder_name(snapshot: &Snapshot, taken: &mut HashSet<String>) -> String {
+    let words = snapshot.source.to_string();
+    let words = words.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c))).filter(|word| !word.trim_matches('.').is_empty());
+    let mut name = words.collect::<Vec<_>>().join("-");
+    if name.is_empty() {
+        name = snapshot.id.to_string();
+    }
+    let name: String = name.chars().take(80).collect();
+    let mut free = name.clone();
+    for number in 2.. {
+        if taken.insert(free.to_lowercase()) {
+            break;
+        }
+        free = format!("{name}-{number}");
+    }
+    free
+}
+
+/// Says what else the vault has: `latest` is of one source.
+async fn tell_others(source: &str, args: &Args, session: &Session, context: &Context) -> Result<(), CommandError> {
+    let others = newest_of_each(session, args).await?;
+    let others: Vec<String> = others
+        .iter()
+        .filter(|other| other.source.to_string() != source)
+        .map(|other| format!("{} ({})", other.source, units::time(other.time)))
+        .collect();
+    if !others.is_empty() {
+        context.output.say(&format!("  the vault also has: {}; restore one with --source, or all with --all-sources", others.join(", ")));
+    }
+    Ok(())
+}
+
+fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, to: &Path, args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let output = &context.output;
     let id = summary.snapshot.to_string();
     if output.is_json() {
@@ -266,6 +364,8 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, args: &Args, co
             command: "restore",
             dry_run: args.dry_run,
             snapshot: id,
+            source: &summary.source,
+            to,
             time: summary.time,
             writer: summary.writer.to_string(),
             sequence: summary.sequence,
@@ -286,9 +386,10 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, args: &Args, co
             _ => String::new(),
         };
         output.line(&format!(
-            "{} snapshot {} of {}: {messages}{}, {} in {}",
+            "{} snapshot {} of {} from {}: {messages}{}, {} in {}",
             if args.dry_run { "would restore" } else { "restored" },
             units::short_id(&id),
+            units::printable(&summary.source),
             units::time(summary.time),
             units::counted(summary.entries, "entry"),
             units::bytes(summary.bytes),

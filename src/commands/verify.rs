@@ -103,7 +103,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         lanes: args.lanes.unwrap_or_else(reading_lanes),
     };
     let reporter = Arc::new(Reporter::new(&context.output, "checked", "object"));
-    let ended = verify(&session, options, reporter.clone(), context.heeded.stop()).await;
+    let ended = verify(&session, options, reporter.clone(), context.heeded.stop_soon()).await;
     reporter.finish();
     conclude(&ended?, args, context)
 }

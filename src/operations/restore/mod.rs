@@ -67,6 +67,8 @@ pub struct RestoreSummary {
     pub writer: Id,
     /// Its number in its chain.
     pub sequence: u64,
+    /// What it is of, as `snapshots` shows it.
+    pub source: String,
     /// When it was made.
     pub time: jiff::Timestamp,
     /// Entries restored.
@@ -141,6 +143,7 @@ pub(super) fn summary(snapshot: &Snapshot, report: &Report, began: Instant) -> R
         snapshot: snapshot.id,
         writer: snapshot.writer,
         sequence: snapshot.sequence,
+        source: snapshot.source.to_string(),
         time: snapshot.time,
         entries: get(&report.entries),
         bytes: get(&report.bytes),

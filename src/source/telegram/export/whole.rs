@@ -299,8 +299,7 @@ impl Run {
             Chat::new(self.clone(), Dialog::bare(peer, false)).tell_unlisted().await?;
         }
         if !unlisted.is_empty() {
-            let what =
-                format!("{} of the chats in the backup are not in the list of chats any more: the backup keeps them", unlisted.len());
+            let what = format!("{} of the chats in the backup are no longer in the chat list; the backup keeps them", unlisted.len());
             self.tell(Event::Note(what));
         }
         Ok(unlisted)
