@@ -11,7 +11,7 @@ use clap::{ArgAction, Args};
 
 use super::units;
 use crate::model::entry::{EntryPath, PathError};
-use crate::operations::choice::{Selection, SnapshotChoice};
+use crate::operations::snapshot::choice::{Selection, SnapshotChoice};
 
 /// The heading of [`Global`] in the help.
 pub const HEADING_OF_ALL: &str = "Options for all commands";
