@@ -36,6 +36,8 @@ fn main() -> ExitCode {
             () = interrupts.unheeded() => Ok(Exit::Interrupted),
         }
     });
+    // What is left of a bar would stay in the terminal.
+    let _ = output.bars().clear();
     // What still hangs in a system call must not keep the program from ending.
     runtime.shutdown_background();
     match ended {

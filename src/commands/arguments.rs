@@ -68,7 +68,7 @@ pub struct Global {
     #[arg(long, global = true, env = "TGVAULT_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
 
-    /// Print only results, warnings and errors
+    /// Print only data that was asked for, warnings and errors
     #[arg(short = 'q', long, global = true, env = "TGVAULT_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
 
@@ -107,7 +107,7 @@ impl Select {
 
     /// Whether anything is selected at all.
     pub fn narrows(&self) -> bool {
-        self.host.is_some() || !self.tags.is_empty() || self.source.is_some()
+        self.selection().narrows()
     }
 
     /// One snapshot of the selection.

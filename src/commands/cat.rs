@@ -72,7 +72,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         return messages(chat, args, context).await;
     }
     if args.span.narrows() {
-        return Err(CommandError::usage("--from, --till, --at and --history select messages of a chat", "name the chat with --chat NAME"));
+        return Err(CommandError::usage(
+            "--from, --till, --at, --history and --message select messages of a chat",
+            "name the chat with --chat NAME",
+        ));
     }
     let path = entry_path(args.path.as_deref().unwrap_or_default())?;
     let session = context.session(Keys::Needed).await?;

@@ -10,6 +10,7 @@ use super::config::settings::Settings;
 use super::error::CommandError;
 use super::interrupt::Heeded;
 use super::keyring;
+use super::outage;
 use super::output::Output;
 use super::passphrase;
 use super::secrets::{self, SecretError, SecretSource};
@@ -62,6 +63,7 @@ impl Context {
         let options = StorageOptions {
             limit_upload_bytes_per_s: limit(&self.settings.limit_upload),
             limit_download_bytes_per_s: limit(&self.settings.limit_download),
+            on_wait: Some(outage::on_wait(&self.output, address)),
             ..StorageOptions::default()
         };
         // What is not UTF-8 is nothing that a cloud's client reads.

@@ -355,6 +355,9 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         }
         OperationError::KeyNeeded => SecretError::NobodyToAsk.hint()?,
         OperationError::NoSuchPath { .. } => "list the files with `tgvault ls` or `tgvault find`",
+        OperationError::NoSuchChat { near, .. } if !near.is_empty() => {
+            return Some(Cow::Owned(format!("did you mean {}?", near.join(" or "))));
+        }
         OperationError::NoSuchChat { .. } => {
             "list the chats with `tgvault ls latest --chats`; name a chat by its name, @username, ID or link"
         }

@@ -15,6 +15,7 @@ pub mod exit;
 pub mod interrupt;
 pub mod keyring;
 pub mod logging;
+pub mod outage;
 pub mod output;
 pub mod passphrase;
 pub mod progress;

@@ -19,10 +19,10 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const JSON_EVERY: Duration = Duration::from_secs(1);
 
 /// The bar once the size of everything is known.
-const BAR: &str = "{verb} [{bar:30}] {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {msg}  {binary_bytes_per_sec}  {eta} left";
+const BAR: &str = "{verb} {percent:>3}% [{bar:16}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left  {wide_msg}";
 
 /// The line before that.
-const SPINNER: &str = "{verb} {spinner} {binary_bytes}  {msg}  {binary_bytes_per_sec}";
+const SPINNER: &str = "{verb} {spinner} {binary_bytes}, {binary_bytes_per_sec}  {wide_msg}";
 
 /// Turns the events of one run into what the user sees.
 pub struct Reporter {
@@ -124,7 +124,7 @@ impl Reporter {
                     stored_bytes: progress.stored_bytes,
                 });
             }
-        } else if !self.output.is_quiet() && self.is_due(LINE_EVERY) {
+        } else if !self.output.is_quiet() && !self.output.is_data_only() && self.is_due(LINE_EVERY) {
             self.output.say(&self.plain(progress));
         }
     }

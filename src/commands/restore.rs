@@ -200,7 +200,7 @@ impl Args {
                 refuse("--as original restores a whole import", "leave out --chat, --media, --format and the time options")
             }
             Some(As::Raw) if self.span.narrows() || self.format.is_some() => {
-                refuse("--as raw restores whole logs", "leave out --format, --from, --till, --at and --history")
+                refuse("--as raw restores whole logs", "leave out --format, --from, --till, --at, --history and --message")
             }
             Some(form) if form != As::Files && self.speaks_of_files() => {
                 refuse("PATH, --include and --exclude select stored files", "use them with --as files")
@@ -385,7 +385,7 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, to: &Path, args
             }
             _ => String::new(),
         };
-        output.line(&format!(
+        output.summary(&format!(
             "{} snapshot {} of {} from {}: {messages}{}, {} in {}",
             if args.dry_run { "would restore" } else { "restored" },
             units::short_id(&id),
@@ -396,7 +396,7 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, to: &Path, args
             units::duration(summary.elapsed)
         ))?;
         if summary.kept > 0 {
-            output.line(&format!("  skipped because they exist: {}", units::counted(summary.kept, "entry")))?;
+            output.summary(&format!("  skipped because they exist: {}", units::counted(summary.kept, "entry")))?;
         }
         // A store that was set back shows an old head: on a new machine only the user can notice.
         output.say(&format!("  snapshot number {} of writer {}", summary.sequence, units::short_id(&summary.writer.to_string())));
@@ -407,6 +407,10 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, to: &Path, args
             units::counted(summary.damaged, "damaged file")
         ));
         return Ok(Exit::Integrity);
+    }
+    if summary.entries + summary.kept == 0 && !args.include.is_empty() {
+        output.warn("no file in the snapshot matches --include");
+        return Ok(Exit::Incomplete);
     }
     if summary.problems > 0 {
         output.warn(&format!("{} could not be restored", units::counted(summary.problems, "entry")));

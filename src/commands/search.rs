@@ -159,6 +159,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             units::counted(searched.messages, "stored version"),
             units::counted(searched.chats, "chat")
         ));
+        context.output.say("show a message: tgvault cat latest --chat NAME --message NUMBER (the number after #)");
     }
     Ok(unread.exit())
 }

@@ -26,12 +26,16 @@ pub struct SpanArgs {
     /// Include earlier versions of edited messages (with --at, also messages deleted by then)
     #[arg(help_heading = "Messages", long)]
     pub history: bool,
+
+    /// Only the message with this ID, as `search` shows it
+    #[arg(help_heading = "Messages", long, value_name = "ID", allow_negative_numbers = true)]
+    pub message: Option<i64>,
 }
 
 impl SpanArgs {
     /// Whether anything is chosen.
     pub fn narrows(&self) -> bool {
-        self.from.is_some() || self.till.is_some() || self.at.is_some() || self.history
+        self.from.is_some() || self.till.is_some() || self.at.is_some() || self.history || self.message.is_some()
     }
 
     /// The span as operations take it.
@@ -52,6 +56,7 @@ impl SpanArgs {
             till: self.till.map(|moment| moment.last.saturating_add(1)),
             at: self.at.map(|moment| moment.last),
             history: self.history,
+            message: self.message,
         })
     }
 }
@@ -120,7 +125,7 @@ mod tests {
         assert!(check_order(may, june).is_ok() && check_order(may, may).is_ok() && check_order(None, may).is_ok());
         assert!(check_order(june, may).unwrap_err().to_string().contains("--till is earlier than --from"));
         assert!(check_order(moment("2999-01-01"), None).unwrap_err().to_string().contains("in the future"));
-        let span = |from, till, at| SpanArgs { from, till, at, history: false }.span();
+        let span = |from, till, at| SpanArgs { from, till, at, ..SpanArgs::default() }.span();
         assert!(span(may, None, june).is_ok() && span(None, may, None).is_ok());
         assert!(span(june, None, may).is_err() && span(june, may, None).is_err() && span(None, None, moment("2999-01-01")).is_err());
     }

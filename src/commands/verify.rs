@@ -152,7 +152,7 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
             (_, true) => "every checksum, signature and content",
             _ => "checksums and signatures",
         };
-        output.line(&format!(
+        output.summary(&format!(
             "checked {how} of {} in {}: {}, {} in {}",
             units::counted(report.objects, "object"),
             units::counted(report.snapshots, "snapshot"),

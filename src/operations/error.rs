@@ -53,6 +53,8 @@ pub enum OperationError {
     /// A chat is not in the snapshot.
     #[error("snapshot {snapshot} has no chat called '{chat}'")]
     NoSuchChat {
+        /// Chats with similar names, for people.
+        near: Vec<String>,
         /// What the user called it.
         chat: String,
         /// The snapshot.

@@ -198,13 +198,13 @@ pub fn conclude_with(
             Some(id) => format!("saved snapshot {id}"),
             None => "would save".to_owned(),
         };
-        output.line(&format!(
+        output.summary(&format!(
             "{what}: {}, {} in {}",
             units::counted(counts.entries, "entry"),
             units::bytes(counts.bytes),
             units::duration(summary.elapsed)
         ))?;
-        output.line(&format!(
+        output.summary(&format!(
             "  new or changed: {}, {}; unchanged: {}; removed: {}",
             units::count(counts.new_entries),
             units::bytes(counts.new_bytes),
@@ -212,7 +212,11 @@ pub fn conclude_with(
             units::count(counts.removed)
         ))?;
         if snapshot.is_some() {
-            output.line(&format!("  stored: {} in {}", units::bytes(counts.stored_bytes), units::counted(summary.archives, "archive")))?;
+            output.summary(&format!(
+                "  stored: {} in {}",
+                units::bytes(counts.stored_bytes),
+                units::counted(summary.archives, "archive")
+            ))?;
         }
         if context.timings {
             let Timings { read, hash, compress, check, seal } = summary.timings;

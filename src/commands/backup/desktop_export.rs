@@ -191,7 +191,7 @@ fn folder_of(path: &Path) -> Result<PathBuf, CommandError> {
 }
 
 /// Whether the folder at `path` holds an export; no for what cannot be looked at, which other errors tell better.
-pub(super) fn is_export(path: &Path) -> bool {
+pub fn is_export(path: &Path) -> bool {
     told::is_export(path).unwrap_or(false)
 }
 

@@ -19,8 +19,8 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault backup folder ~/photos --tag monthly
   tgvault backup ~/photos --exclude '*.tmp' --exclude /cache --dry-run
-  tgvault backup ~/DataExport_2021-05-04           # imports the chats of the export
-  tgvault backup ~/DataExport_2021-05-04 --plain   # stores it as an ordinary folder";
+  tgvault backup ~/DataExport_2021-05-04           # imports its chats
+  tgvault backup ~/DataExport_2021-05-04 --plain   # as an ordinary folder";
 
 /// Options of `backup folder`, and of `backup` without a kind.
 #[derive(Debug, clap::Args)]

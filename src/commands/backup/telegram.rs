@@ -103,7 +103,7 @@ pub struct Args {
     pub recheck: Option<Duration>,
 
     /// Requests per run for rereading old messages, mainly for new reactions
-    #[arg(help_heading = "Messages", long, value_name = "NUMBER")]
+    #[arg(help_heading = "Messages", hide_short_help = true, long, value_name = "NUMBER")]
     pub recheck_budget: Option<u32>,
 
     /// Which account.
@@ -212,7 +212,7 @@ fn tell_so_far(source: &TelegramSource, context: &Context) -> Result<(), Command
 fn tell(source: &TelegramSource, exit: Exit, dry_run: bool, context: &Context) -> Result<Exit, CommandError> {
     let (outcome, counts, output) = (source.outcome(), source.coverage(), &context.output);
     if !output.is_json() && !dry_run {
-        output.line(&coverage_line(&counts))?;
+        output.summary(&coverage_line(&counts))?;
     }
     for text in &outcome.not_excluded {
         output.warn(&format!("--exclude-chat '{}' matches no chat (see `tgvault chats`)", units::printable(text)));

@@ -44,11 +44,11 @@ pub struct Connection {
     pub pace: Option<Pace>,
 
     /// Your api_id from my.telegram.org; put the api_hash into TGVAULT_API_HASH or the profile
-    #[arg(help_heading = "Account", long, value_name = "NUMBER", env = "TGVAULT_API_ID")]
+    #[arg(help_heading = "Account", hide_short_help = true, long, value_name = "NUMBER", env = "TGVAULT_API_ID")]
     pub api_id: Option<i32>,
 
     /// Read your api_hash from the first line of this file
-    #[arg(help_heading = "Account", long, value_name = "FILE", env = "TGVAULT_API_HASH_FILE")]
+    #[arg(help_heading = "Account", hide_short_help = true, long, value_name = "FILE", env = "TGVAULT_API_HASH_FILE")]
     pub api_hash_file: Option<PathBuf>,
 
     /// Connect to this server instead of Telegram's
@@ -64,11 +64,11 @@ pub struct Connection {
     pub telegram_server_dc: Option<i32>,
 
     /// Read the login passphrase, if you set one, from the first line of this file
-    #[arg(help_heading = "Account", long, value_name = "FILE", env = "TGVAULT_SESSION_PASSPHRASE_FILE")]
+    #[arg(help_heading = "Account", hide_short_help = true, long, value_name = "FILE", env = "TGVAULT_SESSION_PASSPHRASE_FILE")]
     pub session_passphrase_file: Option<PathBuf>,
 
     /// Read the login passphrase from this shell command (first line)
-    #[arg(help_heading = "Account", long, value_name = "COMMAND", env = "TGVAULT_SESSION_PASSPHRASE_COMMAND")]
+    #[arg(help_heading = "Account", hide_short_help = true, long, value_name = "COMMAND", env = "TGVAULT_SESSION_PASSPHRASE_COMMAND")]
     pub session_passphrase_command: Option<OsString>,
 }
 

@@ -106,7 +106,7 @@ impl Teller {
         let bar = (counts && output.draws()).then(|| {
             let bar = output.bars().add(ProgressBar::no_length());
             // The template is constant.
-            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
