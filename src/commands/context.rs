@@ -99,7 +99,7 @@ impl Context {
                 None => Some(self.ask(&storage).await?),
             },
         };
-        Ok(Session { storage, state, unlock, root_key })
+        Ok(Session { unlock, root_key, ..Session::new(storage, state) })
     }
 
     /// Asks for the vault's passphrase until it opens the vault, three times at most.

@@ -242,7 +242,7 @@ fn of_state(error: &StateError) -> Exit {
     match error {
         StateError::Locked { .. } => Exit::Locked,
         StateError::Sealed { .. } => Exit::WrongKey,
-        StateError::File { .. } | StateError::Damaged { .. } => Exit::Failed,
+        StateError::File { .. } | StateError::Damaged { .. } | StateError::Newer { .. } => Exit::Failed,
     }
 }
 
@@ -253,6 +253,7 @@ fn of_operation(error: &OperationError) -> Exit {
         OperationError::State(error) => of_state(error),
         OperationError::KeyNeeded => Exit::WrongKey,
         OperationError::Interrupted => Exit::Interrupted,
+        OperationError::Emptied { .. } => Exit::Emptied,
         OperationError::Source(error) => of_source(error),
         OperationError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         _ => Exit::Failed,
@@ -272,15 +273,8 @@ fn of_source(error: &SourceError) -> Exit {
     match error {
         SourceError::Stopped(_) => Exit::Interrupted,
         SourceError::NoExport { .. } | SourceError::OtherAccount { .. } => Exit::Usage,
-        error => telegram_of(error).map_or(Exit::Failed, of_telegram),
-    }
-}
-
-/// Telegram's word inside the failure of a source.
-fn telegram_of(error: &SourceError) -> Option<&TelegramError> {
-    match error {
-        SourceError::Unreadable { source, .. } => source.get_ref()?.downcast_ref(),
-        _ => None,
+        SourceError::Telegram { source, .. } => of_telegram(source),
+        SourceError::Unreadable { .. } => Exit::Failed,
     }
 }
 
@@ -338,6 +332,7 @@ fn state_hint(error: &StateError) -> Option<&'static str> {
         StateError::Sealed { .. } => {
             "this machine's key has changed; move the state folder away and run the backup once with the passphrase to rebuild it"
         }
+        StateError::Newer { .. } => "update tgvault, or use another folder with --state-dir DIR",
         StateError::Damaged { .. } => "move the file away; its contents are rebuilt from the vault",
         StateError::File { .. } => "the state folder is not writable; fix its permissions, or choose another one with --state-dir DIR",
     })
@@ -369,6 +364,10 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         OperationError::Lost { .. } => {
             "`tgvault verify` lists what is lost, `tgvault ls` what is left; an earlier snapshot may still have it"
         }
+        OperationError::Emptied { .. } => {
+            "check that the disk is mounted and the path is right; if the files were really deleted, run it once with --allow-empty or \
+             --max-removed PERCENT"
+        }
         OperationError::Content { .. } => "run `tgvault verify` to see what else is affected",
         _ => return None,
     };
@@ -381,7 +380,8 @@ fn source_hint(error: &SourceError) -> Option<Cow<'static, str>> {
             "give the folder that contains result.json, messages.html or export_results.html, or back it up as it is with `tgvault backup folder PATH`"
         }
         SourceError::OtherAccount { .. } => "use --account NAME to keep the chats of two people apart",
-        SourceError::Unreadable { .. } | SourceError::Stopped(_) => return telegram_of(error).and_then(telegram_hint),
+        SourceError::Telegram { source, .. } => return telegram_hint(source),
+        SourceError::Unreadable { .. } | SourceError::Stopped(_) => return None,
     };
     Some(Cow::Borrowed(hint))
 }

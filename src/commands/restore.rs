@@ -92,6 +92,10 @@ pub struct Args {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::IfChanged, env = "TGVAULT_OVERWRITE")]
     pub overwrite: When,
 
+    /// Also restore files that a lost part of the vault may have changed or deleted, with `.unproven` added to their names
+    #[arg(long)]
+    pub unproven: bool,
+
     /// Show what would be restored, without restoring anything
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -218,6 +222,7 @@ impl Args {
             filter: PathFilter::new(&self.include, &self.exclude)?,
             paths: self.part.paths()?,
             overwrite: self.overwrite.into(),
+            unproven: self.unproven,
             dry_run: self.dry_run,
             lanes: self.lanes.unwrap_or_else(reading_lanes),
         })

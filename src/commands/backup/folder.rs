@@ -1,10 +1,11 @@
 //! `tgvault backup folder`: save a folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::common::{Common, back_up, conclude, own_folders};
 use super::desktop_export;
+use super::patterns::Place;
 use crate::commands::config::profile::BackupProfile;
 use crate::commands::context::{Context, Keys};
 use crate::commands::error::CommandError;
@@ -12,7 +13,6 @@ use crate::commands::exit::Exit;
 use crate::commands::units;
 use crate::model::filter::{PathFilter, pattern_lines};
 use crate::operations::backup::has_earlier;
-use crate::source::Source;
 use crate::source::folder::{FolderOptions, FolderSource};
 
 const EXAMPLES: &str = "\
@@ -51,6 +51,14 @@ pub struct Args {
     #[arg(long, short = 'x')]
     pub one_file_system: bool,
 
+    /// Ignore changed inode numbers, for mounts that renumber their files each time
+    #[arg(long)]
+    pub ignore_inode: bool,
+
+    /// Ignore changes of mode, owner or name (ctime) when looking for changed files
+    #[arg(long)]
+    pub ignore_ctime: bool,
+
     /// Store a Telegram Desktop export as an ordinary folder instead of importing its chats
     #[arg(long)]
     pub plain: bool,
@@ -73,7 +81,7 @@ impl Args {
                 "use `tgvault backup folder PATH`, once for each folder",
             ));
         }
-        if self.plain || !FolderSettings::of(self, &BackupProfile::default()).given().is_empty() {
+        if self.plain || self.ignore_inode || self.ignore_ctime || !FolderSettings::of(self, &BackupProfile::default()).given().is_empty() {
             return Err(CommandError::usage(
                 "an option of `backup folder` comes before the kind of source",
                 "put it after the kind: `tgvault backup folder PATH --exclude …`",
@@ -93,11 +101,11 @@ pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit
     };
     let session = context.session(Keys::IfGiven).await?;
     let settings = FolderSettings::of(args, &context.settings.backup);
-    let folder = settings.options(own_folders(context, &session.storage)?)?;
+    let folder = settings.options(path, own_folders(context, &session.storage)?)?;
     let source = Arc::new(FolderSource::open(path, folder)?);
     let named = units::printable(&path.to_string_lossy());
     if !args.plain && desktop_export::is_export(path) {
-        if has_earlier(&session, &source.name()).await? {
+        if has_earlier(&session, source.as_ref()).await? {
             context.output.say(&format!(
                 "'{named}' is a Telegram Desktop export, but earlier backups stored it as an ordinary folder, and so does this one; \
                  use `tgvault backup desktop-export` to import its chats"
@@ -129,6 +137,8 @@ struct FolderSettings {
     exclude_caches: bool,
     exclude_larger_than: Option<u64>,
     one_file_system: bool,
+    ignore_inode: bool,
+    ignore_ctime: bool,
 }
 
 impl FolderSettings {
@@ -146,6 +156,8 @@ impl FolderSettings {
             exclude_caches: args.exclude_caches || profile.exclude_caches.unwrap_or(false),
             exclude_larger_than: args.exclude_larger_than.or(profile.exclude_larger_than.map(|size| size.0)),
             one_file_system: args.one_file_system || profile.one_file_system.unwrap_or(false),
+            ignore_inode: args.ignore_inode || profile.ignore_inode.unwrap_or(false),
+            ignore_ctime: args.ignore_ctime || profile.ignore_ctime.unwrap_or(false),
         }
     }
 
@@ -154,23 +166,27 @@ impl FolderSettings {
         !self.given().is_empty()
     }
 
-    /// The options as the source takes them; `never` are folders of tgvault's own.
-    fn options(&self, never: Vec<(u64, u64)>) -> Result<FolderOptions, CommandError> {
+    /// The options as the source takes them for the folder at `path`; `never` are folders of tgvault's own.
+    fn options(&self, path: &Path, never: Vec<(u64, u64)>) -> Result<FolderOptions, CommandError> {
         let mut patterns = self.exclude.clone();
         for file in &self.exclude_files {
             let text = std::fs::read_to_string(file).map_err(|source| CommandError::file("read", file, source))?;
             patterns.extend(pattern_lines(&text).map(str::to_owned));
         }
+        let place = Place::of(path)?;
+        let patterns = patterns.iter().map(|pattern| place.pattern(pattern)).collect::<Result<Vec<_>, _>>()?;
         Ok(FolderOptions {
             filter: PathFilter::new(&[] as &[String], &patterns)?,
             exclude_caches: self.exclude_caches,
             exclude_larger_than: self.exclude_larger_than,
             one_file_system: self.one_file_system,
+            ignore_inode: self.ignore_inode,
+            ignore_ctime: self.ignore_ctime,
             never,
         })
     }
 
-    /// The options as they would be typed, for the snapshot's record.
+    /// The options that decide what the snapshot holds, as they would be typed.
     fn given(&self) -> Vec<String> {
         let patterns = self.exclude.iter().map(|pattern| format!("--exclude={pattern}"));
         let files = self.exclude_files.iter().map(|file| format!("--exclude-file={}", file.display()));
