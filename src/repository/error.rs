@@ -67,7 +67,7 @@ pub enum RepositoryError {
         why: String,
     },
     /// The last snapshot of a chain that this machine has seen is no longer there.
-    #[error("snapshot '{stem}', number {sequence} of its chain, was here before and is missing, and there is no record of its deletion")]
+    #[error("snapshot '{stem}', number {sequence} of its chain, was here before and is gone, and there is no record of its deletion")]
     Gone {
         /// The snapshot's stem.
         stem: String,

@@ -70,7 +70,7 @@ async fn what_only_a_lost_index_could_name_is_said_to_be_lost_all_the_same() {
     let (code, said) = run(&[]);
     assert_eq!(code, Some(15), "{said}");
     let line = said.lines().find(|line| line.starts_with("lost: ")).unwrap_or_else(|| panic!("{said}"));
-    assert!(line.contains(&gone) && line.contains("paths that nobody knows"), "{line}");
+    assert!(line.contains(&gone) && line.contains("their paths are unknown"), "{line}");
     let (code, said) = run(&["--json"]);
     assert_eq!(code, Some(15), "{said}");
     let lines: Vec<serde_json::Value> = said.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
