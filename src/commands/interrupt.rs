@@ -12,6 +12,7 @@ use crate::operations::Stop;
 
 /// How long an operation that leaves nothing half done may take to end.
 const GRACE: Duration = Duration::from_millis(1500);
+
 /// `SIGXFSZ`, which has the same number wherever this program runs.
 const FILE_SIZE: i32 = 25;
 
