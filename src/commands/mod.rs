@@ -15,6 +15,7 @@ pub mod exit;
 pub mod interrupt;
 pub mod keyring;
 pub mod logging;
+pub mod outage;
 pub mod output;
 pub mod passphrase;
 pub mod program;
@@ -25,6 +26,7 @@ pub mod sheet;
 pub mod span;
 pub mod telegram;
 pub mod units;
+pub mod unknown;
 
 pub mod accounts;
 pub mod backup;

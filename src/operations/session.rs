@@ -61,7 +61,7 @@ impl Session {
         let id = repository::find(&self.storage).await?;
         let folder = self.state.repository(id)?;
         let identity = match &self.unlock {
-            Some(unlock) => Some(Arc::new(keys::unlock(&self.storage, id, unlock).await?)),
+            Some(unlock) => Some(keys::unlock(&self.storage, id, unlock).await?),
             None => None,
         };
         self.open_with(identity, folder).await
@@ -189,7 +189,7 @@ impl Opened {
         if let (None, Some(unlock)) = (&self.identity, &session.unlock) {
             let identity = keys::unlock(&session.storage, self.repository.id, unlock).await?;
             check_root_key(&self.repository, identity.root_key.public())?;
-            self.identity = Some(Arc::new(identity));
+            self.identity = Some(identity);
         }
         Ok(self.identity.clone())
     }

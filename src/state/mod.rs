@@ -37,13 +37,13 @@ pub enum StateError {
         source: std::io::Error,
     },
     /// Another run holds the lock.
-    #[error("another run is doing the same: '{}' is locked", path.display())]
+    #[error("another run is in progress: '{}' is locked", path.display())]
     Locked {
         /// The lock file.
         path: PathBuf,
     },
     /// A sealed file does not open with this machine's key.
-    #[error("'{}' does not open with this machine's key", path.display())]
+    #[error("this machine's key does not open '{}'", path.display())]
     Sealed {
         /// The file.
         path: PathBuf,

@@ -28,7 +28,7 @@ mod upload;
 pub use backend::ObjectInfo;
 pub use error::StorageError;
 pub use faulty::{FaultKind, Faults};
-pub use options::StorageOptions;
+pub use options::{OnWait, StorageOptions, Waiting};
 pub use reader::ObjectReader;
 pub use store::Storage;
 pub use traffic::Traffic;

@@ -28,7 +28,7 @@ async fn world() -> World {
     world
 }
 
-async fn identity(world: &World) -> Identity {
+async fn identity(world: &World) -> Arc<Identity> {
     unlock(&world.storage, world.report.repository, &world.unlock()).await.unwrap()
 }
 

@@ -92,10 +92,10 @@ pub(super) async fn find(
     match Journal::open(&folder, &opened.repository.machine) {
         Ok(Some(mut journal)) => match journal.take_in(|record| !is_lost(&stored, record)).and_then(|_| journal.remembered()) {
             Ok(state) => remembered = Some((journal, state)),
-            Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
+            Err(error) => events.event(&Event::Note(&format!("cannot read the state on this machine ({error})"))),
         },
         Ok(None) => {}
-        Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
+        Err(error) => events.event(&Event::Note(&format!("cannot read the state on this machine ({error})"))),
     }
     let (mut journal, mut state, broken) = match remembered {
         Some((journal, state)) => (journal, state, Vec::new()),
@@ -118,7 +118,7 @@ pub(super) async fn find(
     if !lost.is_empty() {
         let dropped = state.tree.drop_lost(|record| lost.contains(&record.id));
         let count = lost.len();
-        events.event(&Event::Note(&format!("{count} archives are gone from the store or broken; {dropped} entries are stored again")));
+        events.event(&Event::Note(&format!("{count} archives are missing or damaged in the store; {dropped} entries are stored again")));
         state.pending.retain(|record| !lost.contains(&record.id));
         // The merged index that comes first says what is left; nothing before it counts.
         state.removals.clear();
@@ -126,13 +126,13 @@ pub(super) async fn find(
     }
     match opened.repository.complete_copies().await {
         Ok(0) => {}
-        Ok(count) => events.event(&Event::Note(&format!("{count} missing second copies of small objects were put back"))),
+        Ok(count) => events.event(&Event::Note(&format!("restored {count} missing second copies of small objects"))),
         // What is saved does not depend on it, and verify reports what is still missing.
         Err(error) => tracing::warn!(%error, "missing second copies could not be put back"),
     }
     let stems = opened.repository.snapshot_stems().await?;
     for gone in opened.compare(&stems, [])? {
-        events.event(&Event::Note(&format!("{gone}; the backup goes on all the same")));
+        events.event(&Event::Note(&format!("{gone}; continuing with the backup")));
     }
     let last = last_sequence(opened, &journal, &stems).await?;
     journal.raise_sequence(last);
@@ -179,7 +179,7 @@ async fn begin(
                 if let RepositoryError::Archive { id, .. } = &error {
                     lost.push(*id);
                 }
-                events.event(&Event::Note(&format!("an archive of the last snapshot is broken; what it held is stored again ({error})")));
+                events.event(&Event::Note(&format!("an archive of the last snapshot is damaged; its contents are stored again ({error})")));
             }
             if snapshot.writer == writer {
                 (chain, sequence) = (snapshot.chain, snapshot.sequence);

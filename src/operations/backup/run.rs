@@ -149,7 +149,7 @@ impl Run {
         // Before anything is committed: a snapshot without what is gone is not readable without it.
         this.put_merged_index(is_healing).await?;
         if pending > 0 {
-            this.shared.events.event(&Event::Note(&format!("going on after {pending} archives of an interrupted run")));
+            this.shared.events.event(&Event::Note(&format!("resuming an interrupted run: {pending} archives are already stored")));
             this.keep().await?;
         }
         Ok(this)

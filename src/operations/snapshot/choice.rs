@@ -30,7 +30,21 @@ pub struct SnapshotChoice {
     pub among: Selection,
 }
 
+impl std::fmt::Display for Selection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tags = self.tags.iter().map(|tag| format!("--tag {tag}"));
+        let host = self.host.iter().map(|host| format!("--host {host}"));
+        let source = self.source.iter().map(|source| format!("--source {source}"));
+        f.write_str(&host.chain(tags).chain(source).collect::<Vec<_>>().join(" "))
+    }
+}
+
 impl Selection {
+    /// Whether anything is left out.
+    pub fn narrows(&self) -> bool {
+        self.host.is_some() || !self.tags.is_empty() || self.source.is_some()
+    }
+
     /// Whether a snapshot is meant.
     pub fn takes(&self, snapshot: &Snapshot) -> bool {
         let source = &snapshot.source;

@@ -17,7 +17,7 @@ use self::findings::Findings;
 use super::events::Events;
 use super::report::TICK;
 use super::session::{Opened, Session};
-use super::snapshot::choice::Selection;
+use super::snapshot::choice::{Selection, SnapshotChoice};
 use super::stop::Stop;
 use super::{OperationError, reading_lanes};
 use crate::archive::check::check;
@@ -49,7 +49,7 @@ pub struct VerifyOptions {
     pub sample_percent: Option<f64>,
     /// Decrypts and reads every archive; needs a key.
     pub deep: bool,
-    /// Only snapshots whose names begin with one of these; all when empty.
+    /// Only these snapshots: `latest`, or the beginning of a name; all when empty.
     pub snapshots: Vec<String>,
     /// With a key: only these snapshots.
     pub among: Selection,
@@ -108,6 +108,7 @@ pub async fn verify(
         opened.identity()?;
     }
     let findings = Arc::new(Findings::new(events));
+    let options = VerifyOptions { snapshots: wanted(&opened, &options).await?, ..options };
     let mut run = Run {
         opened: &opened,
         options: &options,
@@ -118,6 +119,10 @@ pub async fn verify(
     };
     run.small_objects().await?;
     let refs = run.signatures().await?;
+    // What checked nothing found nothing: that must not look like good news.
+    if refs.is_empty() && options.among.narrows() && findings.nothing_wrong() {
+        return Err(RepositoryError::NoSnapshot { wanted: options.among.to_string() }.into());
+    }
     let inventory = Inventory::take(&opened.repository, &refs, &|looked| findings.looked(looked)).await?;
     let readable = if options.deep { run.readable(&inventory.stored) } else { Vec::new() };
     // Two passes over the archives, when both are wanted, and what was read until now.
@@ -149,12 +154,34 @@ pub async fn verify(
         snapshots: refs.len() as u64,
         objects: findings.objects.load(Ordering::Relaxed),
         bytes: findings.bytes.load(Ordering::Relaxed),
-        unnamed_archives: if options.snapshots.is_empty() { unnamed } else { 0 },
+        unnamed_archives: if options.snapshots.is_empty() && !options.among.narrows() { unnamed } else { 0 },
         wrong,
         lost,
         lost_unknown,
         elapsed: began.elapsed(),
     })
+}
+
+/// The names of the snapshots that are asked for; without a key, `latest` is the newest one whatever it holds.
+async fn wanted(opened: &Opened, options: &VerifyOptions) -> Result<Vec<String>, OperationError> {
+    let stems = opened.repository.snapshot_stems().await?;
+    let mut named = Vec::new();
+    for wanted in &options.snapshots {
+        let fits = |stem: &&String| stem.split_once('-').is_some_and(|(_, id)| id.starts_with(wanted)) || *stem == wanted;
+        let fitting: Vec<String> = match wanted.as_str() {
+            "latest" if opened.identity.is_some() => {
+                let choice = SnapshotChoice { wanted: wanted.clone(), among: options.among.clone() };
+                vec![choice.find(opened).await?.0.stem]
+            }
+            "latest" => stems.last().cloned().into_iter().collect(),
+            _ => stems.iter().filter(fits).cloned().collect(),
+        };
+        if fitting.is_empty() {
+            return Err(RepositoryError::NoSnapshot { wanted: wanted.clone() }.into());
+        }
+        named.extend(fitting);
+    }
+    Ok(named)
 }
 
 struct Run<'a> {
@@ -242,8 +269,7 @@ impl Run<'_> {
     }
 
     async fn is_selected(&mut self, found: &SnapshotRef) -> Result<bool, OperationError> {
-        let named = |wanted: &String| found.stem.split_once('-').is_some_and(|(_, id)| id.starts_with(wanted));
-        if !self.options.snapshots.is_empty() && !self.options.snapshots.iter().any(named) {
+        if !self.options.snapshots.is_empty() && !self.options.snapshots.contains(&found.stem) {
             return Ok(false);
         }
         let Some(identity) = &self.opened.identity else { return Ok(true) };
