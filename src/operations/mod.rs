@@ -16,6 +16,7 @@ pub mod choice;
 pub mod coverage;
 mod error;
 pub mod events;
+pub mod find;
 pub mod imports;
 pub mod init;
 pub mod look;

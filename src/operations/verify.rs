@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use super::OperationError;
@@ -28,12 +29,16 @@ use crate::repository::archives::StoredObject;
 use crate::repository::format::names;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::format::sums::{self, SumsLine};
+use crate::repository::pieces::Pieces;
 use crate::repository::snapshots::SnapshotRef;
 use crate::repository::trust::{self, Anchor};
 use crate::repository::{Repository, RepositoryError};
 
 /// Bytes that are read at a time when an object is hashed.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
+
+/// How many small objects are asked for at a time.
+const PARALLEL_REQUESTS: usize = 32;
 
 const TICK: Duration = Duration::from_millis(200);
 
@@ -144,18 +149,28 @@ pub async fn verify(
     stop: Stop,
 ) -> Result<VerifyReport, OperationError> {
     let began = Instant::now();
-    let opened = session.open().await?;
+    let mut opened = session.open().await?;
+    if !options.quick {
+        // What is stored is looked at, and nothing that was read before.
+        opened.repository.pieces = Pieces::default();
+    }
     if options.deep {
         opened.identity()?;
     }
     let zero = || AtomicU64::new(0);
     let findings =
         Arc::new(Findings { events, wrong: Mutex::default(), objects: zero(), bytes: zero(), total_objects: zero(), total_bytes: zero() });
-    let mut run = Run { opened: &opened, options: &options, findings: Arc::clone(&findings), stop, snapshots: BTreeMap::new() };
+    let listed = if options.quick { Some(listed(&opened).await?) } else { None };
+    let mut run = Run { opened: &opened, options: &options, findings: Arc::clone(&findings), stop, snapshots: BTreeMap::new(), listed };
     run.small_objects().await?;
     let refs = run.signatures().await?;
     let lines = run.named_objects(&refs).await?;
-    let stored = opened.repository.stored_archives().await?;
+    let stored = match &run.listed {
+        Some(listed) => {
+            listed.iter().filter(|(name, _)| name.starts_with(names::ARCHIVES)).map(|(name, &length)| (name.clone(), length)).collect()
+        }
+        None => opened.repository.stored_archives().await?,
+    };
     run.existence(&lines, &stored);
     let readable = if options.deep { run.readable(&stored) } else { Vec::new() };
     // Two passes over the archives, when both are wanted, and what was read until now.
@@ -184,6 +199,12 @@ pub async fn verify(
     })
 }
 
+/// Every object with its length.
+async fn listed(opened: &Opened) -> Result<HashMap<String, u64>, OperationError> {
+    let found = opened.repository.storage.list("").await?;
+    Ok(found.into_iter().map(|object| (object.name, object.size_bytes)).collect())
+}
+
 struct Run<'a> {
     opened: &'a Opened,
     options: &'a VerifyOptions,
@@ -191,6 +212,8 @@ struct Run<'a> {
     stop: Stop,
     /// With a key: what the snapshots say.
     snapshots: BTreeMap<String, Snapshot>,
+    /// Where existence and length are all that is asked for: every object there is.
+    listed: Option<HashMap<String, u64>>,
 }
 
 impl Run<'_> {
@@ -207,9 +230,16 @@ impl Run<'_> {
             let signature = names::signature(&statement);
             named.push(statement);
             // A statement that nobody signed counts for nothing: its writer died before it could.
-            if self.copy(&signature).await?.is_some() || self.copy(&names::mirror(&signature)).await?.is_some() {
+            if self.is_there(&signature).await? || self.is_there(&names::mirror(&signature)).await? {
                 named.push(signature);
             }
+        }
+        if let Some(listed) = &self.listed {
+            named.extend(root.slots.iter().map(|slot| names::key_slot(slot.id)));
+            for name in &named {
+                self.both_copies(listed, name, None);
+            }
+            return Ok(());
         }
         // A machine that pinned a later statement has not read the first ones, others need them.
         let whole = trust::load(&self.repository().storage, self.repository().id, &Anchor::Last(root.root_key.clone())).await;
@@ -236,6 +266,28 @@ impl Run<'_> {
         Ok(())
     }
 
+    /// By the listing: whether both copies of an object are there, with the length that is expected, or at least of one length.
+    fn both_copies(&self, listed: &HashMap<String, u64>, name: &str, expected: Option<u64>) {
+        let copies = [name.to_owned(), names::mirror(name)];
+        let lengths = copies.each_ref().map(|copy| listed.get(copy).copied());
+        let expected = expected.or_else(|| lengths.into_iter().flatten().next());
+        for (copy, length) in copies.iter().zip(lengths) {
+            let wrong = match (length, expected) {
+                (None, _) => Some("it is missing".to_owned()),
+                (Some(length), Some(expected)) if length != expected => Some(format!("it has {length} bytes instead of {expected}")),
+                _ => None,
+            };
+            self.findings.check(copy, wrong);
+        }
+    }
+
+    async fn is_there(&self, name: &str) -> Result<bool, OperationError> {
+        match &self.listed {
+            Some(listed) => Ok(listed.contains_key(name)),
+            None => Ok(self.copy(name).await?.is_some()),
+        }
+    }
+
     async fn copy(&self, name: &str) -> Result<Option<bytes::Bytes>, OperationError> {
         Ok(self.repository().storage.get(name, names::MAX_SNAPSHOT_BYTES).await?)
     }
@@ -244,7 +296,11 @@ impl Run<'_> {
     async fn signatures(&mut self) -> Result<Vec<SnapshotRef>, OperationError> {
         let mut trusted = Vec::new();
         let mut chains: BTreeMap<Id, BTreeSet<u64>> = BTreeMap::new();
-        let refs = self.repository().snapshot_refs().await?;
+        let refs = match (&self.listed, &self.opened.identity) {
+            // The snapshots are needed too: they come with their sums.
+            (Some(_), Some(identity)) => self.repository().snapshot_refs_with(&identity.identities).await?,
+            _ => self.repository().snapshot_refs().await?,
+        };
         let stems: Vec<String> = refs.iter().map(|(stem, _)| stem.clone()).collect();
         for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok()))? {
             if let RepositoryError::Gone { stem, sequence } = &gone {
@@ -282,6 +338,11 @@ impl Run<'_> {
     async fn signed_copies(&self, found: &SnapshotRef) -> Result<(), OperationError> {
         let name = names::sums(&found.stem);
         let text = sums::write(&found.sums);
+        if let Some(listed) = &self.listed {
+            self.both_copies(listed, &name, Some(text.len() as u64));
+            self.both_copies(listed, &names::signature(&name), None);
+            return Ok(());
+        }
         for copy in [name.clone(), names::mirror(&name)] {
             let wrong = match self.copy(&copy).await? {
                 None => Some("it is missing"),
@@ -336,6 +397,22 @@ impl Run<'_> {
             lines.entry(line.name.clone()).or_insert_with(|| line.clone());
         }
         let twice: Vec<SumsLine> = lines.values().filter(|line| !line.name.starts_with(names::ARCHIVES)).cloned().collect();
+        if let Some(listed) = &self.listed {
+            twice.iter().for_each(|line| self.both_copies(listed, &line.name, Some(line.length)));
+            let lists = twice.iter().filter(|line| line.name.starts_with(names::LISTS));
+            let read = futures::stream::iter(lists).map(|line| async move { (line, self.repository().list(line).await) });
+            let mut read = read.buffered(PARALLEL_REQUESTS);
+            while let Some((line, listed)) = read.next().await {
+                match listed {
+                    Ok(listed) => lines.extend(listed.into_iter().map(|line| (line.name.clone(), line))),
+                    // That it is missing has been said.
+                    Err(RepositoryError::Missing { .. }) => {}
+                    Err(error) if error.is_integrity() => self.findings.wrong(&line.name, with_causes(&error)),
+                    Err(error) => return Err(error.into()),
+                }
+            }
+            return Ok(lines);
+        }
         for line in twice {
             for copy in [line.name.clone(), names::mirror(&line.name)] {
                 let bytes = self.copy(&copy).await?;

@@ -151,6 +151,7 @@ pub fn record(sealed: &Sealed) -> ArchiveRecord {
         sha256: sealed.sha256,
         header_sha256: sealed.header_sha256,
         merged: false,
+        own: None,
     }
 }
 
@@ -173,6 +174,7 @@ pub fn snapshot(writer: &Writer, archives: Vec<ArchiveRecord>) -> Snapshot {
         counts: Counts::default(),
         archives,
         lists: Vec::new(),
+        packs: Vec::new(),
     }
 }
 

@@ -25,6 +25,7 @@ mod reading;
 mod restore_as;
 mod restore_records;
 mod round_trip;
+mod round_trips;
 mod support;
 mod trees;
 mod trust;

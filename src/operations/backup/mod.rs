@@ -87,8 +87,7 @@ pub struct BackupSummary {
 /// # Errors
 /// When there is no repository, or the state cannot be read.
 pub async fn has_earlier(session: &Session, source: &SourceName) -> Result<bool, OperationError> {
-    let opened = session.open_locked().await?;
-    parent::has_journal(&opened, source)
+    parent::has_journal(&session.kept().await?, source)
 }
 
 /// Backs `source` up.

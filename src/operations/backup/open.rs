@@ -15,7 +15,9 @@ use crate::crypt::keys::Recipients;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::repository::format::names;
-use crate::repository::format::snapshot::ArchiveRecord;
+use crate::repository::format::pack::ends;
+use crate::repository::format::snapshot::{ArchiveRecord, OwnPlace};
+use crate::repository::pieces::Pieces;
 use crate::repository::random_id;
 use crate::storage::Storage;
 
@@ -46,6 +48,7 @@ pub(super) struct LaneSetup {
     pub reports: mpsc::UnboundedSender<Result<Report, OperationError>>,
     pub removals: Removals,
     pub intents: Intents,
+    pub pieces: Pieces,
 }
 
 /// An archive being written.
@@ -92,7 +95,17 @@ impl OpenArchive {
             sha256: sealed.sha256,
             header_sha256: sealed.header_sha256,
             merged: standing.merged,
+            own: Some(OwnPlace { header: sealed.header_bytes, from: sealed.own_from }),
         };
+        // What was just written need not be read again.
+        if let Some(bytes) = &sink.small {
+            let piece = |from: u64, to: u64| Some(bytes.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)?.to_vec().into());
+            let (head, end) = ends(&record.object);
+            if let (Some(header), Some(own)) = (piece(0, sealed.header_bytes), piece(sealed.own_from, sealed.length)) {
+                setup.pieces.keep(&head, &header);
+                setup.pieces.keep(&end, &own);
+            }
+        }
         setup.intents.note(Intent::new(record.clone(), standing.order, standing.lane, setup.removals.noted()), entries, remove)?;
         sink.end();
         Ok((record, self.uploaded))

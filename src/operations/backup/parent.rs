@@ -30,9 +30,9 @@ pub(super) struct Parent {
 }
 
 /// The folder that holds the journal of a source; named by a hash, because names of folders are not sealed.
-fn journal_folder(opened: &Opened, source: &SourceName) -> Result<SealedFolder, OperationError> {
+fn journal_folder(kept: &SealedFolder, source: &SourceName) -> Result<SealedFolder, OperationError> {
     let name = sha256(format!("{}\0{}", source.kind, source.name).as_bytes()).to_string();
-    Ok(opened.folder.folder(&format!("chain-{}", name.get(..32).unwrap_or(&name)))?)
+    Ok(kept.folder(&format!("chain-{}", name.get(..32).unwrap_or(&name)))?)
 }
 
 fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
@@ -43,8 +43,8 @@ fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
 ///
 /// # Errors
 /// When the state cannot be read.
-pub(super) fn has_journal(opened: &Opened, source: &SourceName) -> Result<bool, OperationError> {
-    Ok(Journal::open(&journal_folder(opened, source)?)?.is_some_and(|journal| journal.snapshot().is_some()))
+pub(super) fn has_journal(kept: &SealedFolder, source: &SourceName) -> Result<bool, OperationError> {
+    Ok(Journal::open(&journal_folder(kept, source)?)?.is_some_and(|journal| journal.snapshot().is_some()))
 }
 
 /// Finds where to go on, under the lock of this source.
@@ -59,7 +59,7 @@ pub(super) async fn find(
     options: &BackupOptions,
     events: &dyn Events,
 ) -> Result<Parent, OperationError> {
-    let folder = journal_folder(opened, source)?;
+    let folder = journal_folder(&opened.folder, source)?;
     let lock = folder.lock("run.lock")?;
     let mut stored = opened.repository.stored_archives().await?;
     let mut remembered = None;
@@ -78,6 +78,7 @@ pub(super) async fn find(
             opened.unlock(session).await?;
             let begun = begin(opened, &folder, writer, source, options, events).await?;
             // Another machine may just have stored what the snapshot names that was found.
+            opened.repository.storage = opened.repository.storage.without_listing();
             stored = opened.repository.stored_archives().await?;
             begun
         }

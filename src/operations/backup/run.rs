@@ -105,6 +105,7 @@ impl Run {
             reports: sender,
             removals: Removals::default(),
             intents: journal.intents(),
+            pieces: opened.repository.pieces.clone(),
         };
         let mut this = Self {
             opened,
@@ -267,6 +268,8 @@ impl Run {
     /// Commits what is finished, with the removals up to number `removed`.
     async fn commit(&mut self, complete: bool, counts: Counts, removed: u64) -> Result<Id, OperationError> {
         if self.in_doubt {
+            let storage = &mut self.opened.repository.storage;
+            *storage = storage.without_listing();
             let stems = self.opened.repository.snapshot_stems().await?;
             let last = parent::last_sequence(&self.opened, &self.journal, &stems).await?;
             self.journal.raise_sequence(last);
@@ -296,6 +299,7 @@ impl Run {
             counts,
             archives,
             lists: parent.map(|parent| parent.lists.clone()).unwrap_or_default(),
+            packs: parent.map(|parent| parent.packs.clone()).unwrap_or_default(),
         };
         self.in_doubt = true;
         let found = self.opened.repository.commit(&mut snapshot, &self.writer).await?;
