@@ -61,6 +61,10 @@ pub struct Global {
     #[arg(long, global = true, value_name = "RATE", env = "TGVAULT_LIMIT_DOWNLOAD", value_parser = units::parse_rate)]
     pub limit_download: Option<u64>,
 
+    /// Keep nothing of what is read of a vault in a bucket, and use nothing that was kept
+    #[arg(long, global = true, env = "TGVAULT_NO_CACHE", value_parser = FalseyValueParser::new())]
+    pub no_cache: bool,
+
     /// Print JSON lines instead of text (docs/guide/json.md)
     #[arg(long, global = true, env = "TGVAULT_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,

@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use super::arguments::Global;
 use super::exit::MEANINGS;
 use super::{
-    accounts, backup, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, search,
+    accounts, backup, cache, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, search,
     snapshots, stats, verify,
 };
 
@@ -81,6 +81,8 @@ pub enum Command {
     Config(config::Action),
     /// Try it: back up sample data into a new vault in a new folder
     Demo(demo::Args),
+    /// Show or delete what this machine keeps of vaults in buckets
+    Cache(cache::Args),
     /// Print completions for a shell
     Completions(completions::Args),
     /// Print the manual page, or write the pages of all commands into a folder

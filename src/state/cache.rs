@@ -112,6 +112,11 @@ impl Cache {
         Self { folder: path, key, repository, state: Mutex::new(State { segments, ..State::default() }) }
     }
 
+    /// Where it lies.
+    pub fn path(&self) -> &Path {
+        &self.folder
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -268,6 +273,9 @@ impl Cache {
                 _ => {}
             }
         }
+        // With its lock's file in it, it stays, empty.
+        let _ = fs::remove_file(self.folder.join("merge.lock"));
+        let _ = fs::remove_dir(&self.folder);
         Ok(size)
     }
 }
