@@ -53,7 +53,12 @@ pub fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         if output.is_json() {
             output.json(&Line { message_type: "cache", repository, folder, objects: size.pieces, bytes: size.bytes, deleted })?;
         } else {
-            rows.push([units::short_id(&repository).to_owned(), size.pieces.to_string(), units::bytes(size.bytes), units::printable(&folder)]);
+            rows.push([
+                units::short_id(&repository).to_owned(),
+                size.pieces.to_string(),
+                units::bytes(size.bytes),
+                units::printable(&folder),
+            ]);
         }
     }
     if !output.is_json() && rows.len() > 1 {

@@ -4,8 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::OperationError;
-use super::choice::Selection;
 use super::session::Session;
+use super::snapshot::choice::Selection;
 use crate::crypt::keys::Identities;
 use crate::model::entry::EntryPath;
 use crate::model::filter::PathFilter;

@@ -2,19 +2,24 @@
 //!
 //! - [`mod@format`]: the types on disk and the names of objects.
 //! - [`keys`] and [`trust`]: who may read, who may write.
-//! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name.
-//! - `packs`: many small objects in one; [`pieces`]: bytes that need not be asked for again.
+//! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name, [`contents`] reads from it.
+//! - [`inventory`]: what snapshots name, and what the store has of it; [`listed`]: the same by a listing alone.
+//! - [`pieces`]: bytes that need not be asked for again; `packs`: many small objects in one.
 //! - [`tree`]: the state of a snapshot, laid together from its archives' indexes.
 
 pub mod archives;
 pub mod commit;
+pub mod contents;
 pub mod copies;
 mod error;
 pub mod format;
+pub mod inventory;
 pub mod keys;
+pub mod listed;
 mod mirrored;
 mod packs;
 pub mod pieces;
+mod small_objects;
 pub mod snapshots;
 pub mod tree;
 pub mod trust;

@@ -10,7 +10,7 @@ use tgvault::archive::writer::{ArchiveWriter, NewFile};
 use tgvault::model::entry::{EntryPath, Kind, Metadata};
 use tgvault::model::filter::PathFilter;
 use tgvault::operations::backup::{BackupOptions, backup};
-use tgvault::operations::choice::{Selection, SnapshotChoice};
+use tgvault::operations::snapshot::choice::{Selection, SnapshotChoice};
 use tgvault::operations::verify::{VerifyOptions, verify};
 use tgvault::operations::{Session, Stop, find, look};
 use tgvault::repository::format::names;
