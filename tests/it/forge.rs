@@ -113,6 +113,8 @@ impl Forged {
             header_sha256,
             tar_bytes: self.tar.len() as u64,
             entries: 0,
+            header_bytes: 0,
+            own_from: 0,
         };
         (stored, sealed)
     }
