@@ -37,9 +37,7 @@
 //! # }
 //! ```
 
-pub mod archive;
 pub mod commands;
-pub mod crypt;
 mod fs;
 pub mod model;
 pub mod operations;
@@ -49,3 +47,5 @@ pub mod source;
 pub mod state;
 pub mod storage;
 pub mod target;
+
+pub use tgvault_archive::{archive, crypt};

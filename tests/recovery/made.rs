@@ -95,6 +95,7 @@ fn append(writer: &mut ArchiveWriter<Vec<u8>>, at: &str, content: &[u8], declare
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_file_comes_back_from_its_parts() {
+    needs_tools!();
     let vault = Vault::new().await;
     let source = vault.world.source();
     let name = Path::new("-dir/film\n.mp4");
@@ -113,6 +114,7 @@ async fn a_long_file_comes_back_from_its_parts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_that_were_read_short_keep_their_places() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     let (pieces, file) = ([noise(1, 70_000), noise(3, 11), Vec::new()], Id([5; 16]));
@@ -162,6 +164,7 @@ async fn parts_that_were_read_short_keep_their_places() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_without_an_end_are_told() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     let part = Some((Part { n: 1, of: 2, file: Id([5; 16]) }, 200));
@@ -178,6 +181,7 @@ async fn parts_without_an_end_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_shrank_comes_back_as_long_as_it_was() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     maker
@@ -191,6 +195,7 @@ async fn a_file_that_shrank_comes_back_as_long_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_does_not_go_through_a_symbolic_link() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     maker
@@ -217,6 +222,7 @@ async fn a_removal_does_not_go_through_a_symbolic_link() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn archives_in_a_list_come_in_their_order() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     for n in 0..102_u32 {
@@ -237,6 +243,7 @@ async fn archives_in_a_list_come_in_their_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_file_comes_out_of_its_archive() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     let content = noise(9, 3_000_000);

@@ -12,7 +12,7 @@ use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Pee
 use crate::comparison::assert_same_fields;
 use crate::export::{assert_all_of, assert_bytes_of, readable};
 use crate::harness::{Vault, peer};
-use crate::program::Program;
+use crate::program::{Program, fall_silent_after};
 
 fn small() -> Options {
     Options { messages: 600, chats: 12, files: 20, media_bytes: 4_000_000, gallery: false, ..Options::default() }
@@ -88,6 +88,7 @@ fn kill_9_in_mid_run_loses_nothing_and_stores_nothing_twice() {
     let program = Program::logged_in(Options { latency: Duration::from_millis(3), ..small() });
     for kill in 1..=4_u64 {
         program.server.forget_requests();
+        fall_silent_after(&program, kill * 12 + 10);
         let mut child = program.command(&["backup", "telegram", "--takeout", "never"]).spawn().unwrap();
         // After so many requests, wherever that is.
         while program.server.requests().len() < usize::try_from(kill * 12).unwrap() && child.try_wait().unwrap().is_none() {
@@ -96,6 +97,7 @@ fn kill_9_in_mid_run_loses_nothing_and_stores_nothing_twice() {
         assert!(child.try_wait().unwrap().is_none(), "the run ended before its kill");
         child.kill().unwrap();
         child.wait().unwrap();
+        program.server.clear_faults();
     }
     program.backup(&["--takeout", "never"], 0);
     let vault = program.restored();
