@@ -18,9 +18,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
-use super::folder::MachineKey;
+use super::folder::{MachineKey, StateFolder};
 use super::sealed::Replacement;
-use super::{Lock, SealedFolder};
+use super::{Lock, SealedFolder, StateError};
 use crate::crypt::digest::sha256;
 use crate::crypt::header::{self, MAX_HEADER_BYTES};
 use crate::crypt::payload::{self, CHUNK_BYTES, PayloadKey, SEALED_CHUNK_BYTES};
@@ -280,6 +280,27 @@ impl Cache {
     }
 }
 
+impl StateFolder {
+    /// What is kept of repositories that were read, each with its name.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn caches(&self) -> Result<Vec<(Id, Cache)>, StateError> {
+        let entries = fs::read_dir(self.path()).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(StateError::file("read", self.path()))?;
+        let mut ids: Vec<Id> = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
+        ids.sort_unstable_by_key(|id| id.0);
+        let mut caches = Vec::new();
+        for id in ids {
+            let cache = Cache::open(&self.repository(id)?, id);
+            if cache.path().exists() {
+                caches.push((id, cache));
+            }
+        }
+        Ok(caches)
+    }
+}
+
 impl Drop for Cache {
     fn drop(&mut self) {
         self.flush();
@@ -371,7 +392,6 @@ fn drop_file(path: &Path) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::state::StateFolder;
 
     const REPOSITORY: Id = Id([7; 16]);
 

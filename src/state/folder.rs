@@ -10,8 +10,8 @@ use secrecy::{ExposeSecret, SecretString};
 
 use zeroize::Zeroizing;
 
+use super::StateError;
 use super::sealed::{self, SealedFolder};
-use super::{Cache, StateError};
 use crate::crypt::header::{self, MAX_HEADER_BYTES};
 use crate::crypt::keys::{Identities, Recipients, generate, recipient_of};
 use crate::crypt::payload::{PayloadReader, PayloadWriter};
@@ -132,25 +132,6 @@ impl StateFolder {
     /// Whether anything is kept of a repository.
     pub fn knows(&self, id: Id) -> bool {
         self.root.join(id.to_string()).is_dir()
-    }
-
-    /// What is kept of repositories that were read, each with its name.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
-    pub fn caches(&self) -> Result<Vec<(Id, Cache)>, StateError> {
-        let entries = fs::read_dir(&self.root).and_then(Iterator::collect::<io::Result<Vec<_>>>);
-        let entries = entries.map_err(StateError::file("read", &self.root))?;
-        let mut ids: Vec<Id> = entries.iter().filter_map(|entry| entry.file_name().to_str()?.parse().ok()).collect();
-        ids.sort_unstable_by_key(|id| id.0);
-        let mut caches = Vec::new();
-        for id in ids {
-            let cache = Cache::open(&self.repository(id)?, id);
-            if cache.path().exists() {
-                caches.push((id, cache));
-            }
-        }
-        Ok(caches)
     }
 
     /// Where the folder is.
