@@ -28,12 +28,14 @@ pub enum Exit {
     Integrity = 15,
     /// No backup is as new as was asked for.
     TooOld = 16,
+    /// Most of what a source had is gone; no snapshot was made.
+    Emptied = 17,
     /// Interrupted by the user or the system.
     Interrupted = 130,
 }
 
 /// The codes with the words of `--help` and the guide.
-pub const MEANINGS: [(Exit, &str); 12] = [
+pub const MEANINGS: [(Exit, &str); 13] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong usage: command line, environment or profile"),
@@ -45,6 +47,7 @@ pub const MEANINGS: [(Exit, &str); 12] = [
     (Exit::TryLater, "try again later; the message says when"),
     (Exit::Integrity, "stored data is missing, changed or forged"),
     (Exit::TooOld, "no snapshot is as new as it should be"),
+    (Exit::Emptied, "most of what a source had is gone; no snapshot was made"),
     (Exit::Interrupted, "interrupted; run the same command again to go on"),
 ];
 

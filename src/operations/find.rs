@@ -71,8 +71,12 @@ async fn search(
                 None => repository.tree(snapshot, identities, Some(broken)).await?,
                 Some((mut tree, parent)) => match added(parent, snapshot) {
                     Some(added) => {
-                        repository.lay_over(&mut tree, snapshot, added, identities, Some(broken)).await?;
-                        tree
+                        // What cannot be read has a copy, or is lost: that is for who lays the whole together.
+                        if repository.lay_over(&mut tree, added, identities).await? {
+                            tree
+                        } else {
+                            repository.tree(snapshot, identities, Some(broken)).await?
+                        }
                     }
                     None => {
                         line = Some((tree, parent));

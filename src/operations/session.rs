@@ -1,5 +1,6 @@
 //! Opening a repository as far as the keys at hand allow.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -14,12 +15,13 @@ use crate::repository::keys::{self, Identity, Unlock};
 use crate::repository::pieces::{Pieces, Shelf};
 use crate::repository::snapshots::SnapshotRef;
 use crate::repository::trust::Anchor;
-use crate::repository::{self, Repository, RepositoryError};
+use crate::repository::{self, Machine, Repository, RepositoryError};
 use crate::state::pins::PinnedWriter;
 use crate::state::{Cache, CacheUse, Heads, Pins, SealedFolder, StateFolder};
 use crate::storage::Storage;
 
 /// Where a repository is, and what this user and machine bring along.
+#[derive(Clone)]
 pub struct Session {
     /// The store.
     pub storage: Storage,
@@ -29,7 +31,12 @@ pub struct Session {
     pub unlock: Option<Unlock>,
     /// The root key from the recovery sheet, where it was given: no other is accepted.
     pub root_key: Option<VerifyingKey>,
+    /// The time, and randomness for names.
+    pub machine: Machine,
 }
+
+/// Where this machine notes which archives it found damaged.
+const DAMAGED: &str = "damaged.age";
 
 /// A repository opened by a session.
 pub struct Opened {
@@ -45,6 +52,11 @@ pub struct Opened {
 }
 
 impl Session {
+    /// A repository in `storage` and this machine's `state`, with no key, and with the system's clock and randomness.
+    pub fn new(storage: Storage, state: StateFolder) -> Self {
+        Self { storage, state, unlock: None, root_key: None, machine: Machine::default() }
+    }
+
     /// Opens the repository; with secrets where a passphrase or an identity was given.
     ///
     /// # Errors
@@ -112,7 +124,7 @@ impl Session {
             (None, None) => Anchor::AsFound,
         };
         let is_anchored = !matches!(anchor, Anchor::AsFound);
-        let repository = Repository::open(storage, &anchor).await?;
+        let repository = Repository::open(storage, &anchor, &self.machine).await?;
         let pieces = self.pieces(&folder, repository.id);
         let repository = repository.with_pieces(pieces);
         for root_key in vouched.iter().chain(&self.root_key) {
@@ -159,6 +171,31 @@ fn check_root_key(repository: &Repository, wanted: &VerifyingKey) -> Result<(), 
 }
 
 impl Opened {
+    /// The archives that were found missing or damaged from this machine, by whatever read them.
+    ///
+    /// # Errors
+    /// When what is remembered cannot be read.
+    pub fn damaged_archives(&self) -> Result<BTreeSet<String>, OperationError> {
+        Ok(self.folder.read_json(DAMAGED)?.unwrap_or_default())
+    }
+
+    /// Remembers archives that are missing or damaged, so that the next backup stores again what they held; `all` says that no others
+    /// are.
+    pub fn note_damaged(&self, archives: impl IntoIterator<Item = String>, all: bool) {
+        let found: BTreeSet<String> = archives.into_iter().collect();
+        if found.is_empty() && !all {
+            return;
+        }
+        let noted = self.damaged_archives().and_then(|known| {
+            let noted = if all { found } else { found.union(&known).cloned().collect() };
+            if noted == known { Ok(()) } else { Ok(self.folder.write_json(DAMAGED, &noted)?) }
+        });
+        if let Err(error) = noted {
+            // Reading goes on where this machine's state cannot be written.
+            tracing::warn!(%error, "damaged archives are not remembered");
+        }
+    }
+
     /// Remembers the snapshots in `found`, where they are the last of their chains.
     ///
     /// # Errors
@@ -238,7 +275,7 @@ impl Opened {
             return Err(RepositoryError::NotAWriter("it has no writer key yet".into()).into());
         };
         let key = SigningKey::generate()?;
-        let id = repository::random_id()?;
+        let id = self.repository.machine.id()?;
         self.repository.enroll(&identity, root::Writer { id, key: key.public().clone() }).await?;
         pin(&self.repository, &self.folder, &identity, PinnedWriter::new(id, &key))?;
         Ok(Writer { id, key, recipients: Recipients::parse([identity.recipient.as_str()])? })

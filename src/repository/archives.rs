@@ -1,15 +1,17 @@
 //! Opening the archives that a snapshot names, and laying its state together.
 
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use futures::{StreamExt, TryStreamExt};
+use futures::StreamExt;
 use tokio::runtime::Handle;
 
 use super::format::pack;
 use super::format::snapshot::{ArchiveRecord, Snapshot};
+use super::index_copies::IndexCopy;
 use super::tree::Tree;
 use super::{Repository, RepositoryError};
 use crate::archive::ArchiveError;
@@ -17,6 +19,7 @@ use crate::archive::index::IndexEntry;
 use crate::archive::reader::{ArchiveReader, HEAD_BYTES, OwnMembers, ReadAt, TAIL_BYTES};
 use crate::crypt::keys::Identities;
 use crate::crypt::payload::SEALED_CHUNK_BYTES;
+use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::storage::{Storage, StorageError};
 
@@ -117,6 +120,8 @@ struct Layer {
     record: ArchiveRecord,
     remove: Vec<EntryPath>,
     entries: Vec<IndexEntry>,
+    /// Whether this is the second copy.
+    is_copied: bool,
 }
 
 impl Repository {
@@ -208,7 +213,7 @@ impl Repository {
                 self.pieces.keep(&names.0, &head);
                 self.pieces.keep(&names.1, &end);
             }
-            Ok(Layer { remove, entries, record: record.clone() })
+            Ok(Layer { remove, entries, record: record.clone(), is_copied: false })
         })
     }
 
@@ -230,8 +235,8 @@ impl Repository {
         Ok(at_hand.slice(&(0..header_bytes)).zip(at_hand.slice(&(own_from..record.length))))
     }
 
-    /// Lays together the state of a snapshot. An archive that is missing or damaged is an error, unless `broken` takes it:
-    /// then the state is what the others make of it.
+    /// Lays together the state of a snapshot. Where an archive is missing or damaged, the second copy of its index stands in; without
+    /// one that is an error, unless `broken` takes it: then the state is what the others make of it, and says what is not proven.
     ///
     /// # Errors
     /// When an index cannot be read.
@@ -241,73 +246,147 @@ impl Repository {
         identities: &Arc<Identities>,
         broken: Option<&mut Vec<RepositoryError>>,
     ) -> Result<Tree, RepositoryError> {
-        let mut tree = Tree::new();
-        // A merged index holds everything before it.
-        let first = snapshot.archives.iter().rposition(|record| record.merged).unwrap_or(0);
-        let (before, records) = snapshot.archives.split_at_checked(first).unwrap_or_default();
-        for record in before {
-            tree.add_archive(record.clone());
-        }
-        self.fetch_packed_indexes(snapshot, first).await;
-        self.lay_over(&mut tree, snapshot, records, identities, broken).await?;
-        Ok(tree)
+        self.tree_of(&[snapshot], identities, broken).await
     }
 
-    /// Lays archives of a snapshot over a state; `broken` as for [`Self::tree`].
+    /// As [`Self::tree`], of several snapshots that make up one state, those of other machines: later over earlier.
     ///
     /// # Errors
-    /// When an index cannot be read.
+    /// As [`Self::tree`].
+    pub async fn tree_of(
+        &self,
+        snapshots: &[&Snapshot],
+        identities: &Arc<Identities>,
+        mut broken: Option<&mut Vec<RepositoryError>>,
+    ) -> Result<Tree, RepositoryError> {
+        let mut known = HashMap::new();
+        // Where a merged index is lost, what is before it makes the same.
+        let mut lost_from: Vec<usize> = vec![usize::MAX; snapshots.len()];
+        loop {
+            let begins = |(snapshot, &lost_from): (&&Snapshot, &usize)| {
+                let before = snapshot.archives.get(..lost_from).unwrap_or(&snapshot.archives);
+                before.iter().rposition(|record| record.merged).unwrap_or(0)
+            };
+            let firsts: Vec<usize> = snapshots.iter().zip(&lost_from).map(begins).collect();
+            for (snapshot, &first) in snapshots.iter().zip(&firsts) {
+                self.fetch_packed_indexes(snapshot, first).await;
+            }
+            let (tree, failed) = self.lay_together(snapshots, &firsts, identities, &known).await?;
+            let unknown: HashSet<Id> = failed.iter().map(|(id, _)| *id).filter(|id| !known.contains_key(id)).collect();
+            if !unknown.is_empty() {
+                let mut found = HashMap::new();
+                for snapshot in snapshots {
+                    found.extend(self.index_copies(snapshot, &unknown, identities).await);
+                }
+                known.extend(unknown.into_iter().map(|id| (id, found.remove(&id))));
+                for ((snapshot, first), lost_from) in snapshots.iter().zip(firsts).zip(&mut lost_from) {
+                    if snapshot.archives.get(first).is_some_and(|record| record.merged && known.contains_key(&record.id)) {
+                        *lost_from = first;
+                    }
+                }
+                continue;
+            }
+            for (_, error) in failed {
+                match &mut broken {
+                    Some(broken) => broken.push(error),
+                    None => return Err(error),
+                }
+            }
+            return Ok(tree);
+        }
+    }
+
+    /// Lays the archives of each of `snapshots`, from its number in `firsts` on, over each other; of those in `known` the copy of the
+    /// index counts, if there is one. Gives the state and what is wrong with archives that have no copy.
+    async fn lay_together(
+        &self,
+        snapshots: &[&Snapshot],
+        firsts: &[usize],
+        identities: &Arc<Identities>,
+        known: &HashMap<Id, Option<IndexCopy>>,
+    ) -> Result<(Tree, Vec<(Id, RepositoryError)>), RepositoryError> {
+        let (mut tree, mut failed) = (Tree::new(), Vec::new());
+        let (mut met, mut layered, mut records) = (HashSet::new(), HashSet::new(), Vec::new());
+        for (snapshot, &first) in snapshots.iter().zip(firsts) {
+            for record in snapshot.archives.iter().filter(|record| met.insert(record.id)) {
+                tree.add_archive(record.clone());
+            }
+            let layers = snapshot.archives.get(first..).unwrap_or_default();
+            records.extend(layers.iter().filter(|record| layered.insert(record.id)).cloned());
+        }
+        self.lay(&mut tree, records, identities, known, &mut failed).await?;
+        Ok((tree, failed))
+    }
+
+    /// Lays further archives over a state; `false` where one of them cannot be read, and the state is of no use any more.
+    ///
+    /// # Errors
+    /// When the store fails.
     pub async fn lay_over(
         &self,
         tree: &mut Tree,
-        snapshot: &Snapshot,
         records: &[ArchiveRecord],
         identities: &Arc<Identities>,
-        mut broken: Option<&mut Vec<RepositoryError>>,
-    ) -> Result<(), RepositoryError> {
-        let runtime = Handle::current();
+    ) -> Result<bool, RepositoryError> {
         for record in records {
             tree.add_archive(record.clone());
         }
-        let fetched = futures::stream::iter(records.to_vec()).map(|record| async move {
+        let mut failed = Vec::new();
+        self.lay(tree, records.to_vec(), identities, &HashMap::new(), &mut failed).await?;
+        Ok(failed.is_empty())
+    }
+
+    /// Lays archives over a state, in their order; `failed` takes those whose index cannot be read and has no copy in `known`.
+    async fn lay(
+        &self,
+        tree: &mut Tree,
+        records: Vec<ArchiveRecord>,
+        identities: &Arc<Identities>,
+        known: &HashMap<Id, Option<IndexCopy>>,
+        failed: &mut Vec<(Id, RepositoryError)>,
+    ) -> Result<(), RepositoryError> {
+        let runtime = Handle::current();
+        let fetched = futures::stream::iter(records).map(|record| async move {
             let ends = match self.pieces_of(&record) {
-                Some(at_hand) => Ok(at_hand),
-                None => match self.fetch_ends(&record).await {
-                    // What an archive held is known, though it is lost, where its end lies in a pack.
-                    Err(error @ (StorageError::NotFound { .. } | StorageError::WrongLength { .. })) => {
-                        self.fetch_packed_index(snapshot, &record).await;
-                        self.pieces_of(&record).ok_or(error)
-                    }
-                    ends => ends,
-                },
+                _ if known.get(&record.id).is_some_and(Option::is_some) => None,
+                Some(at_hand) => Some(Ok(at_hand)),
+                None => Some(self.fetch_ends(&record).await),
             };
             (record, ends)
         });
         let layers = fetched.buffered(PARALLEL_REQUESTS).map(|(record, ends)| {
             let (this, identities, runtime) = (self.clone(), Arc::clone(identities), runtime.clone());
+            let copy = known.get(&record.id).cloned().flatten();
             async move {
-                let id = record.id;
-                let joined = tokio::task::spawn_blocking(move || this.layer(record, ends, &identities, &runtime)).await;
-                joined.unwrap_or_else(|error| Err(RepositoryError::Archive { id, source: io::Error::other(error).into() }))
+                let (Some(ends), None) = (ends, &copy) else {
+                    let copy = copy.unwrap_or_default();
+                    return (record.clone(), Ok(Layer { record, remove: copy.remove, entries: copy.entries, is_copied: true }));
+                };
+                let (id, again) = (record.id, record.clone());
+                let joined = tokio::task::spawn_blocking(move || this.layer(again, ends, &identities, &runtime)).await;
+                (record, joined.unwrap_or_else(|error| Err(RepositoryError::Archive { id, source: io::Error::other(error).into() })))
             }
         });
         let mut layers = layers.buffered(PARALLEL);
-        loop {
-            match layers.try_next().await {
-                Ok(None) => return Ok(()),
-                Ok(Some(layer)) => apply(tree, layer)?,
-                Err(error) if error.is_integrity() => match &mut broken {
-                    Some(broken) => broken.push(error),
-                    None => return Err(error),
-                },
+        while let Some((record, layer)) = layers.next().await {
+            match layer {
+                Ok(layer) => apply(tree, layer)?,
+                Err(error) if error.is_integrity() => {
+                    failed.push((record.id, error));
+                    tree.note_lost(record);
+                }
                 Err(error) => return Err(error),
             }
         }
+        Ok(())
     }
 }
 
 fn apply(tree: &mut Tree, layer: Layer) -> Result<(), RepositoryError> {
     let id = layer.record.id;
+    if layer.is_copied {
+        tree.note_copied(id);
+    }
     for path in &layer.remove {
         tree.remove(path);
     }

@@ -5,7 +5,7 @@
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name, [`contents`] reads from it.
 //! - [`inventory`]: what snapshots name, and what the store has of it; [`listed`]: the same by a listing alone.
 //! - [`pieces`]: bytes that need not be asked for again; `packs`: many small objects in one.
-//! - [`tree`]: the state of a snapshot, laid together from its archives' indexes.
+//! - [`tree`]: the state of a snapshot, laid together from its archives' indexes, or from their copies in [`index_copies`].
 
 pub mod archives;
 pub mod commit;
@@ -13,9 +13,11 @@ pub mod contents;
 pub mod copies;
 mod error;
 pub mod format;
+pub mod index_copies;
 pub mod inventory;
 pub mod keys;
 pub mod listed;
+mod machine;
 mod mirrored;
 mod packs;
 pub mod pieces;
@@ -27,6 +29,7 @@ pub mod trust;
 use bytes::Bytes;
 
 pub use error::RepositoryError;
+pub use machine::{Clock, Machine, Random};
 
 use crate::model::digest::Id;
 use crate::storage::Storage;
@@ -37,16 +40,6 @@ use format::version::CURRENT;
 use keys::Identity;
 use pieces::Pieces;
 use trust::Anchor;
-
-/// A fresh random name.
-///
-/// # Errors
-/// When the system gives no randomness.
-pub fn random_id() -> Result<Id, RepositoryError> {
-    let mut id = Id([0; 16]);
-    getrandom::fill(&mut id.0).map_err(|error| RepositoryError::Crypt(std::io::Error::other(error).into()))?;
-    Ok(id)
-}
 
 /// An opened repository, whose statement of trust has been checked.
 #[derive(Clone, Debug)]
@@ -59,6 +52,8 @@ pub struct Repository {
     pub root: Root,
     /// What of it is at hand already.
     pub pieces: Pieces,
+    /// The time, and randomness for names.
+    pub machine: Machine,
 }
 
 /// Reads which repository lies at a place.
@@ -119,10 +114,10 @@ impl Repository {
     ///
     /// # Errors
     /// As [`find`] and [`trust::load`].
-    pub async fn open(storage: Storage, anchor: &Anchor) -> Result<Self, RepositoryError> {
+    pub async fn open(storage: Storage, anchor: &Anchor, machine: &Machine) -> Result<Self, RepositoryError> {
         let id = find(&storage).await?;
         let root = trust::load(&storage, id, anchor).await?;
-        Ok(Self { storage, id, root, pieces: Pieces::default() })
+        Ok(Self { storage, id, root, pieces: Pieces::default(), machine: machine.clone() })
     }
 
     /// The same repository with what is at hand of it.
@@ -141,12 +136,13 @@ impl Repository {
         identity: &Identity,
         slots: Vec<Slot>,
         writer: format::root::Writer,
+        machine: &Machine,
     ) -> Result<Self, RepositoryError> {
         let root = Root {
             format: CURRENT,
             repository: identity.repository(),
             number: 1,
-            time: jiff::Timestamp::now(),
+            time: machine.now(),
             root_key: identity.root_key.public().clone(),
             recipients: vec![RootRecipient { recipient: identity.recipient.clone(), current: true }],
             slots,
@@ -157,7 +153,7 @@ impl Repository {
         let descriptor = Descriptor { format: CURRENT, repository: root.repository };
         let json = serde_json::to_vec(&descriptor).map_err(|error| RepositoryError::damaged(names::DESCRIPTOR, error))?;
         mirrored::put(&storage, names::DESCRIPTOR, Bytes::from(json)).await?;
-        Ok(Self { storage, id: root.repository, root, pieces: Pieces::default() })
+        Ok(Self { storage, id: root.repository, root, pieces: Pieces::default(), machine: machine.clone() })
     }
 
     /// Refuses a place that a new repository would share with another, or with what is left of one.
@@ -166,13 +162,40 @@ impl Repository {
     /// [`RepositoryError::Occupied`] when something of a repository is there.
     pub async fn ensure_vacant(storage: &Storage) -> Result<(), RepositoryError> {
         let occupied = || RepositoryError::Occupied { address: storage.address().to_owned() };
-        if storage.head(names::DESCRIPTOR).await?.is_some() {
-            return Err(occupied());
+        for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
+            if storage.head(&name).await?.is_some() {
+                return Err(occupied());
+            }
         }
         for folder in [names::ROOT, names::KEYS, names::SNAPSHOTS, names::ARCHIVES] {
             if !storage.list(folder).await?.is_empty() {
                 return Err(occupied());
             }
+        }
+        Ok(())
+    }
+
+    /// The objects of a new repository with these slots, before anything is backed up into it.
+    pub fn first_objects(slots: &[keys::NewSlot]) -> Vec<String> {
+        let root = names::root(1);
+        let mut objects: Vec<String> = slots.iter().map(keys::NewSlot::object).collect();
+        objects.extend([names::signature(&root), root, names::DESCRIPTOR.to_owned()]);
+        objects.iter().flat_map(|name| [names::mirror(name), name.clone()]).collect()
+    }
+
+    /// Removes what is left of a repository that was never finished, if there is nothing at the place but some of `objects`.
+    ///
+    /// # Errors
+    /// When the store fails, or does not let anybody delete.
+    pub async fn remove_unfinished(storage: &Storage, objects: &[String]) -> Result<(), RepositoryError> {
+        let mut found: Vec<String> = storage.list("").await?.into_iter().map(|object| object.name).collect();
+        if found.iter().any(|name| !objects.contains(name)) {
+            return Ok(());
+        }
+        // What makes it a repository goes first.
+        found.sort_by_key(|name| std::cmp::Reverse(objects.iter().position(|object| object == name)));
+        for name in found {
+            storage.delete(&name).await?;
         }
         Ok(())
     }
@@ -196,7 +219,7 @@ impl Repository {
                 root.writers.push(writer.clone());
             }
             root.number = trust::next_number(&self.storage).await?;
-            root.time = jiff::Timestamp::now();
+            root.time = self.machine.now();
             match trust::put(&self.storage, &root, &identity.root_key).await {
                 Ok(()) | Err(RepositoryError::Storage(crate::storage::StorageError::Exists { .. })) => {}
                 Err(error) => return Err(error),

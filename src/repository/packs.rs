@@ -93,19 +93,6 @@ impl Repository {
         read.buffer_unordered(PARALLEL).collect::<Vec<()>>().await;
     }
 
-    /// Brings the end of one archive to hand out of its pack: the archive itself does not give it.
-    pub(super) async fn fetch_packed_index(&self, snapshot: &Snapshot, archive: &ArchiveRecord) {
-        let Some(at) = snapshot.archives.iter().position(|record| record.id == archive.id) else { return };
-        let mut end = 0;
-        let covers = |record: &&PackRecord| {
-            end += record.archives;
-            at < end
-        };
-        if let Some(record) = snapshot.packs.iter().find(covers) {
-            self.fetch_index_pack(record).await;
-        }
-    }
-
     async fn fetch_index_pack(&self, record: &PackRecord) {
         match self.index_pack(record).await {
             Ok(pieces) => {
@@ -166,7 +153,7 @@ impl Repository {
                 taken.push((name.as_str(), bytes.as_ref()));
             }
         }
-        let object = pack::indexes(super::random_id()?);
+        let object = pack::indexes(self.machine.id()?);
         let bytes = pack::write(taken).map_err(|error| RepositoryError::damaged(&object, error))?;
         let record = PackRecord { object, length: bytes.len() as u64, sha256: sha256(&bytes), archives };
         self.storage.put_new(&record.object, bytes).await?;

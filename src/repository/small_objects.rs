@@ -6,7 +6,7 @@ use bytes::Bytes;
 
 use super::format::names;
 use super::format::sums;
-use super::inventory::{Each, Looked};
+use super::inventory::{Each, Looked, MISSING};
 use super::snapshots::SnapshotRef;
 use super::trust::{self, Anchor};
 use super::{Repository, RepositoryError};
@@ -40,7 +40,7 @@ impl Repository {
             let second = self.copy(&names::mirror(&name)).await?;
             for (copy, bytes, other) in [(name.clone(), &first, &second), (names::mirror(&name), &second, &first)] {
                 let wrong = match (bytes, other, slots.get(&name)) {
-                    (None, ..) => Some("it is missing"),
+                    (None, ..) => Some(MISSING),
                     (Some(bytes), _, Some(sha256_of)) if sha256(bytes) != *sha256_of => Some("it is not what the root names"),
                     (Some(bytes), Some(other), None) if bytes != other => Some("its two copies differ"),
                     _ => None,
@@ -68,7 +68,7 @@ impl Repository {
         let text = sums::write(&found.sums);
         for copy in [name.clone(), names::mirror(&name)] {
             let wrong = match self.copy(&copy).await? {
-                None => Some("it is missing"),
+                None => Some(MISSING),
                 Some(bytes) if bytes != text.as_bytes() => Some("it is not what its writer signed"),
                 Some(_) => None,
             };
@@ -83,7 +83,7 @@ impl Repository {
         let first = self.copy(&name).await?;
         for copy in [name.clone(), names::mirror(&name)] {
             let wrong = match self.copy(&copy).await? {
-                None => Some("it is missing"),
+                None => Some(MISSING),
                 Some(bytes) if !fits(&bytes) => Some("it is not a signature of the sums"),
                 Some(bytes) if first.as_ref().is_some_and(|first| fits(first) && *first != bytes) => Some("its two copies differ"),
                 Some(_) => None,

@@ -160,9 +160,9 @@ async fn read_statement(storage: &Storage, repository: Id, number: u64, key: Opt
 
 #[cfg(test)]
 mod tests {
-    use super::super::Repository;
     use super::super::format::root::Writer;
     use super::super::keys::Identity;
+    use super::super::{Machine, Repository};
     use super::*;
 
     fn writer(number: u8) -> Writer {
@@ -172,7 +172,7 @@ mod tests {
     async fn repository() -> (Identity, Repository) {
         let identity = Identity::generate(Id([9; 16])).unwrap();
         let storage = Storage::open("memory://", [], Default::default()).unwrap();
-        let repository = Repository::init(storage, &identity, Vec::new(), writer(1)).await.unwrap();
+        let repository = Repository::init(storage, &identity, Vec::new(), writer(1), &Machine::default()).await.unwrap();
         (identity, repository)
     }
 

@@ -3,8 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use tgvault::operations::backup::{BackupOptions, backup};
-use tgvault::operations::{OperationError, Stop};
+use tgvault::operations::OperationError;
 use tgvault::repository::RepositoryError;
 use tgvault::source::folder::FolderSource;
 
@@ -15,8 +14,7 @@ async fn small_vault() -> World {
     let world = World::in_memory().await;
     let run = async || {
         let source = FolderSource::open(&world.source(), Default::default()).unwrap();
-        let options = BackupOptions { host: "host".into(), lanes: 1, ..BackupOptions::default() };
-        backup(&world.session(&world.storage, None), Arc::new(source), options, Arc::new(Log::default()), Stop::new()).await.unwrap();
+        world.locked(&world.storage).backup(Arc::new(source)).with(|options| options.lanes = 1).await.unwrap();
     };
     world.write("a", b"some words");
     world.write("b", b"others");

@@ -16,7 +16,6 @@ use tgvault::operations::{Session, Stop, find, look};
 use tgvault::repository::format::names;
 use tgvault::repository::format::snapshot::{ArchiveRecord, Counts as Done, OwnPlace, Snapshot};
 use tgvault::repository::format::version::CURRENT;
-use tgvault::repository::random_id;
 use tgvault::source::Source;
 use tgvault::source::folder::{FolderOptions, FolderSource};
 use tgvault::state::{CacheUse, StateFolder};
@@ -58,7 +57,7 @@ impl Aged {
         let mut state: BTreeMap<EntryPath, IndexEntry> = BTreeMap::new();
         let started = jiff::Timestamp::now() - jiff::SignedDuration::from_hours(10_000);
         let mut last: Option<Snapshot> = None;
-        let chain = random_id().unwrap();
+        let chain = world.machine.id().unwrap();
         for number in 0..snapshots {
             let mut archives = last.as_ref().map(|last| last.archives.clone()).unwrap_or_default();
             let since = archives.len() - archives.iter().rposition(|record| record.merged).map_or(0, |at| at + 1);
@@ -69,7 +68,7 @@ impl Aged {
                 fills.insert(0, true);
             }
             for merged in fills {
-                let (id, time) = (random_id().unwrap(), jiff::Timestamp::now());
+                let (id, time) = (world.machine.id().unwrap(), jiff::Timestamp::now());
                 let mut writer = ArchiveWriter::new(id, &writer.recipients, Vec::new(), pool.clone()).unwrap();
                 if merged {
                     state.values().for_each(|entry| writer.append_merged(entry).unwrap());
@@ -94,11 +93,12 @@ impl Aged {
             }
             let mut snapshot = Snapshot {
                 format: CURRENT,
-                id: random_id().unwrap(),
+                id: world.machine.id().unwrap(),
                 time: started + jiff::SignedDuration::from_hours(number as i64),
                 host: "host".into(),
                 program: "test".into(),
                 source: source.clone(),
+                top: None,
                 tags: Vec::new(),
                 options: Vec::new(),
                 writer: writer.id,
@@ -131,7 +131,7 @@ impl Aged {
     }
 
     fn session(&self, state: StateFolder) -> Session {
-        Session { storage: self.storage.clone(), state, unlock: Some(self.world.unlock()), root_key: None }
+        Session { unlock: Some(self.world.unlock()), ..Session::new(self.storage.clone(), state) }
     }
 
     /// What a command costs a machine that was never here, and then the same machine; and how deep its requests go.

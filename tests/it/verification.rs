@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tgvault::operations::Stop;
 use tgvault::operations::events::{Event, Events, Progress};
-use tgvault::operations::verify::verify;
 use tgvault_test_support::sandbox::Sandbox;
 
 use crate::support::{World, noise, verify_options, wrong};
@@ -30,8 +28,7 @@ async fn progress_never_passes_its_totals_and_ends_at_them() {
     }
     for deep in [false, true] {
         let ticks = Arc::new(Ticks::default());
-        let session = world.session(&world.storage, Some(world.unlock()));
-        let report = verify(&session, verify_options(deep), Arc::clone(&ticks) as Arc<dyn Events>, Stop::new()).await.unwrap();
+        let report = world.vault(&world.storage).verify().options(verify_options(deep)).events(ticks.clone()).await.unwrap();
         let ticks = ticks.0.lock().unwrap();
         for tick in ticks.iter() {
             let totals = (tick.entries_total.unwrap(), tick.bytes_total.unwrap());

@@ -11,11 +11,11 @@ use tgvault::archive::writer::{ArchiveWriter, NewFile};
 use tgvault::model::digest::Id;
 use tgvault::model::entry::{EntryPath, Kind, Metadata, Timestamp};
 use tgvault::operations::session::Opened;
+use tgvault::repository::Machine;
 use tgvault::repository::commit::Writer;
 use tgvault::repository::format::names;
 use tgvault::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
 use tgvault::repository::format::version::CURRENT;
-use tgvault::repository::random_id;
 use tgvault::source::SourceName;
 
 use crate::support::{World, noise};
@@ -36,7 +36,7 @@ impl Maker {
     }
 
     async fn archive(&mut self, fill: impl FnOnce(&mut ArchiveWriter<Vec<u8>>)) -> Id {
-        let id = random_id().unwrap();
+        let id = Machine::default().id().unwrap();
         let mut writer = ArchiveWriter::new(id, &self.writer.recipients, Vec::new(), PartPool::new(4)).unwrap();
         fill(&mut writer);
         let (sealed, bytes) = writer.finish().unwrap();
@@ -57,11 +57,12 @@ impl Maker {
     async fn commit(&mut self, sequence: u64) {
         let mut snapshot = Snapshot {
             format: CURRENT,
-            id: random_id().unwrap(),
+            id: Machine::default().id().unwrap(),
             time: jiff::Timestamp::now(),
             host: "host".into(),
             program: "a test".into(),
             source: SourceName { kind: "folder".into(), name: "/made/by/hand".into() },
+            top: None,
             tags: Vec::new(),
             options: Vec::new(),
             writer: self.writer.id,

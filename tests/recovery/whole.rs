@@ -118,7 +118,7 @@ async fn a_passphrase_opens_its_slot() {
     let vault = root.path().join("vault");
     let storage = tgvault::storage::Storage::open(vault.to_str().unwrap(), [], support::options()).unwrap();
     let state = StateFolder::open(root.path().join("state"), None).unwrap();
-    let session = Session { storage, state, unlock: None, root_key: None };
+    let session = Session::new(storage, state);
     let passphrase = SecretString::from("sound horse battery staple");
     init(&session, &InitOptions { passphrase: Some(passphrase.clone()), recipients: Vec::new() }).await.unwrap();
     let slot = fs::read_dir(vault.join("keys")).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();

@@ -365,12 +365,3 @@ fn the_format_is_the_one_that_is_described() {
          its \"Changes\" if what is stored has changed, and note there: Code of the format: `{found}`"
     );
 }
-
-#[test]
-fn the_exit_codes_are_the_ones_that_are_described() {
-    let described: Vec<(String, String)> =
-        table("docs/guide/settings.md", "## Exit codes").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
-    let real: Vec<(String, String)> =
-        tgvault::commands::exit::MEANINGS.iter().map(|(exit, meaning)| (exit.code().to_string(), (*meaning).to_owned())).collect();
-    assert_eq!(described, real);
-}
