@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use super::format::names;
 use super::format::sums::{self, SumsLine};
@@ -79,9 +79,12 @@ impl Inventory {
         let twice: Vec<SumsLine> = this.named.values().filter(|line| !line.name.starts_with(names::ARCHIVES)).cloned().collect();
         twice.iter().for_each(|line| everything.check(&line.name, Some(line.length), each));
         let lists = twice.into_iter().filter(|line| line.name.starts_with(names::LISTS));
-        let read = futures::stream::iter(lists).map(|line| async move {
-            let listed = repository.list(&line).await;
-            (line, listed)
+        let read = futures::stream::iter(lists).map(|line| {
+            async move {
+                let listed = repository.list(&line).await;
+                (line, listed)
+            }
+            .boxed()
         });
         let mut read = read.buffered(PARALLEL);
         while let Some((line, listed)) = read.next().await {

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use super::format::names;
 use super::format::pack::{self, MAX_PACK_BYTES, MAX_READ_BYTES, PackRecord, PackedRun};
@@ -63,7 +63,8 @@ impl Repository {
         times.sort_unstable();
         times.dedup();
         let packs: Vec<String> = choose(runs, &times).iter().map(PackedRun::object).collect();
-        let read = futures::stream::iter(packs).map(|object| async move { self.storage.get(&object, MAX_READ_BYTES).await.ok().flatten() });
+        let read = futures::stream::iter(packs)
+            .map(|object| async move { self.storage.get(&object, MAX_READ_BYTES).await.ok().flatten() }.boxed());
         let mut read = read.buffer_unordered(PARALLEL);
         while let Some(pack) = read.next().await {
             // What no listing shows does not exist, whatever a pack holds.
@@ -86,10 +87,10 @@ impl Repository {
             at = covered.end;
             let archives = snapshot.archives.get(covered.start.max(first)..covered.end.max(first)).unwrap_or_default();
             if archives.iter().filter(|archive| !self.pieces.has(&pack::ends(&archive.object).1)).count() >= FEW {
-                packs.push(record);
+                packs.push(record.clone());
             }
         }
-        let read = futures::stream::iter(packs).map(|record| self.fetch_index_pack(record));
+        let read = futures::stream::iter(packs).map(|record| async move { self.fetch_index_pack(&record).await }.boxed());
         read.buffer_unordered(PARALLEL).collect::<Vec<()>>().await;
     }
 
@@ -144,7 +145,9 @@ impl Repository {
         }
         let from = snapshot.archives.len() - archives;
         let records = snapshot.archives.get(from..).unwrap_or_default();
-        let ends = futures::stream::iter(records).map(|record| self.own_ends(record, &pieces)).buffered(PARALLEL);
+        let (records, pieces) = (records.to_vec(), &pieces);
+        let ends = futures::stream::iter(records).map(|record| async move { self.own_ends(&record, pieces).await }.boxed());
+        let ends = ends.buffered(PARALLEL);
         let ends: Vec<(String, Bytes)> = ends.collect::<Vec<_>>().await.into_iter().flatten().flatten().collect();
         let (mut length, mut taken) = (0, Vec::new());
         for (name, bytes) in &ends {

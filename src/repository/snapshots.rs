@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::format::names;
@@ -138,10 +138,13 @@ impl Repository {
         if wanted.iter().any(|(name, _)| self.pieces.has(name)) {
             return;
         }
-        let fetch = |(name, limit): (String, u64)| async move {
-            if let Ok(Some(bytes)) = self.storage.get(&name, limit).await {
-                self.pieces.offer(&name, bytes);
-            }
+        let fetch = |(name, limit): (String, u64)| {
+            let fetched = async move {
+                if let Ok(Some(bytes)) = self.storage.get(&name, limit).await {
+                    self.pieces.offer(&name, bytes);
+                }
+            };
+            fetched.boxed()
         };
         futures::future::join_all(wanted.map(fetch)).await;
     }

@@ -11,6 +11,7 @@ use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
 use crate::operations::session::{Opened, Session};
 use crate::operations::snapshot::choice::holds_chats;
+use crate::repository::Machine;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 use crate::model::digest::Id;
 use crate::operations::OperationError;
@@ -135,9 +135,12 @@ impl SnapshotChoice {
         const AHEAD: usize = 16;
         let mut partial = None;
         let (earlier, newest) = stems.split_at(stems.len().saturating_sub(1));
-        let reading = |stem: String| async move {
-            let found = read(repository, identity, &stem).await;
-            (stem, found)
+        let reading = |stem: String| {
+            let found = async move {
+                let found = read(repository, identity, &stem).await;
+                (stem, found)
+            };
+            found.boxed()
         };
         let newest = futures::stream::iter(newest.to_vec()).then(reading);
         let earlier = futures::stream::iter(earlier.iter().rev().cloned()).map(reading).buffered(AHEAD);
