@@ -64,6 +64,10 @@ pub struct Global {
     #[arg(long, global = true, value_name = "RATE", env = "TGVAULT_LIMIT_DOWNLOAD", value_parser = units::parse_rate)]
     pub limit_download: Option<u64>,
 
+    /// Do not use or fill this machine's cache of vaults in buckets
+    #[arg(long, global = true, env = "TGVAULT_NO_CACHE", value_parser = FalseyValueParser::new())]
+    pub no_cache: bool,
+
     /// Print JSON lines instead of text (see docs/guide/json.md)
     #[arg(long, global = true, env = "TGVAULT_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,

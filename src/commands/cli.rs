@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, backup, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, search,
+    accounts, backup, cache, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, search,
     snapshots, stats, unknown, verify,
 };
 
@@ -81,6 +81,8 @@ pub enum Command {
     Config(config::Action),
     /// Try tgvault on sample data in a new folder
     Demo(demo::Args),
+    /// Show or delete this machine's cache of vaults in buckets
+    Cache(cache::Args),
     /// Generate shell completions
     Completions(completions::Args),
     /// Generate manual pages

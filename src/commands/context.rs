@@ -18,7 +18,7 @@ use crate::operations::Session;
 use crate::repository;
 use crate::repository::RepositoryError;
 use crate::repository::keys::{self, Unlock};
-use crate::state::{MachineKey, StateFolder};
+use crate::state::{CacheUse, MachineKey, StateFolder};
 use crate::storage::{Storage, StorageOptions};
 
 /// What every command starts from.
@@ -29,6 +29,8 @@ pub struct Context {
     pub output: Output,
     /// How the user's Ctrl-C reaches an operation.
     pub heeded: Heeded,
+    /// Whether nothing of a vault is kept on this machine.
+    pub no_cache: bool,
     /// Whether stage timings are wanted.
     pub timings: bool,
 }
@@ -80,7 +82,8 @@ impl Context {
             MachineKeyPlace::File => None,
             MachineKeyPlace::Keyring => Some(MachineKey::parse(&keyring::machine_key().map_err(SecretError::MachineKey)?)?),
         };
-        Ok(StateFolder::open(self.settings.require_state_dir()?, key)?)
+        let state = StateFolder::open(self.settings.require_state_dir()?, key)?;
+        Ok(if self.no_cache { state.with_cache(CacheUse::Never) } else { state })
     }
 
     /// Opens the vault as far as a command needs it.

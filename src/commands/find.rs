@@ -6,7 +6,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::ls;
 use crate::model::filter::PathFilter;
-use crate::operations::look;
+use crate::operations::{find, look};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -54,7 +54,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         }
         None => {
             let among = args.select.selection();
-            let each = look::find(&session, &among, &filter, |snapshot, path, entry| {
+            let each = find::find(&session, &among, &filter, |snapshot, path, entry| {
                 found += 1;
                 ls::print(&mut lines, Some(snapshot.id.to_string()), path, entry, args.long)
             });

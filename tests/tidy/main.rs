@@ -348,6 +348,7 @@ const FORMAT: [&str; 15] = [
     "src/repository/format/descriptor.rs",
     "src/repository/format/lease.rs",
     "src/repository/format/names.rs",
+    "src/repository/format/pack.rs",
     "src/repository/format/root.rs",
     "src/repository/format/snapshot.rs",
     "src/repository/format/sums.rs",

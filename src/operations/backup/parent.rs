@@ -11,6 +11,7 @@ use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
 use crate::operations::session::{Opened, Session};
 use crate::operations::snapshot::choice::holds_chats;
+use crate::repository::Machine;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
@@ -31,9 +32,9 @@ pub(super) struct Parent {
 }
 
 /// The folder that holds the journal of a source; named by a hash, because names of folders are not sealed.
-fn journal_folder(opened: &Opened, source: &SourceName) -> Result<SealedFolder, OperationError> {
+fn journal_folder(kept: &SealedFolder, source: &SourceName) -> Result<SealedFolder, OperationError> {
     let name = sha256(format!("{}\0{}", source.kind, source.name).as_bytes()).to_string();
-    Ok(opened.folder.folder(&format!("chain-{}", name.get(..32).unwrap_or(&name)))?)
+    Ok(kept.folder(&format!("chain-{}", name.get(..32).unwrap_or(&name)))?)
 }
 
 fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
@@ -44,9 +45,9 @@ fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
 ///
 /// # Errors
 /// When the state cannot be read.
-pub(super) fn has_journal(opened: &Opened, names: &[SourceName]) -> Result<bool, OperationError> {
+pub(super) fn has_journal(kept: &SealedFolder, machine: &Machine, names: &[SourceName]) -> Result<bool, OperationError> {
     for name in names {
-        let journal = Journal::open(&journal_folder(opened, name)?, &opened.repository.machine)?;
+        let journal = Journal::open(&journal_folder(kept, name)?, machine)?;
         if journal.is_some_and(|journal| journal.snapshot().is_some()) {
             return Ok(true);
         }
@@ -60,7 +61,7 @@ fn adopt(opened: &Opened, folder: &SealedFolder, others: &[SourceName]) -> Resul
         return Ok(());
     }
     for name in others {
-        let other = journal_folder(opened, name)?;
+        let other = journal_folder(&opened.folder, name)?;
         let _lock = other.lock("run.lock")?;
         if Journal::open(&other, &opened.repository.machine)?.is_some() {
             return Journal::adopt(folder, &other);
@@ -82,7 +83,7 @@ pub(super) async fn find(
     events: &dyn Events,
 ) -> Result<Parent, OperationError> {
     let Some((source, others)) = names.split_first() else { return Err(OperationError::Internal("a source has no name".into())) };
-    let folder = journal_folder(opened, source)?;
+    let folder = journal_folder(&opened.folder, source)?;
     let lock = folder.lock("run.lock")?;
     if let Err(error) = adopt(opened, &folder, others) {
         events.event(&Event::Note(&format!("what this machine remembers of this folder under another name cannot be read ({error})")));
@@ -104,6 +105,7 @@ pub(super) async fn find(
             opened.unlock(session).await?;
             let begun = begin(opened, &folder, writer, names, options, events).await?;
             // Another machine may just have stored what the snapshot names that was found.
+            opened.repository.storage = opened.repository.storage.without_listing();
             stored = opened.repository.stored_archives().await?;
             begun
         }

@@ -33,7 +33,9 @@ use crate::repository::format::names;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::format::sums::SumsLine;
 pub use crate::repository::inventory::Broken;
-use crate::repository::inventory::{Inventory, MISSING};
+use crate::repository::inventory::{Inventory, Looked, MISSING};
+use crate::repository::listed::Everything;
+use crate::repository::pieces::Pieces;
 use crate::repository::snapshots::{SnapshotRef, gaps};
 use crate::repository::{Machine, Repository, RepositoryError};
 
@@ -103,12 +105,17 @@ pub async fn verify(
     stop: Stop,
 ) -> Result<VerifyReport, OperationError> {
     let began = Instant::now();
-    let opened = session.open().await?;
+    let mut opened = session.open().await?;
+    if !options.quick {
+        // What is stored is looked at, and nothing that was read before.
+        opened.repository.pieces = Pieces::default();
+    }
     if options.deep {
         opened.identity()?;
     }
     let findings = Arc::new(Findings::new(events));
     let options = VerifyOptions { snapshots: wanted(&opened, &options).await?, ..options };
+    let everything = if options.quick { Some(Everything::list(&opened.repository).await?) } else { None };
     let mut run = Run {
         opened: &opened,
         options: &options,
@@ -116,6 +123,7 @@ pub async fn verify(
         stop,
         snapshots: BTreeMap::new(),
         last: BTreeSet::new(),
+        everything,
     };
     run.small_objects().await?;
     let refs = run.signatures().await?;
@@ -123,7 +131,11 @@ pub async fn verify(
     if refs.is_empty() && options.among.narrows() && findings.nothing_wrong() {
         return Err(RepositoryError::NoSnapshot { wanted: options.among.to_string() }.into());
     }
-    let inventory = Inventory::take(&opened.repository, &refs, &|looked| findings.looked(looked)).await?;
+    let looked = |looked: Looked<'_>| findings.looked(looked);
+    let inventory = match &run.everything {
+        Some(everything) => Inventory::listed(&opened.repository, &refs, everything, &looked).await?,
+        None => Inventory::take(&opened.repository, &refs, &looked).await?,
+    };
     let readable = if options.deep { run.readable(&inventory.stored) } else { Vec::new() };
     // Two passes over the archives, when both are wanted, and what was read until now.
     let ahead = readable.iter().map(|record| record.length).sum::<u64>();
@@ -193,6 +205,8 @@ struct Run<'a> {
     snapshots: BTreeMap<String, Snapshot>,
     /// The objects that were written last: of each chain, and of the statements of trust.
     last: BTreeSet<String>,
+    /// Where existence and length are all that is asked for: what there is.
+    everything: Option<Everything>,
 }
 
 impl Run<'_> {
@@ -213,6 +227,10 @@ impl Run<'_> {
 
     /// Checks both copies of what is written twice, apart from lists and snapshots, whose digests are signed.
     async fn small_objects(&self) -> Result<(), OperationError> {
+        if let Some(everything) = &self.everything {
+            everything.check_trust(self.repository(), &|looked| self.findings.looked(looked));
+            return Ok(());
+        }
         match self.repository().check_statements().await {
             Ok(()) => {}
             Err(error) if error.is_integrity() => self.findings.wrong(names::ROOT, with_causes(&error)),
@@ -224,7 +242,11 @@ impl Run<'_> {
     /// Checks the snapshots' signatures and the numbers of the chains; gives the snapshots that can be trusted.
     async fn signatures(&mut self) -> Result<Vec<SnapshotRef>, OperationError> {
         let mut trusted = Vec::new();
-        let refs = self.repository().snapshot_refs().await?;
+        let refs = match (&self.everything, &self.opened.identity) {
+            // The snapshots are needed too: they come with their sums.
+            (Some(_), Some(identity)) => self.repository().snapshot_refs_with(&identity.identities).await?,
+            _ => self.repository().snapshot_refs().await?,
+        };
         let stems: Vec<String> = refs.iter().map(|(stem, _)| stem.clone()).collect();
         for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok()))? {
             if let RepositoryError::Gone { stem, sequence } = &gone {
@@ -253,7 +275,11 @@ impl Run<'_> {
                     if !self.is_selected(&found).await? {
                         continue;
                     }
-                    self.repository().check_signed(&found, &|looked| self.findings.looked(looked)).await?;
+                    let looked = |looked: Looked<'_>| self.findings.looked(looked);
+                    match &self.everything {
+                        Some(everything) => everything.check_signed(&found, &looked),
+                        None => self.repository().check_signed(&found, &looked).await?,
+                    }
                     trusted.push(found);
                 }
                 Err(error) if error.is_integrity() => self.findings.check(&names::sums(&stem), Some(with_causes(&error))),
