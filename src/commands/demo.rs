@@ -141,7 +141,13 @@ fn inside(context: &Context, vault: &Path, state: &Path, passphrase: &Path) -> C
     settings.keyring = Setting { value: false, origin: Origin::Default };
     settings.backup = BackupProfile::default();
     settings.telegram = TelegramProfile::default();
-    Context { settings, output: context.output.clone(), heeded: context.heeded.clone(), timings: context.timings }
+    Context {
+        settings,
+        no_cache: context.no_cache,
+        output: context.output.clone(),
+        heeded: context.heeded.clone(),
+        timings: context.timings,
+    }
 }
 
 /// The options of a command, as they are typed.

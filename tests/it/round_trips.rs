@@ -144,12 +144,6 @@ impl Aged {
             self.counts.take_rounds();
             self.run(command, &session).await;
             let requests = self.counts.take();
-            if !is_cold {
-                println!(
-                    "{command}: {:?}",
-                    requests.iter().map(|request| format!("{} {}", request.method, request.name)).collect::<Vec<_>>()
-                );
-            }
             costs.push((cost(&requests), self.counts.take_rounds()));
         }
         costs.try_into().unwrap()
@@ -208,7 +202,6 @@ async fn within_the_targets(snapshots: usize) {
     let mut missed = Vec::new();
     for (command, warm, cold) in TARGETS {
         let [(first, _), (again, _)] = vault.measure(command).await;
-        println!("{snapshots:5} {command:15} cold {first:?} warm {again:?}");
         if again.others > warm || first.others > cold {
             missed.push((command, first, again));
         }
@@ -253,7 +246,6 @@ async fn a_backup_of_one_file_costs_what_it_should() {
             backup(&session, Arc::new(source), options, Arc::new(Log::default()), Stop::new()).await.unwrap();
             seen.push(vault.counts.take());
         }
-        println!("{snapshots} backup: {:?}", seen.iter().map(|requests| cost(requests)).collect::<Vec<_>>());
         assert!(cost(&seen[0]).others <= 64, "{:#?}", seen[0]);
         assert!(seen[3].len() <= 12, "{:#?}", seen[3]);
     }
@@ -265,7 +257,6 @@ async fn chains_of_requests_are_short() {
     let mut vault = Aged::of(40, Counts::in_rounds(Duration::from_millis(60))).await;
     for (command, most) in [("snapshots", 5), ("restore", 7)] {
         let [(_, cold), (_, warm)] = vault.measure(command).await;
-        println!("{command}: {cold} rounds cold, {warm} warm");
         assert!(cold <= most && warm <= most, "{command}: {cold} cold, {warm} warm");
     }
 }

@@ -254,7 +254,8 @@ mod tests {
 
     #[test]
     fn what_comes_from_another_crate_ties_nothing_together() {
-        let sources = sources(&[("lib.rs", "pub use other::far;\nmod a;\npub use a::A;\n"), ("a.rs", "use crate::far::Far;\npub struct A;\n")]);
+        let sources =
+            sources(&[("lib.rs", "pub use other::far;\nmod a;\npub use a::A;\n"), ("a.rs", "use crate::far::Far;\npub struct A;\n")]);
         let imports = Imports::of(&sources);
         assert_eq!(imports.by_file()["src/a.rs"].len(), 0);
         assert_eq!(circles(&imports.by_file()), [] as [Vec<String>; 0]);
