@@ -457,8 +457,8 @@ async fn a_vault_of_several_sources_says_so_and_is_restored_whole() {
     let ben = export(&world, "ben", &chat(&[message(2, "hello from Ben", "")]));
     import(&world, &anna, &["--account", "anna"]);
     let plain = world.root.path().join("photos");
-    std::fs::create_dir(&plain).unwrap();
-    std::fs::write(plain.join("a.txt"), "a photo").unwrap();
+    fs::create_dir(&plain).unwrap();
+    fs::write(plain.join("a.txt"), "a photo").unwrap();
     assert_eq!(run(&world, &["backup", plain.to_str().unwrap()]).code, 0);
     import(&world, &ben, &["--account", "ben"]);
     let to = world.root.path().join("restored");
@@ -474,10 +474,10 @@ async fn a_vault_of_several_sources_says_so_and_is_restored_whole() {
     assert!(!err.contains("telegram:ben ("), "{err}");
     let (code, out, err) = restore(&["--all-sources"]);
     assert_eq!(code, Some(0), "{out}{err}");
-    let read = |path: &str| std::fs::read_to_string(to.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    let read = |path: &str| fs::read_to_string(to.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
     assert!(read("telegram-anna/result.json").contains("hello from Anna"));
     assert!(read("telegram-ben/result.json").contains("hello from Ben"));
-    let folder = std::fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.join("a.txt").is_file());
+    let folder = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.join("a.txt").is_file());
     assert!(folder.is_some(), "{out}");
     let (code, _, err) = restore(&["--all-sources", "--source", "telegram:ben"]);
     assert_eq!(code, Some(2), "{err}");
