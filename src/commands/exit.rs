@@ -40,15 +40,15 @@ pub const MEANINGS: [(Exit, &str); 13] = [
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong usage: command line, environment or profile"),
     (Exit::Incomplete, "finished, but something could not be read or restored; it is listed"),
-    (Exit::NoRepository, "no repository at the place"),
-    (Exit::Locked, "another run holds the lock"),
-    (Exit::WrongKey, "no key, or a wrong one"),
-    (Exit::LoginNeeded, "Telegram wants a login"),
+    (Exit::NoRepository, "no vault at this address"),
+    (Exit::Locked, "another run is in progress"),
+    (Exit::WrongKey, "no key, or the wrong key"),
+    (Exit::LoginNeeded, "login to Telegram needed"),
     (Exit::TryLater, "try again later; the message says when"),
     (Exit::Integrity, "stored data is missing, changed or forged"),
     (Exit::TooOld, "no snapshot is as new as it should be"),
-    (Exit::Emptied, "most of what a source had is gone; no snapshot was made"),
-    (Exit::Interrupted, "interrupted; run the same command again to go on"),
+    (Exit::Emptied, "most files are gone from the source; no snapshot was made"),
+    (Exit::Interrupted, "interrupted; run the same command again to resume"),
 ];
 
 impl Exit {
@@ -59,6 +59,11 @@ impl Exit {
             (false, true) => Self::Incomplete,
             (false, false) => Self::Done,
         }
+    }
+
+    /// The code for a command that did several things: that of the worst, which is the largest number.
+    pub fn worse(self, other: Self) -> Self {
+        if other.code() > self.code() { other } else { self }
     }
 
     /// The number.

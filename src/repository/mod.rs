@@ -3,7 +3,8 @@
 //! - [`mod@format`]: the types on disk and the names of objects.
 //! - [`keys`] and [`trust`]: who may read, who may write.
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name, [`contents`] reads from it.
-//! - [`inventory`]: what snapshots name, and what the store has of it.
+//! - [`inventory`]: what snapshots name, and what the store has of it; [`listed`]: the same by a listing alone.
+//! - [`pieces`]: bytes that need not be asked for again; `packs`: many small objects in one.
 //! - [`tree`]: the state of a snapshot, laid together from its archives' indexes, or from their copies in [`index_copies`].
 
 pub mod archives;
@@ -15,8 +16,11 @@ pub mod format;
 pub mod index_copies;
 pub mod inventory;
 pub mod keys;
+pub mod listed;
 mod machine;
 mod mirrored;
+mod packs;
+pub mod pieces;
 mod small_objects;
 pub mod snapshots;
 pub mod tree;
@@ -34,6 +38,7 @@ use format::names;
 use format::root::{Root, RootRecipient, Slot};
 use format::version::CURRENT;
 use keys::Identity;
+use pieces::Pieces;
 use trust::Anchor;
 
 /// An opened repository, whose statement of trust has been checked.
@@ -45,6 +50,8 @@ pub struct Repository {
     pub id: Id,
     /// The last statement of trust.
     pub root: Root,
+    /// What of it is at hand already.
+    pub pieces: Pieces,
     /// The time, and randomness for names.
     pub machine: Machine,
 }
@@ -54,6 +61,20 @@ pub struct Repository {
 /// # Errors
 /// [`RepositoryError::Absent`] when none does, [`RepositoryError::Newer`] when this program cannot read it.
 pub async fn find(storage: &Storage) -> Result<Id, RepositoryError> {
+    find_known(storage, |_| false).await
+}
+
+/// As [`find`], on a machine that knows some repositories: where it finds one of them, the second copy is not asked for.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_known(storage: &Storage, is_known: impl Fn(Id) -> bool) -> Result<Id, RepositoryError> {
+    if let Ok(Some(bytes)) = storage.get(names::DESCRIPTOR, names::MAX_SMALL_BYTES).await
+        && let Ok(id) = read_descriptor(&bytes)
+        && is_known(id)
+    {
+        return Ok(id);
+    }
     let read = async |name: &str| match storage.get(name, names::MAX_SMALL_BYTES).await? {
         Some(bytes) => read_descriptor(&bytes).map(Some),
         None => Ok(None),
@@ -96,7 +117,12 @@ impl Repository {
     pub async fn open(storage: Storage, anchor: &Anchor, machine: &Machine) -> Result<Self, RepositoryError> {
         let id = find(&storage).await?;
         let root = trust::load(&storage, id, anchor).await?;
-        Ok(Self { storage, id, root, machine: machine.clone() })
+        Ok(Self { storage, id, root, pieces: Pieces::default(), machine: machine.clone() })
+    }
+
+    /// The same repository with what is at hand of it.
+    pub fn with_pieces(self, pieces: Pieces) -> Self {
+        Self { pieces, ..self }
     }
 
     /// Makes a new repository: slots, first statement of trust with `writer`, and last the object that says it is one.
@@ -127,7 +153,7 @@ impl Repository {
         let descriptor = Descriptor { format: CURRENT, repository: root.repository };
         let json = serde_json::to_vec(&descriptor).map_err(|error| RepositoryError::damaged(names::DESCRIPTOR, error))?;
         mirrored::put(&storage, names::DESCRIPTOR, Bytes::from(json)).await?;
-        Ok(Self { storage, id: root.repository, root, machine: machine.clone() })
+        Ok(Self { storage, id: root.repository, root, pieces: Pieces::default(), machine: machine.clone() })
     }
 
     /// Refuses a place that a new repository would share with another, or with what is left of one.
@@ -141,7 +167,7 @@ impl Repository {
                 return Err(occupied());
             }
         }
-        for folder in [names::ROOT, names::KEYS, names::SNAPSHOTS, names::ARCHIVES] {
+        for folder in [names::ROOT, names::KEYS, names::SNAPSHOTS, names::ARCHIVES, names::MIRROR] {
             if !storage.list(folder).await?.is_empty() {
                 return Err(occupied());
             }
@@ -181,6 +207,8 @@ impl Repository {
     pub async fn enroll(&mut self, identity: &Identity, writer: format::root::Writer) -> Result<(), RepositoryError> {
         /// Machines that enroll at once: each takes the next number, and looks again whether the last statement has them all.
         const TRIES: u32 = 16;
+        // What other machines do at this moment is the point.
+        self.storage = self.storage.without_listing();
         for _ in 0..TRIES {
             let (mut root, is_behind) = trust::complete(&self.storage, self.id, identity.root_key.public()).await?;
             if !is_behind && root.writer(writer.id).is_some() {
