@@ -138,6 +138,8 @@ pub enum Command {
     Cat(cat::Args),
     /// Check that everything stored is there and unchanged
     Verify(verify::Args),
+    /// Make a vault whose statements of trust are damaged usable again; overwrites and deletes nothing
+    Repair,
     /// List the snapshots
     Snapshots(snapshots::Args),
     /// List what a snapshot holds

@@ -18,6 +18,7 @@ use crate::model::entry::PathError;
 use crate::model::filter::PatternError;
 use crate::operations::OperationError;
 use crate::repository::RepositoryError;
+use crate::repository::format::names;
 use crate::source::SourceError;
 use crate::source::telegram::{CallError, TelegramError};
 use crate::state::StateError;
@@ -236,7 +237,6 @@ fn of_repository(error: &RepositoryError) -> Exit {
     match error {
         RepositoryError::Absent { .. } => Exit::NoRepository,
         RepositoryError::WrongKey { .. } | RepositoryError::NotAWriter(_) => Exit::WrongKey,
-        RepositoryError::Overtaken => Exit::TryLater,
         error if error.is_integrity() => Exit::Integrity,
         RepositoryError::Storage(error) => of_storage(error),
         RepositoryError::Crypt(CryptError::WrongKey | CryptError::Key(_)) => Exit::WrongKey,
@@ -398,8 +398,11 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::Trust(_) => {
             "somebody may have exchanged the vault: compare its id and root key with the recovery sheet before you go on"
         }
-        RepositoryError::Overtaken => "run the same command again",
+        RepositoryError::Divided { .. } => "unlock the vault once with `tgvault repair`: it keeps the recipient that your key reads",
         RepositoryError::NotAWriter(_) => "unlock it once with -i FILE or the passphrase, so that this machine is let in",
+        RepositoryError::Missing { name } | RepositoryError::Damaged { name, .. } if name.starts_with(names::ROOT) => {
+            "run `tgvault repair` with the passphrase or identity: it makes the vault usable again from the statements that are sound"
+        }
         RepositoryError::Missing { .. } | RepositoryError::Damaged { .. } | RepositoryError::Untrusted { .. } => {
             "see what else is affected with `tgvault verify`"
         }
@@ -439,7 +442,7 @@ mod tests {
             (SecretError::Interrupted.into(), 130),
             (RepositoryError::Absent { address: String::new() }.into(), 10),
             (RepositoryError::WrongKey { slots: 1 }.into(), 12),
-            (RepositoryError::Overtaken.into(), 14),
+            (RepositoryError::Divided { recipients: Vec::new() }.into(), 1),
             (RepositoryError::NotAWriter("it has no writer key yet".into()).into(), 12),
             (RepositoryError::Missing { name: String::new() }.into(), 15),
             (StorageError::NoBucket { address: "s3://".into() }.into(), 2),

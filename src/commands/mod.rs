@@ -38,6 +38,7 @@ pub mod login;
 pub mod logout;
 pub mod ls;
 pub mod man;
+pub mod repair;
 pub mod restore;
 pub mod search;
 pub mod snapshots;
@@ -83,6 +84,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Restore(args) => restore::run(args, &context).await,
         Command::Cat(args) => cat::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
+        Command::Repair => repair::run(&context).await,
         Command::Snapshots(args) => snapshots::run(args, &context).await,
         Command::Ls(args) => ls::run(args, &context).await,
         Command::Find(args) => find::run(args, &context).await,

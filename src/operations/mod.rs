@@ -1,7 +1,7 @@
 //! What a user can have done: the one place that joins source, repository, storage and state.
 //!
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`choice`]: picking a snapshot.
-//! - [`init`], [`backup`], [`restore`], [`cat`], [`render`], [`verify`], [`look`]: one module an operation.
+//! - [`init`], [`backup`], [`restore`], [`cat`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
 //! - [`imports`]: what this machine remembers of exports that were taken in.
@@ -24,6 +24,7 @@ pub mod render;
 pub mod restore;
 pub mod session;
 pub mod stop;
+pub mod repair;
 pub mod verify;
 
 pub use error::OperationError;

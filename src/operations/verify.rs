@@ -202,10 +202,9 @@ impl Run<'_> {
     async fn small_objects(&self) -> Result<(), OperationError> {
         let root = &self.repository().root;
         let mut named = vec![names::DESCRIPTOR.to_owned()];
-        for number in 1..=root.number {
-            let statement = names::root(number);
-            let signature = names::signature(&statement);
-            named.push(statement);
+        for statement in &self.repository().trust.names {
+            let signature = names::signature(statement);
+            named.push(statement.clone());
             // A statement that nobody signed counts for nothing: its writer died before it could.
             if self.copy(&signature).await?.is_some() || self.copy(&names::mirror(&signature)).await?.is_some() {
                 named.push(signature);

@@ -40,9 +40,12 @@ pub enum RepositoryError {
     /// This machine has no writer key that the repository accepts.
     #[error("this machine may not write to the repository: {0}")]
     NotAWriter(String),
-    /// Other machines were let in at the same moment, again and again.
-    #[error("this machine could not be let in: other machines were at the same moment")]
-    Overtaken,
+    /// Two statements of trust name different recipients for new archives.
+    #[error("the repository has {} current recipients instead of one: {}", recipients.len(), recipients.join(", "))]
+    Divided {
+        /// The recipients.
+        recipients: Vec<String>,
+    },
     /// An object is missing, also its second copy where it has one.
     #[error("'{name}' is missing")]
     Missing {

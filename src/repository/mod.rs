@@ -27,7 +27,7 @@ use format::names;
 use format::root::{Root, RootRecipient, Slot};
 use format::version::CURRENT;
 use keys::Identity;
-use trust::Anchor;
+use trust::{Anchor, Trust};
 
 /// A fresh random name.
 ///
@@ -46,8 +46,10 @@ pub struct Repository {
     pub storage: Storage,
     /// Its name.
     pub id: Id,
-    /// The last statement of trust.
+    /// What its statements of trust say.
     pub root: Root,
+    /// The statements themselves.
+    pub trust: Trust,
 }
 
 /// Reads which repository lies at a place.
@@ -63,11 +65,12 @@ pub async fn find(storage: &Storage) -> Result<Id, RepositoryError> {
     match futures::join!(read(names::DESCRIPTOR), read(&second_name)) {
         // Nothing signs the descriptor; the statements of trust, which are checked next, say which copy is right.
         (Ok(Some(first)), Ok(Some(second))) if first != second => {
-            let name = names::root(1);
-            let parse = |bytes: &Bytes| serde_json::from_slice::<Root>(bytes).map_err(|error| RepositoryError::damaged(&name, error));
-            let named = mirrored::get(storage, &name, names::MAX_SMALL_BYTES, parse).await?.repository;
-            let differ = || RepositoryError::Trust("the two copies of its descriptor name different repositories".into());
-            [first, second].into_iter().find(|id| *id == named).ok_or_else(differ)
+            for id in [first, second] {
+                if trust::load(storage, id, &Anchor::AsFound).await.is_ok() {
+                    return Ok(id);
+                }
+            }
+            Err(RepositoryError::Trust("the two copies of its descriptor name different repositories".into()))
         }
         (Ok(Some(id)), _) | (_, Ok(Some(id))) => Ok(id),
         (Ok(None), Ok(None)) => Err(RepositoryError::Absent { address: storage.address().to_owned() }),
@@ -96,8 +99,8 @@ impl Repository {
     /// As [`find`] and [`trust::load`].
     pub async fn open(storage: Storage, anchor: &Anchor) -> Result<Self, RepositoryError> {
         let id = find(&storage).await?;
-        let root = trust::load(&storage, id, anchor).await?;
-        Ok(Self { storage, id, root })
+        let trust = trust::load(&storage, id, anchor).await?;
+        Ok(Self { storage, id, root: trust.root.clone(), trust })
     }
 
     /// Makes a new repository: slots, first statement of trust with `writer`, and last the object that says it is one.
@@ -117,17 +120,27 @@ impl Repository {
             repository: identity.repository(),
             number: 1,
             time: jiff::Timestamp::now(),
+            parents: Vec::new(),
+            ancestors: Vec::new(),
+            numbered: 0,
             root_key: identity.root_key.public().clone(),
             recipients: vec![RootRecipient { recipient: identity.recipient.clone(), current: true }],
             slots,
+            removed_slots: Vec::new(),
             writers: vec![writer],
             revoked: Vec::new(),
         };
-        trust::put(&storage, &root, &identity.root_key).await?;
+        let trust = trust::put(&storage, root, &identity.root_key).await?;
+        let root = trust.root.clone();
         let descriptor = Descriptor { format: CURRENT, repository: root.repository };
         let json = serde_json::to_vec(&descriptor).map_err(|error| RepositoryError::damaged(names::DESCRIPTOR, error))?;
         mirrored::put(&storage, names::DESCRIPTOR, Bytes::from(json)).await?;
-        Ok(Self { storage, id: root.repository, root })
+        // Where a store lets two machines make a vault in one place at once, one of them finds the other's name here.
+        match find(&storage).await {
+            Ok(id) if id == root.repository => Ok(Self { storage, id, root, trust }),
+            Ok(_) | Err(RepositoryError::Trust(_)) => Err(RepositoryError::Occupied { address: storage.address().to_owned() }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Refuses a place that a new repository would share with another, or with what is left of one.
@@ -147,29 +160,20 @@ impl Repository {
         Ok(())
     }
 
-    /// Makes a further statement of trust that lets `writer` write, and keeps it.
+    /// Makes a further statement of trust that lets `writer` write. What other machines say at the same moment stays beside it.
     ///
     /// # Errors
-    /// When the store fails, or other machines were first too many times.
+    /// When the store fails, or what is there is damaged.
     pub async fn enroll(&mut self, identity: &Identity, writer: format::root::Writer) -> Result<(), RepositoryError> {
-        /// Machines that enroll at once: each takes the next number, and looks again whether the last statement has them all.
-        const TRIES: u32 = 16;
-        for _ in 0..TRIES {
-            let (mut root, is_behind) = trust::complete(&self.storage, self.id, identity.root_key.public()).await?;
-            if !is_behind && root.writer(writer.id).is_some() {
-                self.root = root;
-                return Ok(());
-            }
+        let anchor = Anchor::Last(identity.root_key.public().clone());
+        let trust = trust::load(&self.storage, self.id, &anchor).await?;
+        self.trust = trust::amend(&self.storage, &trust, &identity.root_key, |root| {
             if root.writer(writer.id).is_none() {
-                root.writers.push(writer.clone());
+                root.writers.push(writer);
             }
-            root.number = trust::next_number(&self.storage).await?;
-            root.time = jiff::Timestamp::now();
-            match trust::put(&self.storage, &root, &identity.root_key).await {
-                Ok(()) | Err(RepositoryError::Storage(crate::storage::StorageError::Exists { .. })) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(RepositoryError::Overtaken)
+        })
+        .await?;
+        self.root = self.trust.root.clone();
+        Ok(())
     }
 }

@@ -22,6 +22,7 @@ mod kill;
 mod long_files;
 mod many;
 mod reading;
+mod repair;
 mod restore_as;
 mod restore_records;
 mod round_trip;
