@@ -270,6 +270,12 @@ fn of_storage(error: &StorageError) -> Exit {
         StorageError::Address { .. } | StorageError::NoBucket { .. } | StorageError::Settings { .. } => Exit::Usage,
         StorageError::NoContainer { .. } | StorageError::NotAFolder { .. } => Exit::NoRepository,
         StorageError::Unavailable { .. } => Exit::TryLater,
+        StorageError::Full { .. } => Exit::StoreFull,
+        StorageError::WrongClock { .. } => Exit::WrongClock,
+        StorageError::WrongRegion { .. } => Exit::WrongRegion,
+        StorageError::WrongScheme { .. } => Exit::WrongScheme,
+        StorageError::UnknownHost { .. } => Exit::UnknownHost,
+        StorageError::Untrusted { .. } => Exit::Untrusted,
         _ => Exit::Failed,
     }
 }

@@ -220,6 +220,20 @@ impl Opened {
 }
 
 impl Opened {
+    /// Sees that the vault holds page and script for recovery without this program, as this version has them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn keep_recovery(&self, key: &SigningKey) -> Result<(), OperationError> {
+        const FILE: &str = "recovery.age";
+        let wanted = repository::recovery::folder();
+        if self.folder.read_json::<String>(FILE)? != Some(wanted) {
+            let stored = self.repository.put_recovery(key).await?;
+            self.folder.write_json(FILE, &stored)?;
+        }
+        Ok(())
+    }
+
     /// Refuses to write while it is not clear for whom: two statements at once may have named different recipients.
     fn check_recipient(&self) -> Result<(), OperationError> {
         let recipients: Vec<String> = self.repository.root.current_recipients().map(str::to_owned).collect();

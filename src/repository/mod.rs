@@ -3,6 +3,7 @@
 //! - [`mod@format`]: the types on disk and the names of objects.
 //! - [`keys`] and [`trust`]: who may read, who may write.
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name.
+//! - [`recovery`]: page and script for recovery without this program, kept in the vault.
 //! - [`tree`]: the state of a snapshot, laid together from its archives' indexes.
 
 pub mod archives;
@@ -12,6 +13,7 @@ mod error;
 pub mod format;
 pub mod keys;
 mod mirrored;
+pub mod recovery;
 pub mod snapshots;
 pub mod tree;
 pub mod trust;
