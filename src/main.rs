@@ -40,6 +40,6 @@ fn main() -> ExitCode {
 }
 
 fn fail(output: &Output, error: &CommandError) -> ExitCode {
-    error.print(output);
+    output.fail(error);
     error.exit().into()
 }

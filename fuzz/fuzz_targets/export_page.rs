@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tgvault::model::record::Record;
-use tgvault::source::export::html::{ChatPages, is_chat_page};
+use tgvault::source::desktop::html::{ChatPages, is_chat_page};
 use tgvault_fuzz::import::{Everything, NoFiles, circumstances, render};
 
 fuzz_target!(|page: &[u8]| {

@@ -4,7 +4,7 @@
 use std::io::{self, Write};
 
 use libfuzzer_sys::fuzz_target;
-use tgvault::source::export::layout::rebuild;
+use tgvault::source::desktop::layout::rebuild;
 
 /// Takes a bounded number of bytes: a layout may ask for the same record a million times.
 struct Bounded(usize);

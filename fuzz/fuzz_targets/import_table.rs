@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tgvault::source::export::known::table::Table;
+use tgvault::source::desktop::known::table::Table;
 
 fuzz_target!(|bytes: &[u8]| {
     let Ok(table) = Table::read(&mut &bytes[..]) else { return };

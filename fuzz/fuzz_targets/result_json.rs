@@ -4,7 +4,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use tgvault::model::record::Record;
-use tgvault::source::export::read::read_json;
+use tgvault::source::desktop::read::read_json;
 use tgvault_fuzz::import::{Everything, NoFiles, circumstances, render};
 
 fuzz_target!(|file: &[u8]| {

@@ -8,7 +8,7 @@ use jiff::tz::TimeZone;
 use serde::Serialize;
 use serde_json::value::RawValue;
 
-use super::cli::{Select, entry_path, parse_snapshot};
+use super::arguments::{Select, entry_path, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;

@@ -2,7 +2,6 @@
 
 use clap_complete::Shell;
 
-use super::cli;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::output::Output;
@@ -21,13 +20,13 @@ pub struct Args {
     pub shell: Shell,
 }
 
-/// Prints the completions.
+/// Prints the completions for what `parser` reads.
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn run(args: &Args, output: &Output) -> Result<Exit, CommandError> {
+pub fn run(args: &Args, mut parser: clap::Command, output: &Output) -> Result<Exit, CommandError> {
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut cli::parser(), "tgvault", &mut script);
+    clap_complete::generate(args.shell, &mut parser, "tgvault", &mut script);
     output.text(&String::from_utf8_lossy(&script))?;
     Ok(Exit::Done)
 }

@@ -4,8 +4,9 @@ use std::io;
 
 use secrecy::SecretString;
 
+use super::config::origin::Setting;
 use super::config::profile::MachineKey as MachineKeyPlace;
-use super::config::settings::{Setting, Settings};
+use super::config::settings::Settings;
 use super::error::CommandError;
 use super::interrupt::Heeded;
 use super::keyring;

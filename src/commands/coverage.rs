@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::cli::{self, Select};
+use super::arguments::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -25,7 +25,7 @@ Examples:
 #[command(after_help = EXAMPLES)]
 pub struct Args {
     /// The snapshot: `latest`, or the first digits of its id
-    #[arg(default_value = "latest", value_parser = cli::parse_snapshot)]
+    #[arg(default_value = "latest", value_parser = parse_snapshot)]
     pub snapshot: String,
 
     /// Only chats of which something is missing or unknown
@@ -124,7 +124,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         output.text(&units::columns(&rows, &[1]))?;
     }
     let parts = parts_missing(parts.len() as u64);
-    output.line(&format!("snapshot {}: {}{parts}", super::short_id(&id), sentence(complete, incomplete, unknown)))?;
+    output.line(&format!("snapshot {}: {}{parts}", units::short_id(&id), sentence(complete, incomplete, unknown)))?;
     Ok(exit)
 }
 

@@ -82,7 +82,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let reporter = Arc::new(Reporter::new(output, "saved", "entry"));
     let ended = run_backup(&session, Arc::new(source), options, reporter.clone(), context.heeded.stop()).await;
     reporter.finish();
-    let exit = backup::conclude(&ended?, false, context)?;
+    let exit = backup::common::conclude(&ended?, false, context)?;
 
     let restore = restore_command(&vault, &state, &passphrase_file, &restored);
     if output.is_json() {

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::cli::{Select, parse_snapshot};
+use super::arguments::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;

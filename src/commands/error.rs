@@ -7,10 +7,9 @@ use std::io;
 
 use serde::Serialize;
 
-use super::config::ConfigError;
+use super::config::error::ConfigError;
 use super::config::settings::SettingsError;
 use super::exit::Exit;
-use super::output::Output;
 use super::secrets::SecretError;
 use super::units::printable;
 use crate::crypt::CryptError;
@@ -192,15 +191,8 @@ impl CommandError {
         lines
     }
 
-    /// Tells the error on standard error: `error:`, `caused by:`, `hint:`, or one JSON line.
-    pub fn print(&self, output: &Output) {
-        // Who closed the pipe has seen enough, and a code of 0 needs no words.
-        if self.exit() != Exit::Done {
-            output.tell(&if output.is_json() { self.json_line() } else { self.text() });
-        }
-    }
-
-    fn text(&self) -> String {
+    /// The lines that tell it to people: `error:`, `caused by:`, `hint:`.
+    pub fn text(&self) -> String {
         let lines = self.told();
         let mut text = String::new();
         for (at, line) in lines.iter().enumerate() {

@@ -1,6 +1,6 @@
 //! `tgvault find`: files by name, in one or all snapshots.
 
-use super::cli::{Select, parse_snapshot};
+use super::arguments::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;

@@ -2,7 +2,7 @@
 
 use serde::Serialize;
 
-use super::cli::Part;
+use super::arguments::Part;
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -172,7 +172,7 @@ pub(super) fn print(lines: &mut Lines, snapshot: Option<String>, path: &EntryPat
     }
     let mut text = String::new();
     if let Some(id) = &snapshot {
-        text.push_str(super::short_id(id));
+        text.push_str(units::short_id(id));
         text.push_str("  ");
     }
     if long {

@@ -4,7 +4,6 @@ use std::path::PathBuf;
 
 use clap_mangen::Man;
 
-use super::cli;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::output::Output;
@@ -22,12 +21,11 @@ pub struct Args {
     pub dir: Option<PathBuf>,
 }
 
-/// Prints or writes the pages.
+/// Prints or writes the pages of what `parser` reads.
 ///
 /// # Errors
 /// When they cannot be written.
-pub fn run(args: &Args, output: &Output) -> Result<Exit, CommandError> {
-    let parser = cli::parser();
+pub fn run(args: &Args, parser: clap::Command, output: &Output) -> Result<Exit, CommandError> {
     match &args.dir {
         None => {
             let mut page = Vec::new();

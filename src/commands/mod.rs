@@ -1,11 +1,12 @@
 //! The command line: the only place that reads the terminal, the environment and the user's home.
 //!
-//! - [`cli`]: what can be typed; [`config`]: what holds, out of command line, environment and profile.
+//! - [`cli`]: what can be typed; [`arguments`]: what several commands take; [`config`]: what holds, out of command line, environment and profile.
 //! - [`secrets`], [`keyring`], [`passphrase`]: how keys come in; [`sheet`]: the recovery sheet.
 //! - [`telegram`]: what all commands share that act for a Telegram account; [`reading`]: those that read stored chats; [`span`]: times.
 //! - [`output`], [`progress`], [`logging`], [`units`]: how a run speaks; [`error`], [`exit`], [`interrupt`]: how it ends.
 //! - one file a command: its options, the operation it calls, what it prints.
 
+pub mod arguments;
 pub mod cli;
 pub mod config;
 pub mod context;
@@ -65,8 +66,8 @@ use output::Output;
 pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heeded) -> Result<Exit, CommandError> {
     logging::start(cli.global.verbose, output)?;
     match &cli.command {
-        Command::Completions(args) => return completions::run(args, output),
-        Command::Man(args) => return man::run(args, output),
+        Command::Completions(args) => return completions::run(args, cli::parser(), output),
+        Command::Man(args) => return man::run(args, cli::parser(), output),
         _ => {}
     }
     let settings = Settings::resolve(&cli.global, matches, &Places::of_process())?;
@@ -95,9 +96,4 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Config(action) => config::show::run(*action, &context.settings, &context.output),
         Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
     }
-}
-
-/// The digits of an id that are shown, and that select it.
-fn short_id(id: &str) -> &str {
-    id.get(..8).unwrap_or(id)
 }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 use indicatif::{MultiProgress, ProgressDrawTarget};
 use serde::Serialize;
 
-use super::cli::Global;
+use super::arguments::Global;
 use super::error::CommandError;
+use super::exit::Exit;
 use super::units::printable;
 
 /// How this run speaks. Clones share the place where bars are drawn.
@@ -119,6 +120,14 @@ impl Output {
             self.note("warning", text);
         } else {
             self.tell(&format!("warning: {}\n", printable(text)));
+        }
+    }
+
+    /// Tells why the run ends without its result: on standard error, for people or as one JSON line.
+    pub fn fail(&self, error: &CommandError) {
+        // Who closed the pipe has seen enough, and a code of 0 needs no words.
+        if error.exit() != Exit::Done {
+            self.tell(&if self.json { error.json_line() } else { error.text() });
         }
     }
 

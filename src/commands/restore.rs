@@ -7,7 +7,7 @@ use clap::ValueEnum;
 use jiff::tz::TimeZone;
 use serde::Serialize;
 
-use super::cli::Part;
+use super::arguments::Part;
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -289,7 +289,7 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, args: &Args, co
         output.line(&format!(
             "{} snapshot {} of {}: {messages}{}, {} in {}",
             if args.dry_run { "would restore" } else { "restored" },
-            super::short_id(&id),
+            units::short_id(&id),
             units::time(summary.time),
             units::counted(summary.entries, "entry"),
             units::bytes(summary.bytes),
@@ -299,7 +299,7 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, args: &Args, co
             output.line(&format!("  kept as they were: {}", units::counted(summary.kept, "entry")))?;
         }
         // A store that was set back shows an old head: on a new machine only the user can notice.
-        output.say(&format!("  it is number {} of writer {}", summary.sequence, super::short_id(&summary.writer.to_string())));
+        output.say(&format!("  it is number {} of writer {}", summary.sequence, units::short_id(&summary.writer.to_string())));
     }
     if summary.damaged > 0 {
         output.warn(&format!("{} in the vault; nothing wrong was restored", units::counted(summary.damaged, "damaged content")));

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
-use super::cli::Select;
+use super::arguments::Select;
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -138,7 +138,7 @@ fn table(snapshots: &[Snapshot]) -> String {
         let id = snapshot.id.to_string();
         let source = format!("{}{}", snapshot.source, if snapshot.complete { "" } else { "  (checkpoint)" });
         [
-            super::short_id(&id).to_owned(),
+            units::short_id(&id).to_owned(),
             units::time(snapshot.time),
             units::printable(&snapshot.host),
             units::bytes(snapshot.counts.bytes),

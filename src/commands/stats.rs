@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::cli::{Select, parse_snapshot};
+use super::arguments::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -120,7 +120,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         })?;
     } else {
         let rows = [
-            ["snapshot".to_owned(), super::short_id(&id).to_owned()],
+            ["snapshot".to_owned(), units::short_id(&id).to_owned()],
             ["files".to_owned(), units::count(stats.files)],
             ["folders".to_owned(), units::count(stats.dirs)],
             ["symbolic links".to_owned(), units::count(stats.symlinks)],

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::cli::{Select, parse_id};
+use super::arguments::{Select, parse_id};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -138,12 +138,12 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
             output.line(&format!("wrong: {}: {}", units::printable(&finding.object), units::printable(&finding.what)))?;
         }
         for (snapshot, path) in &report.lost {
-            output.line(&format!("lost: snapshot {}: '{path}'", super::short_id(&snapshot.to_string())))?;
+            output.line(&format!("lost: snapshot {}: '{path}'", units::short_id(&snapshot.to_string())))?;
         }
         for (snapshot, archive) in &report.lost_unknown {
             output.line(&format!(
                 "lost: snapshot {}: all that '{}' alone held, under paths that nobody knows, since its index is lost with it",
-                super::short_id(&snapshot.to_string()),
+                units::short_id(&snapshot.to_string()),
                 units::printable(archive)
             ))?;
         }

@@ -8,6 +8,7 @@ mod desktop_export;
 mod desktop_html;
 mod desktop_html_import;
 mod desktop_import;
+mod desktop_pages;
 mod faults;
 mod fetch;
 mod flips;

@@ -6,7 +6,7 @@ use grammers_tl_types::enums;
 use tgvault::model::coverage::Verdict;
 use tgvault::model::media::MediaStatus;
 use tgvault::model::record::Record;
-use tgvault::source::telegram::{Event, ExportOptions, Pace, TakeoutUse, TelegramError};
+use tgvault::source::telegram::{ConnectionEvent, Event, ExportOptions, Pace, TakeoutUse, TelegramError};
 use tgvault::source::{Source, SourceError};
 use tgvault_test_support::telegram::{Effect, Fault, Mutation, Options, When};
 
@@ -50,7 +50,7 @@ fn survives_with(options: Options, faults: Vec<Fault>, export: ExportOptions) ->
 fn flood_wait_in_the_middle_of_the_history() {
     let when = When { from: 3, times: Some(2), ..When::method("messages.getHistory") };
     let (setup, _) = survives(small(), vec![strike(when, Effect::rpc(420, "FLOOD_WAIT_1"))]);
-    let waits = setup.events.all().into_iter().filter(|event| matches!(event, Event::Waiting { .. })).count();
+    let waits = setup.events.all().into_iter().filter(|event| matches!(event, Event::Connection(ConnectionEvent::Waiting { .. }))).count();
     assert!(waits >= 1, "the wait was not told");
 }
 
@@ -307,7 +307,8 @@ fn a_dead_data_centre_holds_up_its_files_only() {
     let told = readable(&setup.server).iter().any(|chat| !vault.coverage(peer(chat.peer)).media.failed.is_empty());
     assert!(told, "coverage does not tell of the others");
     // All its files together try as often as one would.
-    let tries = setup.events.all().iter().filter(|event| matches!(event, Event::Disconnected { dc: 4, .. })).count();
+    let tries =
+        setup.events.all().iter().filter(|event| matches!(event, Event::Connection(ConnectionEvent::Disconnected { dc: 4, .. }))).count();
     assert!((1..8).contains(&tries), "{tries}");
 }
 

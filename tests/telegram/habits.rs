@@ -3,7 +3,7 @@
 use grammers_tl_types::{Identifiable, Serializable, enums, types};
 use tgvault::model::coverage::Verdict;
 use tgvault::model::record::Record;
-use tgvault::source::telegram::{Event, ExportOptions, LoginWay, TakeoutUse};
+use tgvault::source::telegram::{ConnectionEvent, Event, ExportOptions, LoginWay, TakeoutUse};
 use tgvault_test_support::sandbox::Run;
 use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When, blank_message};
 
@@ -556,8 +556,12 @@ fn a_lost_connection_is_told_with_its_reason() {
     setup.run(&mut vault, plain());
     assert_complete(&setup, &vault);
     let events = setup.events.all();
-    let lost = |event: &Event| matches!(event, Event::Disconnected { why, .. } if why == "the connection was lost");
-    assert!(events.iter().any(lost) && events.iter().any(|event| matches!(event, Event::Connected { .. })), "{events:?}");
+    let lost =
+        |event: &Event| matches!(event, Event::Connection(ConnectionEvent::Disconnected { why, .. }) if why == "the connection was lost");
+    assert!(
+        events.iter().any(lost) && events.iter().any(|event| matches!(event, Event::Connection(ConnectionEvent::Connected { .. }))),
+        "{events:?}"
+    );
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use grammers_tl_types::enums;
 use tgvault::model::coverage::Verdict;
-use tgvault::source::telegram::{Event, ExportOptions, TakeoutUse, TelegramSource};
+use tgvault::source::telegram::{ConnectionEvent, Event, ExportOptions, TakeoutUse, TelegramSource};
 use tgvault_test_support::telegram::{Effect, Fault, Mutation, Options, When};
 
 use crate::export::{assert_all_there, assert_complete, readable};
@@ -173,7 +173,8 @@ fn a_wait_that_comes_again_without_end_costs_one_chat() {
         }
         let Verdict::Incomplete(because) = vault.coverage(peer(lost)).verdict else { panic!("{wait} is not told") };
         assert!(because.iter().any(|reason| reason.contains(wait) && reason.contains("however long we wait")), "{because:?}");
-        let waits = setup.events.all().into_iter().filter(|event| matches!(event, Event::Waiting { .. })).count();
+        let waits =
+            setup.events.all().into_iter().filter(|event| matches!(event, Event::Connection(ConnectionEvent::Waiting { .. }))).count();
         assert!((10..80).contains(&waits), "{waits}");
         setup.server.clear_faults();
         setup.run(&mut vault, plain());

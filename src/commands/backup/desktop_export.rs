@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::{Common, back_up, conclude};
+use super::common::{Common, back_up, conclude, own_folders};
 use crate::commands::context::{Context, Keys};
 use crate::commands::error::CommandError;
 use crate::commands::exit::Exit;
@@ -134,7 +134,7 @@ fn run_id() -> Result<RunId, CommandError> {
 /// interrupted.
 pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit, CommandError> {
     let session = context.session(Keys::IfGiven).await?;
-    let never = super::folder::own_folders(context, &session.storage)?;
+    let never = own_folders(context, &session.storage)?;
     take_in(args, common, context, session, never).await
 }
 

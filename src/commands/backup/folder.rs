@@ -1,10 +1,10 @@
 //! `tgvault backup folder`: save a folder.
 
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::{Common, back_up, conclude, desktop_export};
+use super::common::{Common, back_up, conclude, own_folders};
+use super::desktop_export;
 use crate::commands::context::{Context, Keys};
 use crate::commands::error::CommandError;
 use crate::commands::exit::Exit;
@@ -156,16 +156,6 @@ fn folder_options(args: &Args, context: &Context, storage: &Storage) -> Result<F
         one_file_system: args.one_file_system || profile.one_file_system.unwrap_or(false),
         never: own_folders(context, storage)?,
     })
-}
-
-/// The folders of tgvault itself, which are in no backup.
-///
-/// # Errors
-/// When there is no place for the state.
-pub(super) fn own_folders(context: &Context, storage: &Storage) -> Result<Vec<(u64, u64)>, CommandError> {
-    // A vault on another machine has no folder here, and so nothing to leave out.
-    let own = [Path::new(storage.address()), &context.settings.require_state_dir()?].map(std::fs::metadata);
-    Ok(own.into_iter().flatten().map(|meta| (meta.dev(), meta.ino())).collect())
 }
 
 /// The options that decide what the snapshot holds, for its record.

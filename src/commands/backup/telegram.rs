@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::{Common, back_up, conclude_with};
+use super::common::{Common, back_up, conclude_with};
 use crate::commands::chats;
 use crate::commands::context::{Context, Keys};
 use crate::commands::coverage;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use zeroize::Zeroize;
 
-use super::ConfigError;
+use super::error::ConfigError;
 use crate::commands::units;
 use crate::model::kinds::KindChoice;
 use crate::source::telegram::{ChatClass, Pace, TakeoutUse};

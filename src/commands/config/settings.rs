@@ -1,55 +1,16 @@
 //! What was typed, laid over the environment and the profile.
 
-use std::fmt;
 use std::path::PathBuf;
 
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
-use super::ConfigError;
+use super::error::ConfigError;
+use super::origin::{Origin, Setting};
 use super::profile::{self, BackupProfile, MachineKey, Places, Size, TelegramProfile};
-use crate::commands::cli::Global;
+use crate::commands::arguments::Global;
 use crate::commands::secrets::{SecretError, SecretSource};
 use crate::crypt::signature::VerifyingKey;
-
-/// Where a setting comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// The command line.
-    Flag,
-    /// A `TGVAULT_…` variable.
-    Environment,
-    /// The profile in this file.
-    Profile(PathBuf),
-    /// Nobody set it.
-    Default,
-}
-
-impl fmt::Display for Origin {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Flag => f.write_str("command line"),
-            Self::Environment => f.write_str("environment"),
-            Self::Profile(path) => write!(f, "profile {}", path.display()),
-            Self::Default => f.write_str("default"),
-        }
-    }
-}
-
-/// A value and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Setting<T> {
-    /// The value.
-    pub value: T,
-    /// Where it comes from.
-    pub origin: Origin,
-}
-
-impl<T> Setting<T> {
-    fn unset(value: T) -> Self {
-        Self { value, origin: Origin::Default }
-    }
-}
 
 /// All settings that hold for this run.
 #[derive(Clone, Debug)]

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 
 use serde::Serialize;
 
+use super::origin::{Origin, Setting};
 use super::profile::TelegramProfile;
-use super::settings::{Origin, Setting, Settings};
+use super::settings::Settings;
 use crate::commands::error::CommandError;
 use crate::commands::exit::Exit;
 use crate::commands::output::Output;

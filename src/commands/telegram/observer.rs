@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::commands::output::Output;
 use crate::commands::units;
-use crate::source::telegram::{Event, Observer};
+use crate::source::telegram::{ConnectionEvent, Event, Observer};
 
 /// How often a plain line says how far the run is.
 const LINE_EVERY: Duration = Duration::from_secs(5);
@@ -288,18 +288,18 @@ impl Observer for Teller {
                 figures.media_found += bytes;
             }
             Event::MediaBytes { count } => figures.media_bytes += count,
-            Event::Waiting { method, seconds } => {
+            Event::Connection(ConnectionEvent::Waiting { method, seconds }) => {
                 figures.waiting = Some((Instant::now() + Duration::from_secs(seconds), method));
                 at_once = seconds >= WORTH_A_LINE;
             }
-            Event::Disconnected { dc, why, seconds } => {
+            Event::Connection(ConnectionEvent::Disconnected { dc, why, seconds }) => {
                 // Many requests find out together; one line says it for all, and again when the wait grows.
                 let news = figures.trouble.as_ref().is_none_or(|known| known.dc != dc || known.why != why || known.until <= Instant::now());
                 let until = Instant::now() + Duration::from_secs(seconds);
                 at_once = news && seconds >= WORTH_A_LINE.min(2);
                 figures.trouble = Some(Trouble { dc, why, until });
             }
-            Event::Connected { dc } => {
+            Event::Connection(ConnectionEvent::Connected { dc }) => {
                 if figures.trouble.as_ref().is_some_and(|known| known.dc == dc) {
                     figures.trouble = None;
                 }

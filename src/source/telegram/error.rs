@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::transport::{CallError, RpcError};
+use crate::source::telegram::wire::{CallError, RpcError};
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]

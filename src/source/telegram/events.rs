@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::wire;
+
 /// One thing that happened.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -32,27 +34,8 @@ pub enum Event {
         /// How many, since the last such event.
         count: u64,
     },
-    /// A request has to wait because Telegram says so.
-    Waiting {
-        /// The method's name.
-        method: &'static str,
-        /// For how long.
-        seconds: u64,
-    },
-    /// A data centre does not answer, or the connection to it is lost or cannot be made; it is asked again.
-    Disconnected {
-        /// Which one.
-        dc: i32,
-        /// Why, in words.
-        why: String,
-        /// Seconds until the next attempt, or until this one is given up.
-        seconds: u64,
-    },
-    /// A data centre that did not answer does so again.
-    Connected {
-        /// Which one.
-        dc: i32,
-    },
+    /// Something about the connections.
+    Connection(wire::Event),
     /// Something worth a line to the user: a takeout that is delayed, a way that was chosen instead of another.
     Note(String),
 }
@@ -72,3 +55,12 @@ impl Observer for Unobserved {
 
 /// Shares an observer.
 pub type Observing = Arc<dyn Observer>;
+
+/// Hands what happens on the wire on to the observer of a run.
+pub(super) struct OfConnections(pub(super) Observing);
+
+impl wire::Observer for OfConnections {
+    fn event(&self, event: wire::Event) {
+        self.0.event(Event::Connection(event));
+    }
+}

@@ -27,22 +27,22 @@ pub trait Sealer: Send + Sync {
 
 /// A sealed file, 0600 in a folder 0700.
 #[derive(Clone)]
-pub(super) struct SealedFile {
+pub(crate) struct SealedFile {
     path: PathBuf,
     sealer: Arc<dyn Sealer>,
 }
 
 impl SealedFile {
-    pub(super) fn new(path: PathBuf, sealer: Arc<dyn Sealer>) -> Self {
+    pub(crate) fn new(path: PathBuf, sealer: Arc<dyn Sealer>) -> Self {
         Self { path, sealer }
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// The file's content; `None` where there is no file.
-    pub(super) fn load(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
+    pub(crate) fn load(&self) -> io::Result<Option<Zeroizing<Vec<u8>>>> {
         let Some(mut reader) = self.reader()? else { return Ok(None) };
         let mut plain = Zeroizing::new(Vec::new());
         reader.read_to_end(&mut plain)?;
@@ -50,7 +50,7 @@ impl SealedFile {
     }
 
     /// The file's content as a stream; `None` where there is no file. Only what is read to its end is known to be whole.
-    pub(super) fn reader(&self) -> io::Result<Option<Box<dyn Read>>> {
+    pub(crate) fn reader(&self) -> io::Result<Option<Box<dyn Read>>> {
         match File::open(&self.path) {
             Ok(sealed) => self.sealer.open(sealed).map(Some),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
@@ -59,13 +59,13 @@ impl SealedFile {
     }
 
     /// Replaces the content.
-    pub(super) fn save(&self, plain: &[u8]) -> io::Result<()> {
+    pub(crate) fn save(&self, plain: &[u8]) -> io::Result<()> {
         self.replace(&mut |out| out.write_all(plain))
     }
 
     /// Replaces the content by what `fill` writes: beside, synced, renamed, the folder synced, so that a power cut leaves the old or
     /// the new.
-    pub(super) fn replace(&self, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+    pub(crate) fn replace(&self, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
         let folder = self.path.parent().ok_or(io::ErrorKind::InvalidInput)?;
         DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
         let mut unique = [0; 8];
@@ -87,7 +87,7 @@ impl SealedFile {
         written
     }
 
-    pub(super) fn remove(&self) -> io::Result<()> {
+    pub(crate) fn remove(&self) -> io::Result<()> {
         match fs::remove_file(&self.path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => Ok(()),
@@ -96,7 +96,7 @@ impl SealedFile {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+pub(crate) mod tests {
     use std::os::unix::fs::PermissionsExt;
 
     use super::*;

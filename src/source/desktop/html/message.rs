@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
 
-use super::dom::{Element, Node, decode};
+use super::dom::{Element, Node, flowing};
 
 /// What a page tells of one message.
 #[derive(Debug, Default)]
@@ -65,15 +65,55 @@ pub fn quoted(text: &str) -> String {
     serde_json::Value::from(text).to_string()
 }
 
+/// Whether elements with this id are lines that say a day: they are numbered -1, -2, …; so are messages from before a migration, far
+/// below.
+fn is_day(id: i64) -> bool {
+    (-1_000_000..0).contains(&id)
+}
+
+/// The number in an element's id.
+fn id_of(element: &Element<'_>) -> Option<i64> {
+    element.attribute("id")?.strip_prefix("message")?.parse().ok()
+}
+
+/// Whether this is a line that says a day, and no message.
+pub fn is_day_line(element: &Element<'_>) -> bool {
+    id_of(element).is_some_and(is_day)
+}
+
+/// The messages and date lines of a page, told by their ids: where their tags begin, ascending, and their ids. This is asked of the
+/// bytes alone, so that what is read of the page can be compared with it.
+pub fn starts(page: &str) -> Vec<(usize, i64)> {
+    let mut found = Vec::new();
+    for at in memchr::memmem::find_iter(page.as_bytes(), b"message") {
+        let (before, after) = (page.get(..at).unwrap_or_default(), page.get(at + b"message".len()..).unwrap_or_default());
+        let digits = after.strip_prefix('-').unwrap_or(after).bytes().take_while(u8::is_ascii_digit).count();
+        let digits = digits + usize::from(after.starts_with('-'));
+        let Some(id) = after.get(..digits).and_then(|id| id.parse().ok()) else { continue };
+        let is_ended =
+            after.get(digits..).is_some_and(|rest| rest.starts_with(|c: char| c.is_whitespace() || matches!(c, '"' | '\'' | '>')));
+        let key = before.trim_end_matches(['"', '\'']).trim_end().strip_suffix('=').unwrap_or_default().trim_end();
+        let key = key.rsplit(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).next().unwrap_or_default();
+        let tag = before.rfind('<').filter(|_| is_ended && key.eq_ignore_ascii_case("id"));
+        if let Some(tag) = tag.filter(|tag| found.last().is_none_or(|(last, _)| last < tag)) {
+            found.push((tag, id));
+        }
+    }
+    found
+}
+
 /// Reads a message's element; `None` for date lines and what is no message.
 pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Option<Told> {
-    let id: i64 = element.attribute("id")?.strip_prefix("message")?.parse().ok()?;
-    let body = element.elements().find(|child| child.has_class("body"))?;
+    let id = id_of(element)?;
+    // What is not closed before it may hold it; pages that a script has written may have none.
+    let body = element.elements().find(|child| child.has_class("body")).or_else(|| element.find("body")).unwrap_or(element);
+    if body.children.is_empty() {
+        return None;
+    }
     let mut told = Told { id, kind: "message", joined: element.has_class("joined"), ..Told::default() };
     let mut keys = Keys(String::new());
     if element.has_class("service") {
-        // Date lines are numbered -1, -2, …; so are messages from before a migration, far below.
-        if id < 0 && id > -1_000_000 {
+        if is_day(id) {
             return None;
         }
         if body.own_text() == UNSUPPORTED {
@@ -113,7 +153,7 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
         told.forwarded_date = date.and_then(|date| full_date(&date, zone));
     }
     if let Some(reply) = inside.find("reply_to").or_else(|| body.find("reply_to")) {
-        let link = reply.elements().find(|child| child.name == "a").and_then(|link| link.attribute("href"));
+        let link = reply.elements().find(|child| child.is("a")).and_then(|link| link.attribute("href"));
         let target = link.and_then(|link| link.split_once("#go_to_message")?.1.parse().ok());
         keys.number("reply_to_message_id", target);
     }
@@ -150,7 +190,7 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
 pub fn day(element: &Element<'_>) -> Option<Date> {
     const MONTHS: [&str; 12] =
         ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
-    let text = element.elements().find(|child| child.has_class("body"))?.text();
+    let text = element.find("body").unwrap_or(element).text();
     let mut words = text.split_whitespace();
     let (day, month, year) = (words.next()?.parse().ok()?, words.next()?, words.next()?.parse().ok()?);
     let month = i8::try_from(MONTHS.iter().position(|name| *name == month)? + 1).ok()?;
@@ -404,7 +444,7 @@ fn buttons(keys: &mut Keys, body: &Element<'_>) {
 
 fn rows_of<'e, 'a>(element: &'e Element<'a>, rows: &mut Vec<&'e Element<'a>>) {
     for child in element.elements() {
-        if child.name == "tr" {
+        if child.is("tr") {
             rows.push(child);
         } else {
             rows_of(child, rows);
@@ -442,10 +482,11 @@ struct Entity {
 
 fn entities(element: &Element<'_>) -> Vec<Entity> {
     let mut found: Vec<Entity> = Vec::new();
-    for node in &element.children {
+    for (node, next) in element.nodes() {
+        let before = found.last().and_then(|last| last.text.chars().next_back());
         match node {
-            Node::Text(text) => plain(&mut found, &decode(text)),
-            Node::Element(child) if child.name == "br" => plain(&mut found, "\n"),
+            Node::Text(text) => plain(&mut found, &flowing(text, before, next)),
+            Node::Element(child) if child.is("br") => plain(&mut found, "\n"),
             Node::Element(child) => match entity(child) {
                 Some(entity) => found.push(entity),
                 None => plain(&mut found, &child.text()),
@@ -472,9 +513,9 @@ fn plain(found: &mut Vec<Entity>, text: &str) {
 
 fn entity(element: &Element<'_>) -> Option<Entity> {
     let mut text = String::new();
-    element_text(element, &mut text);
+    element.add_text(false, &mut text);
     let of = |kind: &'static str| Some(Entity { kind, text: text.clone(), more: None });
-    match element.name {
+    match element.name.to_ascii_lowercase().as_str() {
         "strong" | "b" => of("bold"),
         "em" | "i" => of("italic"),
         "u" => of("underline"),
@@ -508,17 +549,6 @@ fn entity(element: &Element<'_>) -> Option<Entity> {
             }
         }
         _ => None,
-    }
-}
-
-/// The text of an element with its white space.
-fn element_text(element: &Element<'_>, out: &mut String) {
-    for node in &element.children {
-        match node {
-            Node::Text(text) => out.push_str(&decode(text)),
-            Node::Element(child) if child.name == "br" => out.push('\n'),
-            Node::Element(child) => element_text(child, out),
-        }
     }
 }
 

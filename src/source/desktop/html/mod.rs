@@ -26,6 +26,8 @@ use crate::model::record::{Extra, MessageRecord, Raw, VERSION};
 /// A page longer than this is kept as it is. A page has 1,000 messages of at most 4,096 characters.
 pub const MAX_PAGE_BYTES: usize = 64 * 1024 * 1024;
 
+const UNREADABLE: &str = "this message cannot be read; it is kept as it is, but shown nowhere";
+
 /// Reads the pages of one chat, in their order: `messages.html`, `messages2.html`, ….
 pub struct ChatPages {
     circumstances: Circumstances,
@@ -80,11 +82,13 @@ impl ChatPages {
                 return receiver.bytes(page);
             }
         };
-        let dom = dom::parse(text);
+        let (starts, ids): (Vec<usize>, Vec<i64>) = message::starts(text).into_iter().unzip();
+        let dom = dom::parse(text, &starts);
         let peer = self.announce(&dom, receiver)?;
         let escaped = memchr::memmem::find(page, b"name=\"generator\" content=\"tgvault\"").is_some_and(|at| at < 4096);
         let mut messages = Vec::new();
-        dom.find_all("message", &mut messages);
+        dom.beginning_at(&starts, &mut messages);
+        self.compare(&ids, messages.len(), text, receiver);
         let folder = Folder { path: &self.folder.clone(), escaped };
         let mut messages: Vec<_> =
             messages.into_iter().map(|element| (element, message::message(element, &self.circumstances.zone, folder), None)).collect();
@@ -96,13 +100,17 @@ impl ChatPages {
         let mut done = 0;
         for (element, told, next) in messages {
             let Some(told) = told else {
-                self.when.day = message::day(element).or(self.when.day);
+                match message::day(element) {
+                    Some(day) => self.when.day = Some(day),
+                    None if !message::is_day_line(element) => receiver.problem(element.start as u64, UNREADABLE),
+                    None => {}
+                }
                 continue;
             };
             let approximate = told.date.is_none().then(|| self.when.earliest(next));
             let span = page.get(element.start..element.end).unwrap_or_default();
             let Some(record) = self.record(peer, told, approximate, span, files) else {
-                receiver.problem(element.start as u64, "this message cannot be read; it is kept as it is, but shown nowhere");
+                receiver.problem(element.start as u64, UNREADABLE);
                 continue;
             };
             receiver.bytes(page.get(done..element.start).unwrap_or_default())?;
@@ -110,6 +118,17 @@ impl ChatPages {
             done = element.end;
         }
         receiver.bytes(page.get(done..).unwrap_or_default())
+    }
+
+    /// Reports where fewer messages were found than the page has, and where it breaks off.
+    fn compare(&self, ids: &[i64], found: usize, page: &str, receiver: &mut dyn Receiver) {
+        if found != ids.len() {
+            receiver.problem(0, &format!("this page has {} messages and date lines, of which {found} could be read", ids.len()));
+        }
+        let end = page.get(page.floor_char_boundary(page.len().saturating_sub(256))..).unwrap_or_default();
+        if !end.to_ascii_lowercase().contains("</html") {
+            receiver.problem(page.len() as u64, "this page breaks off: what came after this place is not in it");
+        }
     }
 
     fn announce(&mut self, dom: &Element<'_>, receiver: &mut dyn Receiver) -> io::Result<Peer> {
@@ -161,9 +180,13 @@ impl ChatPages {
             if !joined {
                 self.from = from;
             }
-            let name = if self.from == "Deleted Account" { "null".to_owned() } else { quoted(&self.from) };
             let key = if kind == "message" { "from" } else { "actor" };
-            text.push_str(&format!(",\"{key}\":{name}"));
+            match self.from.as_str() {
+                // Who sent it stands on a page that is not here, or nowhere.
+                "" => {}
+                "Deleted Account" => text.push_str(&format!(",\"{key}\":null")),
+                name => text.push_str(&format!(",\"{key}\":{}", quoted(name))),
+            }
         }
         text.push_str(&keys);
         text.push('}');
@@ -188,9 +211,15 @@ impl ChatPages {
     }
 }
 
-/// Whether these are the first bytes of a page of messages.
+/// Whether these are the first bytes of a page of messages, as Telegram Desktop or an editor writes it.
 pub fn is_chat_page(page: &[u8]) -> bool {
-    let start = page.get(..page.len().min(8192)).unwrap_or_default();
-    let has = |part: &[u8]| memchr::memmem::find(start, part).is_some();
-    has(b"<title>Exported Data</title>") && has(b"chat_page")
+    let start = String::from_utf8_lossy(page.get(..page.len().min(16 * 1024)).unwrap_or_default());
+    let title = start.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).map(|(title, _)| title.trim());
+    title == Some("Exported Data") && start.contains("chat_page")
+}
+
+/// The number of a page by the name of its file, from 1: `messages.html`, `messages2.html`.
+pub fn page_number(name: &str) -> Option<u64> {
+    let number = name.strip_prefix("messages")?.strip_suffix(".html")?;
+    if number.is_empty() { Some(1) } else { number.parse().ok() }
 }

@@ -27,6 +27,7 @@ use jiff::tz::TimeZone;
 use serde::{Deserialize, Serialize};
 
 use self::run::Import;
+use super::html::page_number;
 use super::known::{Found, Remembered};
 use crate::crypt::digest::Hasher;
 use crate::model::account::DEFAULT_ACCOUNT;
@@ -142,10 +143,13 @@ impl DesktopExport {
     /// The file that says most about the export: its `result.json`, or its first page.
     fn main_file(items: &[Item]) -> Option<&Item> {
         let find = |wanted: &[u8]| items.iter().find(|item| item.kind == Kind::File && item.path.as_bytes() == wanted);
-        let is_page = |item: &&Item| item.kind == Kind::File && item.path.as_bytes().ends_with(b"/messages.html");
-        find(b"result.json")
-            .or_else(|| find(b"messages.html"))
-            .or_else(|| find(b"export_results.html").and_then(|_| items.iter().find(is_page)))
+        let pages = || items.iter().filter(|item| item.kind == Kind::File).filter_map(|item| Some((page_of(item)?, item)));
+        let first = |folder: &dyn Fn(&str) -> bool| pages().filter(|((of, _), _)| folder(of)).min_by_key(|((_, number), _)| *number);
+        let account = || {
+            let has_summary = find(b"export_results.html").is_some();
+            first(&|folder| !folder.is_empty() && (has_summary || folder.starts_with("chats/")))
+        };
+        find(b"result.json").or_else(|| first(&str::is_empty).or_else(account).map(|(_, item)| item))
     }
 
     /// When the export was made, as far as it can be told.
@@ -209,6 +213,14 @@ impl Source for DesktopExport {
     fn committed(&self, marks: &[u64]) {
         self.known.committed(marks);
     }
+}
+
+/// The folder of a page, with `/` behind it or empty, and its number; `None` for files that have no page's name.
+fn page_of(item: &Item) -> Option<(&str, u64)> {
+    let path = std::str::from_utf8(item.path.as_bytes()).ok()?;
+    let name = path.rfind('/').map_or(0, |slash| slash + 1);
+    let (folder, name) = path.split_at_checked(name)?;
+    Some((folder, page_number(name)?))
 }
 
 struct Listed<'a> {

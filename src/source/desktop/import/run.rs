@@ -9,7 +9,7 @@ use serde::Serialize;
 
 use super::found::{Found, SharedFiles};
 use super::memory::{Budget, Memory};
-use super::{DesktopExport, IMPORTS, ImportedFile};
+use super::{DesktopExport, IMPORTS, ImportedFile, page_of};
 use crate::crypt::digest::{HashReader, Hasher};
 use crate::model::account::AccountSection;
 use crate::model::chat::ChatInfo;
@@ -137,13 +137,9 @@ impl<'a> Import<'a> {
 
     /// HTML only: the pages of each chat in their order.
     fn pages(&mut self) -> io::Result<()> {
-        let mut chats: Vec<(String, Vec<(u64, usize)>)> = Vec::new();
+        let mut chats: Vec<(&str, Vec<(u64, usize)>)> = Vec::new();
         for (index, item) in self.items.iter().enumerate().filter(|(_, item)| item.kind == Kind::File) {
-            let Ok(path) = std::str::from_utf8(item.path.as_bytes()) else { continue };
-            let (folder, name) = path.rsplit_once('/').map_or(("", path), |(folder, name)| (folder, name));
-            let Some(number) = name.strip_prefix("messages").and_then(|name| name.strip_suffix(".html")) else { continue };
-            let Ok(number) = (if number.is_empty() { Ok(1) } else { number.parse() }) else { continue };
-            let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
+            let Some((folder, number)) = page_of(item) else { continue };
             match chats.iter_mut().find(|(known, _)| *known == folder) {
                 Some((_, pages)) => pages.push((number, index)),
                 None => chats.push((folder, vec![(number, index)])),
@@ -152,8 +148,13 @@ impl<'a> Import<'a> {
         for (folder, mut pages) in chats {
             pages.sort_unstable();
             let peer = self.source.chat.filter(|_| folder.is_empty());
-            let mut chat = ChatPages::new(self.circumstances(), &folder, peer, None);
-            for (_, index) in pages {
+            let mut chat = ChatPages::new(self.circumstances(), folder, peer, None);
+            let mut expected = 1;
+            for (number, index) in pages {
+                if number > expected {
+                    self.sink.note(&format!("the folder has no page {expected} of '{folder}': its messages are not taken in"));
+                }
+                expected = number + 1;
                 self.page(index, &mut chat)?;
             }
         }
@@ -167,10 +168,11 @@ impl<'a> Import<'a> {
         let mut input = HashReader::new((&mut body).take(MAX_PAGE_BYTES as u64 + 1));
         let mut page = Vec::new();
         input.read_to_end(&mut page)?;
+        self.begin_file(item);
         if page.len() > MAX_PAGE_BYTES || !is_chat_page(&page) {
+            self.problem("it has the name of a page of messages, but is none, or longer than 64 MiB; it is kept as it is");
             return Ok(());
         }
-        self.begin_file(item);
         let found = std::mem::take(&mut self.found);
         let mut receiver = Receiving { import: self, found: &found };
         let read = chat.page(&page, &mut SharedFiles(&found), &mut receiver);

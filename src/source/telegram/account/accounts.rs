@@ -1,0 +1,320 @@
+//! The accounts on this machine, by name: each a sealed session and a sealed state.
+
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use grammers_tl_types::functions;
+use tokio::runtime::{Handle, Runtime};
+
+use super::login::{Application, LoginPrompts, LoginWay, log_in};
+use super::session::{CustomServer, LoggedIn, Session, SessionStore};
+use crate::source::telegram::error::{TelegramError, ends_session};
+use crate::source::telegram::events::{Event, Observing, OfConnections};
+use crate::source::telegram::sealing::{SealedFile, Sealer};
+use crate::source::telegram::wire::{Client, ClientOptions, Device, Pace, STACK_BYTES, ServerKey, TimeLimits};
+
+/// How to act for an account.
+#[derive(Clone)]
+pub struct ConnectOptions {
+    /// The application's number, for logins that do not have theirs with them.
+    pub api_id: i32,
+    /// A server of one's own at its address of now; `None` leaves it to the login.
+    pub server: Option<CustomServer>,
+    /// How to present ourselves.
+    pub device: Device,
+    /// How hard to work Telegram's servers.
+    pub pace: Pace,
+    /// Time limits.
+    pub limits: TimeLimits,
+    /// The longest FLOOD_WAIT that is waited out.
+    pub max_wait: Duration,
+    /// Who is told what happens.
+    pub observer: Observing,
+}
+
+/// The accounts of one folder.
+#[derive(Clone)]
+pub struct Accounts {
+    folder: PathBuf,
+    sealer: Arc<dyn Sealer>,
+}
+
+/// An account that can be acted for; it has threads of its own for the network.
+pub struct Account {
+    pub(crate) name: String,
+    pub(crate) user: LoggedIn,
+    pub(crate) client: Client,
+    pub(crate) observer: Observing,
+    session: Arc<SessionStore>,
+    pub(crate) states: States,
+    pub(crate) threads: Threads,
+}
+
+/// Where the states of an account's backups are: one for each vault, because what one vault has the other may lack.
+#[derive(Clone)]
+pub(crate) struct States {
+    folder: PathBuf,
+    name: String,
+    sealer: Arc<dyn Sealer>,
+}
+
+impl States {
+    /// The state of the backups into one vault.
+    pub(crate) fn of(&self, vault: &str) -> SealedFile {
+        SealedFile::new(self.folder.join(format!("{}.{vault}.{STATE}", self.name)), self.sealer.clone())
+    }
+
+    fn remove_all(&self) -> io::Result<()> {
+        for entry in std::fs::read_dir(&self.folder)? {
+            let path = entry?.path();
+            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+            // Names of accounts have no dot.
+            if name.split('.').next() == Some(&self.name) && name.ends_with(&format!(".{STATE}")) {
+                std::fs::remove_file(&path)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The longest name of an account.
+const MAX_NAME: usize = 64;
+const SESSION: &str = "session";
+const STATE: &str = "state";
+
+impl Accounts {
+    /// The accounts in `folder`, sealed by `sealer`.
+    pub fn new(folder: PathBuf, sealer: Arc<dyn Sealer>) -> Self {
+        Self { folder, sealer }
+    }
+
+    /// The names, sorted.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn names(&self) -> io::Result<Vec<String>> {
+        let entries = match std::fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
+            entries => entries?,
+        };
+        let mut names = Vec::new();
+        for entry in entries {
+            let path = entry?.path();
+            if path.extension().is_some_and(|extension| extension == SESSION)
+                && let Some(name) = path.file_stem().and_then(|name| name.to_str())
+                && check_name(name).is_ok()
+            {
+                names.push(name.to_owned());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
+    /// Opens an account that is logged in. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When there is no such account, it is not logged in, or its file cannot be opened.
+    pub fn open(&self, name: &str, options: &ConnectOptions) -> Result<Account, TelegramError> {
+        let session = self.load(name)?;
+        if let (Some(session), Some(server)) = (&session, &options.server) {
+            session.follow(server).map_err(|error| match error.kind() {
+                io::ErrorKind::InvalidInput => TelegramError::Invalid(error.to_string()),
+                _ => self.local(name, error),
+            })?;
+        }
+        let user = session.as_ref().and_then(|session| session.read().user.clone());
+        match (session, user) {
+            (Some(session), Some(user)) => self.account(name, session, user, options),
+            _ => Err(TelegramError::LoginNeeded { account: name.to_owned(), why: "there is no login on this machine".into() }),
+        }
+    }
+
+    /// Logs in and keeps the session under `name`; a login that is there already is replaced once the new one is complete.
+    ///
+    /// # Errors
+    /// When Telegram refuses, no answer is given, or the session cannot be saved.
+    pub fn login(
+        &self,
+        name: &str,
+        way: LoginWay,
+        application: &Application,
+        options: &ConnectOptions,
+        prompts: &mut dyn LoginPrompts,
+    ) -> Result<Account, TelegramError> {
+        check_name(name)?;
+        // In memory until it is complete: half a login is worth nothing, and an old one stays usable.
+        let session = SessionStore::new(Session::new(options.server.clone()), None);
+        let client = client(session.clone(), application.api_id, options)?;
+        let threads = Threads::new()?;
+        let user = threads.block_on(log_in(&client, &session, application, way, prompts))?;
+        let known = self.load(name).ok().flatten();
+        let before = known.as_ref().and_then(|known| known.read().user.clone());
+        if let Some(before) = before.filter(|before| before.user_id != user.user_id) {
+            // Two people's chats in one chain of backups could not be told apart.
+            let _ = threads.block_on(client.call(&functions::auth::LogOut {}));
+            let what = format!("account '{name}' is user {} on this machine, and this is user {}", before.user_id, user.user_id);
+            return Err(TelegramError::Invalid(what));
+        }
+        drop(client);
+        let complete = SessionStore::new(session.read().clone(), Some(self.file(name, SESSION)));
+        complete.change(|session| session.api_id = Some(application.api_id)).map_err(|source| self.local(name, source))?;
+        if let Some(known) = known.filter(|known| known.read().user.is_some()) {
+            threads.block_on(end_former(known, options));
+        }
+        drop(threads);
+        self.account(name, complete, user, options)
+    }
+
+    /// Ends the session at Telegram and removes it, with the state of its backups, from this machine.
+    ///
+    /// # Errors
+    /// When Telegram cannot be reached (the files stay), or the files cannot be removed.
+    pub fn logout(&self, name: &str, options: &ConnectOptions) -> Result<(), TelegramError> {
+        let account = self.open(name, options)?;
+        match account.threads.block_on(account.client.call(&functions::auth::LogOut {})) {
+            Ok(_) => {}
+            // Telegram ended it before us.
+            Err(error) if ends_session(&error) => {}
+            Err(source) => return Err(TelegramError::Call { what: "the session could not be ended at Telegram".into(), source }),
+        }
+        account.session.erase().and_then(|()| account.states.remove_all()).map_err(|source| self.local(name, source))
+    }
+
+    fn load(&self, name: &str) -> Result<Option<Arc<SessionStore>>, TelegramError> {
+        check_name(name)?;
+        SessionStore::load(self.file(name, SESSION)).map_err(|source| self.local(name, source))
+    }
+
+    fn file(&self, name: &str, extension: &str) -> SealedFile {
+        SealedFile::new(self.folder.join(format!("{name}.{extension}")), self.sealer.clone())
+    }
+
+    fn local(&self, name: &str, source: io::Error) -> TelegramError {
+        TelegramError::Local { path: path_of(&self.folder, name), source }
+    }
+
+    fn account(&self, name: &str, session: Arc<SessionStore>, user: LoggedIn, options: &ConnectOptions) -> Result<Account, TelegramError> {
+        let api_id = session.read().api_id.unwrap_or(options.api_id);
+        let client = client(session.clone(), api_id, options)?;
+        let observer = options.observer.clone();
+        let states = States { folder: self.folder.clone(), name: name.to_owned(), sealer: self.sealer.clone() };
+        Ok(Account { name: name.to_owned(), user, client, observer, session, states, threads: Threads::new()? })
+    }
+}
+
+impl Account {
+    /// The account's name on this machine.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Who is logged in.
+    pub fn user(&self) -> &LoggedIn {
+        &self.user
+    }
+
+    /// Requests made so far.
+    pub fn requests(&self) -> u64 {
+        self.client.requests()
+    }
+}
+
+/// Ends the session at Telegram that a new login has replaced: nobody has its key any more, and it would stay open for ever.
+async fn end_former(former: Arc<SessionStore>, options: &ConnectOptions) {
+    /// A server that is gone need not hold up a login.
+    const PATIENCE: Duration = Duration::from_secs(20);
+    // A copy in memory: the file belongs to the new login.
+    let session = SessionStore::new(former.read().clone(), None);
+    if let Some(server) = &options.server {
+        // Where that is another server, the former one is asked at its own address.
+        let _ = session.follow(server);
+    }
+    let api_id = session.read().api_id.unwrap_or(options.api_id);
+    let ended = match client(session, api_id, options) {
+        Ok(client) => match tokio::time::timeout(PATIENCE, client.call(&functions::auth::LogOut {})).await {
+            Ok(Ok(_)) => Ok(()),
+            // Telegram ended it before us.
+            Ok(Err(error)) if ends_session(&error) => return,
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => Err("no answer".to_owned()),
+        },
+        Err(error) => Err(error.to_string()),
+    };
+    options.observer.event(Event::Note(match ended {
+        Ok(()) => "the account was logged in here before: that session is ended".to_owned(),
+        Err(why) => format!("the account was logged in here before, and that session could not be ended ({why}): see Settings > Devices"),
+    }));
+}
+
+fn path_of(folder: &Path, name: &str) -> String {
+    folder.join(format!("{name}.{SESSION}")).display().to_string()
+}
+
+fn client(session: Arc<SessionStore>, api_id: i32, options: &ConnectOptions) -> Result<Client, TelegramError> {
+    let keys = match &session.read().server {
+        Some(server) => vec![ServerKey::from_pem(&server.key_pem).map_err(|error| TelegramError::Invalid(error.to_string()))?],
+        None => ServerKey::telegram(),
+    };
+    let options = ClientOptions {
+        api_id,
+        device: options.device.clone(),
+        caps: options.pace.caps(),
+        limits: options.limits,
+        max_wait: options.max_wait,
+        keys,
+        observer: Arc::new(OfConnections(options.observer.clone())),
+    };
+    Ok(Client::new(session, options))
+}
+
+/// The threads that an account's network work runs on.
+///
+/// Two: decoding pages and decrypting files is the work, and the archive wants the other cores.
+pub(crate) struct Threads {
+    runtime: Option<Runtime>,
+    handle: Handle,
+}
+
+impl Threads {
+    fn new() -> Result<Self, TelegramError> {
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .thread_name("telegram")
+            .thread_stack_size(STACK_BYTES)
+            .enable_all()
+            .build();
+        runtime
+            .map(|runtime| Self { handle: runtime.handle().clone(), runtime: Some(runtime) })
+            .map_err(|source| TelegramError::Local { path: "the network threads".into(), source })
+    }
+
+    pub(crate) fn runtime(&self) -> &Handle {
+        &self.handle
+    }
+
+    fn block_on<F: Future>(&self, work: F) -> F::Output {
+        self.handle.block_on(work)
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        // Without waiting: the drop may happen where waiting is forbidden, and everything that matters is on disk.
+        if let Some(runtime) = self.runtime.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// Names become file names.
+fn check_name(name: &str) -> Result<(), TelegramError> {
+    let allowed = |c: char| c.is_alphanumeric() || matches!(c, '-' | '_' | '+' | '@');
+    if !name.is_empty() && name.len() <= MAX_NAME && name.chars().all(allowed) {
+        Ok(())
+    } else {
+        Err(TelegramError::Invalid(format!("an account's name is 1 to {MAX_NAME} letters, digits, '-', '_', '+' or '@'")))
+    }
+}

@@ -1,0 +1,21 @@
+//! One backup of the account: what is missing is read, described and accounted for.
+//!
+//! The way of a run, top to bottom: `source` (the [`crate::source::Source`]) starts `whole`, which lists `dialogs`, begins a takeout,
+//! reads the account's `sections`, and gives each chat to `chat`. That reads what is missing with `history`, asks `catchup` what
+//! changed, and hands messages to `run`, which has their files fetched and rendered, and batches them.
+//! `account_coverage`: what of the account could not be had. `listing`: the chats for people.
+
+mod account_coverage;
+mod catchup;
+mod chat;
+mod dialogs;
+mod history;
+mod listing;
+mod run;
+mod sections;
+mod source;
+mod whole;
+
+pub use listing::{ChatSize, ChatSummary, ListingDetail};
+pub use source::TelegramSource;
+pub use whole::Outcome;

@@ -1,0 +1,478 @@
+//! What earlier runs stored for good, so that a run without the identity knows where to go on.
+//!
+//! Ids, ranges, media ids and keyed digests: never titles, names or texts. Commit first, then state: an item's effect is applied
+//! when its mark comes back in [`crate::source::Source::committed`], so a state that lags costs a little work and loses nothing.
+//! [`StateStore`] keeps that order.
+
+mod digests;
+mod left_out;
+mod messages;
+mod ranges;
+mod store;
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+use std::io;
+
+use serde::{Deserialize, Serialize};
+
+use crate::model::account::Section;
+use crate::model::coverage::Verdict;
+use crate::model::peer::Peer;
+
+pub(super) use digests::Digests;
+pub(super) use left_out::{LeftFile, LeftOut};
+pub(super) use messages::{Held, Print};
+pub(super) use ranges::Ranges;
+pub(super) use store::StateStore;
+
+/// The version of the stored form.
+const VERSION: u8 = 1;
+
+/// What is known about one chat.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct ChatState {
+    /// Ids that were paged over completely.
+    pub(super) ranges: Ranges,
+    /// Ids that were paged over for the account's own messages only.
+    #[serde(skip_serializing_if = "Ranges::is_empty")]
+    pub(super) own_ranges: Ranges,
+    /// The messages that are held.
+    pub(super) messages: Held,
+    /// The channel's update counter as of the last look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) pts: Option<i32>,
+    /// Digest of the last `chat.json`, without what changes by itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) info: Option<u64>,
+    /// Digest of the last `coverage.json`, likewise.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) coverage: Option<u64>,
+    /// What that coverage says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) verdict: Option<VerdictKind>,
+    /// The server's count of messages at the last look.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) server_count: Option<u64>,
+    /// Whether only the account's own messages are held.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) only_my: bool,
+    /// The basic group that it was before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) migrated_from: Option<Peer>,
+    /// Media that its messages name, and what became of them, by reason.
+    pub(super) media: MediaCounts,
+    /// Media that the options left out.
+    #[serde(skip_serializing_if = "LeftOut::is_empty")]
+    pub(super) left_out: LeftOut,
+    /// When all of it was last looked at again, Unix seconds.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reread: Option<i64>,
+    /// Where looking at it again goes on.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) reread_from: Option<i32>,
+    /// Whether it was seen to be gone or left, so that this is told once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) gone: Option<String>,
+    /// Whether something of it could not be read at the last look: the next run looks again, news or not.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(super) again: bool,
+}
+
+impl ChatState {
+    fn add(&mut self, log: &LogEffect) {
+        self.ranges.merge(&log.covered);
+        self.own_ranges.merge(&log.own);
+        self.media.add(&log.media);
+        self.migrated_from = log.migrated_from.or(self.migrated_from);
+        for (id, files) in &log.left_out {
+            self.left_out.set(*id, files);
+        }
+        for &(id, print) in &log.messages {
+            match print {
+                Some(print) => self.messages.insert(id, print),
+                None if self.messages.contains(id) => {
+                    self.messages.remove(id);
+                    // The server counted it at the last look.
+                    self.server_count = self.server_count.map(|count| count.saturating_sub(1));
+                }
+                None => {}
+            }
+        }
+    }
+}
+
+/// A [`Verdict`] without its reasons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum VerdictKind {
+    Complete,
+    Incomplete,
+    Unknown,
+}
+
+impl From<&Verdict> for VerdictKind {
+    fn from(verdict: &Verdict) -> Self {
+        match verdict {
+            Verdict::Complete => Self::Complete,
+            Verdict::Incomplete(_) => Self::Incomplete,
+            Verdict::Unknown => Self::Unknown,
+        }
+    }
+}
+
+/// How many chats have which verdict, and what is wanted and not stored.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct CoverageCounts {
+    /// Chats of which everything is held that Telegram served.
+    pub complete: u64,
+    /// Chats of which something is missing, and what is known.
+    pub incomplete: u64,
+    /// Chats of which nothing can be said.
+    pub unknown: u64,
+    /// Messages held.
+    pub messages: u64,
+    /// Files that are wanted and could not be had.
+    pub files_missing: u64,
+    /// Parts of the account beside its chats that were not served.
+    pub parts_missing: u64,
+    /// Files that the options left out.
+    pub files_left_out: u64,
+}
+
+/// Media of a chat, counted over all runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct MediaCounts {
+    pub(super) wanted: u64,
+    pub(super) stored: u64,
+    pub(super) skipped: BTreeMap<String, u64>,
+}
+
+impl MediaCounts {
+    pub(super) fn add(&mut self, other: &Self) {
+        self.wanted += other.wanted;
+        self.stored += other.stored;
+        for (reason, count) in &other.skipped {
+            *self.skipped.entry(reason.clone()).or_default() += count;
+        }
+    }
+}
+
+/// Where a file was seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Seen {
+    /// In a message of a chat.
+    Message(Peer, i32),
+    /// In a story of the account.
+    Story(i32),
+    /// Among the account's own pictures.
+    Userpic(i64),
+    /// As a custom emoji.
+    Emoji(i64),
+}
+
+/// A file that was wanted and is not stored (yet).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Missing {
+    /// Where it was seen.
+    pub(super) seen: Seen,
+    /// Why it could not be had, in words; `None` while it is on its way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) reason: Option<String>,
+    /// In how many runs it could not be had.
+    #[serde(default)]
+    pub(super) tries: u32,
+    /// Whether it failed while it was being stored, when its message counted it as stored already.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) late: bool,
+    /// Other messages that counted it as stored while it was on its way, by chat: of many thousand files hardly any has some.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) promised: BTreeMap<Peer, BTreeSet<i32>>,
+    /// The chats whose messages say by now that it is not.
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    pub(super) told: BTreeSet<Peer>,
+}
+
+impl Missing {
+    fn new(seen: Seen) -> Self {
+        Self { seen, reason: None, tries: 0, late: false, promised: BTreeMap::new(), told: BTreeSet::new() }
+    }
+
+    /// Messages of a chat that show it, as far as that matters: the first one, and those that counted it as stored.
+    pub(super) fn shown_in(&self, chat: Peer) -> BTreeSet<i32> {
+        let mut ids = self.promised.get(&chat).cloned().unwrap_or_default();
+        match self.seen {
+            Seen::Message(peer, id) if peer == chat => ids.extend([id]),
+            _ => {}
+        }
+        ids
+    }
+
+    fn is_mistaken_in(&self, chat: Peer) -> bool {
+        self.late && self.reason.is_some() && !self.told.contains(&chat)
+    }
+
+    /// The chats with such messages.
+    pub(super) fn chats(&self) -> BTreeSet<Peer> {
+        let first = match self.seen {
+            Seen::Message(peer, _) => Some(peer),
+            _ => None,
+        };
+        self.promised.keys().copied().chain(first).collect()
+    }
+}
+
+/// The account's common update counters (private chats and basic groups).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Counters {
+    pub(super) pts: i32,
+    pub(super) qts: i32,
+    pub(super) date: i32,
+}
+
+/// Everything.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(super) struct State {
+    version: u8,
+    pub(super) user_id: i64,
+    /// The key of all digests here.
+    pub(super) key: [u8; 32],
+    #[serde(default)]
+    pub(super) chats: BTreeMap<Peer, ChatState>,
+    /// Digests of the media that are stored.
+    #[serde(default)]
+    pub(super) media: Digests,
+    /// Digests of the media that are not, with where they were seen.
+    #[serde(default)]
+    pub(super) missing: BTreeMap<u64, Missing>,
+    /// Digests of users and chats as described.
+    #[serde(default)]
+    pub(super) peers: Digests,
+    #[serde(default)]
+    pub(super) sections: BTreeMap<Section, u64>,
+    /// Parts of the account that were not served, with Telegram's reasons, as the last `account/coverage.json` has them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) unserved: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) counters: Option<Counters>,
+    /// The last chat whose turn it was to be read again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) rotated: Option<Peer>,
+    /// What the backups call the memory that all this is part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    memory: Option<String>,
+    /// A takeout that is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) takeout: Option<i64>,
+    /// Whether a run with a takeout did not come to its end: what only a takeout tells may be missing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(super) takeout_owed: bool,
+    /// Before this moment Telegram grants no takeout, Unix seconds.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) takeout_not_before: Option<i64>,
+}
+
+impl State {
+    fn new(user_id: i64) -> io::Result<Self> {
+        let mut key = [0; 32];
+        getrandom::fill(&mut key).map_err(io::Error::other)?;
+        Ok(Self {
+            version: VERSION,
+            user_id,
+            key,
+            chats: BTreeMap::new(),
+            media: Digests::default(),
+            missing: BTreeMap::new(),
+            peers: Digests::default(),
+            sections: BTreeMap::new(),
+            unserved: BTreeMap::new(),
+            counters: None,
+            rotated: None,
+            memory: None,
+            takeout: None,
+            takeout_owed: false,
+            takeout_not_before: None,
+        })
+    }
+}
+
+/// What a batch of a chat's log brings.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct LogEffect {
+    /// Ids that were paged over, for all messages and for the account's own.
+    pub(super) covered: Ranges,
+    pub(super) own: Ranges,
+    /// Messages as they are now, `None` for gone ones.
+    pub(super) messages: Vec<(i32, Option<Print>)>,
+    pub(super) media: MediaCounts,
+    /// What the options left out of messages, now; an empty list where there was something earlier.
+    pub(super) left_out: Vec<(i32, Vec<LeftFile>)>,
+    /// The basic group that a message says the chat was before.
+    pub(super) migrated_from: Option<Peer>,
+    /// Digests of files of which messages said that they are stored, and say now that they are not.
+    pub(super) told: Vec<u64>,
+}
+
+/// What becomes true when an item is stored.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) enum Effect {
+    /// A batch of a chat's log.
+    Log(Peer, Box<LogEffect>),
+    /// A file.
+    Media(u64),
+    /// Users and chats as described.
+    Peers(Vec<u64>),
+    /// A section of the account.
+    Section(Section, u64),
+    /// What of the account could not be had.
+    AccountCoverage(BTreeMap<String, String>),
+    /// A chat's description.
+    Info { peer: Peer, digest: u64, migrated_from: Option<Peer>, only_my: bool },
+    /// A chat's coverage.
+    Coverage { peer: Peer, digest: u64, verdict: VerdictKind },
+    /// All of a chat as of this update counter.
+    Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String>, again: bool },
+    /// A chat looked at again up to this id, or to its end at this time, with the server's count where it gave one.
+    Reread { peer: Peer, next: Option<i32>, done: Option<i64>, server_count: Option<u64> },
+    /// All private chats as of these update counters.
+    Counters(Counters),
+    /// Everything that the takeout was begun for.
+    TakenOut,
+}
+
+impl State {
+    pub(super) fn coverage(&self) -> CoverageCounts {
+        let mut counts = CoverageCounts::default();
+        let misjudged = self.misjudged();
+        for (peer, chat) in &self.chats {
+            match chat.verdict {
+                Some(VerdictKind::Complete) if misjudged.contains(peer) => counts.incomplete += 1,
+                Some(VerdictKind::Complete) => counts.complete += 1,
+                Some(VerdictKind::Incomplete) => counts.incomplete += 1,
+                Some(VerdictKind::Unknown) | None => counts.unknown += 1,
+            }
+            counts.messages += chat.messages.len() as u64;
+            counts.files_left_out += chat.left_out.counts().values().sum::<u64>();
+        }
+        counts.parts_missing = self.unserved.len() as u64;
+        counts.files_missing = self.missing.values().filter(|missing| missing.reason.is_some()).count() as u64;
+        counts
+    }
+
+    /// Basic groups that these chats were before, and that were never read, or not to their end.
+    pub(super) fn unread_before(&self, chats: &HashSet<Peer>) -> Vec<Peer> {
+        let before = self.chats.iter().filter(|(peer, _)| chats.contains(peer)).filter_map(|(_, chat)| chat.migrated_from);
+        before.filter(|group| self.chats.get(group).is_none_or(|chat| chat.coverage.is_none() || chat.again)).collect()
+    }
+
+    /// Chats that are held as a whole and are not among those `listed`, as long as nothing says so yet. A group that became a supergroup
+    /// stands in the list as that.
+    pub(super) fn unlisted(&self, listed: &HashSet<Peer>) -> Vec<Peer> {
+        let became: HashSet<Peer> = self.chats.values().filter_map(|chat| chat.migrated_from).collect();
+        let whole = |chat: &ChatState| chat.verdict == Some(VerdictKind::Complete) && chat.gone.is_none() && !chat.ranges.is_empty();
+        let unlisted = self.chats.iter().filter(|(peer, chat)| !listed.contains(peer) && !became.contains(peer) && whole(chat));
+        unlisted.map(|(peer, _)| *peer).collect()
+    }
+
+    /// Chats whose coverage was written before one of their files turned out not to be had.
+    pub(super) fn misjudged(&self) -> BTreeSet<Peer> {
+        let of_messages = |missing: &&Missing| missing.reason.is_some() && matches!(missing.seen, Seen::Message(..));
+        let failed = self.missing.values().filter(of_messages).flat_map(Missing::chats);
+        failed.filter(|peer| self.chats.get(peer).is_some_and(|chat| chat.verdict == Some(VerdictKind::Complete))).collect()
+    }
+
+    /// Messages of a chat that still say of a file that it is stored, after it turned out not to be had; by the file's digest.
+    pub(super) fn mistaken(&self, chat: Peer) -> BTreeMap<u64, BTreeSet<i32>> {
+        let mistaken = self.missing.iter().filter(|(_, missing)| missing.is_mistaken_in(chat));
+        mistaken.map(|(digest, missing)| (*digest, missing.shown_in(chat))).filter(|(_, ids)| !ids.is_empty()).collect()
+    }
+
+    /// Chats with such messages.
+    pub(super) fn mistaken_chats(&self) -> BTreeSet<Peer> {
+        let chats = |missing: &Missing| missing.chats().into_iter().filter(|chat| missing.is_mistaken_in(*chat)).collect::<Vec<_>>();
+        self.missing.values().flat_map(chats).collect()
+    }
+
+    /// Takes note that a file is on its way to the store, whatever kept it from there before.
+    pub(super) fn expect(&mut self, digest: u64, seen: Seen) {
+        let missing = self.missing.entry(digest).or_insert_with(|| Missing::new(seen));
+        missing.reason = None;
+        missing.told.clear();
+    }
+
+    /// Takes note that a message counts a file as stored that may only be on its way. Gives the reason when it failed there meanwhile.
+    pub(super) fn promise(&mut self, digest: u64, chat: Peer, id: i32) -> Option<String> {
+        let missing = self.missing.get_mut(&digest)?;
+        if missing.late && missing.reason.is_some() {
+            return missing.reason.clone();
+        }
+        if missing.seen != Seen::Message(chat, id) {
+            missing.promised.entry(chat).or_default().insert(id);
+        }
+        None
+    }
+
+    /// Takes note that a file could not be had.
+    pub(super) fn fail(&mut self, digest: u64, seen: Option<Seen>, reason: String) {
+        let told = self.missing.get(&digest).map(|missing| missing.told.clone()).unwrap_or_default();
+        if let Some(seen) = seen {
+            self.expect(digest, seen);
+        }
+        if let Some(missing) = self.missing.get_mut(&digest) {
+            missing.told = told;
+            missing.reason = Some(reason);
+            missing.tries = missing.tries.saturating_add(1);
+        }
+    }
+
+    fn apply(&mut self, effect: Effect) {
+        match effect {
+            Effect::Log(peer, log) => {
+                self.chats.entry(peer).or_default().add(&log);
+                for digest in log.told {
+                    if let Some(missing) = self.missing.get_mut(&digest).filter(|missing| missing.reason.is_some()) {
+                        missing.told.insert(peer);
+                    }
+                }
+            }
+            Effect::Media(digest) => {
+                self.media.0.insert(digest);
+                self.missing.remove(&digest);
+            }
+            Effect::Peers(digests) => self.peers.0.extend(digests),
+            Effect::Section(section, digest) => {
+                self.sections.insert(section, digest);
+            }
+            Effect::AccountCoverage(unserved) => self.unserved = unserved,
+            Effect::Info { peer, digest, migrated_from, only_my } => {
+                let chat = self.chats.entry(peer).or_default();
+                chat.info = Some(digest);
+                chat.only_my = only_my;
+                chat.migrated_from = migrated_from.or(chat.migrated_from);
+            }
+            Effect::Coverage { peer, digest, verdict } => {
+                let chat = self.chats.entry(peer).or_default();
+                (chat.coverage, chat.verdict) = (Some(digest), Some(verdict));
+            }
+            Effect::Looked { peer, pts, server_count, gone, again } => {
+                let chat = self.chats.entry(peer).or_default();
+                chat.pts = pts.or(chat.pts);
+                chat.server_count = server_count.or(chat.server_count);
+                (chat.gone, chat.again) = (gone, again);
+            }
+            Effect::Reread { peer, next, done, server_count } => {
+                let chat = self.chats.entry(peer).or_default();
+                chat.server_count = server_count.or(chat.server_count);
+                chat.reread_from = next;
+                if done.is_some() && chat.reread.is_some() {
+                    self.rotated = Some(peer);
+                }
+                chat.reread = done.or(chat.reread);
+            }
+            Effect::Counters(counters) => self.counters = Some(counters),
+            Effect::TakenOut => self.takeout_owed = false,
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Getting a request to the right data centre and its answer back.
+//!
+//! - `server_key`, `key_exchange`: how an authorization key is made.
+//! - `connection`: one socket with many requests in flight. `notices`: what the protocol library does not tell of its packets.
+//!   `packed`: packed messages that would fill the memory. `nesting`: answers that nobody could read.
+//! - `pace`: when a request may go out. `retry`: what to do when it failed.
+//! - `pool`: which connections are open. `client`: puts all of it together.
+//! - `session`, `centres`, `events`: what it is given, and what it tells. It knows no account, no message and nothing around it.
+//!
+//! The sockets are driven by code of our own over grammers' sans-I/O layers rather than by `grammers_mtsender::SenderPool`: its runner
+//! waits for one connection at a time without a limit, so that one silent data centre would hold up all others, and it ends with
+//! the first panic.
+
+mod centres;
+mod client;
+mod connection;
+mod error;
+mod events;
+mod key_exchange;
+mod nesting;
+mod notices;
+mod pace;
+mod packed;
+mod pool;
+mod retry;
+mod server_key;
+mod session;
+
+pub use centres::{AuthorizationKey, DataCentre, DataCentres, TELEGRAM_FIRST_DC};
+pub use client::{CallOptions, Client, ClientOptions, Device, TimeLimits};
+pub use error::{CallError, RpcError};
+pub use events::{Event, Observer};
+pub use key_exchange::ExchangeError;
+pub use nesting::STACK_BYTES;
+pub use pace::{Caps, Pace};
+pub use pool::ALL_FILE_CONNECTIONS;
+pub use server_key::{ServerKey, ServerKeyError};
+pub use session::Session;
