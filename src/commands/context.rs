@@ -60,6 +60,8 @@ impl Context {
         let options = StorageOptions {
             limit_upload_bytes_per_s: limit(&self.settings.limit_upload),
             limit_download_bytes_per_s: limit(&self.settings.limit_download),
+            ca_file: self.settings.ca_file.as_ref().map(|file| file.value.clone()),
+            bucket_owner_full_control: self.settings.bucket_owner_full_control.value,
             ..StorageOptions::default()
         };
         // What is not UTF-8 is nothing that a cloud's client reads.

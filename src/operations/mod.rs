@@ -25,6 +25,7 @@ pub mod restore;
 pub mod session;
 pub mod stop;
 pub mod repair;
+mod uploads;
 pub mod verify;
 
 pub use error::OperationError;

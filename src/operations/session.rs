@@ -220,6 +220,14 @@ impl Opened {
 }
 
 impl Opened {
+    /// How many uploads of this machine are unfinished: killed runs left them, or a run is in progress.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn unfinished_uploads(&self) -> Result<u64, OperationError> {
+        super::uploads::count(&self.folder)
+    }
+
     /// Sees that the vault holds page and script for recovery without this program, as this version has them.
     ///
     /// # Errors

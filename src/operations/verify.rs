@@ -85,6 +85,8 @@ pub struct VerifyReport {
     /// With a key: archives whose own index cannot be read, as snapshot and object: what they held is lost too, except where
     /// another index says that it lies elsewhere, and nobody can say what it was.
     pub lost_unknown: Vec<(Id, String)>,
+    /// Uploads of this machine that are under way, or that killed runs left: its next backup removes those.
+    pub unfinished_uploads: u64,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -180,6 +182,7 @@ pub async fn verify(
         wrong,
         lost,
         lost_unknown,
+        unfinished_uploads: opened.unfinished_uploads()?,
         elapsed: began.elapsed(),
     })
 }

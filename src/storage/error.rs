@@ -285,7 +285,7 @@ impl StorageError {
             },
             Self::BadCredentials { .. } => "check the key, the secret and the account, and that the key was not revoked or expired",
             Self::PermissionDenied { .. } => {
-                "the credentials or the folder's owner and mode must allow reading, listing and creating below this prefix"
+                "the credentials or the folder's owner and mode must allow reading, listing and creating below this prefix; where each machine has a storage user of its own, all of them need --bucket-owner-full-control (docs/guide/stores.md)"
             }
             Self::ReadOnly { .. } => "mount it writable, or choose another store",
             Self::Full { .. } => "free some room or raise the quota, then run the same command again: it goes on where it stopped",
@@ -297,7 +297,7 @@ impl StorageError {
             Self::WrongScheme { .. } => "write https:// in the server's address, or check the port",
             Self::UnknownHost { .. } => "check the server's name in the settings, the region, and that this machine is online",
             Self::Untrusted { .. } => {
-                "if the server has a private certificate authority, name its certificate with AWS_CA_BUNDLE or SSL_CERT_FILE; otherwise check the clock, and who answers there"
+                "if the server has a private certificate authority, name its certificate with --ca-file, AWS_CA_BUNDLE or SSL_CERT_FILE; otherwise check the clock, and who answers there"
             }
             Self::Unavailable { .. } => "check the network, then run the same command again: it goes on where it stopped",
             Self::Exists { .. }

@@ -140,6 +140,10 @@ impl Backend for Faulty {
         .boxed()
     }
 
+    fn abandon<'a>(&'a self, name: &'a str, id: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.faults.apply("delete", name, self.inner.abandon(name, id)).boxed()
+    }
+
     fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>> {
         async move {
             match self.faults.next() {
@@ -230,6 +234,10 @@ impl PartSink for FaultySink {
 
     fn finish<'a>(&'a self, len_bytes: u64) -> BoxFuture<'a, Result<()>> {
         self.apply(false, self.inner.finish(len_bytes)).boxed()
+    }
+
+    fn id(&self) -> Option<&str> {
+        self.inner.id()
     }
 
     fn abort<'a>(&'a self) -> BoxFuture<'a, Result<()>> {

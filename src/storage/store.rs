@@ -17,6 +17,7 @@ use super::options::StorageOptions;
 use super::reader::ObjectReader;
 use super::retry::retry;
 use super::traffic::{Meter, Traffic};
+use super::unfinished::UploadNotes;
 use super::upload::Upload;
 
 /// How many ranges of one object are fetched at a time.
@@ -37,6 +38,7 @@ struct Inner {
     address: String,
     options: StorageOptions,
     meter: Arc<Meter>,
+    notes: Option<Arc<dyn UploadNotes>>,
 }
 
 impl Storage {
@@ -56,14 +58,37 @@ impl Storage {
                 Arc::new(cloud::open(*provider, url, prefix.clone(), env, &options, Arc::clone(&meter))?)
             }
         };
-        Ok(Self { inner: Arc::new(Inner { backend, address: address.to_string(), options, meter }) })
+        Ok(Self { inner: Arc::new(Inner { backend, address: address.to_string(), options, meter, notes: None }) })
     }
 
     /// The same store with calls that fail as `faults` says. For tests.
     pub fn with_faults(&self, faults: &Faults) -> Self {
         let backend = Arc::new(Faulty::new(Arc::clone(&self.inner.backend), faults.clone()));
+        self.with_backend(backend, self.inner.notes.clone())
+    }
+
+    /// The same store, whose uploads are noted as long as they are under way.
+    pub fn with_upload_notes(&self, notes: Arc<dyn UploadNotes>) -> Self {
+        self.with_backend(Arc::clone(&self.inner.backend), Some(notes))
+    }
+
+    fn with_backend(&self, backend: Arc<dyn Backend>, notes: Option<Arc<dyn UploadNotes>>) -> Self {
         let (address, options, meter) = (self.inner.address.clone(), self.inner.options.clone(), Arc::clone(&self.inner.meter));
-        Self { inner: Arc::new(Inner { backend, address, options, meter }) }
+        Self { inner: Arc::new(Inner { backend, address, options, meter, notes }) }
+    }
+
+    /// Where uploads are noted.
+    pub(super) fn upload_notes(&self) -> Option<&dyn UploadNotes> {
+        self.inner.notes.as_deref()
+    }
+
+    /// Removes what was sent of an upload that another process began and noted.
+    ///
+    /// # Errors
+    /// The store's failures; an upload that is gone is no error.
+    pub async fn abandon(&self, name: &str, id: &str) -> Result<()> {
+        check_name(name)?;
+        retry(self.options(), || self.backend().abandon(name, id)).await
     }
 
     /// The address for people and logs: it holds no secret.

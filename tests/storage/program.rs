@@ -353,7 +353,8 @@ fn no_bucket(bucket: &Bucket) {
 /// What every server must see the program through.
 fn every_job(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
     main_job(bucket);
-    bad_line(bucket, open_uploads);
+    bad_line(bucket, &open_uploads);
+    killed_in_an_upload(bucket, &open_uploads);
     three_at_once(bucket);
     no_vault(bucket);
 }
@@ -420,4 +421,41 @@ async fn the_whole_program_on_our_server_for_google() {
         fails(&Machine::new(&bucket, "x"), &without(&bucket, &["GOOGLE_SERVICE_ACCOUNT_KEY"]), 1, "GOOGLE_APPLICATION_CREDENTIALS");
     })
     .await;
+}
+
+/// A run that is killed in the middle of an upload leaves parts that nobody sees and somebody pays for: this machine knows of them,
+/// says so, and its next run removes them.
+fn killed_in_an_upload(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
+    let reader = Reader::new();
+    let machine = Machine::with_vault(bucket, "killed", &reader);
+    machine.fill(23);
+    let (parts, stuck) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&stuck);
+    let gate = Gate::start(Some(bucket.address), move |seen| {
+        if !is_part(seen) || parts.fetch_add(1, Ordering::SeqCst) < 1 {
+            return Action::Forward;
+        }
+        count.fetch_add(1, Ordering::SeqCst);
+        Action::Silent
+    })
+    .unwrap();
+    let mut child = machine.start(&bucket.clone().through(&gate.url()), &["backup", "source"]);
+    let started = Instant::now();
+    while stuck.load(Ordering::SeqCst) == 0 || open_uploads() == 0 {
+        assert!(started.elapsed() < Duration::from_secs(120), "no part was ever sent");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    assert!(open_uploads() > 0, "the server must show an unfinished upload for this test to mean anything");
+    let verified = machine.run(&["verify", "--json"]);
+    assert!(summary(&verified)["unfinished_uploads"].as_u64().unwrap() > 0, "{verified:?}");
+    assert!(machine.run(&["verify"]).stderr.contains("unfinished"));
+    machine.backup();
+    assert_eq!(open_uploads(), 0, "the next run removes them");
+    assert_eq!(summary(&machine.run(&["verify", "--json"]))["unfinished_uploads"], 0);
+    let stats = machine.run(&[&["stats", "--json"], &reader.option()[..]].concat());
+    assert!(stats.stdout.contains("\"unfinished_uploads\":0"), "{stats:?}");
+    machine.restores(&reader, &[]);
+    machine.verifies(&reader);
 }

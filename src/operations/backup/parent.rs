@@ -10,6 +10,7 @@ use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
 use crate::operations::session::{Opened, Session};
+use crate::operations::uploads::Uploads;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
 use crate::repository::{RepositoryError, random_id};
@@ -61,6 +62,7 @@ pub(super) async fn find(
 ) -> Result<Parent, OperationError> {
     let folder = journal_folder(opened, source)?;
     let lock = folder.lock("run.lock")?;
+    opened.repository.storage = Uploads::resume(&folder, &opened.repository.storage).await?;
     let mut stored = opened.repository.stored_archives().await?;
     let mut remembered = None;
     match Journal::open(&folder) {

@@ -46,11 +46,13 @@ pub(super) struct Connector {
     stall_timeout: Duration,
     /// Whether the server has answered at all: until then a name that is not known is a mistake rather than a bad line.
     answered: Arc<AtomicBool>,
+    /// With certificates that the user names.
+    tls: Option<rustls::ClientConfig>,
 }
 
 impl Connector {
-    pub(super) fn new(options: &StorageOptions, meter: Arc<Meter>) -> Self {
-        Self { meter, connect_timeout: options.connect_timeout, stall_timeout: options.stall_timeout, answered: Arc::default() }
+    pub(super) fn new(options: &StorageOptions, meter: Arc<Meter>, tls: Option<rustls::ClientConfig>) -> Self {
+        Self { meter, connect_timeout: options.connect_timeout, stall_timeout: options.stall_timeout, answered: Arc::default(), tls }
     }
 }
 
@@ -83,6 +85,10 @@ impl Connector {
             .http1_only()
             .https_only(!allow_http)
             .tls_danger_accept_invalid_certs(any_certificate);
+        let builder = match &self.tls {
+            Some(tls) if !any_certificate => builder.tls_backend_preconfigured(tls.clone()),
+            _ => builder,
+        };
         // Notices a line that is cut while data is on it, also after all of it was handed to the system.
         #[cfg(target_os = "linux")]
         let builder = builder.tcp_user_timeout(self.stall_timeout);

@@ -2,8 +2,10 @@
 //!
 //! - `http`: one connection pool that counts bytes, keeps to the limits, and gives up on silence instead of on slowness.
 //! - `settings`: what the variables may hold.
+//! - `certificates`: those that the user names.
 //! - `explain` and `refusal`: what a failed request means.
 
+mod certificates;
 mod explain;
 mod http;
 mod refusal;
@@ -11,6 +13,7 @@ mod settings;
 
 use std::sync::Arc;
 
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
@@ -38,9 +41,13 @@ pub(crate) fn open(
     meter: Arc<Meter>,
 ) -> Result<ObjectBackend> {
     let container = url.as_str().trim_end_matches('/').to_owned();
-    let opening = Opening { url: url.as_str(), prefix, container, connector: Connector::new(options, meter) };
     // What is set to nothing is not set, as for the clouds' own tools.
     let env: Vec<(String, String)> = env.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let tls = certificates::load(&env, options.ca_file.as_deref())
+        .map_err(|why| StorageError::Settings { address: container.clone(), source: why.into() })?;
+    let connector = Connector::new(options, meter, tls);
+    let owner_controls = options.bucket_owner_full_control;
+    let opening = Opening { url: url.as_str(), prefix, container, connector, owner_controls };
     match provider {
         Provider::Aws => opening.s3(&env),
         Provider::Google => opening.gcs(&env),
@@ -55,12 +62,13 @@ struct Opening<'a> {
     /// The address for messages.
     container: String,
     connector: Connector,
+    owner_controls: bool,
 }
 
 impl Opening<'_> {
     fn s3(self, env: &[(String, String)]) -> Result<ObjectBackend> {
         self.check(env, |name| config_key::<AmazonS3ConfigKey>(name, "AWS_").is_some())?;
-        let builder = AmazonS3Builder::new().with_retry(no_retries()).with_client_options(client_options());
+        let builder = AmazonS3Builder::new().with_retry(no_retries()).with_client_options(self.s3_options());
         let mut builder = with_env(builder, env, |name| config_key(name, "AWS_"), AmazonS3Builder::with_config);
         let configured = |key| builder.get_config_value(&key);
         let endpoint = configured(AmazonS3ConfigKey::S3Endpoint).or_else(|| configured(AmazonS3ConfigKey::Endpoint));
@@ -95,6 +103,15 @@ impl Opening<'_> {
             Some(endpoint) if !is_amazon(&endpoint) => backend.look_first(),
             _ => backend,
         })
+    }
+
+    /// The client's options, with the header by which an object belongs to the bucket's owner too: it is signed with the others.
+    fn s3_options(&self) -> ClientOptions {
+        let mut headers = HeaderMap::new();
+        if self.owner_controls {
+            headers.insert(HeaderName::from_static("x-amz-acl"), HeaderValue::from_static("bucket-owner-full-control"));
+        }
+        client_options().with_default_headers(headers)
     }
 
     fn gcs(self, env: &[(String, String)]) -> Result<ObjectBackend> {
