@@ -21,10 +21,10 @@ pub mod init;
 pub mod look;
 pub mod messages;
 pub mod render;
+pub mod repair;
 pub mod restore;
 pub mod session;
 pub mod stop;
-pub mod repair;
 mod uploads;
 pub mod verify;
 

@@ -1,8 +1,8 @@
 //! A way back when statements of trust are damaged or name several recipients: a new statement that stands on all that hold.
 //! Nothing is overwritten and nothing deleted.
 
-use super::session::{self, Session};
 use super::OperationError;
+use super::session::{self, Session};
 use crate::model::digest::Id;
 use crate::repository::keys;
 use crate::repository::{self, Repository, RepositoryError, trust};
@@ -56,12 +56,5 @@ pub async fn repair(session: &Session) -> Result<RepairReport, OperationError> {
         session::raise(&mut pins, &repository, &folder)?;
     }
     let copies = repository.complete_copies().await?;
-    Ok(RepairReport {
-        repository: id,
-        lost: found.lost,
-        statement,
-        writers: repository.root.writers.len(),
-        ended_recipients,
-        copies,
-    })
+    Ok(RepairReport { repository: id, lost: found.lost, statement, writers: repository.root.writers.len(), ended_recipients, copies })
 }

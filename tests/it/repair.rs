@@ -23,7 +23,11 @@ fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap().map(Result::unwrap) {
         let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() { copy(&entry.path(), &to) } else { drop(fs::copy(entry.path(), to).unwrap()) }
+        if entry.file_type().unwrap().is_dir() {
+            copy(&entry.path(), &to);
+        } else {
+            let _ = fs::copy(entry.path(), to).unwrap();
+        }
     }
 }
 
@@ -128,7 +132,9 @@ async fn two_recipients_at_once_stop_backups_until_they_are_one() {
     let trust = trust::load(&storage, identity.repository(), &anchor).await.unwrap();
     for _ in 0..2 {
         let recipient = tgvault::crypt::keys::generate().1;
-        trust::amend(&storage, &trust, &identity.root_key, |root| root.recipients.push(RootRecipient { recipient, current: true })).await.unwrap();
+        trust::amend(&storage, &trust, &identity.root_key, |root| root.recipients.push(RootRecipient { recipient, current: true }))
+            .await
+            .unwrap();
     }
     for (machine, key) in [("one", false), ("new", true)] {
         let stopped = old.ends(machine, key, &["backup", "source", "--host", machine], 1);

@@ -186,12 +186,12 @@ async fn the_vault_holds_page_and_script() {
     vault.world.write("folder/file", b"first");
     vault.world.write("gone", b"gone");
     vault.world.backup().await;
-    std::fs::remove_file(vault.world.source().join("gone")).unwrap();
-    std::fs::rename(vault.world.source().join("folder/file"), vault.world.source().join("moved")).unwrap();
+    fs::remove_file(vault.world.source().join("gone")).unwrap();
+    fs::rename(vault.world.source().join("folder/file"), vault.world.source().join("moved")).unwrap();
     vault.world.backup().await;
     let kept = vault.vault.join(&vault.world.report.recovery);
-    let page = std::fs::read_to_string(kept.join("recovery.md")).unwrap();
-    assert_eq!(page, std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recovery.md")).unwrap());
+    let page = fs::read_to_string(kept.join("recovery.md")).unwrap();
+    assert_eq!(page, fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/recovery.md")).unwrap());
     let in_vault = |program: &str, arguments: &[&str]| {
         let output = Command::new(program).args(arguments).current_dir(&vault.vault).stdin(Stdio::null()).output().unwrap();
         assert!(output.status.success(), "{program} {arguments:?}: {}", words(&output));
@@ -223,7 +223,7 @@ async fn verify_passes_over_nothing() {
     let sound = vault.verify();
     assert!(sound.status.success(), "{}", words(&sound));
     let root = vault.vault.clone();
-    let read = |name: &str| std::fs::read(root.join(name)).unwrap();
+    let read = |name: &str| fs::read(root.join(name)).unwrap();
     let names = |folder: &str| -> Vec<String> {
         vault.stored(folder).iter().map(|path| path.strip_prefix(&root).unwrap().to_str().unwrap().to_owned()).collect()
     };
@@ -233,14 +233,14 @@ async fn verify_passes_over_nothing() {
         let found = vault.verify();
         assert!(!found.status.success() && words(&found).contains(says), "{what}: {}", words(&found));
         for (name, bytes) in names.iter().zip(before) {
-            let _ = std::fs::remove_file(root.join(name));
-            std::fs::write(root.join(name), bytes).unwrap();
+            let _ = fs::remove_file(root.join(name));
+            fs::write(root.join(name), bytes).unwrap();
         }
         assert!(vault.verify().status.success(), "{what} was not undone");
     };
     let put = |name: &str, bytes: &[u8]| {
-        std::fs::remove_file(root.join(name)).unwrap();
-        std::fs::write(root.join(name), bytes).unwrap();
+        fs::remove_file(root.join(name)).unwrap();
+        fs::write(root.join(name), bytes).unwrap();
     };
     let slots: Vec<String> = names("keys").into_iter().chain(names("mirror/keys")).collect();
     refused("slots cut", "keys/", &|| slots.iter().for_each(|slot| put(slot, &read(slot)[..40])), &slots);
@@ -254,12 +254,12 @@ async fn verify_passes_over_nothing() {
         [".sums", ".minisig"].iter().flat_map(|ending| [format!("{newest}{ending}"), format!("mirror/{newest}{ending}")]).collect();
     let older = |name: &str| name.replace(newest, &stems[0]);
     refused("older pair", "belongs to another snapshot", &|| pair.iter().for_each(|name| put(name, &read(&older(name)))), &pair);
-    refused("no signature", "minisig", &|| pair.iter().for_each(|name| std::fs::remove_file(root.join(name)).unwrap()), &pair);
+    refused("no signature", "minisig", &|| pair.iter().for_each(|name| fs::remove_file(root.join(name)).unwrap()), &pair);
     let middle: Vec<String> = [".sums", ".minisig", ".json.zst.age"]
         .iter()
         .flat_map(|ending| [format!("{}{ending}", stems[1]), format!("mirror/{}{ending}", stems[1])])
         .collect();
-    refused("a gap", "number 2 is missing", &|| middle.iter().for_each(|name| std::fs::remove_file(root.join(name)).unwrap()), &middle);
+    refused("a gap", "number 2 is missing", &|| middle.iter().for_each(|name| fs::remove_file(root.join(name)).unwrap()), &middle);
     for statement in names("root").into_iter().chain(names("mirror/root")) {
         refused("statement", "root/", &|| put(&statement, b"{}"), std::slice::from_ref(&statement));
     }
@@ -273,9 +273,9 @@ async fn odd_targets_and_line_ends() {
     vault.world.write("folder/file", b"content");
     vault.world.backup().await;
     let stem = vault.stems().pop().unwrap();
-    let text = std::fs::read_to_string(&vault.identity).unwrap();
+    let text = fs::read_to_string(&vault.identity).unwrap();
     let identity = vault.world.root.path().join("windows:identity.txt");
-    std::fs::write(&identity, format!("\u{feff}{}", text.replace('\n', "\r\n"))).unwrap();
+    fs::write(&identity, format!("\u{feff}{}", text.replace('\n', "\r\n"))).unwrap();
     for to in ["host:folder", "-dash", "a b", "ä\n:x"] {
         let output = run(&vault.world, "recover", &[vault.vault.as_os_str(), identity.as_os_str(), stem.as_ref(), to.as_ref()]);
         assert!(output.status.success(), "{to:?}: {}", words(&output));

@@ -109,7 +109,11 @@ fn settings_that_cannot_be_right() {
     for (address, name, value) in [
         ("az://container/x", "AZURE_STORAGE_ENDPOINT", "127.0.0.1:10000"),
         ("az://container/x", "AZURE_STORAGE_ACCOUNT_KEY", "a\nb"),
-        ("gs://bucket/x", "GOOGLE_SERVICE_ACCOUNT_KEY", "{\"gcs_base_url\":\"localhost:4443\",\"client_email\":\"\",\"private_key\":\"\",\"private_key_id\":\"\"}"),
+        (
+            "gs://bucket/x",
+            "GOOGLE_SERVICE_ACCOUNT_KEY",
+            "{\"gcs_base_url\":\"localhost:4443\",\"client_email\":\"\",\"private_key\":\"\",\"private_key_id\":\"\"}",
+        ),
     ] {
         let mut sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
         sandbox.env([("AZURE_STORAGE_ACCOUNT_NAME", "account"), (name, value)]);
@@ -132,13 +136,32 @@ async fn certificates_that_are_named() {
         let at = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
         for name in ["own", "other", "authority"] {
             let (key, certificate) = (format!("{name}.key"), format!("{name}.pem"));
-            openssl(folder.path(), &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=nas", "-days", "9", "-keyout", &key, "-out", &certificate]);
+            openssl(
+                folder.path(),
+                &["req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=nas", "-days", "9", "-keyout", &key, "-out", &certificate],
+            );
         }
         std::fs::write(at("names"), "subjectAltName=IP:127.0.0.1\n").unwrap();
         openssl(folder.path(), &["req", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=s3", "-keyout", "server.key", "-out", "server.csr"]);
         openssl(
             folder.path(),
-            &["x509", "-req", "-in", "server.csr", "-CA", "authority.pem", "-CAkey", "authority.key", "-CAcreateserial", "-days", "9", "-extfile", "names", "-out", "server.pem"],
+            &[
+                "x509",
+                "-req",
+                "-in",
+                "server.csr",
+                "-CA",
+                "authority.pem",
+                "-CAkey",
+                "authority.key",
+                "-CAcreateserial",
+                "-days",
+                "9",
+                "-extfile",
+                "names",
+                "-out",
+                "server.pem",
+            ],
         );
         let run = |tls: &Tls, prefix: &str, variables: &[(&str, &str)], more: &[&str]| {
             let through = bucket.clone().through(&tls.url());

@@ -107,12 +107,7 @@ pub async fn salvage(storage: &Storage, repository: Id, root_key: &VerifyingKey)
 ///
 /// # Errors
 /// When the store fails.
-pub async fn amend(
-    storage: &Storage,
-    trust: &Trust,
-    key: &SigningKey,
-    change: impl FnOnce(&mut Root),
-) -> Result<Trust, RepositoryError> {
+pub async fn amend(storage: &Storage, trust: &Trust, key: &SigningKey, change: impl FnOnce(&mut Root)) -> Result<Trust, RepositoryError> {
     let mut root = trust.root.clone();
     change(&mut root);
     if root == trust.root && trust.heads.len() == 1 && trust.names.len() == 1 && trust.lost.is_empty() {
@@ -193,7 +188,8 @@ async fn read_all(storage: &Storage, repository: Id, anchor: &Anchor, passes_dam
     if last_number > MAX_STATEMENTS || listing.hashed.values().map(BTreeSet::len).sum::<usize>() as u64 > MAX_STATEMENTS {
         return Err(RepositoryError::Trust("there are more statements of trust than any vault has".into()));
     }
-    let mut reading = Reading { storage, repository, known, passes_damage, key: None, heads: Vec::new(), ancestors: BTreeSet::new(), lost: Vec::new() };
+    let mut reading =
+        Reading { storage, repository, known, passes_damage, key: None, heads: Vec::new(), ancestors: BTreeSet::new(), lost: Vec::new() };
     reading.key = reading.key_of(anchor, last_number).await?;
     // The newest first: what a statement stands on need not be read.
     for (&number, found) in listing.hashed.iter().rev() {
@@ -258,7 +254,8 @@ impl Reading<'_> {
     async fn wave(&mut self, number: u64, found: &BTreeSet<Digest>) -> Result<(), RepositoryError> {
         let wanted: Vec<Digest> = found.iter().filter(|sha256| !self.ancestors.contains(sha256)).copied().collect();
         let this = &*self;
-        let read: Vec<_> = futures::stream::iter(wanted.clone()).map(|sha256| this.statement(number, sha256)).buffered(PARALLEL).collect().await;
+        let read: Vec<_> =
+            futures::stream::iter(wanted.clone()).map(|sha256| this.statement(number, sha256)).buffered(PARALLEL).collect().await;
         for (sha256, read) in wanted.into_iter().zip(read) {
             let statement = match read {
                 Ok(Some(statement)) => statement,
@@ -333,7 +330,7 @@ impl Reading<'_> {
                     if is_only {
                         key = Some(root.root_key.clone());
                     }
-                    line.push(root);
+                    line.push(*root);
                 }
                 Ok(Numbered::Barrier) => is_closed = true,
                 Ok(Numbered::Unsigned) => {}
@@ -355,7 +352,8 @@ impl Reading<'_> {
         if *number > last_number {
             return Err(set_back(format!("statement {number}, the store shows {last_number} at most")));
         }
-        let is_there = |known: &&Known| matches!(names::parse_statement(&known.name), Some((_, Some(sha256))) if self.ancestors.contains(&sha256));
+        let is_there =
+            |known: &&Known| matches!(names::parse_statement(&known.name), Some((_, Some(sha256))) if self.ancestors.contains(&sha256));
         match heads.iter().find(|known| !is_there(known)) {
             Some(gone) => Err(set_back(format!("'{}', which the store no longer shows", gone.name))),
             None => Ok(()),

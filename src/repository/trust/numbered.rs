@@ -16,7 +16,7 @@ const NOTICE: &str = "this vault needs a newer tgvault";
 
 /// What stands under one number.
 pub(super) enum Numbered {
-    Statement(Root),
+    Statement(Box<Root>),
     /// The last number: from here on statements are named by their content.
     Barrier,
     /// Its machine died before it could sign it.
@@ -56,7 +56,7 @@ pub(super) async fn read(storage: &Storage, repository: Id, number: u64, key: Op
         if verify(key.unwrap_or(&root.root_key))? != comment(repository, number) || (root.repository, root.number) != (repository, number) {
             return Err(foreign());
         }
-        Ok(Numbered::Statement(root))
+        Ok(Numbered::Statement(Box::new(root)))
     })
     .await;
     match found {
@@ -78,7 +78,7 @@ pub(super) async fn walk(
     for number in first..=last {
         if let Numbered::Statement(root) = read(storage, repository, number, key.as_ref()).await? {
             key = Some(root.root_key.clone());
-            line.push(root);
+            line.push(*root);
         }
     }
     Ok(line)

@@ -34,7 +34,8 @@ pub(super) fn understand(status: StatusCode, headers: &HeaderMap, answer: &[u8],
             if says(&["IllegalLocationConstraint"]) || (expected.is_some() && says(&["AuthorizationHeaderMalformed", "region"])) {
                 return Some(LineFault::Region(expected.map(str::to_owned)));
             }
-            says(&["HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port"]).then(|| LineFault::Scheme { wants: "https" })
+            says(&["HTTP request to an HTTPS server", "HTTP request was sent to HTTPS port"])
+                .then_some(LineFault::Scheme { wants: "https" })
         }
         301 | 307 => Some(LineFault::Region(element(&text, "Region").or_else(|| header("x-amz-bucket-region")).map(str::to_owned))),
         _ => None,
@@ -78,7 +79,9 @@ mod tests {
         let named = "<Error><Code>RequestTimeTooSkewed</Code><ServerTime>2026-11-30T12:20:00Z</ServerTime></Error>";
         assert!(understood(403, &[], named).unwrap().contains("20m"));
         assert!(understood(403, &[], "<Code>RequestTimeTooSkewed</Code>").unwrap().contains("None"));
-        for (status, text) in [(403, "<Code>QuotaExceeded</Code>"), (507, ""), (413, "Upload exceeds quota."), (503, "<Code>XMinioStorageFull</Code>")] {
+        for (status, text) in
+            [(403, "<Code>QuotaExceeded</Code>"), (507, ""), (413, "Upload exceeds quota."), (503, "<Code>XMinioStorageFull</Code>")]
+        {
             assert!(understood(status, &[], text).unwrap().contains("Full"), "{text}");
         }
         assert_eq!(understood(403, &[], "quota: rateLimitExceeded"), None);

@@ -37,7 +37,9 @@ pub(super) fn check(variable: &str, value: &str) -> Result<(), Unusable> {
     if names_url(variable) {
         return url_fault(value).map_or(Ok(()), unusable);
     }
-    if ["_REGION", "_BUCKET", "_BUCKET_NAME", "_CONTAINER_NAME", "_ACCOUNT_NAME", "_STORAGE_ACCOUNT"].iter().any(|end| variable.ends_with(end))
+    if ["_REGION", "_BUCKET", "_BUCKET_NAME", "_CONTAINER_NAME", "_ACCOUNT_NAME", "_STORAGE_ACCOUNT"]
+        .iter()
+        .any(|end| variable.ends_with(end))
         && !value.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte))
     {
         return unusable(format!("is '{value}': only letters, digits, '-', '_' and '.' are possible"));
@@ -56,7 +58,11 @@ pub(super) fn url_fault(text: &str) -> Option<String> {
     if !matches!(scheme.as_deref(), Some("http" | "https")) {
         // Whoever leaves the scheme out may have put a secret there, too.
         let shown = if text.contains('@') { String::new() } else { format!(" is '{text}':") };
-        return Some(format!("{shown} must begin with https:// (or http://, for a server that has no encryption of its own)").trim_start().to_owned());
+        return Some(
+            format!("{shown} must begin with https:// (or http://, for a server that has no encryption of its own)")
+                .trim_start()
+                .to_owned(),
+        );
     }
     let url = match Url::parse(text) {
         Ok(url) => url,
