@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use tgvault::crypt::keys;
-use tgvault::operations::choice::SnapshotChoice;
 use tgvault::operations::events::Silent;
+use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::operations::{Session, Stop, backup, init, restore};
 use tgvault::repository::keys::Unlock;
 use tgvault::source::folder::FolderSource;

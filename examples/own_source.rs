@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use tgvault::crypt::keys;
 use tgvault::model::entry::{EntryPath, Kind, Metadata, Timestamp};
-use tgvault::operations::choice::SnapshotChoice;
 use tgvault::operations::events::Silent;
+use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::operations::{Session, Stop, backup, cat, init};
 use tgvault::repository::keys::Unlock;
 use tgvault::source::{Body, Content, Item, Sink, Source, SourceError, SourceName};

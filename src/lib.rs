@@ -6,7 +6,7 @@
 //!
 //! ```
 //! # use std::sync::Arc;
-//! # use tgvault::operations::{Session, Stop, backup, init, restore, choice::SnapshotChoice, events::Silent};
+//! # use tgvault::operations::{Session, Stop, backup, init, restore, snapshot::choice::SnapshotChoice, events::Silent};
 //! # use tgvault::{crypt::keys, repository::keys::Unlock, source::folder::FolderSource, state::StateFolder, storage::Storage};
 //! # #[tokio::main(flavor = "multi_thread")]
 //! # async fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -11,7 +11,7 @@ use clap::{ArgAction, Args};
 
 use super::units;
 use crate::model::entry::{EntryPath, PathError};
-use crate::operations::choice::{Selection, SnapshotChoice};
+use crate::operations::snapshot::choice::{Selection, SnapshotChoice};
 
 /// Options that all commands understand.
 #[derive(Debug, Args)]

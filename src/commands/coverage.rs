@@ -78,7 +78,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let (output, mut unread) = (&context.output, Unread::new(&context.output));
     opened.stands_in().into_iter().for_each(|said| output.say(said));
     unread.lost(&opened);
-    let id = opened.snapshot().id.to_string();
+    let id = opened.opened().snapshot().id.to_string();
     let read = tokio::task::spawn_blocking(move || {
         let chats = coverage(&opened, &mut |path, error| unread.file(path, error))?;
         let parts = missing_parts(&opened, &mut |path, error| unread.file(path, error))?;

@@ -12,9 +12,10 @@ use super::units;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::chats::OpenChats;
-use crate::operations::choice::SnapshotChoice;
 use crate::operations::look::{self, Change, DiffSummary};
 use crate::operations::messages::compare::{ChatChange, compare};
+use crate::operations::snapshot::OpenSnapshot;
+use crate::operations::snapshot::choice::SnapshotChoice;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -98,7 +99,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let only_chats = args.chats || !args.chat.is_empty();
     let open = async |choice: &SnapshotChoice, with_chats: bool| match with_chats {
         true => OpenChats::open_with_chats(&opened, choice).await,
-        false => OpenChats::open_in(&opened, choice).await,
+        false => OpenSnapshot::open_in(&opened, choice).await.map(OpenChats::of),
     };
     let (mut earlier, mut later) = (open(&from, only_chats).await?, open(&to, only_chats).await?);
     if !only_chats && earlier.is_telegram() != later.is_telegram() {
@@ -107,7 +108,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     for (choice, chats) in [(&mut from, &earlier), (&mut to, &later)] {
         if let Some(said) = chats.stands_in() {
             output.say(said);
-            *choice = SnapshotChoice::of(chats.snapshot());
+            *choice = SnapshotChoice::of(chats.opened().snapshot());
         }
     }
     let (messages, exit) = chats(earlier, later, &args.chat, context).await?;

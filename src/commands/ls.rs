@@ -13,6 +13,7 @@ use crate::model::chat::ChatType;
 use crate::model::entry::{EntryPath, Kind, bytes_as_text};
 use crate::model::filter::PathFilter;
 use crate::operations::chats::OpenChats;
+use crate::operations::snapshot::OpenSnapshot;
 use crate::operations::{OperationError, look};
 use crate::repository::tree::TreeEntry;
 
@@ -95,8 +96,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let choice = args.part.choice();
     if paths.is_empty() {
         let only_chats = args.chats || !args.chat.is_empty();
-        let chats =
-            if only_chats { OpenChats::open_with_chats(&opened, &choice).await? } else { OpenChats::open_in(&opened, &choice).await? };
+        let chats = if only_chats {
+            OpenChats::open_with_chats(&opened, &choice).await?
+        } else {
+            OpenChats::of(OpenSnapshot::open_in(&opened, &choice).await?)
+        };
         chats.stands_in().into_iter().for_each(|said| context.output.say(said));
         let (mut unread, names) = (Unread::new(&context.output), args.chat.clone());
         let (returned, told) = tokio::task::spawn_blocking(move || {

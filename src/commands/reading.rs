@@ -30,7 +30,7 @@ impl Unread {
 
     /// Tells which parts of a snapshot are lost.
     pub fn lost(&mut self, chats: &OpenChats) {
-        chats.lost().iter().for_each(|lost| self.tell(lost, true));
+        chats.opened().lost().iter().for_each(|lost| self.tell(lost, true));
     }
 
     /// Tells that a file cannot be read.

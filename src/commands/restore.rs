@@ -17,8 +17,8 @@ use super::units;
 use crate::model::filter::PathFilter;
 use crate::model::kinds::KindChoice;
 use crate::operations::reading_lanes;
-use crate::operations::render::{Form, Made, RenderOptions, render, restore_fitting};
-use crate::operations::restore::{RestoreOptions, RestoreSummary, restore};
+use crate::operations::render::{Form, RenderOptions, render};
+use crate::operations::restore::{Made, RestoreOptions, RestoreSummary, restore, restore_fitting};
 use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\

@@ -115,7 +115,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let session = context.session(Keys::Needed).await?;
     let chats = OpenChats::open_with_chats(&session.open().await?, &args.select.choose(&args.snapshot)).await?;
     chats.stands_in().into_iter().for_each(|said| context.output.say(said));
-    let snapshot = chats.snapshot().id.to_string();
+    let snapshot = chats.opened().snapshot().id.to_string();
     let (output, stop, names) = (context.output.clone(), context.heeded.stop(), args.chat.clone());
     let searched = tokio::task::spawn_blocking(move || {
         let mut unread = Unread::new(&output);

@@ -11,8 +11,8 @@ use super::exit::Exit;
 use super::reading::{Unread, chat_title};
 use super::units;
 use crate::operations::chats::{Chat, OpenChats};
-use crate::operations::choice::SnapshotChoice;
 use crate::operations::messages::count::{ChatCount, MediaCount, count};
+use crate::operations::snapshot::choice::SnapshotChoice;
 use crate::operations::{OperationError, look};
 
 const EXAMPLES: &str = "\
@@ -98,7 +98,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let chats = OpenChats::open_with_chats(&opened, &choice).await?;
     if let Some(said) = chats.stands_in() {
         output.say(said);
-        choice = SnapshotChoice::of(chats.snapshot());
+        choice = SnapshotChoice::of(chats.opened().snapshot());
     }
     let stats = look::stats_in(&opened, &choice).await?;
     let (messages, exit) = count_messages(chats, context).await?.map_or((None, Exit::Done), |(messages, exit)| (Some(messages), exit));

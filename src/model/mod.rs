@@ -3,13 +3,14 @@
 //! - [`entry`]: what every source hands over and every archive takes: a path, a kind, metadata.
 //! - [`record`]: the lines of a chat's log: messages, edits, deletions, events. [`fold`] says what they add up to.
 //! - [`chat`], [`account`], [`coverage`], [`media`]: the other parts of a Telegram backup; [`paths`] says where each lies.
-//! - [`harmless`]: what a terminal may be shown. [`kinds`]: the kinds of media that people choose by.
+//! - [`harmless`]: what a terminal may be shown. [`causes`]: errors in one line. [`kinds`]: the kinds of media that people choose by.
 //! - [`peer`]: typed ids of users, groups and channels; [`chat_ref`]: what people type for a chat. [`json`]: looking into JSON text
 //!   without losing any of it.
 //! - [`time`]: local times as exports write them.
 //! - [`digest`]: digests and random names; [`filter`]: which entries are wanted; [`source`]: where a snapshot came from.
 
 pub mod account;
+pub mod causes;
 pub mod chat;
 pub mod chat_ref;
 pub mod coverage;

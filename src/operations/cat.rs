@@ -9,15 +9,17 @@ use tokio::runtime::Handle;
 
 use super::OperationError;
 use super::chats::conversation::{Conversation, Found, Message, Span};
-use super::chats::{Chat, OpenChats, stream_content};
-use super::choice::SnapshotChoice;
+use super::chats::{Chat, Chosen, OpenChats, choose};
 use super::events::{Event, Events};
-use super::render::{Chosen, choose};
-use super::restore::{Archives, Report, with_causes};
+use super::report::Report;
 use super::session::Session;
+use super::snapshot::choice::SnapshotChoice;
+use super::snapshot::stream_content;
 use super::stop::Stop;
+use crate::model::causes::with_causes;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::harmless::printable;
+use crate::repository::contents::Contents;
 
 /// Writes the content of one file to `out`. Unlike a restore it cannot take back what it has written: a content that turns out
 /// wrong is an error after its last byte.
@@ -42,8 +44,8 @@ pub async fn cat<W: Write + Send + 'static>(
         if let Kind::Hardlink { target } = &entry.kind {
             entry = tree.get(target).ok_or_else(missing)?;
         }
-        let archives = Archives::new(&repository, &tree, &identities, &runtime);
-        stream_content(&archives, &path, entry, &mut |piece| out.write_all(piece))?;
+        let contents = Contents::new(&repository, &tree, &identities, &runtime);
+        stream_content(&contents, &path, entry, &mut |piece| out.write_all(piece))?;
         out.flush().map_err(OperationError::Output)
     })
     .await?
@@ -86,7 +88,7 @@ pub async fn conversation(
     if let Some(said) = chats.stands_in() {
         report.events.event(&Event::Note(said));
     }
-    for what in chats.lost() {
+    for what in chats.opened().lost() {
         report.lost(what);
     }
     let ReadOptions { chat: wanted, last, span } = options;

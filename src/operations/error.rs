@@ -127,7 +127,7 @@ impl OperationError {
     pub(super) fn of_log(error: LogError) -> Self {
         match error {
             LogError::Batch { source, .. } => source.downcast().unwrap_or_else(|error| Self::Internal(error.to_string())),
-            other => Self::Form { path: "a chat's log".into(), why: super::restore::with_causes(&other) },
+            other => Self::Form { path: "a chat's log".into(), why: crate::model::causes::with_causes(&other) },
         }
     }
 }

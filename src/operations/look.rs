@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::OperationError;
-use super::choice::{Selection, SnapshotChoice};
 use super::session::{Opened, Session};
+use super::snapshot::choice::{Selection, SnapshotChoice};
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
@@ -30,7 +30,7 @@ pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> R
     listed.broken.extend(opened.compare(&listed.stems, listed.snapshots.iter().map(|(found, _)| found))?);
     let wanted = |snapshot: &Snapshot| among.takes(snapshot) && (partial || snapshot.complete);
     let snapshots = listed.snapshots.into_iter().map(|(_, snapshot)| snapshot).filter(wanted).collect();
-    Ok(Snapshots { snapshots, broken: listed.broken.iter().map(|error| super::restore::with_causes(error)).collect() })
+    Ok(Snapshots { snapshots, broken: listed.broken.iter().map(|error| crate::model::causes::with_causes(error)).collect() })
 }
 
 /// Opens what a snapshot holds; with `broken` also where a part of it is lost, which that takes.

@@ -2,18 +2,22 @@
 //!
 //! - [`mod@format`]: the types on disk and the names of objects.
 //! - [`keys`] and [`trust`]: who may read, who may write.
-//! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name.
+//! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name, [`contents`] reads from it.
+//! - [`inventory`]: what snapshots name, and what the store has of it.
 //! - [`recovery`]: page and script for recovery without this program, kept in the vault.
 //! - [`tree`]: the state of a snapshot, laid together from its archives' indexes.
 
 pub mod archives;
 pub mod commit;
+pub mod contents;
 pub mod copies;
 mod error;
 pub mod format;
+pub mod inventory;
 pub mod keys;
 mod mirrored;
 pub mod recovery;
+mod small_objects;
 pub mod snapshots;
 pub mod tree;
 pub mod trust;

@@ -1,5 +1,6 @@
 //! Finding and reading snapshots: which there are, whose signature holds, what they say.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use bytes::Bytes;
@@ -153,6 +154,21 @@ impl Repository {
         }
         Ok(listed)
     }
+}
+
+/// The numbers below the last that each chain of snapshots has not: they are gone, or were never written.
+pub fn gaps<'a>(found: impl IntoIterator<Item = &'a SnapshotRef>) -> Vec<(Id, Vec<u64>)> {
+    /// Numbers that are given of one chain; a signed number can be any.
+    const MOST: usize = 20;
+    let mut chains: BTreeMap<Id, BTreeSet<u64>> = BTreeMap::new();
+    for found in found {
+        chains.entry(found.signed.chain).or_default().insert(found.signed.sequence);
+    }
+    let gaps = chains.into_iter().map(|(chain, numbers)| {
+        let last = numbers.last().copied().unwrap_or(0);
+        (chain, (1..last).filter(|number| !numbers.contains(number)).take(MOST).collect::<Vec<u64>>())
+    });
+    gaps.filter(|(_, missing)| !missing.is_empty()).collect()
 }
 
 /// Snapshots that can be read, and what is wrong with the others.

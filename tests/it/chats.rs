@@ -8,7 +8,7 @@ use tgvault::model::entry::EntryPath;
 use tgvault::model::fold::AsOf;
 use tgvault::operations::OperationError;
 use tgvault::operations::chats::OpenChats;
-use tgvault::operations::choice::SnapshotChoice;
+use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::render::log::{Batches, ChatLog};
 use tgvault::source::desktop::import::{DesktopExport, ImportOptions};
 use tgvault::source::desktop::known::Remembered;
@@ -39,7 +39,7 @@ async fn chats_are_found_and_their_logs_read() {
     let world = World::in_memory().await;
     import(&world, &data("sample-export"), "r1", &Arc::new(Remembered::new([1; 32]))).await;
     let chats = open(&world).await;
-    assert!(chats.is_telegram() && chats.lost().is_empty());
+    assert!(chats.is_telegram() && chats.opened().lost().is_empty());
     tokio::task::spawn_blocking(move || {
         let mut bad = Vec::new();
         let listed = chats.chats(&mut |path, error| bad.push(format!("{path}: {error}"))).unwrap();
@@ -67,7 +67,7 @@ async fn chats_are_found_and_their_logs_read() {
         assert_eq!(sections.first(), Some(&Section::PersonalInformation));
         assert!(sections.len() > 3);
         let nowhere = EntryPath::new("chats/user1/chat.json").unwrap();
-        assert!(matches!(chats.read(&nowhere), Err(OperationError::NoSuchPath { .. })));
+        assert!(matches!(chats.opened().read(&nowhere), Err(OperationError::NoSuchPath { .. })));
     })
     .await
     .unwrap();

@@ -7,8 +7,8 @@ use jiff::tz::TimeZone;
 use tgvault::model::kinds::KindChoice;
 use tgvault::operations::Stop;
 use tgvault::operations::chats::conversation::Span;
-use tgvault::operations::choice::SnapshotChoice;
 use tgvault::operations::render::{Form, RenderOptions, render};
+use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::target::Overwrite;
 
 use crate::support::{Log, World, noise, tempdir};

@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use secrecy::SecretString;
 use tgvault::crypt::keys::expose;
-use tgvault::operations::choice::{Selection, SnapshotChoice};
 use tgvault::operations::restore::restore;
 use tgvault::operations::session::Session;
+use tgvault::operations::snapshot::choice::{Selection, SnapshotChoice};
 use tgvault::operations::{OperationError, Stop};
 use tgvault::repository::keys::Unlock;
 use tgvault::state::StateFolder;

@@ -159,7 +159,7 @@ async fn two_processes_at_once_both_succeed_and_one_source_has_one_run() {
     for folder in [world.source(), other] {
         let to = crate::support::tempdir();
         let session = world.session(&world.storage, Some(world.unlock()));
-        let mut choice = tgvault::operations::choice::SnapshotChoice::latest();
+        let mut choice = tgvault::operations::snapshot::choice::SnapshotChoice::latest();
         choice.among.source = Some(format!("folder:{}", folder.display()));
         let options = crate::support::restore_options(to.path(), Vec::new());
         let log = std::sync::Arc::new(crate::support::Log::default());

@@ -8,9 +8,9 @@ use serde_json::Value;
 use tgvault::model::entry::Kind;
 use tgvault::operations::Stop;
 use tgvault::operations::chats::{Chat, OpenChats};
-use tgvault::operations::choice::SnapshotChoice;
 use tgvault::operations::messages::search::{KEPT_BYTES, Search, Writing, search};
 use tgvault::operations::render::{Form, render};
+use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::render::search::{FoundLine, Query};
 
 use crate::chats::data;
@@ -322,7 +322,7 @@ async fn the_version_that_counts_is_found_whatever_fits_in_memory() {
     world.backup().await;
     let session = world.session(&world.storage, Some(world.unlock()));
     let chats = OpenChats::open(&session, &SnapshotChoice::latest()).await.unwrap();
-    assert!(chats.tree().iter().filter(|(_, entry)| entry.kind == Kind::File).count() > 6);
+    assert!(chats.opened().tree().iter().filter(|(_, entry)| entry.kind == Kind::File).count() > 6);
     tokio::task::spawn_blocking(move || {
         let all = chats.chats(&mut |path, error| panic!("{path}: {error}")).unwrap();
         let run = |words: &str, kept_bytes: usize| {

@@ -12,8 +12,8 @@ use proptest::prelude::*;
 use tgvault::model::entry::EntryPath;
 use tgvault::model::filter::PathFilter;
 use tgvault::operations::Stop;
-use tgvault::operations::choice::SnapshotChoice;
 use tgvault::operations::restore::{RestoreOptions, restore};
+use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::source::folder::FolderSource;
 
 use crate::support::{Log, World, noise, restore_options, tempdir, tree, wrong};

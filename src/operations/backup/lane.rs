@@ -11,8 +11,8 @@ use tokio::sync::oneshot;
 
 use super::Shared;
 use super::journal::Order;
-use super::open::{Finished, LaneSetup, OpenArchive, Report, Standing, wait_for};
 use super::planner::Job;
+use super::setup::{Finished, LaneSetup, Report};
 use crate::archive::index::{IndexEntry, Located, Part};
 use crate::archive::writer::NewFile;
 use crate::archive::{ArchiveError, MEMBER_BYTES};
@@ -20,6 +20,7 @@ use crate::crypt::digest::{HashReader, sha256};
 use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::OperationError;
+use crate::operations::archiving::{OpenArchive, wait_for};
 use crate::repository::random_id;
 use crate::source::{Body, Content, Item};
 
@@ -29,12 +30,21 @@ const SMALL_BYTES: u64 = 512 * 1024;
 /// Contents below this length are stored again rather than referred to within one run: a reference costs as much.
 const MIN_SHARED_BYTES: u64 = 4 * 1024;
 
+/// An archive that a lane is filling.
+struct Filling {
+    archive: OpenArchive,
+    /// For the journal.
+    entries: Vec<IndexEntry>,
+    /// Of the items in it.
+    marks: Vec<u64>,
+}
+
 /// A lane.
 pub(super) struct Lane<'a> {
     number: u32,
     shared: &'a Shared,
     setup: LaneSetup,
-    open: Option<OpenArchive>,
+    open: Option<Filling>,
     /// Ends when the archive before is reported: archives of a lane are reported in their order.
     before: Option<oneshot::Receiver<()>>,
     small: Vec<u8>,
@@ -57,7 +67,7 @@ impl<'a> Lane<'a> {
                 return Ok(());
             }
             self.store(job)?;
-            if self.open.as_ref().is_some_and(|open| open.writer.is_full()) {
+            if self.open.as_ref().is_some_and(|open| open.archive.writer.is_full()) {
                 self.close()?;
             }
         }
@@ -78,7 +88,7 @@ impl<'a> Lane<'a> {
             }
             _ => {
                 let open = self.archive()?;
-                if let Err(error) = open.writer.append_plain(&item.path, &item.kind, &item.meta, item.stamp) {
+                if let Err(error) = open.archive.writer.append_plain(&item.path, &item.kind, &item.meta, item.stamp) {
                     return Err(self.failure(error));
                 }
                 let Some(open) = &mut self.open else { return Ok(()) };
@@ -239,7 +249,7 @@ impl<'a> Lane<'a> {
                     }
                 }
             }
-            if self.open.as_ref().is_some_and(|open| open.writer.is_full()) {
+            if self.open.as_ref().is_some_and(|open| open.archive.writer.is_full()) {
                 self.close()?;
             }
         }
@@ -277,9 +287,9 @@ impl<'a> Lane<'a> {
         let is_last = part.is_none_or(|part| part.n == part.of);
         self.replaces.drain(..).for_each(|path| self.setup.removals.push(path));
         let open = self.archive()?;
-        let id = open.writer.id();
+        let id = open.archive.writer.id();
         let file = NewFile { path: &item.path, meta: &item.meta, stamp: item.stamp, size: item.size, sparse: item.sparse, length, part };
-        let stored = match open.writer.append_file(&file, &mut Counted { body, shared }) {
+        let stored = match open.archive.writer.append_file(&file, &mut Counted { body, shared }) {
             Ok(stored) => stored,
             Err(error) => return Err(self.failure(error)),
         };
@@ -304,13 +314,11 @@ impl<'a> Lane<'a> {
         })
     }
 
-    /// Finds out why an archive could not be written: a closed channel only says that the upload has failed.
+    /// Gives the archive in hand up; gives why it could not be written.
     fn failure(&mut self, error: ArchiveError) -> OperationError {
-        let Some(OpenArchive { writer, uploaded, .. }) = self.open.take() else { return error.into() };
-        drop(writer);
-        match self.setup.runtime.block_on(uploaded) {
-            Ok(Err(error)) => error.into(),
-            _ => error.into(),
+        match self.open.take() {
+            Some(open) => open.archive.give_up(&self.setup.archiving, error),
+            None => error.into(),
         }
     }
 
@@ -334,25 +342,23 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn archive(&mut self) -> Result<&mut OpenArchive, OperationError> {
+    fn archive(&mut self) -> Result<&mut Filling, OperationError> {
         let open = match self.open.take() {
             Some(open) => open,
-            None => OpenArchive::begin(&self.setup)?,
+            None => Filling { archive: OpenArchive::begin(&self.setup.archiving)?, entries: Vec::new(), marks: Vec::new() },
         };
         Ok(self.open.insert(open))
     }
 
     /// Finishes the archive in hand, if there is one; it is reported when the store has it.
     fn close(&mut self) -> Result<(), OperationError> {
-        let Some(mut open) = self.open.take() else { return Ok(()) };
+        let Some(Filling { archive, entries, marks }) = self.open.take() else { return Ok(()) };
         let (reported, after) = oneshot::channel();
         let before = self.before.replace(after);
-        let timings = open.writer.timings();
-        let (entries, marks) = (std::mem::take(&mut open.entries), std::mem::take(&mut open.marks));
-        let standing = Standing { order: Order::Last, lane: self.number, merged: false };
-        let (record, uploaded) = open.seal(&self.setup, standing, &entries, &[])?;
+        let timings = archive.writer.timings();
+        let (record, uploaded) = archive.seal(false, &entries, &[], self.setup.note(Order::Last, self.number))?;
         let reports = self.setup.reports.clone();
-        self.setup.runtime.spawn(async move {
+        self.setup.archiving.runtime.spawn(async move {
             let stored = wait_for(uploaded).await;
             if let Some(before) = before {
                 let _ = before.await;

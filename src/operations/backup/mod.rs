@@ -4,22 +4,19 @@
 //! source ─▶ planner ══ jobs ══▶ lanes (one thread, one archive each) ══ parts ══▶ uploads ─▶ reports ─▶ journal ─▶ snapshot
 //! ```
 //! - `parent` finds where to go on, with the `journal` that this machine keeps.
-//! - `planner` decides what is stored; `contents` knows what is stored already.
+//! - `planner` decides what is stored; `known_contents` knows what is stored already.
 //! - `run` runs planner and lanes, keeps the journal and commits.
-//! - `lane` fills archives, and `own` makes those in which no file is; `open` is one that is being written, `upload` brings its parts
-//!   to the store.
+//! - `lane` fills archives, with what `setup` gives each; [`archiving`](super::archiving) writes them.
 //! - This module is what others see of all that.
 
-mod contents;
 mod journal;
+mod known_contents;
 mod lane;
-mod open;
-mod own;
 mod parent;
 mod planner;
 mod run;
+mod setup;
 mod shared;
-mod upload;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,7 +33,7 @@ use crate::model::digest::Id;
 use crate::repository::format::snapshot::Counts;
 use crate::repository::tree::Tree;
 use crate::source::{Source, SourceError, SourceName};
-use contents::Contents;
+use known_contents::KnownContents;
 use planner::{Planner, Removals};
 use run::Run;
 use shared::Shared;
@@ -145,7 +142,7 @@ async fn dry_run(
 ) -> Result<BackupSummary, OperationError> {
     let force_rehash = options.force_rehash;
     let listing = tokio::task::spawn_blocking(move || -> Result<_, SourceError> {
-        let shared = Shared::new(events, stop, Contents::default(), HashSet::new());
+        let shared = Shared::new(events, stop, KnownContents::default(), HashSet::new());
         let mut planner = Planner::new(&shared, tree, Removals::default(), force_rehash, None);
         source.list(&mut planner)?;
         let removed = if source.lists_everything() { planner.deleted().len() as u64 } else { 0 };

@@ -8,24 +8,25 @@ use crossbeam_channel::Sender;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
-use super::contents::Contents;
 use super::journal::{Journal, Order};
+use super::known_contents::KnownContents;
 use super::lane::Lane;
-use super::open::{LaneSetup, Report};
 use super::planner::{Job, Planner, ReadBefore, Removals};
+use super::setup::{LaneSetup, OWN_LANE, Report};
 use super::shared::Shared;
-use super::{BackupOptions, BackupSummary, Timings, own, parent};
+use super::{BackupOptions, BackupSummary, Timings, parent};
 use crate::archive::index::IndexEntry;
 use crate::archive::parts::PartPool;
 use crate::crypt::digest::sha256;
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::OperationError;
+use crate::operations::archiving::{self, Archiving};
 use crate::operations::events::{Event, Events};
-use crate::operations::restore::{Archives, read_place};
 use crate::operations::session::Opened;
 use crate::operations::stop::Stop;
 use crate::repository::commit::Writer;
+use crate::repository::contents::Contents;
 use crate::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
 use crate::repository::format::version::CURRENT;
 use crate::repository::random_id;
@@ -94,14 +95,16 @@ impl Run {
     ) -> Result<Self, OperationError> {
         let parent::Parent { _lock, journal, tree, pending, removals, is_healing } = parent;
         let parents = tree.archives.iter().map(|record| record.id).collect();
-        let shared = Arc::new(Shared::new(events, stop, Contents::of(&tree), parents));
+        let shared = Arc::new(Shared::new(events, stop, KnownContents::of(&tree), parents));
         let (sender, reports) = mpsc::unbounded_channel();
         let recipients = crate::crypt::keys::Recipients::parse(writer.recipients.names())?;
         let setup = LaneSetup {
-            storage: opened.repository.storage.clone(),
-            recipients: Arc::new(recipients),
-            pool: PartPool::new(2 * options.lanes + 3),
-            runtime: Handle::current(),
+            archiving: Archiving {
+                storage: opened.repository.storage.clone(),
+                recipients: Arc::new(recipients),
+                pool: PartPool::new(2 * options.lanes + 3),
+                runtime: Handle::current(),
+            },
             reports: sender,
             removals: Removals::default(),
             intents: journal.intents(),
@@ -159,13 +162,13 @@ impl Run {
         let (closed, _) = mpsc::unbounded_channel();
         let setup = std::mem::replace(&mut self.setup.reports, closed);
         let setup = LaneSetup { reports: setup, ..self.setup.clone() };
-        let archives = self
+        let contents = self
             .opened
             .identity
             .as_ref()
-            .map(|identity| Archives::new(&self.opened.repository, &tree, &identity.identities, &Handle::current()));
+            .map(|identity| Contents::new(&self.opened.repository, &tree, &identity.identities, &Handle::current()));
         let filling = move || {
-            let reader = archives.as_ref().map(|archives| -> ReadBefore<'_> { Box::new(|entry| read_whole(archives, entry)) });
+            let reader = contents.as_ref().map(|contents| -> ReadBefore<'_> { Box::new(|entry| read_whole(contents, entry)) });
             let planner = |jobs| Planner::new(&shared, tree, removals, force_rehash, Some(jobs)).reading_with(reader);
             list_and_fill(source.as_ref(), &shared, &setup, lanes, planner)
         };
@@ -257,8 +260,8 @@ impl Run {
 
     /// Stores what is to be removed before the finished archives, in archives that stand before them.
     async fn put_removals(&mut self, paths: Vec<EntryPath>) -> Result<(), OperationError> {
-        for paths in own::batches(paths) {
-            let record = own::removals(&self.setup, paths).await?;
+        for paths in archiving::batches(paths) {
+            let record = archiving::removals(&self.setup.archiving, paths, self.setup.note(Order::Removals, OWN_LANE)).await?;
             self.note_archive(record, Order::Removals)?;
         }
         Ok(())
@@ -317,7 +320,7 @@ impl Run {
         let removed = deleted.len() as u64;
         let (from, mut remove) = self.removals.noted();
         let end = from + remove.len() as u64;
-        remove.extend(own::part_members(&tree, &deleted));
+        remove.extend(archiving::part_members(&tree, &deleted));
         remove.extend(deleted);
         let failed = self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
         let links = links.into_iter().filter(|link| match &link.kind {
@@ -351,7 +354,7 @@ impl Run {
         if references.is_empty() {
             return Ok(());
         }
-        let record = own::references(&self.setup, references).await?;
+        let record = archiving::references(&self.setup.archiving, references, self.setup.note(Order::Last, OWN_LANE)).await?;
         self.note_archive(record, Order::Last)
     }
 
@@ -360,14 +363,14 @@ impl Run {
         let archives = self.journal.snapshot().map_or(&[][..], |(_, snapshot)| snapshot.archives.as_slice());
         let since = archives.len() - archives.iter().rposition(|record| record.merged).map_or(0, |at| at + 1);
         let Some(tree) = self.tree.take_if(|_| is_needed || since >= MERGE_AFTER) else { return Ok(()) };
-        let (record, tree) = own::merged_index(&self.setup, tree).await?;
+        let (record, tree) = archiving::merged_index(&self.setup.archiving, tree, self.setup.note(Order::First, OWN_LANE)).await?;
         self.tree = Some(tree);
         self.note_archive(record, Order::First)
     }
 }
 
 /// The content of a small file of the parent's, checked.
-fn read_whole(archives: &Archives, entry: &TreeEntry) -> std::io::Result<Vec<u8>> {
+fn read_whole(contents: &Contents, entry: &TreeEntry) -> std::io::Result<Vec<u8>> {
     /// A batch of a log has 4 MiB, unless one message alone has more.
     const MAX_BYTES: u64 = 128 * 1024 * 1024;
     let failed = |why: &str| std::io::Error::new(std::io::ErrorKind::InvalidData, why.to_owned());
@@ -375,7 +378,7 @@ fn read_whole(archives: &Archives, entry: &TreeEntry) -> std::io::Result<Vec<u8>
     let mut bytes = Vec::new();
     for (_, place) in &pieces {
         let from = bytes.len();
-        let read = read_place(archives, place, &mut |piece| {
+        let read = contents.read(place, &mut |piece| {
             bytes.extend_from_slice(piece);
             Ok(())
         });

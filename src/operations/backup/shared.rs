@@ -5,7 +5,7 @@ use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use super::contents::Contents;
+use super::known_contents::KnownContents;
 use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::operations::events::{Event, Events, Progress};
@@ -28,7 +28,7 @@ impl Tally {
 /// What the threads of one backup share.
 pub(super) struct Shared {
     pub events: Arc<dyn Events>,
-    pub contents: Contents,
+    pub contents: KnownContents,
     /// What was listed so far.
     pub totals: Tally,
     /// What was dealt with.
@@ -49,7 +49,7 @@ pub(super) struct Shared {
 }
 
 impl Shared {
-    pub fn new(events: Arc<dyn Events>, stop: Stop, contents: Contents, parents: HashSet<Id>) -> Self {
+    pub fn new(events: Arc<dyn Events>, stop: Stop, contents: KnownContents, parents: HashSet<Id>) -> Self {
         Self {
             events,
             contents,

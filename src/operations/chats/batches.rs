@@ -5,8 +5,8 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-use super::OpenChats;
 use crate::model::entry::EntryPath;
+use crate::operations::snapshot::OpenSnapshot;
 use crate::render::log::Batches;
 
 /// How many batches are fetched ahead while a reader goes from one to the next: each takes 4 MiB, and as much while it is fetched.
@@ -16,7 +16,7 @@ type Loading = JoinHandle<io::Result<Arc<[u8]>>>;
 
 /// Gives the batches of one chat's log.
 pub struct BatchReader {
-    chats: OpenChats,
+    snapshot: OpenSnapshot,
     paths: Vec<EntryPath>,
     state: Mutex<State>,
 }
@@ -28,8 +28,8 @@ struct State {
 }
 
 impl BatchReader {
-    pub(super) fn new(chats: OpenChats, paths: Vec<EntryPath>) -> Self {
-        Self { chats, paths, state: Mutex::default() }
+    pub(super) fn new(snapshot: OpenSnapshot, paths: Vec<EntryPath>) -> Self {
+        Self { snapshot, paths, state: Mutex::default() }
     }
 
     /// The path of a batch.
@@ -54,9 +54,9 @@ impl BatchReader {
                 continue;
             }
             let Some(path) = self.paths.get(next as usize).cloned() else { return };
-            let chats = self.chats.clone();
+            let snapshot = self.snapshot.clone();
             // Without a thread the batch is read when it is asked for.
-            let Ok(loading) = std::thread::Builder::new().name("batch".into()).spawn(move || read(&chats, &path)) else { return };
+            let Ok(loading) = std::thread::Builder::new().name("batch".into()).spawn(move || read(&snapshot, &path)) else { return };
             state.ahead.push_back((next, loading));
         }
     }
@@ -81,7 +81,7 @@ impl Batches for BatchReader {
         };
         match loading {
             Some(loading) => loading.join().unwrap_or_else(|_| Err(io::Error::other("a thread ended unexpectedly"))),
-            None => read(&self.chats, path),
+            None => read(&self.snapshot, path),
         }
     }
 }
@@ -100,6 +100,6 @@ fn join(ahead: VecDeque<(u32, Loading)>) {
     }
 }
 
-fn read(chats: &OpenChats, path: &EntryPath) -> io::Result<Arc<[u8]>> {
-    chats.read(path).map(Into::into).map_err(io::Error::other)
+fn read(snapshot: &OpenSnapshot, path: &EntryPath) -> io::Result<Arc<[u8]>> {
+    snapshot.read(path).map(Into::into).map_err(io::Error::other)
 }

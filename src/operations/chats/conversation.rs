@@ -7,13 +7,14 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{BatchReader, Chat, OpenChats};
+use crate::model::causes::with_causes;
 use crate::model::entry::EntryPath;
 use crate::model::fold::{AsOf, Folded, FoldedMessages};
 use crate::model::json;
 use crate::model::peer::MIGRATED_ID_OFFSET;
 use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
-use crate::operations::restore::{Report, with_causes};
+use crate::operations::report::Report;
 use crate::render::desktop_json::Shown;
 use crate::render::log::{Batches, ChatLog, LogError};
 

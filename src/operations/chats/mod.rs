@@ -1,41 +1,38 @@
 //! The chats of a snapshot, opened for reading: what every operation that looks into messages builds on.
 //!
-//! [`OpenChats::open`] lays the snapshot's tree together; [`OpenChats::chats`] says which chats there are;
-//! [`OpenChats::log`] gives one chat's batches to [`ChatLog`](crate::render::log::ChatLog), fetched by ranged reads and a little
-//! ahead of the reader. Nothing here holds more than a few batches in memory.
+//! [`OpenChats::of`] takes an open snapshot; [`OpenChats::chats`] says which chats there are; [`OpenChats::log`] gives one chat's
+//! batches to [`ChatLog`](crate::render::log::ChatLog), fetched by ranged reads and a little ahead of the reader. Nothing here holds
+//! more than a few batches in memory.
 //!
-//! Everything but `open` blocks and must not be called on the runtime's own threads.
+//! Everything but opening blocks and must not be called on the runtime's own threads.
 
 mod batches;
+mod choose;
 pub mod conversation;
-mod files;
-mod frames;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use tokio::runtime::Handle;
+use serde::de::DeserializeOwned;
 
 pub use batches::BatchReader;
-pub use files::MAX_FILE_BYTES;
-pub(super) use files::stream_content;
+pub(super) use choose::{Chosen, choose};
 
-use self::frames::Frames;
 use super::OperationError;
-use super::choice::SnapshotChoice;
-use super::restore::{Archives, with_causes};
 use super::session::{Opened, Session};
+use super::snapshot::OpenSnapshot;
+use super::snapshot::choice::SnapshotChoice;
 use crate::model::account::{AccountSection, Section, join_contacts};
 use crate::model::chat::{ChatInfo, ChatType};
 use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::{AccountCoverage, Coverage};
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::harmless::printable;
+use crate::model::json;
 use crate::model::paths::{self, Place, RunId};
 use crate::model::peer::Peer;
 use crate::model::record::VERSION;
-use crate::repository::format::snapshot::Snapshot;
-use crate::repository::tree::{Tree, TreeEntry};
+use crate::repository::tree::TreeEntry;
 
 /// What one chat of a snapshot consists of.
 #[derive(Clone, Debug)]
@@ -62,103 +59,61 @@ impl Chat {
 /// A snapshot opened for reading its chats. Cheap to clone.
 #[derive(Clone)]
 pub struct OpenChats {
-    shared: Arc<Shared>,
-}
-
-struct Shared {
-    snapshot: Snapshot,
-    tree: Tree,
-    archives: Archives,
-    frames: Frames,
-    lost: Vec<String>,
-    stands_in: Option<String>,
+    opened: OpenSnapshot,
+    stands_in: Option<Arc<str>>,
 }
 
 /// A part of a snapshot that cannot be read: its path, and what is wrong with it.
 pub type Unreadable<'a> = &'a mut dyn FnMut(&EntryPath, &OperationError);
 
 impl OpenChats {
-    /// Opens the snapshot. Archives that are missing or damaged are told in [`OpenChats::lost`].
+    /// The chats of an open snapshot.
+    pub fn of(opened: OpenSnapshot) -> Self {
+        Self { opened, stands_in: None }
+    }
+
+    /// Opens a snapshot for reading its chats.
     ///
     /// # Errors
-    /// When no key fits, or there is no such snapshot.
+    /// As [`OpenSnapshot::open`].
     pub async fn open(session: &Session, choice: &SnapshotChoice) -> Result<Self, OperationError> {
-        Self::open_in(&session.open().await?, choice).await
+        OpenSnapshot::open(session, choice).await.map(Self::of)
     }
 
-    /// The same with a repository that is open already: unlocking one takes its time.
+    /// For what needs chats: where `latest` is wanted and has none, the latest snapshot of the one source of chats in the vault is
+    /// opened instead, and [`Self::stands_in`] says so.
     ///
     /// # Errors
-    /// As [`Self::open`].
-    pub async fn open_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
-        let identity = opened.identity()?;
-        let mut broken = Vec::new();
-        let (_, snapshot) = choice.find_past(opened, &mut broken).await?;
-        let mut lost: Vec<String> =
-            broken.iter().map(|error| format!("a later snapshot was passed over: {}", with_causes(error))).collect();
-        let mut broken = Vec::new();
-        let tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
-        lost.extend(broken.iter().map(|error| format!("what an archive held is lost: {}", with_causes(error))));
-        let archives = Archives::new(&opened.repository, &tree, &identity.identities, &Handle::current());
-        Ok(Self { shared: Arc::new(Shared { snapshot, tree, archives, frames: Frames::default(), lost, stands_in: None }) })
-    }
-
-    /// As [`Self::open_in`], for what needs chats: where `latest` is wanted and has none, the latest snapshot of the one source of
-    /// chats in the vault is opened instead, and [`Self::stands_in`] says so.
-    ///
-    /// # Errors
-    /// As [`Self::open`].
+    /// As [`OpenSnapshot::open`].
     pub async fn open_with_chats(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
-        let latest = Self::open_in(opened, choice).await?;
+        let latest = Self::of(OpenSnapshot::open_in(opened, choice).await?);
         if latest.is_telegram() {
             return Ok(latest);
         }
         let Some(choice) = choice.of_chats(opened).await? else { return Ok(latest) };
-        let mut instead = Self::open_in(opened, &choice).await?;
-        let (other, snapshot) = (&latest.snapshot().source.kind, instead.snapshot());
+        let instead = OpenSnapshot::open_in(opened, &choice).await?;
+        let (other, snapshot) = (&latest.opened.snapshot().source.kind, instead.snapshot());
         let said = format!(
             "the latest snapshot has no chats, for it is of a {other}; this is {}, the latest of {}",
             snapshot.id.to_string().get(..8).unwrap_or_default(),
             snapshot.source
         );
-        if let Some(shared) = Arc::get_mut(&mut instead.shared) {
-            shared.stands_in = Some(said);
-        }
-        Ok(instead)
+        Ok(Self { opened: instead, stands_in: Some(said.into()) })
     }
 
     /// Which snapshot this is, where it stands in for one without chats.
     pub fn stands_in(&self) -> Option<&str> {
-        self.shared.stands_in.as_deref()
+        self.stands_in.as_deref()
     }
 
-    /// The snapshot.
-    pub fn snapshot(&self) -> &Snapshot {
-        &self.shared.snapshot
-    }
-
-    /// Everything that it holds.
-    pub fn tree(&self) -> &Tree {
-        &self.shared.tree
-    }
-
-    pub(super) fn archives(&self) -> &Archives {
-        &self.shared.archives
-    }
-
-    /// What is wrong with the vault as far as it concerns this snapshot, in words: each is damage.
-    pub fn lost(&self) -> &[String] {
-        &self.shared.lost
-    }
-
-    /// The error to end with when something is not there: where a part of the snapshot is lost, that may be why.
-    pub fn missing(&self, error: OperationError) -> OperationError {
-        if self.lost().is_empty() { error } else { OperationError::Lost { wanted: error.to_string(), lost: self.lost().join("; ") } }
+    /// The snapshot that holds them.
+    pub fn opened(&self) -> &OpenSnapshot {
+        &self.opened
     }
 
     /// The error to end with when there are no chats.
     pub fn no_chats(&self) -> OperationError {
-        self.missing(OperationError::NoChats { snapshot: self.snapshot().id.to_string() })
+        self.opened.missing(OperationError::NoChats { snapshot: self.opened.snapshot().id.to_string() })
     }
 
     /// The peers of those chats that go by one of the names.
@@ -171,8 +126,8 @@ impl OpenChats {
         for name in names {
             let called: Vec<Peer> = all.iter().filter(|chat| chat.is_called(name)).map(|chat| chat.peer).collect();
             if called.is_empty() {
-                let snapshot = self.snapshot().id.to_string();
-                return Err(self.missing(OperationError::NoSuchChat { chat: printable(name), snapshot }));
+                let snapshot = self.opened.snapshot().id.to_string();
+                return Err(self.opened.missing(OperationError::NoSuchChat { chat: printable(name), snapshot }));
             }
             wanted.extend(called);
         }
@@ -182,7 +137,7 @@ impl OpenChats {
     /// Whether the snapshot holds chats or an account, and not just files.
     pub fn is_telegram(&self) -> bool {
         let known = |path: &EntryPath| matches!(paths::place(path), Some(Place::ChatInfo(_) | Place::Log { .. } | Place::Account(_)));
-        self.tree().iter().any(|(path, entry)| entry.kind == Kind::File && known(path))
+        self.opened.tree().iter().any(|(path, entry)| entry.kind == Kind::File && known(path))
     }
 
     /// The chats, sorted by peer. Descriptions that cannot be read are told to `bad`; their chats are there without.
@@ -232,8 +187,8 @@ impl OpenChats {
                 _ => {}
             }
         }
-        self.sweep(&described, &mut |path, read| {
-            let info = read.and_then(|bytes| files::parse::<ChatInfo>(path, bytes, |info| info.v));
+        self.opened.sweep(&described, &mut |path, read| {
+            let info = read.and_then(|bytes| parse::<ChatInfo>(path, bytes, |info| info.v));
             match (info, paths::place(path)) {
                 (Ok(info), Some(Place::ChatInfo(peer))) if info.peer == peer => {
                     found.entry(peer).or_default().info = Some(info);
@@ -254,7 +209,7 @@ impl OpenChats {
 
     /// The log of a chat.
     pub fn log(&self, chat: &Chat) -> BatchReader {
-        BatchReader::new(self.clone(), chat.batches.clone())
+        BatchReader::new(self.opened.clone(), chat.batches.clone())
     }
 
     /// What is known about the completeness of chats; nothing of those of which the snapshot says nothing, as for imports. What
@@ -266,10 +221,13 @@ impl OpenChats {
         let of = |path: &EntryPath| if let Some(Place::Coverage(peer)) = paths::place(path) { Some(peer) } else { None };
         let paths: Vec<&EntryPath> = self.files().map(|(path, _)| path).filter(|path| of(path).is_some()).collect();
         let mut found = BTreeMap::new();
-        self.sweep(&paths, &mut |path, read| match read.and_then(|bytes| files::parse::<Coverage>(path, bytes, |coverage| coverage.v)) {
-            Ok(coverage) => found.extend(of(path).map(|peer| (peer, coverage))),
-            Err(error) => bad(path, &error),
-        })?;
+        self.opened.sweep(
+            &paths,
+            &mut |path, read| match read.and_then(|bytes| parse::<Coverage>(path, bytes, |coverage| coverage.v)) {
+                Ok(coverage) => found.extend(of(path).map(|peer| (peer, coverage))),
+                Err(error) => bad(path, &error),
+            },
+        )?;
         Ok(found)
     }
 
@@ -282,8 +240,8 @@ impl OpenChats {
         let is_it = |path: &EntryPath| matches!(paths::place(path), Some(Place::AccountCoverage));
         let paths: Vec<&EntryPath> = self.files().map(|(path, _)| path).filter(|path| is_it(path)).collect();
         let mut found = None;
-        self.sweep(&paths, &mut |path, read| match read
-            .and_then(|bytes| files::parse::<AccountCoverage>(path, bytes, |coverage| coverage.v))
+        self.opened.sweep(&paths, &mut |path, read| match read
+            .and_then(|bytes| parse::<AccountCoverage>(path, bytes, |coverage| coverage.v))
         {
             Ok(coverage) => found = Some(coverage),
             Err(error) => bad(path, &error),
@@ -299,9 +257,9 @@ impl OpenChats {
         let mut sections: Vec<AccountSection> = Vec::new();
         let is_section = |path: &EntryPath| matches!(paths::place(path), Some(Place::Account(_)));
         let paths: Vec<&EntryPath> = self.files().map(|(path, _)| path).filter(|path| is_section(path)).collect();
-        self.sweep(
+        self.opened.sweep(
             &paths,
-            &mut |path, read| match read.and_then(|bytes| files::parse::<AccountSection>(path, bytes, |section| section.v)) {
+            &mut |path, read| match read.and_then(|bytes| parse::<AccountSection>(path, bytes, |section| section.v)) {
                 Ok(section) => sections.push(section),
                 Err(error) => bad(path, &error),
             },
@@ -314,7 +272,7 @@ impl OpenChats {
     }
 
     fn files(&self) -> impl Iterator<Item = (&EntryPath, &TreeEntry)> {
-        self.tree().iter().filter(|(_, entry)| entry.kind == Kind::File)
+        self.opened.tree().iter().filter(|(_, entry)| entry.kind == Kind::File)
     }
 }
 
@@ -336,5 +294,15 @@ fn undescribed(peer: Peer, run: Option<RunId>) -> ChatInfo {
         dialog: None,
         unknown_keys: None,
         raw: None,
+    }
+}
+
+/// Reads JSON of a form with a version.
+fn parse<T: DeserializeOwned>(path: &EntryPath, bytes: &[u8], version: impl Fn(&T) -> u32) -> Result<T, OperationError> {
+    let form = |why: String| OperationError::Form { path: path.to_string(), why };
+    let value: T = serde_json::from_slice(bytes).map_err(|error| form(json::place(&error)))?;
+    match version(&value) {
+        ..=VERSION => Ok(value),
+        later => Err(form(format!("it has version {later}, and this program reads up to {VERSION}; a newer tgvault is needed"))),
     }
 }

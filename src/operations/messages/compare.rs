@@ -115,7 +115,7 @@ pub fn compare(
     mut each: impl FnMut(&Chat, ChatChange) -> std::io::Result<()>,
 ) -> Result<Unreadable, OperationError> {
     let digests = |chats: &OpenChats, chat: &Chat| -> Vec<_> {
-        chat.batches.iter().map(|path| (path.clone(), chats.tree().get(path).and_then(|entry| entry.sha256()))).collect()
+        chat.batches.iter().map(|path| (path.clone(), chats.opened().tree().get(path).and_then(|entry| entry.sha256()))).collect()
     };
     let logs: BTreeMap<Peer, _> = earlier_chats.iter().map(|chat| (chat.peer, digests(earlier, chat))).collect();
     // Logs are only ever added to: a chat with the same batches has the same messages.

@@ -15,12 +15,12 @@ use crossbeam_channel::Sender;
 
 use super::chats::{Chat, OpenChats};
 use super::{OperationError, default_lanes};
+use crate::model::causes::with_causes;
 use crate::model::entry::EntryPath;
 use crate::model::fold::{AsOf, Fold, Folded, Location};
 use crate::model::paths::{self, Place};
 use crate::model::peer::Peer;
 use crate::model::record::{ChatEvent, Head, RecordType, VERSION};
-use crate::operations::restore::with_causes;
 use crate::operations::stop::Stop;
 
 /// Bytes of logs that one worker takes at a time.
@@ -274,7 +274,7 @@ pub fn pass<T: Send>(
             if stop.is_wanted() || ending.load(Ordering::Relaxed) {
                 return;
             }
-            let swept = chats.sweep(share, &mut |path, content| {
+            let swept = chats.opened().sweep(share, &mut |path, content| {
                 let Some(&(number, batch)) = numbers.get(path) else { return };
                 let Some(chat) = wanted.get(number) else { return };
                 // A receiver that is gone has been told to end.
@@ -344,10 +344,10 @@ pub fn pass<T: Send>(
 /// All batches in the order in which they are stored, in shares of about [`SHARE_BYTES`].
 fn shares<'a>(chats: &OpenChats, wanted: &'a [Chat]) -> Vec<Vec<&'a EntryPath>> {
     let place = |path: &EntryPath| {
-        let place = chats.tree().get(path)?.places()?.first().copied()?;
+        let place = chats.opened().tree().get(path)?.places()?.first().copied()?;
         Some((place.archive, place.offset))
     };
-    let size = |path: &EntryPath| chats.tree().get(path).map_or(0, |entry| entry.size);
+    let size = |path: &EntryPath| chats.opened().tree().get(path).map_or(0, |entry| entry.size);
     let mut all: Vec<&EntryPath> = wanted.iter().flat_map(|chat| &chat.batches).collect();
     all.sort_by_cached_key(|path| place(path));
     let (mut shares, mut share, mut bytes) = (Vec::new(), Vec::new(), 0);

@@ -5,17 +5,18 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crossbeam_channel::{Sender, bounded};
 
-use super::choose::{Chosen, choose};
 use super::write::{self, BegunChat, Out, Step};
 use super::{Counts, Form, RenderOptions};
 use crate::model::account::AccountSection;
+use crate::model::causes::with_causes;
 use crate::model::entry::{EntryPath, Kind, Timestamp};
 use crate::model::kinds::{FileKind, KindChoice};
 use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::{Conversation, Message};
-use crate::operations::chats::{Chat, OpenChats};
-use crate::operations::restore::{Plan, Report, finish, with_causes, work};
+use crate::operations::chats::{Chat, Chosen, OpenChats, choose};
+use crate::operations::report::Report;
+use crate::operations::writing::{Plan, finish, work};
 use crate::render::media_names::{LeftOut, MediaNamer, Places, chat_folder};
 use crate::target::{TargetFolder, TargetOptions};
 
@@ -43,7 +44,7 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
         true => None,
         false => Some(TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?),
     };
-    let time = Timestamp { seconds: chats.snapshot().time.as_second(), nanos: 0 };
+    let time = Timestamp { seconds: chats.opened().snapshot().time.as_second(), nanos: 0 };
     let out = Out { target: target.as_ref(), report, time, written: AtomicU64::new(0) };
     let mut feed = Feed {
         chats,
@@ -100,7 +101,7 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
 /// Tells which media would be fetched.
 fn plan_media(chats: &OpenChats, report: &Report, media: &[(EntryPath, EntryPath)]) {
     for (place, stored) in media {
-        if let Some(entry) = chats.tree().get(stored) {
+        if let Some(entry) = chats.opened().tree().get(stored) {
             super::planned(report, place, entry.size);
         }
     }
@@ -116,7 +117,7 @@ fn restore_media(
 ) -> Result<(), OperationError> {
     let mut plan = Plan::default();
     for (place, stored) in media {
-        let Some(entry) = chats.tree().get(stored) else { continue };
+        let Some(entry) = chats.opened().tree().get(stored) else { continue };
         report.total_entries.fetch_add(1, Ordering::Relaxed);
         report.total_bytes.fetch_add(entry.size, Ordering::Relaxed);
         match target.wants(place, &Kind::File, entry.stored_size(), entry.mtime()) {
@@ -127,7 +128,7 @@ fn restore_media(
             Err(error) => report.refused(place, error)?,
         }
     }
-    work(chats.archives(), chats.tree(), target, &plan, options.lanes, report)
+    work(chats.opened().contents(), chats.opened().tree(), target, &plan, options.lanes, report)
 }
 
 /// Nobody takes the steps any more: the thread that did says why.
@@ -241,7 +242,7 @@ fn put(
     if !wanted {
         return Err(LeftOut::NotChosen);
     }
-    let entry = chats.tree().get(stored).filter(|entry| entry.kind == Kind::File && entry.pieces().is_some());
+    let entry = chats.opened().tree().get(stored).filter(|entry| entry.kind == Kind::File && entry.pieces().is_some());
     match (entry, EntryPath::new(place)) {
         (Some(_), Ok(place)) => {
             media.push((place, stored.clone()));

@@ -2,9 +2,8 @@
 //!
 //! `feed` reads the chats and hands their messages to the threads that write them (`write`): one for `result.json`,
 //! one for the pages. Media are named on the way and restored at the end, neighbours in one sweep, as a plain restore does it.
-//! `choose` says which chats are wanted; `raw` takes what is stored as it is, `original` puts imported files together again.
+//! `raw` takes what is stored as it is, `original` puts imported files together again.
 
-mod choose;
 mod feed;
 mod original;
 mod raw;
@@ -19,16 +18,15 @@ use jiff::tz::TimeZone;
 use super::OperationError;
 use super::chats::OpenChats;
 use super::chats::conversation::Span;
-use super::choice::{SnapshotChoice, holds_chats};
 use super::events::{Event, Events};
-use super::restore::{Report, RestoreOptions, RestoreSummary, TICK, restore_opened, summary};
+use super::report::{Report, TICK};
 use super::session::Session;
+use super::snapshot::choice::SnapshotChoice;
 use super::stop::Stop;
+use super::writing::{RestoreSummary, summary};
 use crate::model::entry::EntryPath;
 use crate::model::kinds::KindChoice;
 use crate::target::Overwrite;
-
-pub(super) use choose::{Chosen, choose};
 
 /// What is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,36 +116,11 @@ pub async fn render(
     render_opened(session, opened, options, events, stop).await
 }
 
-/// What a restore made.
-#[derive(Clone, Debug)]
-pub enum Made {
-    /// Files as they are stored.
-    Files(RestoreSummary),
-    /// Another form of them.
-    Rendered(RenderSummary),
-}
-
-/// Restores a snapshot in the form that fits: one of a Telegram account or export as `rendered` says, any other as `files` says.
+/// As [`render`], of a snapshot that is open already.
 ///
 /// # Errors
-/// As [`render`] and [`restore`](super::restore::restore).
-pub async fn restore_fitting(
-    session: &Session,
-    choice: &SnapshotChoice,
-    files: RestoreOptions,
-    rendered: RenderOptions,
-    events: Arc<dyn Events>,
-    stop: Stop,
-) -> Result<Made, OperationError> {
-    let opened = OpenChats::open(session, choice).await?;
-    if holds_chats(opened.snapshot()) {
-        Ok(Made::Rendered(render_opened(session, opened, rendered, events, stop).await?))
-    } else {
-        Ok(Made::Files(restore_opened(session, opened, files, events, stop).await?))
-    }
-}
-
-async fn render_opened(
+/// As [`render`].
+pub(super) async fn render_opened(
     session: &Session,
     chats: OpenChats,
     options: RenderOptions,
@@ -159,7 +132,7 @@ async fn render_opened(
     if let Some(said) = chats.stands_in() {
         report.events.event(&Event::Note(said));
     }
-    for what in chats.lost() {
+    for what in chats.opened().lost() {
         report.lost(what);
     }
     let mut working = tokio::task::spawn_blocking({
@@ -182,7 +155,7 @@ async fn render_opened(
     if report.stop.is_wanted() {
         return Err(OperationError::Interrupted);
     }
-    let mut restored = summary(chats.snapshot(), &report, began);
+    let mut restored = summary(chats.opened().snapshot(), &report, began);
     restored.bytes = restored.bytes.saturating_sub(counts.read).saturating_add(counts.written);
     Ok(RenderSummary { restored, chats: counts.chats, messages: counts.messages, elapsed: began.elapsed() })
 }

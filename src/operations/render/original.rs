@@ -8,6 +8,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Counts, RenderOptions};
 use crate::crypt::digest::Hasher;
+use crate::model::causes::with_causes;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::fold::Location;
 use crate::model::json;
@@ -16,7 +17,8 @@ use crate::model::peer::Peer;
 use crate::model::record::{Raw, RecordType};
 use crate::operations::OperationError;
 use crate::operations::chats::{BatchReader, Chat, OpenChats};
-use crate::operations::restore::{Plan, Report, finish, with_causes, work};
+use crate::operations::report::Report;
+use crate::operations::writing::{Plan, finish, work};
 use crate::render::log::ChatLog;
 use crate::source::desktop::import::ImportedFile;
 use crate::source::desktop::layout::{LayoutError, rebuild};
@@ -62,7 +64,7 @@ pub(super) fn original(
             Kind::Hardlink { target: first } => target.hardlink(&file.path, first),
             Kind::File => {
                 match &file.stored {
-                    Some(stored) => match chats.tree().get(stored) {
+                    Some(stored) => match chats.opened().tree().get(stored) {
                         Some(entry) => plan.add_with(&file.path, entry, &file.meta),
                         None => report.problem(&file.path, &format!("its content '{stored}' is not in the snapshot")),
                     },
@@ -83,7 +85,7 @@ pub(super) fn original(
             put_together(&mut records, file, &target, report)?;
         }
     }
-    work(chats.archives(), chats.tree(), &target, &plan, options.lanes, report)?;
+    work(chats.opened().contents(), chats.opened().tree(), &target, &plan, options.lanes, report)?;
     if !report.stop.is_wanted() {
         finish(target, report)?;
     }
@@ -99,24 +101,25 @@ fn files(chats: &OpenChats, wanted: Option<&str>) -> Result<Vec<ImportedFile>, O
             _ => None,
         }
     };
-    let known: BTreeSet<String> = chats.tree().iter().filter_map(|(path, _)| run_of(path)).collect();
+    let known: BTreeSet<String> = chats.opened().tree().iter().filter_map(|(path, _)| run_of(path)).collect();
     let chosen = match wanted {
         Some(wanted) => known.get(wanted),
         // What is lost may have been the last one: an older one is not taken for it.
-        None => known.last().filter(|_| chats.lost().is_empty()),
+        None => known.last().filter(|_| chats.opened().lost().is_empty()),
     };
-    let no_import = || OperationError::NoImport { snapshot: chats.snapshot().id.to_string(), known: known.iter().cloned().collect() };
-    let chosen = chosen.ok_or_else(|| chats.missing(no_import()))?;
+    let no_import =
+        || OperationError::NoImport { snapshot: chats.opened().snapshot().id.to_string(), known: known.iter().cloned().collect() };
+    let chosen = chosen.ok_or_else(|| chats.opened().missing(no_import()))?;
     let mut files = Vec::new();
     // A long list goes on in further files.
     for number in 1u32.. {
         let name = if number == 1 { "files.jsonl".to_owned() } else { format!("files-{number:04}.jsonl") };
         let path = format!("imports/{chosen}/{name}");
         let list = EntryPath::new(path.as_str()).map_err(|error| OperationError::Internal(error.to_string()))?;
-        if number > 1 && chats.tree().get(&list).is_none() {
+        if number > 1 && chats.opened().tree().get(&list).is_none() {
             break;
         }
-        let bytes = chats.read(&list)?;
+        let bytes = chats.opened().read(&list)?;
         for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
             let form = |error: serde_json::Error| OperationError::Form { path: path.clone(), why: json::place(&error) };
             files.push(serde_json::from_slice(line).map_err(form)?);
@@ -202,7 +205,7 @@ impl Read for Layout<'_> {
                 return Ok(got);
             }
             let Some(next) = self.paths.pop_front() else { return Ok(0) };
-            self.now = Cursor::new(self.chats.read(next).map_err(io::Error::other)?);
+            self.now = Cursor::new(self.chats.opened().read(next).map_err(io::Error::other)?);
         }
     }
 }

@@ -4,18 +4,19 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::choose::{Chosen, choose};
 use super::feed::wanted;
 use super::{Counts, RenderOptions};
+use crate::model::causes::with_causes;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::kinds::FileKind;
 use crate::model::paths::{self, Place};
 use crate::model::peer::Peer;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::Conversation;
-use crate::operations::chats::{Chat, OpenChats};
+use crate::operations::chats::{Chat, Chosen, OpenChats, choose};
 use crate::operations::messages::count_messages;
-use crate::operations::restore::{Plan, Report, finish, with_causes, work};
+use crate::operations::report::Report;
+use crate::operations::writing::{Plan, finish, work};
 use crate::target::{TargetFolder, TargetOptions};
 
 /// Writes them.
@@ -41,7 +42,7 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
         false => Some(TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?),
     };
     let mut plan = Plan::default();
-    for (path, entry) in chats.tree().iter().filter(|(_, entry)| entry.kind == Kind::File) {
+    for (path, entry) in chats.opened().tree().iter().filter(|(_, entry)| entry.kind == Kind::File) {
         let takes = match paths::place(path) {
             Some(Place::Log { peer, .. } | Place::ChatInfo(peer) | Place::Coverage(peer)) => peers.contains(&peer),
             Some(Place::Peers | Place::Account(_) | Place::AccountCoverage) => everything,
@@ -66,7 +67,7 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
         }
     }
     let Some(target) = target else { return Ok(counts) };
-    work(chats.archives(), chats.tree(), &target, &plan, options.lanes, report)?;
+    work(chats.opened().contents(), chats.opened().tree(), &target, &plan, options.lanes, report)?;
     if !report.stop.is_wanted() {
         finish(target, report)?;
     }

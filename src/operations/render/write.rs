@@ -14,7 +14,7 @@ use crate::model::json;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::Message;
 use crate::operations::events::Event;
-use crate::operations::restore::Report;
+use crate::operations::report::Report;
 use crate::render::desktop_json::{ChatHead, DesktopJson, Options};
 use crate::render::html::lists::{ListedChat, chat_list, owner, section_page, shown_name, summary};
 use crate::render::html::{ChatPages, Owner, Pages, assets};

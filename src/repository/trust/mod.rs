@@ -163,7 +163,10 @@ struct Listing {
 }
 
 async fn list(storage: &Storage, known: &[Known]) -> Result<Listing, RepositoryError> {
-    let mut names: Vec<String> = storage.list(names::ROOT).await?.into_iter().map(|object| object.name).collect();
+    let mut names: Vec<String> = Vec::new();
+    if !known.is_empty() {
+        names = storage.list(names::ROOT).await?.into_iter().map(|object| object.name).collect();
+    }
     // The second copies are looked through unless all that this machine knows is in its place.
     if known.is_empty() || !known.iter().all(|known| names.contains(&known.name)) {
         names = mirrored::list(storage, names::ROOT).await?;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeSet;
 
-use super::OperationError;
-use super::session::Opened;
+use crate::operations::OperationError;
+use crate::operations::session::Opened;
 use crate::repository::format::snapshot::Snapshot;
 use crate::repository::keys::Identity;
 use crate::repository::snapshots::SnapshotRef;

@@ -36,7 +36,7 @@ impl Inner {
 
 /// The contents that are known.
 #[derive(Default)]
-pub(super) struct Contents(Mutex<Inner>);
+pub(super) struct KnownContents(Mutex<Inner>);
 
 fn key(digest: &Digest) -> [u8; 16] {
     let mut key = [0; 16];
@@ -44,7 +44,7 @@ fn key(digest: &Digest) -> [u8; 16] {
     key
 }
 
-impl Contents {
+impl KnownContents {
     /// The contents of a state.
     pub fn of(tree: &Tree) -> Self {
         let mut inner = Inner::default();

@@ -16,12 +16,12 @@ enum Message {
 }
 
 /// The lane's end: takes parts, waits while the store is busy.
-pub(super) struct UploadSink {
+pub(in crate::operations) struct UploadSink {
     parts: mpsc::Sender<Message>,
 }
 
 /// The result of an upload, once the object is whole in the store.
-pub(super) type Uploaded = oneshot::Receiver<Result<(), StorageError>>;
+pub(in crate::operations) type Uploaded = oneshot::Receiver<Result<(), StorageError>>;
 
 impl UploadSink {
     /// Begins an upload on `runtime`. Dropped without [`Self::end`], the upload is given up and leaves nothing.

@@ -1,8 +1,7 @@
-//! Archives of the run's own, in which no file of the source is: what is removed, what is stored elsewhere, merged indexes.
+//! Archives in which no file of a source is: what is removed, what is stored elsewhere, merged indexes.
 
-use super::journal::Order;
-use super::open::{LaneSetup, OWN_LANE, OpenArchive, Standing, wait_for};
 use super::upload::UploadSink;
+use super::{Archiving, Note, OpenArchive, wait_for};
 use crate::archive::index::{IndexEntry, part_name};
 use crate::archive::parts::PartPool;
 use crate::archive::writer::ArchiveWriter;
@@ -16,18 +15,18 @@ const REMOVE_BYTES: usize = 64 * 1024 * 1024;
 
 /// Stores one archive, and waits until the store has it. It blocks.
 fn write(
-    setup: &LaneSetup,
-    (order, merged): (Order, bool),
-    entries: &[IndexEntry],
-    remove: &[EntryPath],
+    with: &Archiving,
+    merged: bool,
+    (entries, remove): (&[IndexEntry], &[EntryPath]),
+    note: impl Note,
     fill: impl FnOnce(&mut ArchiveWriter<UploadSink>) -> Result<(), OperationError>,
 ) -> Result<ArchiveRecord, OperationError> {
     // A pool that no lane waits for.
-    let setup = LaneSetup { pool: PartPool::new(3), ..setup.clone() };
-    let mut open = OpenArchive::begin(&setup)?;
+    let with = Archiving { pool: PartPool::new(3), ..with.clone() };
+    let mut open = OpenArchive::begin(&with)?;
     fill(&mut open.writer)?;
-    let (record, uploaded) = open.seal(&setup, Standing { order, lane: OWN_LANE, merged }, entries, remove)?;
-    setup.runtime.block_on(wait_for(uploaded))?;
+    let (record, uploaded) = open.seal(merged, entries, remove, note)?;
+    with.runtime.block_on(wait_for(uploaded))?;
     Ok(record)
 }
 
@@ -35,10 +34,14 @@ fn write(
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) async fn removals(setup: &LaneSetup, remove: Vec<EntryPath>) -> Result<ArchiveRecord, OperationError> {
-    let setup = setup.clone();
+pub(in crate::operations) async fn removals(
+    with: &Archiving,
+    remove: Vec<EntryPath>,
+    note: impl Note + Send + 'static,
+) -> Result<ArchiveRecord, OperationError> {
+    let with = with.clone();
     tokio::task::spawn_blocking(move || {
-        write(&setup, (Order::Removals, false), &[], &remove, |writer| {
+        write(&with, false, (&[], &remove), note, |writer| {
             remove.iter().for_each(|path| writer.append_removal(path.as_bytes()));
             Ok(())
         })
@@ -50,27 +53,34 @@ pub(super) async fn removals(setup: &LaneSetup, remove: Vec<EntryPath>) -> Resul
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) async fn references(setup: &LaneSetup, mut references: Vec<IndexEntry>) -> Result<ArchiveRecord, OperationError> {
+pub(in crate::operations) async fn references(
+    with: &Archiving,
+    mut references: Vec<IndexEntry>,
+    note: impl Note + Send + 'static,
+) -> Result<ArchiveRecord, OperationError> {
     // Side by side what lies side by side: who restores without tgvault then decrypts each archive once.
     references.sort_by_key(|entry| entry.content.as_ref().map(|content| (content.archive, content.offset)));
-    let setup = setup.clone();
+    let with = with.clone();
     tokio::task::spawn_blocking(move || {
-        write(&setup, (Order::Last, false), &references, &[], |writer| {
+        write(&with, false, (&references, &[]), note, |writer| {
             Ok(references.iter().try_for_each(|entry| writer.append_reference(entry))?)
         })
     })
     .await?
 }
 
-/// Stores a whole state as one merged index, and gives the state back.
+/// Stores a whole state as one merged index, and gives the state back. It is noted without entries: it adds none to the state.
 ///
 /// # Errors
 /// When it cannot be written.
-pub(super) async fn merged_index(setup: &LaneSetup, tree: Tree) -> Result<(ArchiveRecord, Tree), OperationError> {
-    let setup = setup.clone();
+pub(in crate::operations) async fn merged_index(
+    with: &Archiving,
+    tree: Tree,
+    note: impl Note + Send + 'static,
+) -> Result<(ArchiveRecord, Tree), OperationError> {
+    let with = with.clone();
     tokio::task::spawn_blocking(move || {
-        // The journal knows this state already.
-        let record = write(&setup, (Order::First, true), &[], &[], |writer| {
+        let record = write(&with, true, (&[], &[]), note, |writer| {
             for (path, entry) in tree.iter() {
                 tree.index_entries(path, entry).iter().try_for_each(|line| writer.append_merged(line))?;
             }
@@ -82,7 +92,7 @@ pub(super) async fn merged_index(setup: &LaneSetup, tree: Tree) -> Result<(Archi
 }
 
 /// The member names of the parts of long files that are deleted, for those who restore with tar alone.
-pub(super) fn part_members(tree: &Tree, deleted: &[EntryPath]) -> Vec<EntryPath> {
+pub(in crate::operations) fn part_members(tree: &Tree, deleted: &[EntryPath]) -> Vec<EntryPath> {
     // Those that are stored, not those that are claimed: an index can claim four billion.
     let stored = |path| tree.get(path).and_then(|entry| entry.stored_parts()).map(|(_, parts)| parts.keys());
     let of = |path| stored(path).into_iter().flatten().filter_map(move |&n| EntryPath::new(part_name(path, n)).ok());
@@ -90,7 +100,7 @@ pub(super) fn part_members(tree: &Tree, deleted: &[EntryPath]) -> Vec<EntryPath>
 }
 
 /// Cuts a list of paths into lists that one archive of removals takes each.
-pub(super) fn batches(paths: Vec<EntryPath>) -> Vec<Vec<EntryPath>> {
+pub(in crate::operations) fn batches(paths: Vec<EntryPath>) -> Vec<Vec<EntryPath>> {
     batches_of(paths, REMOVE_BYTES)
 }
 

@@ -5,8 +5,8 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::archive::reader::Scratch;
-use crate::operations::restore::Archives;
 use crate::repository::RepositoryError;
+use crate::repository::contents::Contents;
 use crate::repository::tree::Place;
 
 /// How many frames, of 2 MiB at most, are kept.
@@ -35,9 +35,9 @@ impl Frames {
     ///
     /// # Errors
     /// When the archive cannot be read.
-    pub fn content(&self, archives: &Archives, place: &Place) -> Result<Vec<u8>, RepositoryError> {
-        let failed = |error| archives.failed(place.archive, error);
-        let reader = archives.get(place.archive)?;
+    pub fn content(&self, contents: &Contents, place: &Place) -> Result<Vec<u8>, RepositoryError> {
+        let failed = |error| contents.failed(place.archive, error);
+        let reader = contents.archive(place.archive)?;
         let end = place.offset.saturating_add(place.length);
         let mut content = Vec::with_capacity(place.length.min(SMALL_BYTES) as usize);
         let mut at = place.offset;

@@ -1,37 +1,27 @@
 //! Restore: a snapshot's state, or a part of it, comes back into a folder.
 //!
-//! `plan` turns the wanted entries into units of neighbouring frames; each worker takes a unit, reads its frames in one sweep
-//! and writes the files in it (`unit`). Every content is checked against its SHA-256 before it gets its name.
-
-mod plan;
-mod report;
-mod unit;
+//! Folders, links and attributes are made here, contents by `writing`. What holds chats comes back in another form, by `render`.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant};
+use std::sync::atomic::Ordering;
+use std::time::Instant;
 
 use super::chats::OpenChats;
-use super::choice::SnapshotChoice;
 use super::events::{Event, Events};
+use super::render::{RenderOptions, RenderSummary, render_opened};
+use super::report::{Report, TICK};
 use super::session::Session;
+use super::snapshot::OpenSnapshot;
+use super::snapshot::choice::{SnapshotChoice, holds_chats};
 use super::stop::Stop;
+pub use super::writing::RestoreSummary;
+use super::writing::{Plan, finish, summary, work};
 use super::{OperationError, reading_lanes};
-use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
-use crate::repository::format::snapshot::Snapshot;
-use crate::repository::tree::Tree;
 use crate::target::{Overwrite, TargetError, TargetFolder, TargetOptions};
-pub(super) use plan::Plan;
-pub(super) use report::{Report, with_causes};
-use unit::UnitWorker;
-pub(super) use unit::{Archives, read_place};
-
-/// How often progress is reported.
-pub(super) const TICK: Duration = Duration::from_millis(200);
 
 /// How to restore.
 #[derive(Clone, Debug)]
@@ -58,31 +48,6 @@ impl RestoreOptions {
     }
 }
 
-/// What a restore did.
-#[derive(Clone, Debug)]
-pub struct RestoreSummary {
-    /// The snapshot.
-    pub snapshot: Id,
-    /// Who wrote it, and its number: what a rollback would show.
-    pub writer: Id,
-    /// Its number in its chain.
-    pub sequence: u64,
-    /// When it was made.
-    pub time: jiff::Timestamp,
-    /// Entries restored.
-    pub entries: u64,
-    /// Bytes of content restored.
-    pub bytes: u64,
-    /// Entries that were there already and were kept.
-    pub kept: u64,
-    /// Entries that could not be restored.
-    pub problems: u64,
-    /// Contents that were not what was stored, or could not be read from the store.
-    pub damaged: u64,
-    /// How long it took.
-    pub elapsed: Duration,
-}
-
 /// Restores a snapshot or a part of it.
 ///
 /// # Errors
@@ -95,16 +60,45 @@ pub async fn restore(
     events: Arc<dyn Events>,
     stop: Stop,
 ) -> Result<RestoreSummary, OperationError> {
-    restore_opened(session, OpenChats::open(session, choice).await?, options, events, stop).await
+    restore_opened(session, OpenSnapshot::open(session, choice).await?, options, events, stop).await
+}
+
+/// What a restore made.
+#[derive(Clone, Debug)]
+pub enum Made {
+    /// Files as they are stored.
+    Files(RestoreSummary),
+    /// Another form of them.
+    Rendered(RenderSummary),
+}
+
+/// Restores a snapshot in the form that fits: one of a Telegram account or export as `rendered` says, any other as `files` says.
+///
+/// # Errors
+/// As [`render`](super::render::render) and [`restore`].
+pub async fn restore_fitting(
+    session: &Session,
+    choice: &SnapshotChoice,
+    files: RestoreOptions,
+    rendered: RenderOptions,
+    events: Arc<dyn Events>,
+    stop: Stop,
+) -> Result<Made, OperationError> {
+    let opened = OpenSnapshot::open(session, choice).await?;
+    if holds_chats(opened.snapshot()) {
+        Ok(Made::Rendered(render_opened(session, OpenChats::of(opened), rendered, events, stop).await?))
+    } else {
+        Ok(Made::Files(restore_opened(session, opened, files, events, stop).await?))
+    }
 }
 
 /// As [`restore`], of a snapshot that is open already.
 ///
 /// # Errors
 /// As [`restore`].
-pub(super) async fn restore_opened(
+async fn restore_opened(
     session: &Session,
-    opened: OpenChats,
+    opened: OpenSnapshot,
     options: RestoreOptions,
     events: Arc<dyn Events>,
     stop: Stop,
@@ -135,28 +129,12 @@ pub(super) async fn restore_opened(
     Ok(summary(opened.snapshot(), &report, began))
 }
 
-pub(super) fn summary(snapshot: &Snapshot, report: &Report, began: Instant) -> RestoreSummary {
-    let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
-    RestoreSummary {
-        snapshot: snapshot.id,
-        writer: snapshot.writer,
-        sequence: snapshot.sequence,
-        time: snapshot.time,
-        entries: get(&report.entries),
-        bytes: get(&report.bytes),
-        kept: get(&report.kept),
-        problems: get(&report.problems),
-        damaged: get(&report.damaged),
-        elapsed: began.elapsed(),
-    }
-}
-
 /// A hard link to make: its path, and the first name of its file.
 type Link<'a> = (&'a EntryPath, &'a EntryPath);
 
 /// One restore, on ordinary threads.
 struct Job {
-    opened: OpenChats,
+    opened: OpenSnapshot,
     options: RestoreOptions,
     report: Arc<Report>,
 }
@@ -179,7 +157,7 @@ impl Job {
         }
         let target = TargetFolder::open(&self.options.to, self.options.overwrite, TargetOptions::default())?;
         let (plan, links) = self.prepare(&target)?;
-        work(self.opened.archives(), self.opened.tree(), &target, &plan, self.options.lanes, &self.report)?;
+        work(self.opened.contents(), self.opened.tree(), &target, &plan, self.options.lanes, &self.report)?;
         if self.report.stop.is_wanted() {
             return Ok(());
         }
@@ -280,64 +258,4 @@ impl Job {
     fn link(&self, target: &TargetFolder, path: &EntryPath, first: &EntryPath) -> Result<(), OperationError> {
         self.made(path, target.hardlink(path, first))
     }
-}
-
-/// Restores the planned contents, several units side by side.
-///
-/// # Errors
-/// When the target is of no use any more.
-pub(super) fn work(
-    archives: &Archives,
-    tree: &Tree,
-    target: &TargetFolder,
-    plan: &Plan<'_>,
-    lanes: usize,
-    report: &Report,
-) -> Result<(), OperationError> {
-    let (send, queue) = crossbeam_channel::unbounded();
-    for unit in plan.units(tree) {
-        // The receiver lives to the end of this function.
-        let _ = send.send(unit);
-    }
-    drop(send);
-    std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..lanes.max(1))
-            .map(|_| {
-                let queue = &queue;
-                scope.spawn(move || {
-                    let mut worker = UnitWorker::new(archives, target, report);
-                    for unit in queue {
-                        if report.stop.is_wanted() || report.ended.load(Ordering::Relaxed) {
-                            break;
-                        }
-                        worker.restore(&unit).inspect_err(|_| report.ended.store(true, Ordering::Relaxed))?;
-                    }
-                    Ok::<(), OperationError>(())
-                })
-            })
-            .collect();
-        let ended: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
-        for worker in ended {
-            worker.map_err(|_| OperationError::Internal("a worker ended unexpectedly".into()))??;
-        }
-        Ok(())
-    })
-}
-
-/// Gives everything its final name and attributes, and reports what failed on the last stretch.
-///
-/// # Errors
-/// When the target is of no use any more.
-pub(super) fn finish(target: TargetFolder, report: &Report) -> Result<(), OperationError> {
-    let restored = target.finish()?;
-    for error in restored.failures {
-        report.problems.fetch_add(1, Ordering::Relaxed);
-        report.events.event(&Event::Note(&with_causes(&error)));
-    }
-    for (count, what) in [(restored.owners_refused, "owners"), (restored.xattrs_refused, "extended attributes")] {
-        if count > 0 {
-            report.events.event(&Event::Note(&format!("{count} {what} could not be set")));
-        }
-    }
-    Ok(())
 }

@@ -1,17 +1,14 @@
 //! Reading files of a snapshot into memory: small ones, each checked against its SHA-256.
 
-use serde::de::DeserializeOwned;
-
-use super::OpenChats;
+use super::OpenSnapshot;
 use super::frames::SMALL_BYTES;
 use crate::archive::ArchiveError;
 use crate::crypt::digest::{Hasher, sha256};
+use crate::model::causes::with_causes;
 use crate::model::entry::{EntryPath, Kind};
-use crate::model::json;
-use crate::model::record::VERSION;
 use crate::operations::OperationError;
-use crate::operations::restore::{Archives, read_place, with_causes};
 use crate::repository::RepositoryError;
+use crate::repository::contents::Contents;
 use crate::repository::tree::{Place, TreeEntry};
 
 /// The longest file that is read into memory. A batch of a log has 4 MiB, unless one message alone has more.
@@ -26,7 +23,7 @@ const SWEEP_BYTES: u64 = 8 * 1024 * 1024;
 /// Takes a file's path and its content.
 type Taken<'a> = dyn FnMut(&EntryPath, Result<&[u8], OperationError>) + 'a;
 
-impl OpenChats {
+impl OpenSnapshot {
     /// The content of a small file.
     ///
     /// # Errors
@@ -45,7 +42,7 @@ impl OpenChats {
         if let Some([place]) = entry.places().as_deref()
             && (1..=SMALL_BYTES).contains(&place.length)
         {
-            let content = self.shared.frames.content(&self.shared.archives, place)?;
+            let content = self.shared.frames.content(&self.shared.contents, place)?;
             let sound = sha256(&content) == place.sha256;
             return if sound { Ok(content) } else { Err(OperationError::Content { path: path.to_string() }) };
         }
@@ -65,7 +62,7 @@ impl OpenChats {
     pub fn stream(&self, path: &EntryPath, each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), OperationError> {
         let missing = || OperationError::NoSuchPath { path: path.to_string(), snapshot: self.snapshot().id.to_string() };
         let entry = self.tree().get(path).ok_or_else(missing)?;
-        stream_content(&self.shared.archives, path, entry, each)
+        stream_content(&self.shared.contents, path, entry, each)
     }
 
     /// Reads many small files in the order in which they are stored, neighbours in one sweep, and hands each to `taken`.
@@ -109,7 +106,7 @@ impl OpenChats {
         let Some((first, _)) = files.first() else { return Ok(()) };
         let whole = Place { length: end.saturating_sub(first.offset), ..*first };
         let mut bytes = Vec::with_capacity(whole.length as usize);
-        let read = read_place(&self.shared.archives, &whole, &mut |piece| {
+        let read = self.shared.contents.read(&whole, &mut |piece| {
             bytes.extend_from_slice(piece);
             Ok(())
         });
@@ -141,12 +138,12 @@ impl OpenChats {
     }
 }
 
-/// Hands the content of a file of the archives to `each`, piece by piece, as [`OpenChats::stream`] does.
+/// Hands the content of a file to `each`, piece by piece, as [`OpenSnapshot::stream`] does.
 ///
 /// # Errors
 /// As there.
 pub(in crate::operations) fn stream_content(
-    archives: &Archives,
+    contents: &Contents,
     path: &EntryPath,
     entry: &TreeEntry,
     each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
@@ -167,7 +164,7 @@ pub(in crate::operations) fn stream_content(
         written = at + place.length;
         let mut hasher = Hasher::new();
         let mut refused = None;
-        let read = read_place(archives, &place, &mut |piece| {
+        let read = contents.read(&place, &mut |piece| {
             hasher.update(piece);
             each(piece).map_err(|error| {
                 refused = Some(error);
@@ -187,14 +184,4 @@ pub(in crate::operations) fn stream_content(
 
 fn too_long(path: &EntryPath) -> OperationError {
     OperationError::Form { path: path.to_string(), why: format!("it is longer than {} MiB", MAX_FILE_BYTES >> 20) }
-}
-
-/// Reads JSON of a form with a version.
-pub(super) fn parse<T: DeserializeOwned>(path: &EntryPath, bytes: &[u8], version: impl Fn(&T) -> u32) -> Result<T, OperationError> {
-    let form = |why: String| OperationError::Form { path: path.to_string(), why };
-    let value: T = serde_json::from_slice(bytes).map_err(|error| form(json::place(&error)))?;
-    match version(&value) {
-        ..=VERSION => Ok(value),
-        later => Err(form(format!("it has version {later}, and this program reads up to {VERSION}; a newer tgvault is needed"))),
-    }
 }

@@ -1,6 +1,9 @@
 //! What the documents promise of the structure holds: read from the documents, checked against the tree as text.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod imports;
+mod structure;
+
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -58,77 +61,8 @@ fn sources() -> Vec<(String, String)> {
     paths.map(|path| (path.clone(), code(&read(&path)))).collect()
 }
 
-/// The module of `src` that a file belongs to: `src/archive/mod.rs` to `archive`, `src/main.rs` to `main.rs`.
-fn module(path: &str) -> &str {
-    path.strip_prefix("src/").unwrap().split('/').next().unwrap()
-}
-
 fn fail_if_any(what: &str, found: &[String]) {
     assert!(found.is_empty(), "{what}:\n  {}", found.join("\n  "));
-}
-
-/// The words that follow `crate::` and name modules.
-fn used_modules(code: &str) -> BTreeSet<String> {
-    let mut used = BTreeSet::new();
-    for (at, _) in code.match_indices("crate::") {
-        if code[..at].ends_with('$') {
-            continue;
-        }
-        let rest = &code[at + "crate::".len()..];
-        if let Some(group) = rest.strip_prefix('{') {
-            let mut depth = 0;
-            let mut first = true;
-            for word in group.split_inclusive(['{', '}', ',']) {
-                if depth == 0 && first {
-                    used.insert(word.trim().trim_end_matches(['{', '}', ',']).split("::").next().unwrap().to_owned());
-                }
-                depth += i32::from(word.ends_with('{')) - i32::from(word.ends_with('}'));
-                first = depth == 0;
-                if depth < 0 {
-                    break;
-                }
-            }
-        } else {
-            used.insert(rest.chars().take_while(|character| character.is_alphanumeric() || *character == '_').collect());
-        }
-    }
-    used
-}
-
-#[test]
-fn modules_use_only_what_is_below_them() {
-    let allowed: BTreeMap<String, Vec<String>> = table("docs/architecture.md", "## Layers")
-        .into_iter()
-        .map(|row| (row[0].clone(), list(&row[1]).into_iter().map(str::to_owned).collect()))
-        .collect();
-    let mut wrong = Vec::new();
-    let mut met = BTreeSet::new();
-    for (path, code) in sources() {
-        let own = module(&path);
-        if own.ends_with(".rs") {
-            continue;
-        }
-        met.insert(own.to_owned());
-        let Some(below) = allowed.get(own) else {
-            wrong.push(format!("{path}: module '{own}' has no line in the table of docs/architecture.md"));
-            continue;
-        };
-        for other in used_modules(&code) {
-            let is_module = allowed.contains_key(&other) || root().join("src").join(&other).is_dir();
-            if is_module && other != own && !below.contains(&other) {
-                wrong.push(format!("{path} uses {other}, which is not below {own}"));
-            }
-        }
-    }
-    wrong.extend(allowed.keys().filter(|module| !met.contains(*module)).map(|module| format!("there is no module '{module}'")));
-    // A table with a circle would say nothing.
-    let mut settled: BTreeSet<&String> = BTreeSet::new();
-    while let Some(next) = allowed.iter().find(|(name, below)| !settled.contains(name) && below.iter().all(|other| settled.contains(other)))
-    {
-        settled.insert(next.0);
-    }
-    wrong.extend(allowed.keys().filter(|name| !settled.contains(name)).map(|name| format!("'{name}' is part of a circle")));
-    fail_if_any("the layers of docs/architecture.md do not hold", &wrong);
 }
 
 /// Whether code uses an outside crate of this name, which is no module of the file's own.

@@ -1,70 +1,19 @@
 //! Restoring one unit: read its frames in one sweep, write its files, check each before it gets its name.
 
-use std::collections::HashMap;
 use std::io::{Read, Write};
-use std::sync::{Arc, Mutex, PoisonError};
-
-use tokio::runtime::Handle;
 
 use super::plan::{PlannedFile, Unit};
-use super::{Report, with_causes};
 use crate::archive::ArchiveError;
-use crate::archive::reader::{ArchiveReader, Scratch};
+use crate::archive::reader::Scratch;
 use crate::crypt::digest::Hasher;
-use crate::crypt::keys::Identities;
+use crate::model::causes::with_causes;
 use crate::model::digest::Digest;
 use crate::operations::OperationError;
-use crate::repository::archives::StoredObject;
-use crate::repository::format::snapshot::ArchiveRecord;
-use crate::repository::tree::{Place, Tree};
-use crate::repository::{Repository, RepositoryError};
+use crate::operations::report::Report;
+use crate::repository::RepositoryError;
+use crate::repository::contents::Contents;
+use crate::repository::tree::Place;
 use crate::target::{FileWriter, TargetError, TargetFolder};
-
-type Reader = Arc<ArchiveReader<StoredObject>>;
-
-/// The archives of a snapshot, each opened once.
-pub(in crate::operations) struct Archives {
-    repository: Repository,
-    records: Vec<ArchiveRecord>,
-    identities: Arc<Identities>,
-    runtime: Handle,
-    open: Mutex<HashMap<u32, Reader>>,
-}
-
-impl Archives {
-    pub fn new(repository: &Repository, tree: &Tree, identities: &Arc<Identities>, runtime: &Handle) -> Self {
-        Self {
-            repository: repository.clone(),
-            records: tree.archives.clone(),
-            identities: Arc::clone(identities),
-            runtime: runtime.clone(),
-            open: Mutex::default(),
-        }
-    }
-
-    /// The archive with this number.
-    ///
-    /// # Errors
-    /// When it cannot be opened.
-    pub fn get(&self, number: u32) -> Result<Reader, RepositoryError> {
-        if let Some(reader) = self.open.lock().unwrap_or_else(PoisonError::into_inner).get(&number) {
-            return Ok(Arc::clone(reader));
-        }
-        let record = self.records.get(number as usize);
-        let record = record.ok_or_else(|| RepositoryError::Missing { name: format!("archive {number} of the snapshot") })?;
-        let reader = Arc::new(self.repository.open_archive(record, &self.identities, &self.runtime)?);
-        self.open.lock().unwrap_or_else(PoisonError::into_inner).insert(number, Arc::clone(&reader));
-        Ok(reader)
-    }
-
-    /// An error of an archive, with the archive's name.
-    pub fn failed(&self, number: u32, source: ArchiveError) -> RepositoryError {
-        match self.records.get(number as usize) {
-            Some(record) => RepositoryError::Archive { id: record.id, source },
-            None => RepositoryError::Missing { name: format!("archive {number} of the snapshot") },
-        }
-    }
-}
 
 /// A file on its way.
 struct OpenFile<'f, 'p> {
@@ -77,15 +26,15 @@ struct OpenFile<'f, 'p> {
 
 /// Restores units, one after the other.
 pub(super) struct UnitWorker<'a> {
-    archives: &'a Archives,
+    contents: &'a Contents,
     target: &'a TargetFolder,
     report: &'a Report,
     scratch: Scratch,
 }
 
 impl<'a> UnitWorker<'a> {
-    pub fn new(archives: &'a Archives, target: &'a TargetFolder, report: &'a Report) -> Self {
-        Self { archives, target, report, scratch: Scratch::default() }
+    pub fn new(contents: &'a Contents, target: &'a TargetFolder, report: &'a Report) -> Self {
+        Self { contents, target, report, scratch: Scratch::default() }
     }
 
     /// Restores one unit; what fails file by file is reported.
@@ -141,8 +90,8 @@ impl<'a> UnitWorker<'a> {
         let mut fatal = None;
         let mut scratch = std::mem::take(&mut self.scratch);
         let read = (|| -> Result<(), RepositoryError> {
-            let reader = self.archives.get(first.archive)?;
-            let failed = |error| self.archives.failed(first.archive, error);
+            let reader = self.contents.archive(first.archive)?;
+            let failed = |error| self.contents.failed(first.archive, error);
             let end = last.offset + last.length;
             let frames = reader.frame_at(first.offset).map_err(failed)?..reader.frame_at(end - 1).map_err(failed)? + 1;
             let scanned = reader.scan(frames, &mut scratch, &mut |start, plain| {
@@ -227,7 +176,7 @@ impl<'a> UnitWorker<'a> {
             }
             written = at + place.length;
             let mut hasher = Hasher::new();
-            let read = self.read_place(&place, &mut |piece| {
+            let read = self.contents.read(&place, &mut |piece| {
                 hasher.update(piece);
                 writer.write_all(piece).map_err(|error| {
                     refused = Some(TargetError::from_write(file.path, error));
@@ -248,31 +197,6 @@ impl<'a> UnitWorker<'a> {
         }
         self.commit(file, writer)
     }
-
-    fn read_place(&self, place: &Place, each: &mut dyn FnMut(&[u8]) -> Result<(), ArchiveError>) -> Result<(), RepositoryError> {
-        read_place(self.archives, place, each)
-    }
-}
-
-/// Hands a piece of content to `each`, unchecked against its digest.
-///
-/// # Errors
-/// When the archive cannot be read, or `each` fails.
-pub(in crate::operations) fn read_place(
-    archives: &Archives,
-    place: &Place,
-    each: &mut dyn FnMut(&[u8]) -> Result<(), ArchiveError>,
-) -> Result<(), RepositoryError> {
-    let located = crate::archive::index::Located {
-        sha256: place.sha256,
-        archive: None,
-        frame: place.frame,
-        offset: place.offset,
-        length: place.length,
-        short: false,
-        part: None,
-    };
-    archives.get(place.archive)?.content(&located, each).map_err(|error| archives.failed(place.archive, error))
 }
 
 fn is_sound(hasher: Hasher, expected: &Digest) -> bool {

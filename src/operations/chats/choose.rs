@@ -3,10 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
+use super::{Chat, OpenChats};
 use crate::model::json;
 use crate::model::peer::{Peer, PeerKind};
 use crate::operations::OperationError;
-use crate::operations::chats::{Chat, OpenChats};
 
 /// A chat to show.
 #[derive(Clone, Debug)]

@@ -1,16 +1,21 @@
-//! What a restore counts and reports, from all of its threads.
+//! What is counted and reported from all threads of a run that reads a snapshot.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
 
+use super::OperationError;
+use super::events::{Event, Events, Progress};
+use super::stop::Stop;
+use crate::model::causes::with_causes;
 use crate::model::entry::EntryPath;
-use crate::operations::OperationError;
-use crate::operations::events::{Event, Events, Progress};
-use crate::operations::stop::Stop;
 use crate::target::TargetError;
 
-/// Counts and reports for all threads of a restore.
-pub(in crate::operations) struct Report {
+/// How often progress is reported.
+pub(super) const TICK: Duration = Duration::from_millis(200);
+
+/// Counts and reports for all threads of one run.
+pub(super) struct Report {
     pub events: Arc<dyn Events>,
     pub stop: Stop,
     pub total_entries: AtomicU64,
@@ -84,19 +89,4 @@ impl Report {
             stored_bytes,
         }));
     }
-}
-
-/// An error and what caused it, in one line.
-pub(in crate::operations) fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        let next = error.to_string();
-        // A transparent error repeats its source.
-        if !text.ends_with(&next) {
-            text = format!("{text}: {next}");
-        }
-        cause = error.source();
-    }
-    text
 }

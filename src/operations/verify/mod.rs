@@ -3,39 +3,42 @@
 //! Without a key: existence and length (`quick`), SHA-256 of what is stored (all, or a sample), signatures, second copies,
 //! gaps in the chains. With a key also (`deep`): every archive is decrypted and read to its end, every content checked.
 
+mod findings;
+
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
+use self::findings::Findings;
 use super::OperationError;
-use super::choice::Selection;
-use super::events::{Event, Events, Progress};
-use super::restore::with_causes;
+use super::events::Events;
+use super::report::TICK;
 use super::session::{Opened, Session};
+use super::snapshot::choice::Selection;
 use super::stop::Stop;
 use crate::archive::check::check;
 use crate::archive::reader::ReadAt;
-use crate::crypt::digest::{Hasher, sha256};
+use crate::crypt::digest::Hasher;
 use crate::crypt::keys::Identities;
 use crate::crypt::signature::VerifyingKey;
+use crate::model::causes::with_causes;
 use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::repository::archives::StoredObject;
 use crate::repository::format::names;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
-use crate::repository::format::sums::{self, SumsLine};
-use crate::repository::snapshots::SnapshotRef;
-use crate::repository::trust::{self, Anchor};
+use crate::repository::format::sums::SumsLine;
+pub use crate::repository::inventory::Broken;
+use crate::repository::inventory::Inventory;
+use crate::repository::snapshots::{SnapshotRef, gaps};
 use crate::repository::{Repository, RepositoryError};
 
 /// Bytes that are read at a time when an object is hashed.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
-
-const TICK: Duration = Duration::from_millis(200);
 
 /// How thoroughly to verify.
 #[derive(Clone, Debug)]
@@ -54,15 +57,6 @@ pub struct VerifyOptions {
     pub lanes: usize,
 }
 
-/// Something that is wrong.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
-    /// The object.
-    pub object: String,
-    /// What is wrong with it.
-    pub what: String,
-}
-
 /// What a verification found.
 #[derive(Clone, Debug)]
 pub struct VerifyReport {
@@ -79,7 +73,7 @@ pub struct VerifyReport {
     /// Stored archives that no snapshot names: remains of interrupted runs, or of runs in progress.
     pub unnamed_archives: u64,
     /// What is wrong.
-    pub wrong: Vec<Finding>,
+    pub wrong: Vec<Broken>,
     /// With a key: what is lost by it, as snapshot and path.
     pub lost: Vec<(Id, EntryPath)>,
     /// With a key: archives whose own index cannot be read, as snapshot and object: what they held is lost too, except where
@@ -89,49 +83,6 @@ pub struct VerifyReport {
     pub unfinished_uploads: u64,
     /// How long it took.
     pub elapsed: Duration,
-}
-
-/// Collects findings from several threads.
-struct Findings {
-    events: Arc<dyn Events>,
-    wrong: Mutex<Vec<Finding>>,
-    objects: AtomicU64,
-    bytes: AtomicU64,
-    total_objects: AtomicU64,
-    total_bytes: AtomicU64,
-}
-
-impl Findings {
-    fn sound(&self, name: &str) {
-        self.events.event(&Event::Checked { name, wrong: None });
-    }
-
-    /// Notes something that is wrong, of which there may be several with one object.
-    fn wrong(&self, name: &str, what: impl Into<String>) {
-        let what = what.into();
-        self.events.event(&Event::Checked { name, wrong: Some(&what) });
-        self.wrong.lock().unwrap_or_else(PoisonError::into_inner).push(Finding { object: name.to_owned(), what });
-    }
-
-    /// Counts an object that was looked at, with what is wrong with it.
-    fn check(&self, name: &str, what: Option<String>) {
-        self.objects.fetch_add(1, Ordering::Relaxed);
-        match what {
-            None => self.sound(name),
-            Some(what) => self.wrong(name, what),
-        }
-    }
-
-    fn progress(&self) {
-        let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
-        self.events.event(&Event::Progress(Progress {
-            entries_done: get(&self.objects),
-            entries_total: Some(get(&self.total_objects)),
-            bytes_done: get(&self.bytes),
-            bytes_total: Some(get(&self.total_bytes)),
-            stored_bytes: get(&self.bytes),
-        }));
-    }
 }
 
 /// Verifies a repository.
@@ -150,27 +101,25 @@ pub async fn verify(
     if options.deep {
         opened.identity()?;
     }
-    let zero = || AtomicU64::new(0);
-    let findings =
-        Arc::new(Findings { events, wrong: Mutex::default(), objects: zero(), bytes: zero(), total_objects: zero(), total_bytes: zero() });
+    let findings = Arc::new(Findings::new(events));
     let mut run = Run { opened: &opened, options: &options, findings: Arc::clone(&findings), stop, snapshots: BTreeMap::new() };
     run.small_objects().await?;
     let refs = run.signatures().await?;
-    let lines = run.named_objects(&refs).await?;
-    let stored = opened.repository.stored_archives().await?;
-    run.existence(&lines, &stored);
-    let readable = if options.deep { run.readable(&stored) } else { Vec::new() };
+    let inventory = Inventory::take(&opened.repository, &refs, &|looked| findings.looked(looked)).await?;
+    let readable = if options.deep { run.readable(&inventory.stored) } else { Vec::new() };
     // Two passes over the archives, when both are wanted, and what was read until now.
     let ahead = readable.iter().map(|record| record.length).sum::<u64>();
     findings.total_bytes.store(findings.bytes.load(Ordering::Relaxed) + ahead, Ordering::Relaxed);
-    if !options.quick {
-        run.contents(&lines, &stored).await?;
+    if options.quick {
+        inventory.whole().for_each(|line| findings.check(&line.name, None));
+    } else {
+        run.contents(inventory.whole().cloned().collect()).await?;
     }
     if options.deep {
         run.deep(readable).await?;
     }
     let (lost, lost_unknown) = run.lost().await?;
-    let unnamed = stored.keys().filter(|name| !lines.contains_key(*name)).count() as u64;
+    let unnamed = inventory.unnamed().count() as u64;
     let wrong = std::mem::take(&mut *findings.wrong.lock().unwrap_or_else(PoisonError::into_inner));
     Ok(VerifyReport {
         root_key: opened.repository.root.root_key.clone(),
@@ -203,49 +152,17 @@ impl Run<'_> {
 
     /// Checks both copies of what is written twice, apart from lists and snapshots, whose digests are signed.
     async fn small_objects(&self) -> Result<(), OperationError> {
-        let root = &self.repository().root;
-        let mut named = vec![names::DESCRIPTOR.to_owned()];
-        for statement in &self.repository().trust.names {
-            let signature = names::signature(statement);
-            named.push(statement.clone());
-            // A statement that nobody signed counts for nothing: its writer died before it could.
-            if self.copy(&signature).await?.is_some() || self.copy(&names::mirror(&signature)).await?.is_some() {
-                named.push(signature);
-            }
-        }
-        // A machine that pinned a later statement has not read the first ones, others need them.
-        let whole = trust::load(&self.repository().storage, self.repository().id, &Anchor::Last(root.root_key.clone())).await;
-        match whole {
-            Ok(_) => {}
+        match self.repository().check_statements().await {
+            Ok(()) => {}
             Err(error) if error.is_integrity() => self.findings.wrong(names::ROOT, with_causes(&error)),
             Err(error) => return Err(error.into()),
         }
-        let slots: HashMap<String, _> = root.slots.iter().map(|slot| (names::key_slot(slot.id), slot.sha256)).collect();
-        named.extend(slots.keys().cloned());
-        for name in named {
-            let first = self.copy(&name).await?;
-            let second = self.copy(&names::mirror(&name)).await?;
-            for (copy, bytes, other) in [(name.clone(), &first, &second), (names::mirror(&name), &second, &first)] {
-                let wrong = match (bytes, other, slots.get(&name)) {
-                    (None, ..) => Some("it is missing".to_owned()),
-                    (Some(bytes), _, Some(sha256_of)) if sha256(bytes) != *sha256_of => Some("it is not what the root names".into()),
-                    (Some(bytes), Some(other), None) if bytes != other => Some("its two copies differ".into()),
-                    _ => None,
-                };
-                self.findings.check(&copy, wrong);
-            }
-        }
-        Ok(())
-    }
-
-    async fn copy(&self, name: &str) -> Result<Option<bytes::Bytes>, OperationError> {
-        Ok(self.repository().storage.get(name, names::MAX_SNAPSHOT_BYTES).await?)
+        Ok(self.repository().check_trust(&|looked| self.findings.looked(looked)).await?)
     }
 
     /// Checks the snapshots' signatures and the numbers of the chains; gives the snapshots that can be trusted.
     async fn signatures(&mut self) -> Result<Vec<SnapshotRef>, OperationError> {
         let mut trusted = Vec::new();
-        let mut chains: BTreeMap<Id, BTreeSet<u64>> = BTreeMap::new();
         let refs = self.repository().snapshot_refs().await?;
         let stems: Vec<String> = refs.iter().map(|(stem, _)| stem.clone()).collect();
         for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok()))? {
@@ -254,61 +171,26 @@ impl Run<'_> {
                 self.findings.wrong(&names::snapshot(stem), what);
             }
         }
+        let gaps = gaps(refs.iter().filter_map(|(_, found)| found.as_ref().ok()));
         for (stem, found) in refs {
             match found {
                 Ok(found) => {
-                    chains.entry(found.signed.chain).or_default().insert(found.signed.sequence);
                     if !self.is_selected(&found).await? {
                         continue;
                     }
-                    self.signed_copies(&found).await?;
+                    self.repository().check_signed(&found, &|looked| self.findings.looked(looked)).await?;
                     trusted.push(found);
                 }
                 Err(error) if error.is_integrity() => self.findings.check(&names::sums(&stem), Some(with_causes(&error))),
                 Err(error) => return Err(error.into()),
             }
         }
-        for (chain, numbers) in chains {
-            let last = numbers.last().copied().unwrap_or(0);
-            let missing: Vec<String> =
-                (1..last).filter(|number| !numbers.contains(number)).take(20).map(|number| number.to_string()).collect();
-            if !missing.is_empty() {
-                let what = format!("snapshots {} are gone, and no record says that they were forgotten", missing.join(", "));
-                self.findings.wrong(&format!("chain {chain}"), what);
-            }
+        for (chain, missing) in gaps {
+            let missing: Vec<String> = missing.iter().map(u64::to_string).collect();
+            let what = format!("snapshots {} are gone, and no record says that they were forgotten", missing.join(", "));
+            self.findings.wrong(&format!("chain {chain}"), what);
         }
         Ok(trusted)
-    }
-
-    /// Checks both copies of a snapshot's sums and of their signature: what is trusted was read from either.
-    async fn signed_copies(&self, found: &SnapshotRef) -> Result<(), OperationError> {
-        let name = names::sums(&found.stem);
-        let text = sums::write(&found.sums);
-        for copy in [name.clone(), names::mirror(&name)] {
-            let wrong = match self.copy(&copy).await? {
-                None => Some("it is missing"),
-                Some(bytes) if bytes != text.as_bytes() => Some("it is not what its writer signed"),
-                Some(_) => None,
-            };
-            self.findings.check(&copy, wrong.map(str::to_owned));
-        }
-        let name = names::signature(&name);
-        let writer = self.repository().root.writer(found.signed.writer);
-        let fits = |bytes: &[u8]| {
-            let said = std::str::from_utf8(bytes).ok().and_then(|signature| writer?.key.verify(text.as_bytes(), signature).ok());
-            said.is_some_and(|said| said == found.signed.comment(self.repository().id))
-        };
-        let first = self.copy(&name).await?;
-        for copy in [name.clone(), names::mirror(&name)] {
-            let wrong = match self.copy(&copy).await? {
-                None => Some("it is missing"),
-                Some(bytes) if !fits(&bytes) => Some("it is not a signature of the sums"),
-                Some(bytes) if first.as_ref().is_some_and(|first| fits(first) && *first != bytes) => Some("its two copies differ"),
-                Some(_) => None,
-            };
-            self.findings.check(&copy, wrong.map(str::to_owned));
-        }
-        Ok(())
     }
 
     async fn is_selected(&mut self, found: &SnapshotRef) -> Result<bool, OperationError> {
@@ -331,58 +213,8 @@ impl Run<'_> {
         }
     }
 
-    /// Collects every object that the snapshots name, through their lists, by name.
-    async fn named_objects(&self, refs: &[SnapshotRef]) -> Result<BTreeMap<String, SumsLine>, OperationError> {
-        let mut lines: BTreeMap<String, SumsLine> = BTreeMap::new();
-        for line in refs.iter().flat_map(|found| &found.sums) {
-            lines.entry(line.name.clone()).or_insert_with(|| line.clone());
-        }
-        let twice: Vec<SumsLine> = lines.values().filter(|line| !line.name.starts_with(names::ARCHIVES)).cloned().collect();
-        for line in twice {
-            for copy in [line.name.clone(), names::mirror(&line.name)] {
-                let bytes = self.copy(&copy).await?;
-                let wrong = match &bytes {
-                    None => Some("it is missing".to_owned()),
-                    Some(bytes) => wrong_bytes(bytes, &line),
-                };
-                if let (None, Some(bytes), true) = (&wrong, &bytes, line.name.starts_with(names::LISTS)) {
-                    match std::str::from_utf8(bytes)
-                        .map_err(|error| error.to_string())
-                        .and_then(|text| sums::read(text).map_err(|error| error.to_string()))
-                    {
-                        Ok(listed) => lines.extend(listed.into_iter().map(|line| (line.name.clone(), line))),
-                        Err(error) => {
-                            self.findings.check(&copy, Some(error));
-                            continue;
-                        }
-                    }
-                }
-                self.findings.bytes.fetch_add(bytes.map_or(0, |bytes| bytes.len() as u64), Ordering::Relaxed);
-                self.findings.check(&copy, wrong);
-            }
-        }
-        Ok(lines)
-    }
-
-    /// Checks that archives exist with the right length; what is wrong here is not read again.
-    fn existence(&self, lines: &BTreeMap<String, SumsLine>, stored: &HashMap<String, u64>) {
-        for line in lines.values().filter(|line| line.name.starts_with(names::ARCHIVES)) {
-            match stored.get(&line.name) {
-                None => self.findings.check(&line.name, Some("it is missing".into())),
-                Some(&length) if length != line.length => {
-                    self.findings.check(&line.name, Some(format!("it has {length} bytes instead of {}", line.length)));
-                }
-                Some(_) if self.options.quick => self.findings.check(&line.name, None),
-                Some(_) => {}
-            }
-        }
-    }
-
     /// Reads archives and compares their SHA-256.
-    async fn contents(&self, lines: &BTreeMap<String, SumsLine>, stored: &HashMap<String, u64>) -> Result<(), OperationError> {
-        let is_there = |line: &&SumsLine| stored.get(&line.name) == Some(&line.length);
-        let mut wanted: Vec<SumsLine> =
-            lines.values().filter(|line| line.name.starts_with(names::ARCHIVES)).filter(is_there).cloned().collect();
+    async fn contents(&self, mut wanted: Vec<SumsLine>) -> Result<(), OperationError> {
         if let Some(percent) = self.options.sample_percent {
             wanted = sample(wanted, percent)?;
         }
@@ -503,16 +335,6 @@ impl Run<'_> {
             }
         }
         Ok((lost, unknown))
-    }
-}
-
-fn wrong_bytes(bytes: &[u8], line: &SumsLine) -> Option<String> {
-    if bytes.len() as u64 != line.length {
-        Some(format!("it has {} bytes instead of {}", bytes.len(), line.length))
-    } else if sha256(bytes) != line.sha256 {
-        Some("its SHA-256 does not match".into())
-    } else {
-        None
     }
 }
 

@@ -1,0 +1,91 @@
+//! A snapshot opened for reading: what every operation that looks into one builds on.
+//!
+//! [`choice`] picks a snapshot; [`OpenSnapshot`] lays its tree together, and `files` reads what it holds: small files through
+//! `frames`, which keeps what was decoded last.
+//!
+//! Everything but opening blocks and must not be called on the runtime's own threads.
+
+pub mod choice;
+mod files;
+mod frames;
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+pub use files::MAX_FILE_BYTES;
+pub(super) use files::stream_content;
+
+use self::choice::SnapshotChoice;
+use self::frames::Frames;
+use super::OperationError;
+use super::session::{Opened, Session};
+use crate::model::causes::with_causes;
+use crate::repository::contents::Contents;
+use crate::repository::format::snapshot::Snapshot;
+use crate::repository::tree::Tree;
+
+/// A snapshot opened for reading. Cheap to clone.
+#[derive(Clone)]
+pub struct OpenSnapshot {
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    snapshot: Snapshot,
+    tree: Tree,
+    contents: Contents,
+    frames: Frames,
+    lost: Vec<String>,
+}
+
+impl OpenSnapshot {
+    /// Opens the snapshot. Archives that are missing or damaged are reported in [`Self::lost`].
+    ///
+    /// # Errors
+    /// When no key fits, or there is no such snapshot.
+    pub async fn open(session: &Session, choice: &SnapshotChoice) -> Result<Self, OperationError> {
+        Self::open_in(&session.open().await?, choice).await
+    }
+
+    /// The same with a repository that is open already: unlocking one takes its time.
+    ///
+    /// # Errors
+    /// As [`Self::open`].
+    pub async fn open_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
+        let identity = opened.identity()?;
+        let mut broken = Vec::new();
+        let (_, snapshot) = choice.find_past(opened, &mut broken).await?;
+        let mut lost: Vec<String> =
+            broken.iter().map(|error| format!("a later snapshot was passed over: {}", with_causes(error))).collect();
+        let mut broken = Vec::new();
+        let tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
+        lost.extend(broken.iter().map(|error| format!("what an archive held is lost: {}", with_causes(error))));
+        let contents = Contents::new(&opened.repository, &tree, &identity.identities, &Handle::current());
+        Ok(Self { shared: Arc::new(Shared { snapshot, tree, contents, frames: Frames::default(), lost }) })
+    }
+
+    /// The snapshot.
+    pub fn snapshot(&self) -> &Snapshot {
+        &self.shared.snapshot
+    }
+
+    /// Everything that it holds.
+    pub fn tree(&self) -> &Tree {
+        &self.shared.tree
+    }
+
+    pub(super) fn contents(&self) -> &Contents {
+        &self.shared.contents
+    }
+
+    /// What is wrong with the vault as far as it concerns this snapshot, in words: each is damage.
+    pub fn lost(&self) -> &[String] {
+        &self.shared.lost
+    }
+
+    /// The error to end with when something is not there: where a part of the snapshot is lost, that may be why.
+    pub fn missing(&self, error: OperationError) -> OperationError {
+        if self.lost().is_empty() { error } else { OperationError::Lost { wanted: error.to_string(), lost: self.lost().join("; ") } }
+    }
+}
