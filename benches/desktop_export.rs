@@ -12,10 +12,11 @@ use tgvault::model::chat::ChatInfo;
 use tgvault::model::entry::EntryPath;
 use tgvault::model::peer::Peer;
 use tgvault::model::record::{MessageRecord, Record};
-use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options, Shown};
+use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options};
 use tgvault::render::html::{ChatPages, Pages};
 use tgvault::render::media_names::MediaNamer;
 use tgvault::render::search::{FoundLine, Query};
+use tgvault::render::shown::Shown;
 use tgvault::source::desktop::convert::Files;
 use tgvault::source::desktop::read::{Circumstances, Receiver, read_json};
 
@@ -92,6 +93,8 @@ fn json(messages: &[MessageRecord], out: impl Write) {
 struct NoPages;
 
 impl Pages for NoPages {
+    type Error = io::Error;
+
     fn page(&mut self, _: &str, bytes: Vec<u8>) -> io::Result<()> {
         black_box(bytes);
         Ok(())

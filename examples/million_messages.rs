@@ -13,13 +13,11 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use tgvault::Vault;
 use tgvault::crypt::keys;
 use tgvault::model::entry::{EntryPath, Kind, Metadata, PathError};
-use tgvault::operations::events::Silent;
-use tgvault::operations::{Session, Stop, backup, init};
+use tgvault::operations::init::InitOptions;
 use tgvault::source::{Body, Content, Item, Sink, Source, SourceError, SourceName};
-use tgvault::state::StateFolder;
-use tgvault::storage::Storage;
 
 /// Messages in one batch of the log: a bit less than 4 MiB.
 const PER_BATCH: u64 = 4000;
@@ -165,14 +163,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let (secret, recipient) = keys::generate();
     let mut identity = OpenOptions::new().write(true).create_new(true).mode(0o600).open(folder.join("identity.txt"))?;
     identity.write_all(keys::expose(&secret).as_bytes())?;
-    let session = Session {
-        storage: Storage::open(&folder.join("vault").to_string_lossy(), [], Default::default())?,
-        state: StateFolder::open(folder.join("state"), None)?,
-        unlock: None,
-        root_key: None,
-    };
-    init::init(&session, &init::InitOptions { recipients: vec![recipient], ..Default::default() }).await?;
-    let made = backup::backup(&session, Arc::new(LongChat(messages)), Default::default(), Arc::new(Silent), Stop::new()).await?;
+    let vault = Vault::open(&folder.join("vault").to_string_lossy(), &folder.join("state"))?;
+    vault.init(&InitOptions { recipients: vec![recipient], ..Default::default() }).await?;
+    let made = vault.backup(Arc::new(LongChat(messages))).await?;
     println!("{messages} messages, {} MiB of log and media, {} MiB stored", made.counts.bytes >> 20, made.counts.stored_bytes >> 20);
     Ok(())
 }

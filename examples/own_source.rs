@@ -4,15 +4,13 @@
 use std::io::{self, Cursor};
 use std::sync::Arc;
 
+use tgvault::Vault;
 use tgvault::crypt::keys;
 use tgvault::model::entry::{EntryPath, Kind, Metadata, Timestamp};
-use tgvault::operations::events::Silent;
+use tgvault::operations::init::InitOptions;
 use tgvault::operations::snapshot::choice::SnapshotChoice;
-use tgvault::operations::{Session, Stop, backup, cat, init};
 use tgvault::repository::keys::Unlock;
 use tgvault::source::{Body, Content, Item, Sink, Source, SourceError, SourceName};
-use tgvault::state::StateFolder;
-use tgvault::storage::Storage;
 
 struct Notes(Vec<(&'static str, &'static str)>);
 
@@ -62,15 +60,10 @@ impl Source for Notes {
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let here = tempfile::tempdir()?;
     let (secret, recipient) = keys::generate();
-    let session = Session {
-        storage: Storage::open("memory://", [], Default::default())?,
-        state: StateFolder::open(here.path().join("state"), None)?,
-        unlock: Some(Unlock::IdentityFile(secret)),
-        root_key: None,
-    };
-    init::init(&session, &init::InitOptions { recipients: vec![recipient], ..Default::default() }).await?;
+    let vault = Vault::open("memory://", &here.path().join("state"))?.unlocked_with(Unlock::IdentityFile(secret));
+    vault.init(&InitOptions { recipients: vec![recipient], ..Default::default() }).await?;
     let notes = Notes(vec![("monday.txt", "Buy milk.\n"), ("tuesday.txt", "Drink milk.\n")]);
-    backup::backup(&session, Arc::new(notes), Default::default(), Arc::new(Silent), Stop::new()).await?;
-    cat::cat(&session, &SnapshotChoice::latest(), EntryPath::new("tuesday.txt")?, io::stdout()).await?;
+    vault.backup(Arc::new(notes)).await?;
+    vault.cat(&SnapshotChoice::latest(), EntryPath::new("tuesday.txt")?, io::stdout()).await?;
     Ok(())
 }

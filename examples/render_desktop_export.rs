@@ -17,10 +17,11 @@ use tgvault::model::entry::EntryPath;
 use tgvault::model::json;
 use tgvault::model::media::{Media, MediaKind, media_path};
 use tgvault::model::record::MessageRecord;
-use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options, Shown};
+use tgvault::render::desktop_json::{ChatHead, DesktopJson, Options};
 use tgvault::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
 use tgvault::render::html::{ChatPages, Pages, assets};
 use tgvault::render::media_names::{MediaNamer, chat_folder};
+use tgvault::render::shown::Shown;
 use tgvault::source::desktop::convert::Files;
 use tgvault::source::desktop::read::{Circumstances, Receiver, read_json};
 
@@ -93,6 +94,8 @@ impl Target {
 }
 
 impl Pages for Target {
+    type Error = io::Error;
+
     fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
         fs::write(self.path(path)?, bytes)
     }

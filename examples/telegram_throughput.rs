@@ -6,31 +6,18 @@
 //!
 //! The server runs in the same process, on the same cores.
 
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secrecy::SecretString;
 use tgvault::source::telegram::{
-    Accounts, Application, ConnectOptions, CustomServer, Device, ExportOptions, LoginPrompts, LoginWay, Pace, Sealer, TakeoutUse,
-    TelegramSource, TimeLimits, Unobserved,
+    Accounts, Application, ConnectOptions, CustomServer, Device, ExportOptions, LoginPrompts, LoginWay, Pace, TakeoutUse, TelegramSource,
+    TimeLimits, Unobserved,
 };
 use tgvault::source::{Item, Problem, Sink, Source, Stopped};
+use tgvault::state::StateFolder;
 use tgvault_test_support::telegram::{Options, TelegramServer};
-
-/// The state of a measurement is thrown away: nothing has to be sealed.
-struct Plain;
-
-impl Sealer for Plain {
-    fn seal(&self, out: &mut dyn Write, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        fill(out)
-    }
-
-    fn open(&self, sealed: File) -> io::Result<Box<dyn Read>> {
-        Ok(Box::new(sealed))
-    }
-}
 
 struct Code(String);
 
@@ -111,7 +98,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let messages = options.messages;
     let server = TelegramServer::start(options)?;
     let folder = tempfile::tempdir()?;
-    let accounts = Accounts::new(folder.path().join("accounts"), Arc::new(Plain));
+    let accounts = Accounts::new(Arc::new(StateFolder::open(folder.path().join("state"), None)?.kept("accounts", None)));
     let at = CustomServer { address: server.address(), dc: server.home_dc(), key_pem: server.key().public_pem() };
     let connect = ConnectOptions {
         api_id: 1,

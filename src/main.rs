@@ -1,45 +1,5 @@
-//! The `tgvault` program: reads the command line, runs the command, ends with its exit code.
+//! The `tgvault` program: all of it is in the library, as [`tgvault::run`].
 
-use std::io::Write as _;
-use std::process::ExitCode;
-
-use tgvault::commands::{self, cli, error::CommandError, exit::Exit, interrupt::Interrupts, output::Output};
-
-fn main() -> ExitCode {
-    let (cli, matches) = match cli::parse(std::env::args_os()) {
-        Ok(parsed) => parsed,
-        Err(error) => {
-            // Help and version come this way too. There is nowhere left to say that the terminal is closed.
-            let _ = if error.use_stderr() && cli::wants_json(std::env::args_os(), std::env::var_os("TGVAULT_JSON")) {
-                std::io::stderr().write_all(CommandError::of_parser(&error).json_line().as_bytes())
-            } else {
-                error.print()
-            };
-            return if error.use_stderr() { Exit::Usage } else { Exit::Done }.into();
-        }
-    };
-    let output = Output::new(&cli.global);
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(source) => return fail(&output, &CommandError::System { what: "cannot start", source }),
-    };
-    let ended = runtime.block_on(async {
-        let mut interrupts = Interrupts::watch(&output)?;
-        let heeded = interrupts.heeded();
-        tokio::select! {
-            ended = commands::run(&cli, &matches, &output, heeded) => ended,
-            () = interrupts.unheeded() => Ok(Exit::Interrupted),
-        }
-    });
-    // What still hangs in a system call must not keep the program from ending.
-    runtime.shutdown_background();
-    match ended {
-        Ok(exit) => exit.into(),
-        Err(error) => fail(&output, &error),
-    }
-}
-
-fn fail(output: &Output, error: &CommandError) -> ExitCode {
-    output.fail(error);
-    error.exit().into()
+fn main() -> std::process::ExitCode {
+    tgvault::run()
 }

@@ -10,8 +10,8 @@ use secrecy::ExposeSecret;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_tgvault");
 
-/// How long a terminal may show nothing new before Enter is pressed once more.
-const SILENCE: Duration = Duration::from_secs(15);
+/// How long a terminal may show nothing new: far beyond what any step takes.
+const SILENCE: Duration = Duration::from_secs(300);
 
 /// A command with nothing of the user's own environment but where programs are.
 fn hermetic(program: &str, home: &Path) -> Command {
@@ -43,7 +43,8 @@ fn transcripts() {
 /// what the terminal showed.
 fn on_a_terminal(home: &Path, line: &str, answers: &[(&str, &str)]) -> (i32, String) {
     let mut command = hermetic("script", home);
-    command.args(["--quiet", "--return", "--command", line, "/dev/null"]).current_dir(home);
+    let (terminal, line) = (home.join("terminal"), format!("tty >terminal; {line}"));
+    command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(home);
     let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("script, of util-linux");
     let (mut keyboard, mut display) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
     let (send, pieces) = mpsc::channel();
@@ -58,19 +59,14 @@ fn on_a_terminal(home: &Path, line: &str, answers: &[(&str, &str)]) -> (i32, Str
     loop {
         match pieces.recv_timeout(SILENCE) {
             Ok(piece) => shown.extend_from_slice(&piece),
-            // What is typed while the terminal is being set up for the prompt may wait for one more key.
-            Err(RecvTimeoutError::Timeout) => {
-                let _ = keyboard.write_all(b"\n");
-                continue;
-            }
+            Err(RecvTimeoutError::Timeout) => panic!("nothing more is shown after: {}", String::from_utf8_lossy(&shown)),
             Err(RecvTimeoutError::Disconnected) => break,
         }
         if let Some((prompt, keys)) = next
             && String::from_utf8_lossy(&shown[seen..]).contains(prompt)
         {
             seen = shown.len();
-            // The prompt shows a moment before the terminal is set up for it, and people are slower than that.
-            std::thread::sleep(Duration::from_millis(500));
+            wait_until_hidden(&terminal);
             keyboard.write_all(keys.as_bytes()).unwrap();
             next = answers.next();
         }
@@ -80,6 +76,19 @@ fn on_a_terminal(home: &Path, line: &str, answers: &[(&str, &str)]) -> (i32, Str
     (code, String::from_utf8_lossy(&shown).replace('\r', ""))
 }
 
+/// A prompt shows a moment before the terminal hides what is typed, and what was typed before is thrown away.
+fn wait_until_hidden(terminal: &Path) {
+    let name = std::fs::read_to_string(terminal).unwrap();
+    for _ in 0..3_000 {
+        let modes = Command::new("stty").args(["-F", name.trim(), "-a"]).output().expect("stty, of coreutils");
+        if String::from_utf8_lossy(&modes.stdout).split_whitespace().any(|mode| mode == "-echo") {
+            return;
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    panic!("the prompt shows what is typed");
+}
+
 /// The passphrase on a recovery sheet.
 fn passphrase_of(sheet: &str) -> &str {
     sheet.lines().find_map(|line| line.strip_prefix("  passphrase ")).expect("a passphrase on the sheet")
@@ -87,6 +96,7 @@ fn passphrase_of(sheet: &str) -> &str {
 
 #[test]
 fn a_person_at_a_terminal_is_asked_and_told() {
+    tgvault_test_support::needs_programs!("script", "stty");
     let home = tempfile::tempdir().unwrap();
     std::fs::create_dir(home.path().join("export")).unwrap();
     std::fs::write(home.path().join("export/result.json"), "{}").unwrap();

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use tgvault::crypt::{blob, header};
+use tgvault_archive::crypt::{blob, header};
 use tgvault_fuzz::{identities, sealed};
 
 static SOUND: LazyLock<Vec<u8>> = LazyLock::new(|| sealed(b"content").0);

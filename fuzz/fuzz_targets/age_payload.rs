@@ -4,8 +4,8 @@
 use std::io::Read;
 
 use libfuzzer_sys::fuzz_target;
-use tgvault::crypt::header;
-use tgvault::crypt::payload::{PayloadReader, open_chunks, plain_length};
+use tgvault_archive::crypt::header;
+use tgvault_archive::crypt::payload::{PayloadReader, open_chunks, plain_length};
 use tgvault_fuzz::{identities, sealed};
 
 fuzz_target!(|input: (u64, u32, bool, &[u8], &[u8])| {

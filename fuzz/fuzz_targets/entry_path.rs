@@ -4,7 +4,7 @@
 use std::path::{Component, Path};
 
 use libfuzzer_sys::fuzz_target;
-use tgvault::model::entry::EntryPath;
+use tgvault_archive::model::entry::EntryPath;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok(path) = serde_json::from_slice::<EntryPath>(bytes) {

@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tgvault::archive::index::{IndexEntry, is_part_name, read_lines};
+use tgvault_archive::archive::index::{IndexEntry, is_part_name, read_lines};
 
 fuzz_target!(|bytes: &[u8]| {
     is_part_name(bytes);

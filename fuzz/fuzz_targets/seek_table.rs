@@ -2,7 +2,7 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
-use tgvault::archive::seek::{Frame, Layout, length_from_footer, read, write};
+use tgvault_archive::archive::seek::{Frame, Layout, length_from_footer, read, write};
 use tgvault_fuzz::ID;
 
 fuzz_target!(|input: (u64, u32, Vec<(u32, u32)>, Vec<(u16, u8)>, &[u8])| {

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 
 use libfuzzer_sys::fuzz_target;
-use tgvault::crypt::signature::{SigningKey, VerifyingKey};
+use tgvault_archive::crypt::signature::{SigningKey, VerifyingKey};
 
 static KEY: LazyLock<SigningKey> = LazyLock::new(|| SigningKey::generate().expect("randomness"));
 

@@ -1,14 +1,15 @@
 //! What several targets need: one key pair for a whole run, and sealing.
 
+#[cfg(feature = "whole")]
 pub mod import;
 
 use std::sync::LazyLock;
 
-use tgvault::archive::reader::Expected;
-use tgvault::crypt::digest::sha256;
-use tgvault::crypt::keys::{self, Identities, Recipients};
-use tgvault::crypt::{blob, header};
-use tgvault::model::digest::Id;
+use tgvault_archive::archive::reader::Expected;
+use tgvault_archive::crypt::digest::sha256;
+use tgvault_archive::crypt::keys::{self, Identities, Recipients};
+use tgvault_archive::crypt::{blob, header};
+use tgvault_archive::model::digest::Id;
 
 /// The archive's name in every target.
 pub const ID: Id = Id([0xab; 16]);

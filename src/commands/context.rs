@@ -101,7 +101,7 @@ impl Context {
                 }
             },
         };
-        Ok(Session { storage, state, unlock, root_key })
+        Ok(Session { unlock, root_key, ..Session::new(storage, state) })
     }
 
     /// Asks for the vault's passphrase.

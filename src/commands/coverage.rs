@@ -10,6 +10,7 @@ use super::reading::Unread;
 use super::units;
 use crate::model::chat::ChatInfo;
 use crate::model::coverage::{Coverage, MissingPart, Verdict};
+use crate::model::reason::Reason;
 use crate::operations::OperationError;
 use crate::operations::chats::OpenChats;
 use crate::operations::coverage::{ChatCoverage, coverage, missing_parts};
@@ -43,7 +44,9 @@ struct Line<'a> {
     chat: String,
     name: Option<&'a str>,
     verdict: &'static str,
-    because: &'a [String],
+    because: Vec<String>,
+    #[serde(skip_serializing_if = "<[Reason]>::is_empty")]
+    reasons: &'a [Reason],
     messages: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     details: Option<&'a Coverage>,
@@ -54,7 +57,8 @@ struct Line<'a> {
 struct PartLine<'a> {
     message_type: &'static str,
     part: &'a str,
-    because: &'a str,
+    because: String,
+    why: &'a Reason,
 }
 
 #[derive(Serialize)]
@@ -93,7 +97,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             print(chat, output)?;
         }
         for MissingPart { part, because } in &parts {
-            output.json(&PartLine { message_type: "account_coverage", part, because })?;
+            output.json(&PartLine { message_type: "account_coverage", part, because: because.to_string(), why: because })?;
         }
         let parts_missing = parts.len() as u64;
         output.json(&Summary {
@@ -171,8 +175,8 @@ fn word(verdict: &Verdict) -> &'static str {
 
 fn print(chat: &ChatCoverage, output: &super::output::Output) -> Result<(), CommandError> {
     let verdict = chat.verdict();
-    let because = match &verdict {
-        Verdict::Incomplete(because) => because.as_slice(),
+    let reasons = match &verdict {
+        Verdict::Incomplete(reasons) => reasons.as_slice(),
         _ => &[],
     };
     output.json(&Line {
@@ -180,7 +184,8 @@ fn print(chat: &ChatCoverage, output: &super::output::Output) -> Result<(), Comm
         chat: chat.peer.to_string(),
         name: name(chat),
         verdict: word(&verdict),
-        because,
+        because: reasons.iter().map(Reason::to_string).collect(),
+        reasons,
         messages: chat.messages(),
         details: chat.coverage.as_ref(),
     })

@@ -63,12 +63,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let passphrase = init::generate()?;
     let mut file = sheet::create(&passphrase_file)?;
     sheet::write_all(&mut file, &passphrase_file, passphrase.expose_secret().as_bytes())?;
-    let session = Session {
-        storage: context.storage_at(&vault.to_string_lossy())?,
-        state: StateFolder::open(state.clone(), None)?,
-        unlock: None,
-        root_key: None,
-    };
+    let session = Session::new(context.storage_at(&vault.to_string_lossy())?, StateFolder::open(state.clone(), None)?);
     let report = run_init(&session, &InitOptions { passphrase: Some(passphrase.clone()), recipients: Vec::new() }).await?;
     let address = session.storage.address().to_owned();
     let sheet = Sheet { address: &address, report: &report, generated: Some(&passphrase), chosen: false, recipients: &[] };

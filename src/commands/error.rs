@@ -240,7 +240,7 @@ fn of_state(error: &StateError) -> Exit {
     match error {
         StateError::Locked { .. } => Exit::Locked,
         StateError::Sealed { .. } => Exit::WrongKey,
-        StateError::File { .. } | StateError::Damaged { .. } => Exit::Failed,
+        StateError::File { .. } | StateError::Damaged { .. } | StateError::Newer { .. } => Exit::Failed,
     }
 }
 
@@ -251,6 +251,7 @@ fn of_operation(error: &OperationError) -> Exit {
         OperationError::State(error) => of_state(error),
         OperationError::KeyNeeded => Exit::WrongKey,
         OperationError::Interrupted => Exit::Interrupted,
+        OperationError::Emptied { .. } => Exit::Emptied,
         OperationError::Source(error) => of_source(error),
         OperationError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         _ => Exit::Failed,
@@ -276,15 +277,8 @@ fn of_source(error: &SourceError) -> Exit {
     match error {
         SourceError::Stopped(_) => Exit::Interrupted,
         SourceError::NoExport { .. } | SourceError::OtherAccount { .. } => Exit::Usage,
-        error => telegram_of(error).map_or(Exit::Failed, of_telegram),
-    }
-}
-
-/// Telegram's word inside the failure of a source.
-fn telegram_of(error: &SourceError) -> Option<&TelegramError> {
-    match error {
-        SourceError::Unreadable { source, .. } => source.get_ref()?.downcast_ref(),
-        _ => None,
+        SourceError::Telegram { source, .. } => of_telegram(source),
+        SourceError::Unreadable { .. } => Exit::Failed,
     }
 }
 
@@ -344,6 +338,7 @@ fn state_hint(error: &StateError) -> Option<&'static str> {
         StateError::Sealed { .. } => {
             "the machine's key was exchanged; with the state folder moved away, the next backup starts anew once it is unlocked"
         }
+        StateError::Newer { .. } => "update tgvault, or use another folder with --state-dir DIR",
         StateError::Damaged { .. } => "move the file away: what it held is read from the vault again",
         StateError::File { .. } => "this machine's state must be writable: mend that, or name another folder with --state-dir DIR",
     })
@@ -370,6 +365,10 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         OperationError::Lost { .. } => {
             "see what is lost with `tgvault verify`, and what is left with `tgvault ls`; an earlier snapshot may have it"
         }
+        OperationError::Emptied { .. } => {
+            "check that the disk is mounted and the path is right; where that much was deleted, run it once with --allow-empty, or with \
+             --max-removed PERCENT"
+        }
         OperationError::Content { .. } => "see what else is affected with `tgvault verify`",
         _ => return None,
     };
@@ -382,7 +381,8 @@ fn source_hint(error: &SourceError) -> Option<Cow<'static, str>> {
             "name the folder that holds result.json, messages.html or export_results.html, or save it with `tgvault backup folder PATH`"
         }
         SourceError::OtherAccount { .. } => "give --account NAME, so that the chats of two people are not taken for one",
-        SourceError::Unreadable { .. } | SourceError::Stopped(_) => return telegram_of(error).and_then(telegram_hint),
+        SourceError::Telegram { source, .. } => return telegram_hint(source),
+        SourceError::Unreadable { .. } | SourceError::Stopped(_) => return None,
     };
     Some(Cow::Borrowed(hint))
 }

@@ -28,6 +28,8 @@ pub enum Exit {
     Integrity = 15,
     /// No backup is as new as was asked for.
     TooOld = 16,
+    /// Most of what a source had is gone; no snapshot was made.
+    Emptied = 17,
     /// The store's disk is full, or a quota used up.
     StoreFull = 20,
     /// The store refuses requests because of this machine's clock.
@@ -45,7 +47,7 @@ pub enum Exit {
 }
 
 /// The codes with the words of `--help` and the guide.
-pub const MEANINGS: [(Exit, &str); 18] = [
+pub const MEANINGS: [(Exit, &str); 19] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong usage: command line, environment or profile"),
@@ -57,6 +59,7 @@ pub const MEANINGS: [(Exit, &str); 18] = [
     (Exit::TryLater, "try again later; the message says when"),
     (Exit::Integrity, "stored data is missing, changed or forged"),
     (Exit::TooOld, "no snapshot is as new as it should be"),
+    (Exit::Emptied, "most of what a source had is gone; no snapshot was made"),
     (Exit::StoreFull, "the store is full, or its quota used up"),
     (Exit::WrongClock, "the store refuses requests because this machine's clock is wrong"),
     (Exit::WrongRegion, "the bucket is in another region"),

@@ -194,6 +194,12 @@ fn choose(args: &Args, context: &Context, address: &str) -> Result<(Option<Secre
 }
 
 fn check_strength(passphrase: &SecretString, args: &Args) -> Result<(), CommandError> {
+    if let Some(what) = passphrase::invisible(passphrase) {
+        return Err(CommandError::usage(
+            format!("the passphrase {what}, which nobody sees and which is easily lost when it is typed or copied"),
+            "leave that out, and give the passphrase again",
+        ));
+    }
     let bits = passphrase::strength_bits(passphrase);
     if bits < passphrase::LEAST_BITS && !args.force_weak_passphrase { Err(CommandError::WeakPassphrase { bits }) } else { Ok(()) }
 }

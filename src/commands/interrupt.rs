@@ -9,10 +9,15 @@ use super::error::CommandError;
 use super::output::Output;
 use crate::operations::Stop;
 
+/// `SIGXFSZ`, which has the same number wherever this program runs.
+const FILE_SIZE: i32 = 25;
+
 /// The signals that end a run.
 pub struct Interrupts {
-    interrupt: Signal,
-    terminate: Signal,
+    /// Ctrl-C; the system's wish; the terminal that went away. `None` for one that the caller ignores.
+    signals: [Option<Signal>; 3],
+    /// A file that grew past what the user may write is an error like a full disk, and no end of the program.
+    _file_size: Option<Signal>,
     heeded: Heeded,
     output: Output,
 }
@@ -38,10 +43,17 @@ impl Interrupts {
     /// # Errors
     /// When the system does not let us.
     pub fn watch(output: &Output) -> Result<Self, CommandError> {
-        let watch = |kind| signal(kind).map_err(|source| CommandError::System { what: "cannot watch for signals", source });
+        let ignored = ignored();
+        let watch = |kind: SignalKind| -> Result<Option<Signal>, CommandError> {
+            // What is run in the background of a shell, or by nohup, goes on.
+            if u32::try_from(kind.as_raw_value()).is_ok_and(|number| ignored >> number.saturating_sub(1) & 1 == 1) {
+                return Ok(None);
+            }
+            signal(kind).map(Some).map_err(|source| CommandError::System { what: "cannot watch for signals", source })
+        };
         Ok(Self {
-            interrupt: watch(SignalKind::interrupt())?,
-            terminate: watch(SignalKind::terminate())?,
+            signals: [watch(SignalKind::interrupt())?, watch(SignalKind::terminate())?, watch(SignalKind::hangup())?],
+            _file_size: signal(SignalKind::from_raw(FILE_SIZE)).ok(),
             heeded: Heeded::default(),
             output: output.clone(),
         })
@@ -63,9 +75,26 @@ impl Interrupts {
     }
 
     async fn next(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.signals;
         tokio::select! {
-            _ = self.interrupt.recv() => {}
-            _ = self.terminate.recv() => {}
+            () = received(interrupt) => {}
+            () = received(terminate) => {}
+            () = received(hangup) => {}
         }
     }
+}
+
+/// Waits for a signal; for ever for one that is ignored.
+async fn received(signal: &mut Option<Signal>) {
+    match signal {
+        Some(signal) => drop(signal.recv().await),
+        None => std::future::pending().await,
+    }
+}
+
+/// The signals that whoever started this program had ignored, one bit each.
+fn ignored() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok()).unwrap_or(0)
 }

@@ -39,6 +39,22 @@ pub fn generate() -> Result<SecretString, getrandom::Error> {
     Ok(SecretString::from(text.as_str()))
 }
 
+/// What a passphrase has that nobody sees, in words; `None` for one that is typed as it is read.
+pub fn invisible(passphrase: &SecretString) -> Option<&'static str> {
+    let text = passphrase.expose_secret();
+    // Of no width: marks of byte order and direction, joiners, soft hyphens.
+    let no_width = |letter: char| matches!(letter, '\u{feff}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{ad}');
+    if text.starts_with('\u{feff}') {
+        Some("begins with a byte order mark")
+    } else if text.trim() != text {
+        Some("has blanks at its ends")
+    } else if text.chars().any(|letter| letter.is_control() || no_width(letter)) {
+        Some("has a character without width")
+    } else {
+        None
+    }
+}
+
 /// Estimates a passphrase's strength: log₂ of the guesses that a good cracker needs.
 ///
 /// `zxcvbn` judges it as a whole, which finds repetitions and sequences. Where its count is at its end, what the pieces add up
@@ -91,6 +107,17 @@ mod tests {
             assert!(words.iter().all(|word| list.contains(word)));
             assert!(strength_bits(&passphrase) > LEAST_BITS, "{}", strength_bits(&passphrase));
             assert!(seen.insert(passphrase.expose_secret().to_owned()));
+        }
+    }
+
+    #[test]
+    fn what_nobody_sees_is_noticed() {
+        let of = |text: &str| invisible(&SecretString::from(text));
+        for bad in ["\u{feff}correct", " correct", "correct\t", "correct\u{a0}", "cor\u{200b}rect", "cor\u{7}rect", "\u{3000}x"] {
+            assert!(of(bad).is_some(), "{bad:?}");
+        }
+        for good in ["correct horse battery", "häßlich ñ 漢字", "a  b"] {
+            assert!(of(good).is_none(), "{good:?}");
         }
     }
 

@@ -49,6 +49,20 @@ struct Status {
     stored_bytes: u64,
 }
 
+/// What a restore did that did not come to its end.
+#[derive(Serialize)]
+struct OfRestore<'a> {
+    message_type: &'static str,
+    command: &'static str,
+    finished: bool,
+    snapshot: &'a str,
+    entries: u64,
+    bytes: u64,
+    kept: u64,
+    problems: u64,
+    damaged: u64,
+}
+
 #[derive(Serialize)]
 struct OfEntry<'a> {
     message_type: &'static str,
@@ -203,6 +217,12 @@ impl Events for Reporter {
             // What is wrong stands in the report at the end; who waits for that sees it come.
             Event::Checked { name, wrong: Some(wrong) } => tracing::info!(object = name, wrong, "not what it should be"),
             Event::Checked { .. } => {}
+            Event::RestoreEnded { snapshot, entries, bytes, kept, problems, damaged } if json => {
+                let (message_type, command, finished) = ("summary", "restore", false);
+                let summary = OfRestore { message_type, command, finished, snapshot, entries, bytes, kept, problems, damaged };
+                let _ = self.output.json(&summary);
+            }
+            Event::RestoreEnded { entries, .. } => self.output.say(&format!("restored until then: {}", units::counted(entries, "entry"))),
             Event::Note(text) => self.output.say(text),
         }
     }

@@ -88,6 +88,10 @@ pub struct Args {
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::IfChanged, env = "TGVAULT_OVERWRITE")]
     pub overwrite: When,
 
+    /// Write also what a lost part of the vault may have changed or deleted, each file with `.unproven` at the end of its name
+    #[arg(long)]
+    pub unproven: bool,
+
     /// List what would be restored, and restore nothing
     #[arg(short = 'n', long)]
     pub dry_run: bool,
@@ -209,6 +213,7 @@ impl Args {
             filter: PathFilter::new(&self.include, &self.exclude)?,
             paths: self.part.paths()?,
             overwrite: self.overwrite.into(),
+            unproven: self.unproven,
             dry_run: self.dry_run,
             lanes: self.lanes.unwrap_or_else(reading_lanes),
         })

@@ -65,6 +65,10 @@ pub struct Args {
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub media: Vec<KindChoice>,
 
+    /// Earlier versions, too: what messages said before they were edited
+    #[arg(long)]
+    pub history: bool,
+
     /// Which snapshots are meant.
     #[command(flatten)]
     pub select: Select,
@@ -116,7 +120,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let chats = OpenChats::open_with_chats(&session.open().await?, &args.select.choose(&args.snapshot)).await?;
     chats.stands_in().into_iter().for_each(|said| context.output.say(said));
     let snapshot = chats.opened().snapshot().id.to_string();
-    let (output, stop, names) = (context.output.clone(), context.heeded.stop(), args.chat.clone());
+    let (output, stop, names, history) = (context.output.clone(), context.heeded.stop(), args.chat.clone(), args.history);
     let searched = tokio::task::spawn_blocking(move || {
         let mut unread = Unread::new(&output);
         unread.lost(&chats);
@@ -135,10 +139,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             lines.bytes(written)
         };
         let searched = if is_json {
-            search(&chats, &Search { chats: &wanted, query: &query, writing: &AsJson, kept_bytes: KEPT_BYTES }, &stop, each)
+            search(&chats, &Search { chats: &wanted, query: &query, writing: &AsJson, history, kept_bytes: KEPT_BYTES }, &stop, each)
         } else {
             let writing = &AsLines { zone: TimeZone::system() };
-            search(&chats, &Search { chats: &wanted, query: &query, writing, kept_bytes: KEPT_BYTES }, &stop, each)
+            search(&chats, &Search { chats: &wanted, query: &query, writing, history, kept_bytes: KEPT_BYTES }, &stop, each)
         };
         lines.finish()?;
         let searched = searched?;
@@ -249,6 +253,10 @@ impl Writing for AsJson {
     fn mark(&self, deleted: i64) -> String {
         moment(deleted).map_or_else(String::new, |time| format!(r#","deleted":"{time}""#))
     }
+
+    fn earlier(&self) -> &'static str {
+        ",\"earlier\":true"
+    }
 }
 
 struct AsLines {
@@ -295,6 +303,10 @@ impl Writing for AsLines {
 
     fn mark(&self, _: i64) -> String {
         "(deleted) ".to_owned()
+    }
+
+    fn earlier(&self) -> &'static str {
+        "(earlier) "
     }
 }
 

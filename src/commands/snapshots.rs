@@ -11,6 +11,7 @@ use super::exit::Exit;
 use super::units;
 use crate::operations::look;
 use crate::repository::format::snapshot::Snapshot;
+use crate::repository::snapshots::CLOCKS_DIFFER;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -77,6 +78,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         output.text(&table(&found.snapshots))?;
         output.say(&units::counted(found.snapshots.len() as u64, "snapshot"));
     }
+    let now = jiff::Timestamp::now();
+    for snapshot in found.snapshots.iter().filter(|snapshot| is_ahead(snapshot.time, now)) {
+        let (id, host) = (snapshot.id.to_string(), units::printable(&snapshot.host));
+        output.warn(&format!("snapshot {} is of a time to come: the clock of {host} was ahead", units::short_id(&id)));
+    }
     for broken in &found.broken {
         output.warn(broken);
     }
@@ -94,13 +100,18 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 
 /// Says so when the newest snapshot is older than `most`, or when there is none.
 fn too_old(snapshots: &[Snapshot], most: Duration, now: jiff::Timestamp) -> Option<String> {
-    let Some(newest) = snapshots.iter().map(|snapshot| snapshot.time).max() else {
-        return Some(format!("there is no snapshot; there should be one of the last {}", units::duration(most)));
+    // What a clock that was ahead has made says nothing about its age.
+    let Some(newest) = snapshots.iter().map(|snapshot| snapshot.time).filter(|time| !is_ahead(*time, now)).max() else {
+        return Some(format!("there is no snapshot of a known age; there should be one of the last {}", units::duration(most)));
     };
-    // A clock that goes ahead makes no backup old.
     let age = Duration::try_from(now.duration_since(newest)).unwrap_or_default();
     (age > most)
         .then(|| format!("the newest snapshot is {} old, and should be of the last {}", units::duration(age), units::duration(most)))
+}
+
+/// Whether the clock of whoever made a snapshot was ahead by more than clocks differ.
+fn is_ahead(time: jiff::Timestamp, now: jiff::Timestamp) -> bool {
+    time.duration_since(now) > CLOCKS_DIFFER
 }
 
 fn line(snapshot: &Snapshot) -> Line<'_> {

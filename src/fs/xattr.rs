@@ -44,6 +44,7 @@ pub(crate) enum XattrError {
 }
 
 /// Reads attributes of files in open folders, with buffers of its own.
+#[derive(Debug)]
 pub(crate) struct XattrReader {
     /// `/proc/self/fd` leads from a descriptor to a name in one call, without opening the file.
     proc: bool,

@@ -16,6 +16,7 @@ pub const DEFAULT_ACCOUNT: &str = "main";
 /// A section of an account export.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Section {
     /// `{user_id, first_name, last_name, phone_number, username?, bio?}`.
     PersonalInformation,
@@ -23,6 +24,8 @@ pub enum Section {
     ProfilePictures,
     /// `[{date, date_unixtime, expires, expires_unixtime, pinned, media}]`.
     Stories,
+    /// `[…]`: the music of the profile, as messages without a sender.
+    ProfileMusic,
     /// `{about, list: [{user_id?, first_name, last_name, phone_number, date, date_unixtime}]}`: all numbers that the account saved.
     /// Only a takeout tells them.
     Contacts,
@@ -43,10 +46,11 @@ pub enum Section {
 
 impl Section {
     /// All sections in the order of the exports.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::PersonalInformation,
         Self::ProfilePictures,
         Self::Stories,
+        Self::ProfileMusic,
         Self::Contacts,
         Self::TelegramContacts,
         Self::FrequentContacts,
@@ -62,6 +66,7 @@ impl Section {
             Self::PersonalInformation => "personal_information",
             Self::ProfilePictures => "profile_pictures",
             Self::Stories => "stories",
+            Self::ProfileMusic => "profile_music",
             Self::Contacts => "contacts",
             Self::TelegramContacts => "telegram_contacts",
             Self::FrequentContacts => "frequent_contacts",

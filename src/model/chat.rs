@@ -4,7 +4,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::paths::RunId;
-use super::peer::Peer;
+use super::peer::{Peer, PeerKind};
 use super::record::Raw;
 
 /// The name of somebody whose account does not exist any more, wherever people read it.
@@ -117,6 +117,12 @@ pub struct ChatInfo {
     /// Its type; `None` where Telegram did not tell.
     #[serde(rename = "type")]
     pub kind: Option<ChatType>,
+    /// The word for a type that this version does not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub other_kind: Option<String>,
+    /// Whether its source shows part of what a chat is: pages do, and the export of a single topic.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub is_partial: bool,
     /// A longer name for people where there is one (first and last name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub full_name: Option<String>,
@@ -154,12 +160,24 @@ pub struct ChatInfo {
 }
 
 impl ChatInfo {
+    /// The word for its type in the exports. Readers of these die of a chat without one: where it is not known, the peer tells as much
+    /// as it can.
+    pub fn kind_word(&self) -> &str {
+        let otherwise = match self.peer.kind {
+            PeerKind::User => ChatType::PersonalChat,
+            PeerKind::Chat => ChatType::PrivateGroup,
+            PeerKind::Channel => ChatType::PrivateSupergroup,
+        };
+        self.other_kind.as_deref().unwrap_or_else(|| self.kind.unwrap_or(otherwise).key())
+    }
+
     /// What people read as the chat's name: its longest one, or what stands for a name that it lost. `None` for a chat of which
     /// nothing is known.
     pub fn title(&self) -> Option<&str> {
         let names = [&self.full_name, &self.name];
         let named = names.into_iter().flatten().map(String::as_str).find(|name| !name.is_empty());
-        named.or_else(|| self.kind.map(ChatType::stand_in))
+        let topic = || self.topics.first().filter(|_| self.is_partial).map(|topic| topic.title.as_str());
+        named.or_else(topic).or_else(|| self.kind.map(ChatType::stand_in))
     }
 }
 

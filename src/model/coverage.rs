@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::paths::RunId;
 use super::peer::Peer;
+use super::reason::Reason;
 
 /// A closed range of message ids, `[first, last]` in JSON.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -80,12 +81,13 @@ pub struct MediaCoverage {
 
 /// What can be said.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case", tag = "verdict", content = "because")]
+#[serde(into = "StoredVerdict", from = "StoredVerdict")]
+#[non_exhaustive]
 pub enum Verdict {
     /// Everything that the server served is held.
     Complete,
-    /// Something is missing, each reason in words.
-    Incomplete(Vec<String>),
+    /// Something is missing, for these reasons.
+    Incomplete(Vec<Reason>),
     /// It cannot be told (imports, ranges that were not read).
     Unknown,
 }
@@ -94,8 +96,54 @@ impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Complete => f.write_str("complete as served"),
-            Self::Incomplete(reasons) => write!(f, "incomplete: {}", reasons.join("; ")),
+            Self::Incomplete(reasons) => write!(f, "incomplete: {}", words(reasons).join("; ")),
             Self::Unknown => f.write_str("unknown"),
+        }
+    }
+}
+
+fn words(reasons: &[Reason]) -> Vec<String> {
+    reasons.iter().map(Reason::to_string).collect()
+}
+
+/// How a verdict is stored: the reasons as data, and in words for people and for versions that know only these.
+#[derive(Serialize, Deserialize)]
+struct StoredVerdict {
+    verdict: VerdictWord,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    because: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reasons: Vec<Reason>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum VerdictWord {
+    Complete,
+    Incomplete,
+    Unknown,
+}
+
+impl From<Verdict> for StoredVerdict {
+    fn from(verdict: Verdict) -> Self {
+        let (verdict, reasons) = match verdict {
+            Verdict::Complete => (VerdictWord::Complete, vec![]),
+            Verdict::Incomplete(reasons) => (VerdictWord::Incomplete, reasons),
+            Verdict::Unknown => (VerdictWord::Unknown, vec![]),
+        };
+        Self { verdict, because: words(&reasons), reasons }
+    }
+}
+
+impl From<StoredVerdict> for Verdict {
+    fn from(stored: StoredVerdict) -> Self {
+        match stored.verdict {
+            VerdictWord::Complete => Self::Complete,
+            VerdictWord::Incomplete if stored.reasons.is_empty() => {
+                Self::Incomplete(stored.because.into_iter().map(Reason::Words).collect())
+            }
+            VerdictWord::Incomplete => Self::Incomplete(stored.reasons),
+            VerdictWord::Unknown => Self::Unknown,
         }
     }
 }
@@ -147,11 +195,33 @@ pub struct AccountCoverage {
 
 /// A part of an account that could not be had.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "StoredPart", from = "StoredPart")]
 pub struct MissingPart {
     /// A section's key, [`LEFT_CHATS`], [`CHAT_LIST`] or [`CUSTOM_EMOJI`].
     pub part: String,
-    /// Why, in words.
-    pub because: String,
+    /// Why.
+    pub because: Reason,
+}
+
+/// How a missing part is stored: the reason as data, and in words, as in [`StoredVerdict`].
+#[derive(Serialize, Deserialize)]
+struct StoredPart {
+    part: String,
+    because: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    why: Option<Reason>,
+}
+
+impl From<MissingPart> for StoredPart {
+    fn from(MissingPart { part, because }: MissingPart) -> Self {
+        Self { part, because: because.to_string(), why: Some(because) }
+    }
+}
+
+impl From<StoredPart> for MissingPart {
+    fn from(StoredPart { part, because, why }: StoredPart) -> Self {
+        Self { part, because: why.unwrap_or(Reason::Words(because)) }
+    }
 }
 
 /// The [`MissingPart`] of channels and groups that the account has left.
@@ -171,7 +241,10 @@ mod tests {
     fn coverage_survives_json() {
         for (verdict, tail) in [
             (Verdict::Complete, r#""verdict":"complete"}"#),
-            (Verdict::Incomplete(vec!["2 files failed".into()]), r#""verdict":"incomplete","because":["2 files failed"]}"#),
+            (
+                Verdict::Incomplete(vec![Reason::Gaps { count: 2 }]),
+                r#""verdict":"incomplete","because":["2 stretches of its history were not read"],"reasons":[{"reason":"gaps","count":2}]}"#,
+            ),
             (Verdict::Unknown, r#""verdict":"unknown"}"#),
         ] {
             let coverage = Coverage {
@@ -199,5 +272,20 @@ mod tests {
             assert_eq!(serde_json::from_str::<Coverage>(&json).unwrap(), coverage);
             assert_eq!(coverage.ranges[0].difference(), Some(2));
         }
+    }
+
+    #[test]
+    fn what_earlier_versions_wrote_is_read() {
+        let stored = r#"{"verdict":"incomplete","because":["2 files failed","3 messages more"]}"#;
+        let verdict: Verdict = serde_json::from_str(stored).unwrap();
+        let words = |words: &str| Reason::Words(words.into());
+        assert_eq!(verdict, Verdict::Incomplete(vec![words("2 files failed"), words("3 messages more")]));
+        assert_eq!(verdict.to_string(), "incomplete: 2 files failed; 3 messages more");
+        let part: MissingPart = serde_json::from_str(r#"{"part":"stories","because":"refused"}"#).unwrap();
+        assert_eq!(part, MissingPart { part: "stories".into(), because: words("refused") });
+        let part = MissingPart { part: "stories".into(), because: Reason::TakeoutEnded };
+        let stored = serde_json::to_string(&part).unwrap();
+        assert!(stored.ends_with(r#","why":{"reason":"takeout_ended"}}"#), "{stored}");
+        assert_eq!(serde_json::from_str::<MissingPart>(&stored).unwrap(), part);
     }
 }

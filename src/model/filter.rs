@@ -1,5 +1,8 @@
 //! Which paths belong: patterns in the manner of restic's `--exclude` and `--include`.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
 
 use super::entry::EntryPath;
@@ -20,35 +23,42 @@ pub struct PatternError {
 /// - `/cache` (leading slash): only from the top of the source or the snapshot.
 /// - `a/b`, `a/**/b`: these components in a row, at any depth; `**` stands for any number of components.
 /// - `!keep.tmp`: takes back what an earlier pattern matched.
-/// - `*` and `?` never match a slash; `[a-z]` and `{a,b}` work; `\` takes a special character as it is. A slash at the end
-///   says nothing.
+/// - `./cache` is `/cache`; a pattern with `..` in it is refused.
+/// - `*` and `?` never match a slash; `[a-z]` and `{a,b}` work; `\` takes a special character as it is. A slash at the end and a
+///   byte order mark at the beginning say nothing.
 #[derive(Clone, Debug, Default)]
 struct Patterns {
     set: GlobSet,
     /// For each glob of the set, whether a match belongs (`!` makes it false).
     verdicts: Vec<bool>,
+    /// As they were written.
+    written: Arc<[String]>,
+    /// Which of them have matched anything so far; clones share it.
+    matched: Arc<[AtomicBool]>,
 }
 
 impl Patterns {
     fn parse<S: AsRef<str>>(patterns: impl IntoIterator<Item = S>) -> Result<Self, PatternError> {
         let mut set = GlobSetBuilder::new();
-        let mut verdicts = Vec::new();
+        let (mut verdicts, mut written) = (Vec::new(), Vec::new());
         for pattern in patterns {
-            let pattern = pattern.as_ref();
+            // Editors put a byte order mark before the first line of a file, where nobody sees it.
+            let pattern = pattern.as_ref().trim_start_matches('\u{feff}');
             let failed = |why: String| PatternError { pattern: pattern.to_owned(), why };
             let (verdict, rest) = match pattern.strip_prefix('!') {
                 Some(rest) => (false, rest),
                 None => (true, pattern),
             };
-            let rest = rest.strip_suffix('/').unwrap_or(rest);
-            let (anchored, rest) = match rest.strip_prefix('/') {
-                Some(rest) => (true, rest),
-                None => (false, rest),
-            };
+            let anchored = rest.starts_with('/') || rest.starts_with("./");
+            let parts: Vec<&str> = rest.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
+            if parts.contains(&"..") {
+                return Err(failed("it leads out of the folder".to_owned()));
+            }
+            let rest = parts.join("/");
             if rest.is_empty() {
                 return Err(failed("it names nothing".to_owned()));
             }
-            let glob = if anchored || rest.starts_with("**/") { rest.to_owned() } else { format!("**/{rest}") };
+            let glob = if anchored || rest.starts_with("**/") { rest } else { format!("**/{rest}") };
             let glob = GlobBuilder::new(&glob)
                 .literal_separator(true)
                 .backslash_escape(true)
@@ -56,11 +66,13 @@ impl Patterns {
                 .map_err(|error| failed(error.kind().to_string()))?;
             set.add(glob);
             verdicts.push(verdict);
+            written.push(pattern.to_owned());
         }
         let set = set
             .build()
             .map_err(|error| PatternError { pattern: error.glob().unwrap_or_default().to_owned(), why: error.kind().to_string() })?;
-        Ok(Self { set, verdicts })
+        let matched = verdicts.iter().map(|_| AtomicBool::new(false)).collect();
+        Ok(Self { set, verdicts, written: written.into(), matched })
     }
 
     fn matches(&self, path: &[u8]) -> bool {
@@ -68,6 +80,9 @@ impl Patterns {
             return false;
         }
         let matching = self.set.matches_candidate(&Candidate::from_bytes(path));
+        for matched in matching.iter().filter_map(|&at| self.matched.get(at)) {
+            matched.store(true, Ordering::Relaxed);
+        }
         matching.iter().max().and_then(|&last| self.verdicts.get(last)).copied().unwrap_or(false)
     }
 }
@@ -101,6 +116,15 @@ impl PathFilter {
         self.include.verdicts.is_empty() && self.exclude.verdicts.is_empty()
     }
 
+    /// The patterns that have matched nothing so far, as they were written. What lies in a folder that is left out as a whole is
+    /// compared with none.
+    pub fn unmatched(&self) -> impl Iterator<Item = &str> {
+        [&self.include, &self.exclude].into_iter().flat_map(|patterns| {
+            let pairs = patterns.written.iter().zip(patterns.matched.iter());
+            pairs.filter(|(_, matched)| !matched.load(Ordering::Relaxed)).map(|(written, _)| written.as_str())
+        })
+    }
+
     /// Whether an exclude pattern matches `path` itself; a walk that asks this of every folder before it enters needs no more.
     pub fn excludes(&self, path: &EntryPath) -> bool {
         self.exclude.matches(path.as_bytes())
@@ -125,7 +149,7 @@ impl PathFilter {
 /// The patterns in the text of an `--exclude-file`: one a line; empty lines and lines that start with `#` are left out, and
 /// `\#` begins a pattern that starts with `#`.
 pub fn pattern_lines(text: &str) -> impl Iterator<Item = &str> {
-    text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
+    text.trim_start_matches('\u{feff}').lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'))
 }
 
 #[cfg(test)]
@@ -177,8 +201,16 @@ mod tests {
     }
 
     #[test]
+    fn what_matched_nothing_is_known() {
+        let filter = PathFilter::new([], ["*.tmp", "./cache/", "\u{feff}keep", "!never"]).unwrap();
+        let other = filter.clone();
+        assert!(other.excludes(&path("cache")) && other.excludes(&path("a/keep")) && !other.excludes(&path("a/cache")));
+        assert_eq!(filter.unmatched().collect::<Vec<_>>(), ["*.tmp", "!never"]);
+    }
+
+    #[test]
     fn bad_patterns_are_named() {
-        for bad in ["", "!", "/", "a[", "{a"] {
+        for bad in ["", "!", "/", "a[", "{a", "../x", "a/../b", "./"] {
             let error = PathFilter::new([], [bad]).unwrap_err().to_string();
             assert!(error.contains(&format!("'{bad}'")), "{error}");
         }
@@ -186,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_exclude_file_has_comments_and_escapes() {
-        let lines: Vec<&str> = pattern_lines("# why\n\n *.tmp \r\n\\#literal\n").collect();
+        let lines: Vec<&str> = pattern_lines("\u{feff}# why\n\n *.tmp \r\n\\#literal\n").collect();
         assert_eq!(lines, ["*.tmp", "\\#literal"]);
         assert_eq!(taken(&[], &lines, &["#literal", "a.tmp", "b"]), ["b"]);
     }

@@ -1,7 +1,9 @@
 //! What a chat is like after all the lines of its log: which version of each message counts, and what became of it.
 //!
-//! The version of a message that counts is the one with the latest edit, then the one observed last, then the one of the later
-//! run, then the later line. A message is deleted when a deletion (or the clearing of the chat) was observed after that version
+//! The version of a message that counts is the one that was seen last, then the one of the later run, then the later line. A version
+//! that an import saw again was seen then ([`Sighting`]). A version whose message had been edited later was not seen after that
+//! edit, whatever it says: files get new times when they are copied. Pages do not tell of edits, so of them only the time counts.
+//! A message is deleted when a deletion (or the clearing of the chat) was observed after that version
 //! was: seeing a message again revives it. All versions stay known, for histories.
 //!
 //! A chat of a million messages does not fit in memory, so [`Fold`] keeps 48 bytes for each line and none of its content: the
@@ -10,6 +12,7 @@
 
 use std::collections::HashMap;
 
+use super::ids::IdList;
 use super::record::{ChatEvent, Head, RecordType};
 
 /// Where a line lies: which batch, and at which byte of it. Batches are numbered by the caller, in the order of the log.
@@ -30,7 +33,7 @@ pub enum AsOf {
     #[default]
     Now,
     /// As it was at this time, Unix seconds, as far as it is known: messages sent until then, in the last version that had been
-    /// written by then (or the earliest known one), without deletions that were found later.
+    /// seen or written by then (or the earliest known one), without deletions that were found later.
     At(i64),
 }
 
@@ -48,6 +51,23 @@ pub struct Folded {
     /// When its deletion was observed, if it counts, Unix seconds.
     pub deleted: Option<i64>,
 }
+
+/// That an import found messages again as another run had stored them, so that nothing was stored of them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sighting {
+    /// The run that had stored them.
+    pub run: String,
+    /// When they were seen again, Unix seconds.
+    pub observed: i64,
+    /// Which.
+    pub ids: IdList,
+}
+
+/// In the place of an edit's time: the message was not edited.
+const NOT_EDITED: i64 = i64::MIN + 1;
+
+/// In the place of an edit's time: the form that the version has tells no edits.
+const EDIT_NOT_TOLD: i64 = i64::MIN;
 
 #[derive(Clone, Copy)]
 struct Version {
@@ -81,7 +101,7 @@ impl Fold {
                 let run = self.run_number(&head.run);
                 self.versions.push(Version {
                     id,
-                    edited: head.edited.unwrap_or(i64::MIN),
+                    edited: head.edited.unwrap_or(if head.is_page { EDIT_NOT_TOLD } else { NOT_EDITED }),
                     observed: head.observed,
                     date: head.date.unwrap_or(i64::MIN),
                     run,
@@ -112,8 +132,8 @@ impl Fold {
         u32::try_from(index).unwrap_or(u32::MAX)
     }
 
-    /// The messages, ascending by id.
-    pub fn finish(self, as_of: AsOf) -> FoldedMessages {
+    /// The messages, ascending by id. `seen` says what imports saw again.
+    pub fn finish(self, as_of: AsOf, seen: &[Sighting]) -> FoldedMessages {
         let Self { mut versions, deletions, mut cleared, runs } = self;
         let mut by_name: Vec<u32> = (0..u32::try_from(runs.len()).unwrap_or(u32::MAX)).collect();
         by_name.sort_by_key(|&run| runs.get(run as usize));
@@ -127,10 +147,25 @@ impl Fold {
             version.run = rank.get(version.run as usize).copied().unwrap_or(u32::MAX);
         }
         if let AsOf::At(time) = as_of {
-            versions.retain(|version| version.date <= time);
             cleared.retain(|&(_, observed)| observed <= time);
         }
-        versions.sort_unstable_by_key(|v| (v.id, v.edited, v.observed, v.run, v.at.batch, v.at.offset));
+        versions.sort_unstable_by_key(|v| (v.id, v.run, v.at.batch, v.at.offset));
+        let until = if let AsOf::At(time) = as_of { time } else { i64::MAX };
+        let is_told_apart = versions.windows(2).any(|pair| matches!(pair, [one, next] if one.id == next.id));
+        // What is seen again matters to messages of several versions, and to those that were deleted.
+        for sighting in seen.iter().filter(|seen| seen.observed <= until && (is_told_apart || !deletions.is_empty() || !cleared.is_empty()))
+        {
+            let Some(run) = runs.iter().position(|run| *run == sighting.run).and_then(|run| rank.get(run)) else { continue };
+            for id in sighting.ids.iter() {
+                let from = versions.partition_point(|version| (version.id, version.run) < (id, *run));
+                let again = versions.iter_mut().skip(from).take_while(|version| (version.id, version.run) == (id, *run));
+                again.for_each(|version| {
+                    // As of some time, what was stored later may have been seen before.
+                    let is_later = version.observed > until;
+                    version.observed = if is_later { sighting.observed } else { version.observed.max(sighting.observed) };
+                });
+            }
+        }
         FoldedMessages { versions, next: 0, deletions, cleared, as_of }
     }
 }
@@ -151,19 +186,28 @@ impl Iterator for FoldedMessages {
         let rest = self.versions.get(self.next..)?;
         let id = rest.first()?.id;
         let count = rest.iter().take_while(|version| version.id == id).count();
-        let versions = rest.get(..count)?;
+        let versions = in_order(rest.get(..count)?);
         self.next += count;
-        let known = match self.as_of {
-            AsOf::Now => count,
-            // Versions ascend by edit time: those not edited come first and count from the message's own date on.
-            AsOf::At(time) => versions.iter().take_while(|version| version.edited <= time).count().max(1),
-        };
-        let (current, earlier) = versions.get(..known)?.split_last()?;
-        let date = Some(current.date).filter(|&date| date > i64::MIN);
         let until = match self.as_of {
             AsOf::Now => i64::MAX,
             AsOf::At(time) => time,
         };
+        let known = match self.as_of {
+            AsOf::Now => count,
+            AsOf::At(time) => {
+                let is_known = |version: &Version| version.observed <= time || (NOT_EDITED + 1..=time).contains(&version.edited);
+                versions.iter().rposition(is_known).map_or(1, |last| last + 1)
+            }
+        };
+        // What pages tell of times is a guess for some messages; anything else is exact.
+        let dated =
+            |is_exact: bool| versions.iter().rev().find(|version| version.date > i64::MIN && (version.edited != EDIT_NOT_TOLD) == is_exact);
+        let date = dated(true).or_else(|| dated(false)).map(|version| version.date);
+        // Before it was sent there was no message; where that is not known, before it was seen.
+        if date.or_else(|| versions.iter().map(|version| version.observed).min()).is_some_and(|date| date > until) {
+            return self.next();
+        }
+        let (current, earlier) = versions.get(..known)?.split_last()?;
         let cleared = self.cleared.iter().filter(|(up_to, _)| id <= *up_to).map(|(_, observed)| *observed);
         let last_seen = versions.iter().filter(|v| v.observed <= until).map(|v| v.observed).max();
         let deleted = cleared
@@ -179,18 +223,36 @@ impl Iterator for FoldedMessages {
     }
 }
 
+/// The versions of one message in the order in which they were true.
+fn in_order(versions: &[Version]) -> Vec<Version> {
+    let mut ordered = versions.to_vec();
+    if let [_] = versions {
+        return ordered;
+    }
+    for version in ordered.iter_mut().filter(|version| version.edited != EDIT_NOT_TOLD) {
+        let later = versions.iter().map(|other| other.edited).filter(|edited| *edited > version.edited.max(NOT_EDITED)).min();
+        version.observed = version.observed.min(later.map_or(i64::MAX, |later| later - 1));
+    }
+    ordered.sort_by_key(|version| (version.observed, version.edited, version.run, version.at.batch, version.at.offset));
+    ordered
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn fold(lines: &[&str], as_of: AsOf) -> Vec<Folded> {
+        fold_seen(lines, as_of, &[])
+    }
+
+    fn fold_seen(lines: &[&str], as_of: AsOf, seen: &[Sighting]) -> Vec<Folded> {
         let mut fold = Fold::new();
         for (index, line) in lines.iter().enumerate() {
             let line = format!(r#"{{"v":1,"peer":"user1",{line}}}"#);
             let at = Location { batch: 0, offset: u32::try_from(index).unwrap(), len: 1 };
             fold.add(&Head::from_line(line.as_bytes()).unwrap(), at);
         }
-        fold.finish(as_of).collect()
+        fold.finish(as_of, seen).collect()
     }
 
     fn offsets(folded: &[Folded]) -> Vec<(i64, u32, Option<i64>)> {
@@ -198,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn the_latest_edit_counts_then_the_latest_look_then_the_later_run() {
+    fn the_latest_look_counts_and_none_after_a_later_edit() {
         let lines = [
             r#""record":"message","id":2,"observed":50,"run":"b","date":10,"edited":30"#,
             r#""record":"message","id":1,"observed":50,"run":"b","date":10"#,
@@ -210,6 +272,25 @@ mod tests {
         let folded = fold(&lines, AsOf::Now);
         assert_eq!(offsets(&folded), [(1, 1, None), (2, 0, None), (3, 5, None)]);
         assert_eq!(folded[0].earlier.iter().map(|at| at.offset).collect::<Vec<_>>(), [3]);
+    }
+
+    #[test]
+    fn what_is_seen_again_counts_from_then_and_pages_count_by_their_time() {
+        let lines = [
+            r#""record":"message","id":1,"observed":16,"run":"a","date":10"#,
+            r#""record":"message","id":1,"observed":17,"run":"b","date":10"#,
+            r#""record":"message","id":2,"observed":16,"run":"a","date":10,"edited":12"#,
+            r#""record":"message","id":2,"observed":17,"run":"b","date":11,"raw":{"html":"x"}"#,
+            r#""record":"message","id":3,"observed":16,"run":"a","date":10"#,
+            r#""record":"deletion","id":3,"observed":17,"run":"c""#,
+        ];
+        let mut ids = IdList::default();
+        [1, 3].into_iter().for_each(|id| ids.push(id));
+        let seen = [Sighting { run: "a".into(), observed: 18, ids }];
+        assert_eq!(offsets(&fold(&lines, AsOf::Now)), [(1, 1, None), (2, 3, None), (3, 4, Some(17))]);
+        assert_eq!(offsets(&fold_seen(&lines, AsOf::Now, &seen)), [(1, 0, None), (2, 3, None), (3, 4, None)]);
+        assert_eq!(offsets(&fold_seen(&lines, AsOf::At(17), &seen)), [(1, 1, None), (2, 3, None), (3, 4, Some(17))]);
+        assert_eq!(fold(&lines, AsOf::Now)[1].date, Some(10), "what a page tells of times is a guess");
     }
 
     #[test]

@@ -34,6 +34,7 @@ pub enum MediaRole {
 /// The folder below `media/`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum MediaKind {
     /// Photos, profile and group pictures included.
     Photo,
@@ -75,6 +76,7 @@ pub fn media_path(kind: MediaKind, id: &str, variant: &str, extension: &str) -> 
 /// Why a file was left out on purpose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum SkipReason {
     /// Larger than the limit that the user set.
     TooLarge,
@@ -98,6 +100,7 @@ impl SkipReason {
 /// Whether a file's bytes are in the backup.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "status", content = "reason")]
+#[non_exhaustive]
 pub enum MediaStatus {
     /// Under [`Media::path`].
     Stored,
@@ -105,6 +108,43 @@ pub enum MediaStatus {
     Skipped(SkipReason),
     /// Wanted but not had; the next run tries again. In words, without names or texts.
     Failed(String),
+}
+
+/// Whether the value of this key, or what is in it, may be the path of a file: in exports of later versions, any that is not what
+/// people wrote.
+pub fn may_name_file(key: &str) -> bool {
+    !matches!(
+        key,
+        "text"
+            | "text_entities"
+            | "from"
+            | "actor"
+            | "author"
+            | "name"
+            | "title"
+            | "file_name"
+            | "performer"
+            | "forwarded_from"
+            | "saved_from"
+            | "via_bot"
+            | "question"
+            | "description"
+            | "href"
+            | "url"
+            | "data"
+            | "information_text"
+            | "first_name"
+            | "last_name"
+            | "members"
+            | "action"
+            | "type"
+            | "place_name"
+            | "address"
+            | "game_title"
+            | "game_description"
+            | "caption"
+            | "about"
+    )
 }
 
 /// One file of a message.

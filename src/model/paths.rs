@@ -162,6 +162,8 @@ pub enum Place {
     AccountCoverage,
     /// A media file.
     Media,
+    /// What the import of this run saw again.
+    Seen(RunId),
 }
 
 /// Says what `path` is; `None` for a path that this version does not know.
@@ -171,6 +173,7 @@ pub fn place(path: &EntryPath) -> Option<Place> {
         [PEERS] => Some(Place::Peers),
         ["peers", file] if file.ends_with(".jsonl") => Some(Place::Peers),
         ["media", _, ..] => Some(Place::Media),
+        ["imports", run, "seen.jsonl"] => run.parse().ok().map(Place::Seen),
         ["account", "coverage.json"] => Some(Place::AccountCoverage),
         ["account", file] => Section::from_key(file.strip_suffix(".json")?).map(Place::Account),
         ["chats", peer, "chat.json"] => peer.parse().ok().map(Place::ChatInfo),

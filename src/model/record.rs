@@ -22,14 +22,17 @@
 //! shifted by [`super::peer::MIGRATED_ID_OFFSET`].
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use memchr::memmem::Finder;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use super::coverage::IdRange;
 use super::entry::bytes_as_text;
+use super::ids::IdList;
 use super::json;
 use super::media::Media;
 use super::paths::RunId;
@@ -56,6 +59,7 @@ pub enum RecordError {
 
 /// The source's own bytes of a record, kept so that nothing is lost that the rendered keys do not show.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Raw {
     /// A TL object of Telegram's API.
     Tl {
@@ -183,6 +187,7 @@ pub struct DeletionRecord {
 /// Something that happened to a chat as a whole.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", tag = "name")]
+#[non_exhaustive]
 pub enum ChatEvent {
     /// The account left, or was removed.
     Left,
@@ -222,6 +227,21 @@ pub struct EventRecord {
     pub run: RunId,
     /// What happened.
     pub event: ChatEvent,
+}
+
+/// A line of `imports/<run>/seen.jsonl`: what an import found again just as `run` had stored it, and did not store.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct SeenAgain {
+    /// The line's version.
+    pub v: u32,
+    /// The chat.
+    pub peer: Peer,
+    /// The run that had stored the messages.
+    pub run: RunId,
+    /// When the export was made, Unix seconds.
+    pub observed: i64,
+    /// The messages.
+    pub ids: IdList,
 }
 
 /// One line of a chat's log.
@@ -273,7 +293,13 @@ pub struct Head<'a> {
     /// What happened to the chat.
     #[serde(default)]
     pub event: Option<ChatEvent>,
+    /// Whether it was read from a page.
+    #[serde(skip)]
+    pub is_page: bool,
 }
+
+/// How a line begins to tell the bytes of a page. Inside of a text its quotes would be escaped.
+static OF_PAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b"\"raw\":{\"html\":"));
 
 impl<'a> Head<'a> {
     /// Reads the head of a message's line as this program writes it, up to the message itself, and gives what follows
@@ -298,7 +324,8 @@ impl<'a> Head<'a> {
         };
         let rest = rest.strip_prefix(b",\"message\":")?;
         let (record, peer, run) = (RecordType::Message, peer.parse().ok()?, Cow::Borrowed(run));
-        Some((Self { v: 1, record, peer, id: Some(id), observed, run, date, edited, event: None }, rest))
+        let is_page = edited.is_none() && OF_PAGE.find(rest).is_some();
+        Some((Self { v: 1, record, peer, id: Some(id), observed, run, date, edited, event: None, is_page }, rest))
     }
 
     /// Reads the head of one line.
@@ -306,7 +333,8 @@ impl<'a> Head<'a> {
     /// # Errors
     /// When the line is not a record, or one of a later version.
     pub fn from_line(line: &'a [u8]) -> Result<Self, RecordError> {
-        let head: Self = serde_json::from_slice(line).map_err(RecordError::Form)?;
+        let mut head: Self = serde_json::from_slice(line).map_err(RecordError::Form)?;
+        head.is_page = head.edited.is_none() && OF_PAGE.find(line).is_some();
         check_version(head.v)?;
         if head.record != RecordType::Event && head.id.is_none() {
             return Err(RecordError::Missing("id"));

@@ -16,6 +16,8 @@ pub struct SourceName {
 impl SourceName {
     /// Whether somebody means this source: by what is shown of it, its kind, its name, or both as `kind:name`.
     pub fn is_called(&self, wanted: &str) -> bool {
+        // A slash at the end of a folder says nothing.
+        let wanted = if wanted.len() > 1 { wanted.trim_end_matches('/') } else { wanted };
         [&self.kind, &self.name, &self.to_string(), &format!("{}:{}", self.kind, self.name)].into_iter().any(|known| known == wanted)
     }
 }

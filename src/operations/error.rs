@@ -11,6 +11,7 @@ use crate::target::TargetError;
 
 /// Why an operation failed.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum OperationError {
     /// The repository could not be used.
     #[error(transparent)]
@@ -96,6 +97,16 @@ pub enum OperationError {
         /// What is wrong with it.
         why: String,
     },
+    /// Most of what a source had is gone: it may not be there at all.
+    #[error("{gone} of the {had} entries that the last snapshot of {source_name} has are gone, so no snapshot was made")]
+    Emptied {
+        /// The source.
+        source_name: String,
+        /// Entries that are gone.
+        gone: u64,
+        /// Entries that there were.
+        had: u64,
+    },
     /// The user ended the run.
     #[error("the run was ended; what is stored stays stored, and the same command goes on from there")]
     Interrupted,
@@ -124,9 +135,9 @@ impl OperationError {
     }
 
     /// What a log could not be read for.
-    pub(super) fn of_log(error: LogError) -> Self {
+    pub(super) fn of_log(error: LogError<Self>) -> Self {
         match error {
-            LogError::Batch { source, .. } => source.downcast().unwrap_or_else(|error| Self::Internal(error.to_string())),
+            LogError::Batch { source, .. } => source,
             other => Self::Form { path: "a chat's log".into(), why: crate::model::causes::with_causes(&other) },
         }
     }

@@ -19,6 +19,7 @@ pub struct Progress {
 
 /// One thing to report.
 #[derive(Debug)]
+#[non_exhaustive]
 pub enum Event<'a> {
     /// How far the run is; comes often.
     Progress(Progress),
@@ -56,6 +57,21 @@ pub enum Event<'a> {
         path: &'a EntryPath,
         /// Its size in bytes.
         bytes: u64,
+    },
+    /// A restore ended before its end; so far it had done this.
+    RestoreEnded {
+        /// The snapshot.
+        snapshot: &'a str,
+        /// Entries restored.
+        entries: u64,
+        /// Bytes of content restored.
+        bytes: u64,
+        /// Entries that were there already.
+        kept: u64,
+        /// Entries that could not be restored.
+        problems: u64,
+        /// Contents that are damaged in the vault.
+        damaged: u64,
     },
     /// An object was checked.
     Checked {

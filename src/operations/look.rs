@@ -111,6 +111,7 @@ pub async fn find(
 
 /// How an entry differs between two snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Change {
     /// Only the later has it.
     Added,

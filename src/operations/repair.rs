@@ -41,7 +41,7 @@ pub async fn repair(session: &Session) -> Result<RepairReport, OperationError> {
         return Err(RepositoryError::Trust(format!("its root key is {}, not {}", found.root.root_key.as_str(), wanted.as_str())).into());
     }
     let mut ended_recipients = Vec::new();
-    let amended = trust::amend(&session.storage, &found, &identity.root_key, |root| {
+    let amended = trust::amend(&session.storage, &found, &identity.root_key, session.machine.now(), |root| {
         if root.current_recipients().count() > 1 {
             for recipient in root.recipients.iter_mut().filter(|recipient| recipient.current && recipient.recipient != identity.recipient) {
                 recipient.current = false;
@@ -51,7 +51,8 @@ pub async fn repair(session: &Session) -> Result<RepairReport, OperationError> {
     })
     .await?;
     let statement = (amended.names != found.names).then(|| amended.names.first().cloned()).flatten();
-    let repository = Repository { storage: session.storage.clone(), id, root: amended.root.clone(), trust: amended };
+    let (storage, machine) = (session.storage.clone(), session.machine.clone());
+    let repository = Repository { storage, id, root: amended.root.clone(), trust: amended, machine };
     if let Some(mut pins) = Pins::read(&folder)? {
         session::raise(&mut pins, &repository, &folder)?;
     }

@@ -1,7 +1,8 @@
 //! What is counted and reported from all threads of a run that reads a snapshot.
 
-use std::sync::Arc;
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use super::OperationError;
@@ -26,6 +27,7 @@ pub(super) struct Report {
     pub problems: AtomicU64,
     pub damaged: AtomicU64,
     pub ended: AtomicBool,
+    failed: Mutex<HashSet<EntryPath>>,
 }
 
 impl Report {
@@ -42,6 +44,7 @@ impl Report {
             problems: zero(),
             damaged: zero(),
             ended: AtomicBool::new(false),
+            failed: Mutex::default(),
         }
     }
 
@@ -51,10 +54,24 @@ impl Report {
         self.bytes.fetch_add(bytes, Ordering::Relaxed);
     }
 
+    /// Reports an entry of so many bytes that was noted as restored and then failed on the last stretch.
+    pub fn not_restored(&self, path: &EntryPath, bytes: u64, what: &str) {
+        for (count, less) in [(&self.entries, 1), (&self.bytes, bytes)] {
+            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |count| Some(count.saturating_sub(less)));
+        }
+        self.problem(path, what);
+    }
+
     /// Reports an entry that could not be restored.
     pub fn problem(&self, path: &EntryPath, what: &str) {
         self.problems.fetch_add(1, Ordering::Relaxed);
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
         self.events.event(&Event::Problem { path, what });
+    }
+
+    /// Whether anything was reported of this entry.
+    pub fn has_failed(&self, path: &EntryPath) -> bool {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner).contains(path)
     }
 
     /// Reports an entry whose content is damaged in the vault.

@@ -1,5 +1,6 @@
 //! Opening a repository as far as the keys at hand allow.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::OperationError;
@@ -10,12 +11,13 @@ use crate::repository::format::root;
 use crate::repository::keys::{self, Identity, Unlock};
 use crate::repository::snapshots::SnapshotRef;
 use crate::repository::trust::{Anchor, Known, Trust};
-use crate::repository::{self, Repository, RepositoryError};
+use crate::repository::{self, Machine, Repository, RepositoryError};
 use crate::state::pins::{PinnedStatement, PinnedWriter};
 use crate::state::{Heads, Pins, SealedFolder, StateFolder};
 use crate::storage::Storage;
 
 /// Where a repository is, and what this user and machine bring along.
+#[derive(Clone)]
 pub struct Session {
     /// The store.
     pub storage: Storage,
@@ -25,7 +27,12 @@ pub struct Session {
     pub unlock: Option<Unlock>,
     /// The root key from the recovery sheet, where it was given: no other is accepted.
     pub root_key: Option<VerifyingKey>,
+    /// The time, and randomness for names.
+    pub machine: Machine,
 }
+
+/// Where this machine notes which archives it found damaged.
+const DAMAGED: &str = "damaged.age";
 
 /// A repository opened by a session.
 pub struct Opened {
@@ -41,6 +48,11 @@ pub struct Opened {
 }
 
 impl Session {
+    /// A repository in `storage` and this machine's `state`, with no key, and with the system's clock and randomness.
+    pub fn new(storage: Storage, state: StateFolder) -> Self {
+        Self { storage, state, unlock: None, root_key: None, machine: Machine::default() }
+    }
+
     /// Opens the repository; with secrets where a passphrase or an identity was given.
     ///
     /// # Errors
@@ -86,7 +98,7 @@ impl Session {
             (None, None) => Anchor::AsFound,
         };
         let is_anchored = !matches!(anchor, Anchor::AsFound);
-        let repository = Repository::open(self.storage.clone(), &anchor).await?;
+        let repository = Repository::open(self.storage.clone(), &anchor, &self.machine).await?;
         for root_key in vouched.iter().chain(&self.root_key) {
             check_root_key(&repository, root_key)?;
         }
@@ -127,6 +139,31 @@ fn check_root_key(repository: &Repository, wanted: &VerifyingKey) -> Result<(), 
 }
 
 impl Opened {
+    /// The archives that were found missing or damaged from this machine, by whatever read them.
+    ///
+    /// # Errors
+    /// When what is remembered cannot be read.
+    pub fn damaged_archives(&self) -> Result<BTreeSet<String>, OperationError> {
+        Ok(self.folder.read_json(DAMAGED)?.unwrap_or_default())
+    }
+
+    /// Remembers archives that are missing or damaged, so that the next backup stores again what they held; `all` says that no others
+    /// are.
+    pub fn note_damaged(&self, archives: impl IntoIterator<Item = String>, all: bool) {
+        let found: BTreeSet<String> = archives.into_iter().collect();
+        if found.is_empty() && !all {
+            return;
+        }
+        let noted = self.damaged_archives().and_then(|known| {
+            let noted = if all { found } else { found.union(&known).cloned().collect() };
+            if noted == known { Ok(()) } else { Ok(self.folder.write_json(DAMAGED, &noted)?) }
+        });
+        if let Err(error) = noted {
+            // Reading goes on where this machine's state cannot be written.
+            tracing::warn!(%error, "damaged archives are not remembered");
+        }
+    }
+
     /// Remembers the snapshots in `found`, where they are the last of their chains.
     ///
     /// # Errors
@@ -212,7 +249,7 @@ impl Opened {
         };
         self.check_recipient()?;
         let key = SigningKey::generate()?;
-        let id = repository::random_id()?;
+        let id = self.repository.machine.id()?;
         self.repository.enroll(&identity, root::Writer { id, key: key.public().clone() }).await?;
         pin(&self.repository, &self.folder, &identity, PinnedWriter::new(id, &key))?;
         Ok(Writer { id, key, recipients: Recipients::parse([identity.recipient.as_str()])? })

@@ -10,6 +10,7 @@
 //!
 //! The writer holds one message at a time, whatever the length of a chat.
 
+use std::borrow::Cow;
 use std::io::{self, Write};
 
 use jiff::tz::TimeZone;
@@ -19,6 +20,7 @@ use super::earlier;
 use super::html::escape::rich_plain;
 use super::json_text::{self, Hand, Of};
 use super::media_names::Places;
+use super::shown::Shown;
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType, Topic};
 use crate::model::json;
@@ -112,8 +114,8 @@ impl<'a> ChatHead<'a> {
     /// What a stored description says.
     pub fn of(chat: &'a ChatInfo) -> Self {
         Self {
-            name: chat.name.as_deref(),
-            kind: chat.kind.map(ChatType::key),
+            name: chat.name.as_deref().or_else(|| chat.title().filter(|_| chat.is_partial)),
+            kind: Some(chat.kind_word()),
             id: (!chat.peer.is_made_up()).then_some(chat.peer.id),
             left: chat.left,
             more: ChatMore {
@@ -124,27 +126,6 @@ impl<'a> ChatHead<'a> {
             },
             unknown_keys: chat.unknown_keys.as_deref().map(RawValue::get),
         }
-    }
-}
-
-/// A message on its way into an export.
-#[derive(Clone, Copy)]
-pub struct Shown<'a> {
-    /// The version that counts.
-    pub record: &'a MessageRecord,
-    /// What is subtracted from ids: [`MIGRATED_ID_OFFSET`](crate::model::peer::MIGRATED_ID_OFFSET) for messages of a basic
-    /// group that are shown in the supergroup it became, else 0.
-    pub id_shift: i64,
-    /// When its deletion was observed, Unix seconds.
-    pub deleted: Option<i64>,
-    /// Its earlier versions, first to last.
-    pub earlier: &'a [MessageRecord],
-}
-
-impl<'a> Shown<'a> {
-    /// The message alone.
-    pub fn plain(record: &'a MessageRecord) -> Self {
-        Self { record, id_shift: 0, deleted: None, earlier: &[] }
     }
 }
 
@@ -165,7 +146,7 @@ pub struct DesktopJson<W: Write> {
     options: Options,
     place: Place,
     first: bool,
-    unknown_keys: Option<String>,
+    unknown_keys: Option<(String, Places)>,
 }
 
 /// Written out when the buffer is longer, in bytes.
@@ -210,13 +191,14 @@ impl<W: Write> DesktopJson<W> {
             return Err(io::Error::new(io::ErrorKind::InvalidInput, "sections of the account come before the chats"));
         }
         if section.section == Section::UnknownKeys {
-            self.unknown_keys = Some(section.value.get().to_owned());
+            self.unknown_keys = Some((section.value.get().to_owned(), names.clone()));
             return Ok(());
         }
         self.key(section.section.key(), 0);
         let place = |stored: &str| names.shown(stored);
         let of = match section.section {
             Section::ProfilePictures | Section::Stories => Of::Pictures,
+            Section::ProfileMusic => Of::Message,
             Section::OtherData => Of::Floats,
             _ => Of::Other,
         };
@@ -281,7 +263,7 @@ impl<W: Write> DesktopJson<W> {
             self.text_or_null(chat.name);
         }
         self.key("type", level);
-        self.text_or_null(chat.kind);
+        self.text_or_null(Some(chat.kind.unwrap_or(ChatType::PersonalChat.key())));
         if let Some(id) = chat.id {
             self.key("id", level);
             self.buffer.extend_from_slice(id.to_string().as_bytes());
@@ -320,7 +302,8 @@ impl<W: Write> DesktopJson<W> {
         json_text::begin_element(&mut self.buffer, &mut self.first, level);
         let place = |stored: &str| names.shown(stored);
         let hand = Hand { zone: &self.options.zone, place: &place };
-        hand.message(&mut self.buffer, shown.record.message.get(), &self.more, level + 1, shown.id_shift, is_live(shown.record));
+        let message = as_it_came(shown.record);
+        hand.message(&mut self.buffer, &message, &self.more, level + 1, shown.id_shift, is_live(shown.record));
         self.flush_if_long()
     }
 
@@ -330,8 +313,8 @@ impl<W: Write> DesktopJson<W> {
         json_text::new_line(&mut self.buffer, level + 1);
         self.buffer.push(b']');
         self.first = false;
-        self.members(Some(&more), level);
-        self.members(unknown_keys.as_deref(), level);
+        self.members(Some(&more), level, &Places::default());
+        self.members(unknown_keys.as_deref(), level, &Places::default());
         json_text::new_line(&mut self.buffer, level);
         self.buffer.push(b'}');
         self.first = false;
@@ -341,8 +324,8 @@ impl<W: Write> DesktopJson<W> {
         self.flush_if_long()
     }
 
-    fn members(&mut self, object: Option<&str>, level: usize) {
-        let place = |_: &str| None;
+    fn members(&mut self, object: Option<&str>, level: usize, names: &Places) {
+        let place = |stored: &str| names.shown(stored);
         for (key, value) in object.map(json::members).into_iter().flatten() {
             json_text::begin_member(&mut self.buffer, &mut self.first, key, level);
             Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, value, level + 1, Of::Other);
@@ -361,7 +344,8 @@ impl<W: Write> DesktopJson<W> {
         }
         if !single {
             let unknown = self.unknown_keys.take();
-            self.members(unknown.as_deref(), 0);
+            let (unknown, names) = unknown.unwrap_or_default();
+            self.members(Some(&unknown), 0, &names);
             self.buffer.extend_from_slice(b"\n}");
         }
         self.out.write_all(&self.buffer)?;
@@ -443,6 +427,20 @@ fn extra_keys(more: &mut Vec<u8>, shown: Shown<'_>, names: &Places, zone: &TimeZ
         member(more, "history", &history);
     }
     more.push(b'}');
+}
+
+/// The message without the text that an import was given for its blocks: there it had none.
+fn as_it_came(record: &MessageRecord) -> Cow<'_, str> {
+    let message = record.message.get();
+    let Some(Raw::Json { bytes, .. }) = record.raw.as_ref().filter(|_| json::get(message, "rich_message").is_some()) else {
+        return Cow::Borrowed(message);
+    };
+    if json::members(&String::from_utf8_lossy(bytes)).any(|(key, _)| key == "text") {
+        return Cow::Borrowed(message);
+    }
+    let left = json::members(message).filter(|(key, _)| !matches!(*key, "text" | "text_entities"));
+    let left: Vec<String> = left.map(|(key, value)| format!("\"{key}\":{value}")).collect();
+    Cow::Owned(format!("{{{}}}", left.join(",")))
 }
 
 /// Whether this is no import: what an import said is said again as it was.

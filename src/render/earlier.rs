@@ -5,8 +5,8 @@ use std::collections::HashSet;
 use crate::model::json::{self, Shape};
 use crate::model::record::MessageRecord;
 
-use super::desktop_json::Shown;
 use super::html::escape::plain;
+use super::shown::Shown;
 
 /// An earlier version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +21,68 @@ pub struct Earlier<'a> {
     pub told: bool,
 }
 
-/// The earlier versions of a message, first to last; what the backup and imports both know, once.
+/// The earlier versions of a message, first to last; what the backup and imports both know, once. A version that people cannot tell
+/// from the next one is none: a newer form of export, or another way to name somebody, changes no message.
 pub fn of<'a>(shown: &Shown<'a>) -> Vec<Earlier<'a>> {
+    let mut all = known(shown);
+    let mut next = shown.record.message.get();
+    let mut index = all.len();
+    while let Some(version) = index.checked_sub(1).and_then(|at| all.get(at).copied()) {
+        index -= 1;
+        if !version.told && reads_alike(version.message, next) {
+            all.remove(index);
+        } else {
+            next = version.message;
+        }
+    }
+    all
+}
+
+/// Keys whose values people see, beside the text and the files.
+const SEEN: [&str; 12] = [
+    "action",
+    "title",
+    "poll",
+    "todo_list",
+    "location_information",
+    "contact_information",
+    "place_name",
+    "game_title",
+    "invoice_information",
+    "new_title",
+    "media_type",
+    "inline_bot_buttons",
+];
+
+/// Whether two versions of a message read alike: what only one of them tells makes no difference where its form tells less.
+fn reads_alike(one: &str, two: &str) -> bool {
+    use json::get;
+    let text = |message| get(message, "text").map(plain).unwrap_or_default().trim().to_owned();
+    let is_service = |message| get(message, "type").and_then(json::spelling) == Some("service");
+    let of_page = |message| get(message, "from_id").is_none() && get(message, "actor_id").is_none();
+    let alike = |key: &&str| match (get(one, key), get(two, key)) {
+        (Some(one), Some(two)) => one == two,
+        (None, None) => true,
+        // A page says less, and has sentences for what happened.
+        _ => of_page(one) || of_page(two),
+    };
+    let is_stored = |path: &&str| json::text(path).is_some_and(|path| path.starts_with("media/"));
+    let same_file = |key: &&str| match (get(one, key).filter(is_stored), get(two, key).filter(is_stored)) {
+        (Some(one), Some(two)) => one == two,
+        _ => true,
+    };
+    let reactions = |message| -> Vec<String> {
+        let told = |reaction| ["type", "emoji", "document_id", "count"].map(|key| get(reaction, key).unwrap_or_default()).join(" ");
+        let mut all: Vec<String> = get(message, "reactions").map(json::elements).into_iter().flatten().map(told).collect();
+        all.sort_unstable();
+        all
+    };
+    let same_text = text(one) == text(two) || is_service(one) && is_service(two) && (of_page(one) != of_page(two));
+    same_text && SEEN.iter().all(alike) && ["photo", "file"].iter().all(same_file) && reactions(one) == reactions(two)
+}
+
+/// The earlier versions of a message that are known.
+fn known<'a>(shown: &Shown<'a>) -> Vec<Earlier<'a>> {
     let own = |record: &'a MessageRecord| Earlier {
         message: record.message.get(),
         observed: Some(record.observed),

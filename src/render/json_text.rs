@@ -10,6 +10,7 @@ use std::io::Write;
 use jiff::tz::TimeZone;
 
 use crate::model::json::{self, Shape};
+use crate::model::media::may_name_file;
 use crate::model::time;
 
 /// Deeper values than this are written on one line as they are, so that hostile nesting cannot exhaust the stack.
@@ -87,11 +88,13 @@ struct At {
     of: Of,
     /// How much deeper it may go.
     depth: usize,
+    /// Whether a text may be the path of a file.
+    is_path: bool,
 }
 
 impl At {
     fn new(level: usize, of: Of) -> Self {
-        Self { level, of, depth: MAX_DEPTH }
+        Self { level, of, depth: MAX_DEPTH, is_path: false }
     }
 }
 
@@ -156,7 +159,7 @@ impl Hand<'_> {
     }
 
     fn nested(&self, out: &mut Vec<u8>, value: &str, at: At) {
-        let At { level, of, depth } = at;
+        let At { level, of, depth, is_path } = at;
         let Some(depth) = depth.checked_sub(1) else {
             out.extend_from_slice(value.as_bytes());
             return;
@@ -168,7 +171,7 @@ impl Hand<'_> {
                 let mut first = true;
                 for (key, value) in &members {
                     begin_member(out, &mut first, key, level);
-                    self.member(out, &members, (key, value), At { level, of, depth });
+                    self.member(out, &members, (key, value), At { level, of, depth, is_path });
                 }
                 end(out, first, level, b'}');
             }
@@ -177,18 +180,21 @@ impl Hand<'_> {
                 let mut first = true;
                 for element in json::elements(value) {
                     begin_element(out, &mut first, level);
-                    self.nested(out, element, At { level: level + 1, of, depth });
+                    self.nested(out, element, At { level: level + 1, of, depth, is_path });
                 }
                 // An empty list of Telegram Desktop's still has its line break.
                 end(out, false, level, b']');
             }
-            Shape::String => string(out, value),
+            Shape::String => match json::text(value).filter(|_| is_path).and_then(|path| (self.place)(&path)) {
+                Some(shown) => quoted(out, shown),
+                None => string(out, value),
+            },
             Shape::Plain => number(out, value, of == Of::Floats),
         }
     }
 
     fn member(&self, out: &mut Vec<u8>, members: &[Member<'_>], (key, value): (&str, &str), at: At) {
-        let At { level, of, depth } = at;
+        let At { level, of, depth, .. } = at;
         if TIMES.contains(&key) {
             let twin = members.iter().find(|(name, _)| name.strip_suffix("_unixtime") == Some(key));
             if let Some(local) = twin.and_then(|(_, unix)| time::local(self.zone, json::digits(unix)?)) {
@@ -213,7 +219,7 @@ impl Hand<'_> {
                 let numbers: Vec<_> = json::elements(value).collect();
                 let _ = write!(out, "[{}]", numbers.join(","));
             }
-            _ => self.nested(out, value, At { level: level + 1, of: of.inside(), depth }),
+            _ => self.nested(out, value, At { level: level + 1, of: of.inside(), depth, is_path: may_name_file(key) }),
         }
     }
 }

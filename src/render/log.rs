@@ -4,11 +4,12 @@
 //! batch. Batches are kept while they are near, at most [`BATCHES_KEPT`] at a time, so memory does not grow with the chat.
 
 use std::collections::VecDeque;
-use std::io;
+use std::error::Error;
 use std::sync::Arc;
 
 use super::html::escape::plain;
-use crate::model::fold::{AsOf, Fold, Folded, FoldedMessages, Location};
+use crate::model::fold::{AsOf, Fold, Folded, FoldedMessages, Location, Sighting};
+use crate::model::join;
 use crate::model::json;
 use crate::model::record::{Head, MessageRecord, Raw, Record, RecordError};
 
@@ -17,26 +18,30 @@ pub const BATCHES_KEPT: usize = 3;
 
 /// Gives the batches of one chat's log.
 pub trait Batches {
+    /// Why a batch cannot be read.
+    type Error: Error + 'static;
+
     /// How many there are. Their numbers, from 0, are the order in which they were written.
     fn count(&self) -> u32;
 
     /// One batch, whole.
     ///
     /// # Errors
-    /// When it cannot be had.
-    fn load(&self, batch: u32) -> io::Result<Arc<[u8]>>;
+    /// When it cannot be read.
+    fn load(&self, batch: u32) -> Result<Arc<[u8]>, Self::Error>;
 }
 
 /// Why a log cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum LogError {
-    /// A batch cannot be had.
+#[non_exhaustive]
+pub enum LogError<E: Error + 'static> {
+    /// A batch cannot be read.
     #[error("batch {batch} of a chat's log cannot be read")]
     Batch {
         /// Its number, from 0.
         batch: u32,
-        /// The source's word.
-        source: io::Error,
+        /// Why not.
+        source: E,
     },
     /// A line is not what it was when the log was passed over, or cannot be understood.
     #[error("the line at byte {} of batch {} of a chat's log cannot be read", at.offset, at.batch)]
@@ -68,10 +73,15 @@ impl<B: Batches> ChatLog<B> {
     ///
     /// # Errors
     /// When a batch cannot be had.
-    pub fn fold(&mut self, as_of: AsOf, bad: &mut dyn FnMut(LogError)) -> Result<FoldedMessages, LogError> {
+    pub fn fold(
+        &mut self,
+        as_of: AsOf,
+        seen: &[Sighting],
+        bad: &mut dyn FnMut(LogError<B::Error>),
+    ) -> Result<FoldedMessages, LogError<B::Error>> {
         let mut fold = Fold::new();
         self.heads(bad, &mut |head, at| fold.add(head, at))?;
-        Ok(fold.finish(as_of))
+        Ok(fold.finish(as_of, seen))
     }
 
     /// Passes over the whole log and hands the head of each line to `each`, with its place. Lines that cannot be understood are
@@ -79,7 +89,11 @@ impl<B: Batches> ChatLog<B> {
     ///
     /// # Errors
     /// When a batch cannot be had.
-    pub fn heads(&mut self, bad: &mut dyn FnMut(LogError), each: &mut dyn FnMut(&Head<'_>, Location)) -> Result<(), LogError> {
+    pub fn heads(
+        &mut self,
+        bad: &mut dyn FnMut(LogError<B::Error>),
+        each: &mut dyn FnMut(&Head<'_>, Location),
+    ) -> Result<(), LogError<B::Error>> {
         for batch in 0..self.batches.count() {
             let bytes = self.batch(batch)?;
             let mut offset = 0usize;
@@ -109,7 +123,7 @@ impl<B: Batches> ChatLog<B> {
     ///
     /// # Errors
     /// When its batch cannot be had, or no message is there.
-    pub fn message(&mut self, at: Location) -> Result<MessageRecord, LogError> {
+    pub fn message(&mut self, at: Location) -> Result<MessageRecord, LogError<B::Error>> {
         let bytes = self.batch(at.batch)?;
         let start = at.offset as usize;
         let line = start.checked_add(at.len as usize).and_then(|end| bytes.get(start..end)).ok_or(LogError::NoMessage(at))?;
@@ -122,21 +136,20 @@ impl<B: Batches> ChatLog<B> {
     /// A message with its earlier versions, first to last; none of them unless `history`.
     ///
     /// A page of an HTML export tells less of a message than anything else: where it says what an earlier version said, that one
-    /// counts, with its exact time and the ids of people.
+    /// counts. What the version that counts leaves out, an earlier one tells: see [`join`].
     ///
     /// # Errors
     /// As [`ChatLog::message`].
-    pub fn versions(&mut self, folded: &Folded, history: bool) -> Result<(MessageRecord, Vec<MessageRecord>), LogError> {
+    pub fn versions(&mut self, folded: &Folded, history: bool) -> Result<(MessageRecord, Vec<MessageRecord>), LogError<B::Error>> {
         let current = self.message(folded.current)?;
-        let is_page = matches!(current.raw, Some(Raw::Html { .. }));
+        let is_page = |record: &MessageRecord| matches!(record.raw, Some(Raw::Html { .. }));
         let mut earlier = Vec::new();
-        if history || is_page {
-            for &at in &folded.earlier {
-                earlier.push(self.message(at)?);
-            }
+        for &at in &folded.earlier {
+            earlier.push(self.message(at)?);
         }
-        let better = is_page.then(|| earlier.iter().rposition(|record| tells_more(record, &current))).flatten();
-        let current = match better {
+        let counts = earlier.iter().chain([&current]).any(is_page).then(|| join::counts(earlier.iter().chain([&current])));
+        let better = is_page(&current).then(|| earlier.iter().rposition(|record| tells_more(record, &current))).flatten();
+        let mut current = match better {
             Some(index) => {
                 let better = earlier.remove(index);
                 earlier.push(current);
@@ -144,13 +157,15 @@ impl<B: Batches> ChatLog<B> {
             }
             None => current,
         };
+        join::set(&mut current, counts.unwrap_or_default());
+        join::complete(&mut current, &earlier);
         if !history {
             earlier.clear();
         }
         Ok((current, earlier))
     }
 
-    fn batch(&mut self, batch: u32) -> Result<Arc<[u8]>, LogError> {
+    fn batch(&mut self, batch: u32) -> Result<Arc<[u8]>, LogError<B::Error>> {
         if let Some(index) = self.kept.iter().position(|(number, _)| *number == batch)
             && let Some(found) = self.kept.remove(index)
         {
@@ -179,17 +194,20 @@ fn tells_more(record: &MessageRecord, page: &MessageRecord) -> bool {
 #[cfg(test)]
 mod tests {
     use std::cell::Cell;
+    use std::io;
 
     use super::*;
 
     struct Memory(Vec<String>, Cell<usize>);
 
     impl Batches for &Memory {
+        type Error = io::Error;
+
         fn count(&self) -> u32 {
             u32::try_from(self.0.len()).unwrap()
         }
 
-        fn load(&self, batch: u32) -> io::Result<Arc<[u8]>> {
+        fn load(&self, batch: u32) -> Result<Arc<[u8]>, io::Error> {
             self.1.set(self.1.get() + 1);
             let text = self.0.get(batch as usize).ok_or(io::ErrorKind::NotFound)?;
             Ok(text.as_bytes().into())
@@ -211,7 +229,7 @@ mod tests {
         let memory = Memory(batches, Cell::new(0));
         let mut log = ChatLog::new(&memory);
         let mut bad = Vec::new();
-        let folded: Vec<Folded> = log.fold(AsOf::Now, &mut |error| bad.push(error.to_string())).unwrap().collect();
+        let folded: Vec<Folded> = log.fold(AsOf::Now, &[], &mut |error| bad.push(error.to_string())).unwrap().collect();
         assert_eq!(bad.len(), 1);
         assert_eq!(memory.1.get(), 21);
         assert_eq!(folded.len(), 201);

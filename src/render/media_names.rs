@@ -9,7 +9,7 @@ use std::sync::Arc;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
-use crate::model::account::AccountSection;
+use crate::model::account::{AccountSection, Section};
 use crate::model::entry::EntryPath;
 use crate::model::json;
 use crate::model::media::{Media, MediaRole, MediaStatus};
@@ -138,23 +138,26 @@ impl MediaNamer {
         }
     }
 
-    /// Gives places to the files of a section of the account (profile pictures, stories).
+    /// Gives places to the files of a section of the account (profile pictures, stories, music, what a later version has).
     pub fn section(&mut self, section: &AccountSection, placed: &mut Placing<'_>) {
-        for (index, element) in json::elements(section.value.get()).enumerate() {
-            let Some(path) = json::get(element, "photo").or_else(|| json::get(element, "media")).and_then(json::text) else {
-                continue;
-            };
-            let Some(media) = section.media.iter().find(|m| m.path.as_ref().is_some_and(|p| p.as_bytes() == path.as_bytes())) else {
-                continue;
-            };
-            let date = json::get(element, "date_unixtime").and_then(json::digits);
+        let elements: Vec<&str> = json::elements(section.value.get()).collect();
+        for media in &section.media {
+            let Some(path) = media.path.as_ref().map(ToString::to_string) else { continue };
+            let index = elements.iter().position(|element| element.contains(&path));
+            let date = index.and_then(|index| json::get(elements.get(index)?, "date_unixtime")).and_then(json::digits);
             let stamp = stamp(date.and_then(|unix| time::local(&self.zone, unix)));
-            let n = index + 1;
-            let exported = media.exported_as.as_deref().and_then(|path| path.split_once('/'));
+            let n = index.map_or(1, |index| index + 1);
+            let own = |otherwise: String| media.name.as_deref().filter(|name| !name.is_empty()).map_or(otherwise, sanitise);
+            let exported = media.exported_as.as_deref().and_then(|path| path.rsplit_once('/'));
             let wish = match (media.role, exported) {
-                (_, Some((folder @ ("profile_pictures" | "stories"), name))) => format!("{folder}/{}", sanitise(name)),
+                (_, Some((folder @ ("profile_pictures" | "stories" | "profile_music"), name))) => format!("{folder}/{}", sanitise(name)),
                 (MediaRole::Story, _) => format!("stories/story_{n}{stamp}{}", extension(media, "jpg")),
-                _ => format!("profile_pictures/photo_{n}{stamp}.jpg"),
+                (MediaRole::Userpic, _) => format!("profile_pictures/photo_{n}{stamp}.jpg"),
+                (_, exported) if section.section != Section::ProfileMusic => {
+                    format!("files/{}", exported.map_or_else(|| own(format!("file_{n}")), |(_, name)| sanitise(name)))
+                }
+                (MediaRole::Thumbnail, _) => format!("profile_music/file_{n}_thumb.jpg"),
+                _ => format!("profile_music/{}", own(format!("file_{n}{}", extension(media, "mp3")))),
             };
             self.place(media, wish, placed);
         }

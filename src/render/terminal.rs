@@ -7,12 +7,12 @@ use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 
-use super::desktop_json::Shown;
 use super::earlier;
 use super::html::escape::plain;
 use super::html::media::size_text;
 use super::html::service::{duration, sentence};
 use super::html::view::{View, day};
+use super::shown::Shown;
 use crate::model::harmless::is_harmless;
 use crate::model::json;
 

@@ -39,7 +39,7 @@ impl Repository {
     /// # Errors
     /// When the store fails.
     pub async fn put_lease(&self, run: Id, number: u32, relies_on: Option<String>) -> Result<Lease, RepositoryError> {
-        let time = jiff::Timestamp::now();
+        let time = self.machine.now();
         let expires = time + jiff::SignedDuration::from_hours(LEASE_HOURS);
         let lease = Lease { format: CURRENT, run, number, time, expires, relies_on };
         let name = names::lease(run, number);
@@ -57,17 +57,25 @@ impl Repository {
         Ok(found.into_iter().map(|object| (object.name, object.size_bytes)).collect())
     }
 
+    /// Stores a snapshot as [`Self::commit_with`], without copies of indexes.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn commit(&self, snapshot: &mut Snapshot, writer: &Writer) -> Result<SnapshotRef, RepositoryError> {
+        self.commit_with(snapshot, &[], writer).await
+    }
+
     /// Stores a snapshot: its lists, sums, signature, and at last the snapshot object, which commits it.
-    /// [`Snapshot::lists`] holds the parent's lists on entry; longer lists are made where they are due.
+    /// `copies` are those of the indexes that no snapshot before has, as [`IndexCopies`](super::index_copies::IndexCopies) gives them. [`Snapshot::lists`] holds the parent's lists on entry; longer lists are made where they are due.
     ///
     /// # Errors
     /// [`RepositoryError::Missing`] when an archive that it names is not stored (any more); otherwise when the store fails.
-    pub async fn commit(&self, snapshot: &mut Snapshot, writer: &Writer) -> Result<SnapshotRef, RepositoryError> {
+    pub async fn commit_with(&self, snapshot: &mut Snapshot, copies: &[u8], writer: &Writer) -> Result<SnapshotRef, RepositoryError> {
         let stem = names::snapshot_stem(snapshot.time, snapshot.id);
         let new_lists = cut_lists(snapshot);
         // Everything is in memory before the first object is put.
         let covered: usize = snapshot.lists.iter().map(|list| list.archives).sum();
-        let object = seal_snapshot(snapshot, &writer.recipients)?;
+        let object = seal_snapshot(snapshot, copies, &writer.recipients)?;
         let mut lines: Vec<SumsLine> = snapshot
             .lists
             .iter()

@@ -7,6 +7,7 @@ use crate::storage::StorageError;
 
 /// Why a repository could not be used. Each variant names its object.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum RepositoryError {
     /// There is no repository at the place.
     #[error("there is no repository at {address}")]

@@ -8,6 +8,9 @@ use super::snapshots::SnapshotRef;
 use super::{Repository, RepositoryError};
 use crate::crypt::digest::sha256;
 
+/// What is wrong with an object that is not there.
+pub const MISSING: &str = "it is missing";
+
 /// An object that was looked at.
 #[derive(Clone, Copy, Debug)]
 pub struct Looked<'a> {
@@ -57,7 +60,7 @@ impl Inventory {
         this.stored = repository.stored_archives().await?;
         for line in this.named.values().filter(|line| line.name.starts_with(names::ARCHIVES)) {
             let what = match this.stored.get(&line.name) {
-                None => "it is missing".to_owned(),
+                None => MISSING.to_owned(),
                 Some(&length) if length != line.length => format!("it has {length} bytes instead of {}", line.length),
                 Some(_) => continue,
             };
@@ -85,7 +88,7 @@ impl Inventory {
             for copy in [line.name.clone(), names::mirror(&line.name)] {
                 let bytes = repository.storage.get(&copy, names::MAX_SNAPSHOT_BYTES).await?;
                 let mut wrong = match &bytes {
-                    None => Some("it is missing".to_owned()),
+                    None => Some(MISSING.to_owned()),
                     Some(bytes) => wrong_bytes(bytes, &line),
                 };
                 if let (None, Some(bytes), true) = (&wrong, &bytes, line.name.starts_with(names::LISTS)) {

@@ -13,10 +13,10 @@ use bytes::Bytes;
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
-use super::RepositoryError;
 use super::format::names;
 use super::format::root::{Slot, SlotKind};
 use super::mirrored;
+use super::{Machine, RepositoryError};
 use crate::crypt::digest::sha256;
 use crate::crypt::keys::{Identities, Recipients, generate, recipient_of};
 use crate::crypt::signature::SigningKey;
@@ -34,6 +34,8 @@ const MAX_IDENTITY_BYTES: u64 = 64 * 1024;
 const MAX_SLOTS: usize = 64;
 
 /// What opens a repository.
+#[derive(Clone)]
+#[non_exhaustive]
 pub enum Unlock {
     /// A passphrase.
     Passphrase(SecretString),
@@ -89,30 +91,52 @@ impl Identity {
         self.repository
     }
 
-    /// Encrypts the identity file for a passphrase and stores it as a new slot.
+    /// Encrypts the identity file for a passphrase, as a slot that is still to be stored.
     ///
     /// # Errors
-    /// When encrypting or the store fails.
-    pub async fn add_passphrase_slot(&self, storage: &Storage, passphrase: &SecretString) -> Result<Slot, RepositoryError> {
+    /// When encrypting fails.
+    pub fn passphrase_slot(&self, passphrase: &SecretString, machine: &Machine) -> Result<NewSlot, RepositoryError> {
         let sealed = blob::seal_with_passphrase(self.text.expose_secret().as_bytes(), passphrase)?;
-        put_slot(storage, sealed, SlotKind::Passphrase).await
+        Ok(NewSlot::new(machine.id()?, sealed, SlotKind::Passphrase))
     }
 
-    /// Encrypts the identity file for a recipient and stores it as a new slot.
+    /// Encrypts the identity file for a recipient, as a slot that is still to be stored.
     ///
     /// # Errors
-    /// When the recipient cannot be read, or the store fails.
-    pub async fn add_recipient_slot(&self, storage: &Storage, recipient: &str) -> Result<Slot, RepositoryError> {
+    /// When the recipient cannot be read.
+    pub fn recipient_slot(&self, recipient: &str, machine: &Machine) -> Result<NewSlot, RepositoryError> {
         let recipients = Recipients::parse([recipient])?;
         let sealed = blob::seal(self.text.expose_secret().as_bytes(), &recipients)?;
-        put_slot(storage, sealed, SlotKind::Recipient(recipient.to_owned())).await
+        Ok(NewSlot::new(machine.id()?, sealed, SlotKind::Recipient(recipient.to_owned())))
     }
 }
 
-async fn put_slot(storage: &Storage, sealed: Vec<u8>, kind: SlotKind) -> Result<Slot, RepositoryError> {
-    let slot = Slot { id: super::random_id()?, kind, sha256: sha256(&sealed) };
-    mirrored::put(storage, &names::key_slot(slot.id), Bytes::from(sealed)).await?;
-    Ok(slot)
+/// A key slot that is not stored yet.
+pub struct NewSlot {
+    /// What statements of trust say of it.
+    pub slot: Slot,
+    sealed: Vec<u8>,
+}
+
+impl NewSlot {
+    fn new(id: Id, sealed: Vec<u8>, kind: SlotKind) -> Self {
+        Self { slot: Slot { id, kind, sha256: sha256(&sealed) }, sealed }
+    }
+
+    /// The name of its object.
+    pub fn object(&self) -> String {
+        names::key_slot(self.slot.id)
+    }
+
+    /// Stores it.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn put(self, storage: &Storage) -> Result<Slot, RepositoryError> {
+        let object = self.object();
+        mirrored::put(storage, &object, Bytes::from(self.sealed)).await?;
+        Ok(self.slot)
+    }
 }
 
 /// Finds the slot that `unlock` opens, and opens it.

@@ -5,7 +5,7 @@
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name, [`contents`] reads from it.
 //! - [`inventory`]: what snapshots name, and what the store has of it.
 //! - [`recovery`]: page and script for recovery without this program, kept in the vault.
-//! - [`tree`]: the state of a snapshot, laid together from its archives' indexes.
+//! - [`tree`]: the state of a snapshot, laid together from its archives' indexes, or from their copies in [`index_copies`].
 
 pub mod archives;
 pub mod commit;
@@ -13,8 +13,10 @@ pub mod contents;
 pub mod copies;
 mod error;
 pub mod format;
+pub mod index_copies;
 pub mod inventory;
 pub mod keys;
+mod machine;
 mod mirrored;
 pub mod recovery;
 mod small_objects;
@@ -25,6 +27,7 @@ pub mod trust;
 use bytes::Bytes;
 
 pub use error::RepositoryError;
+pub use machine::{Clock, Machine, Random};
 
 use crate::model::digest::Id;
 use crate::storage::Storage;
@@ -34,16 +37,6 @@ use format::root::{Root, RootRecipient, Slot};
 use format::version::CURRENT;
 use keys::Identity;
 use trust::{Anchor, Trust};
-
-/// A fresh random name.
-///
-/// # Errors
-/// When the system gives no randomness.
-pub fn random_id() -> Result<Id, RepositoryError> {
-    let mut id = Id([0; 16]);
-    getrandom::fill(&mut id.0).map_err(|error| RepositoryError::Crypt(std::io::Error::other(error).into()))?;
-    Ok(id)
-}
 
 /// An opened repository, whose statement of trust has been checked.
 #[derive(Clone, Debug)]
@@ -56,6 +49,8 @@ pub struct Repository {
     pub root: Root,
     /// The statements themselves.
     pub trust: Trust,
+    /// The time, and randomness for names.
+    pub machine: Machine,
 }
 
 /// Reads which repository lies at a place.
@@ -103,10 +98,10 @@ impl Repository {
     ///
     /// # Errors
     /// As [`find`] and [`trust::load`].
-    pub async fn open(storage: Storage, anchor: &Anchor) -> Result<Self, RepositoryError> {
+    pub async fn open(storage: Storage, anchor: &Anchor, machine: &Machine) -> Result<Self, RepositoryError> {
         let id = find(&storage).await?;
         let trust = trust::load(&storage, id, anchor).await?;
-        Ok(Self { storage, id, root: trust.root.clone(), trust })
+        Ok(Self { storage, id, root: trust.root.clone(), trust, machine: machine.clone() })
     }
 
     /// Makes a new repository: slots, first statement of trust with `writer`, and last the object that says it is one.
@@ -120,12 +115,13 @@ impl Repository {
         identity: &Identity,
         slots: Vec<Slot>,
         writer: format::root::Writer,
+        machine: &Machine,
     ) -> Result<Self, RepositoryError> {
         let root = Root {
             format: CURRENT,
             repository: identity.repository(),
             number: 1,
-            time: jiff::Timestamp::now(),
+            time: machine.now(),
             parents: Vec::new(),
             ancestors: Vec::new(),
             numbered: 0,
@@ -143,7 +139,7 @@ impl Repository {
         mirrored::put(&storage, names::DESCRIPTOR, Bytes::from(json)).await?;
         // Where a store lets two machines make a vault in one place at once, one of them finds the other's name here.
         match find(&storage).await {
-            Ok(id) if id == root.repository => Ok(Self { storage, id, root, trust }),
+            Ok(id) if id == root.repository => Ok(Self { storage, id, root, trust, machine: machine.clone() }),
             Ok(_) | Err(RepositoryError::Trust(_)) => Err(RepositoryError::Occupied { address: storage.address().to_owned() }),
             Err(error) => Err(error),
         }
@@ -155,13 +151,44 @@ impl Repository {
     /// [`RepositoryError::Occupied`] when something of a repository is there.
     pub async fn ensure_vacant(storage: &Storage) -> Result<(), RepositoryError> {
         let occupied = || RepositoryError::Occupied { address: storage.address().to_owned() };
-        if storage.head(names::DESCRIPTOR).await?.is_some() {
-            return Err(occupied());
+        for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
+            if storage.head(&name).await?.is_some() {
+                return Err(occupied());
+            }
         }
         for folder in [names::ROOT, names::KEYS, names::SNAPSHOTS, names::ARCHIVES] {
             if !storage.list(folder).await?.is_empty() {
                 return Err(occupied());
             }
+        }
+        Ok(())
+    }
+
+    /// The objects of a new repository with these slots, before anything is backed up into it; what ends with `-` or `/` is the
+    /// beginning of names that are not known yet.
+    pub fn first_objects(slots: &[keys::NewSlot]) -> Vec<String> {
+        let mut objects: Vec<String> = slots.iter().map(keys::NewSlot::object).collect();
+        objects.extend([format!("{}1-", names::ROOT), names::DESCRIPTOR.to_owned()]);
+        let mut objects: Vec<String> = objects.iter().flat_map(|name| [names::mirror(name), name.clone()]).collect();
+        objects.push(recovery::folder());
+        objects
+    }
+
+    /// Removes what is left of a repository that was never finished, if there is nothing at the place but some of `objects`.
+    ///
+    /// # Errors
+    /// When the store fails, or does not let anybody delete.
+    pub async fn remove_unfinished(storage: &Storage, objects: &[String]) -> Result<(), RepositoryError> {
+        let names_it = |object: &String, name: &String| object == name || (object.ends_with(['-', '/']) && name.starts_with(object.as_str()));
+        let place = |name: &String| objects.iter().position(|object| names_it(object, name));
+        let mut found: Vec<String> = storage.list("").await?.into_iter().map(|object| object.name).collect();
+        if found.iter().any(|name| place(name).is_none()) {
+            return Ok(());
+        }
+        // What makes it a repository goes first.
+        found.sort_by_key(|name| std::cmp::Reverse(place(name)));
+        for name in found {
+            storage.delete(&name).await?;
         }
         Ok(())
     }
@@ -173,7 +200,7 @@ impl Repository {
     pub async fn enroll(&mut self, identity: &Identity, writer: format::root::Writer) -> Result<(), RepositoryError> {
         let anchor = Anchor::Last(identity.root_key.public().clone());
         let trust = trust::load(&self.storage, self.id, &anchor).await?;
-        self.trust = trust::amend(&self.storage, &trust, &identity.root_key, |root| {
+        self.trust = trust::amend(&self.storage, &trust, &identity.root_key, self.machine.now(), |root| {
             if root.writer(writer.id).is_none() {
                 root.writers.push(writer);
             }

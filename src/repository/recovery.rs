@@ -5,13 +5,17 @@ use bytes::Bytes;
 use super::{Repository, RepositoryError};
 use crate::crypt::digest::sha256;
 use crate::crypt::signature::SigningKey;
+use crate::model::digest::Id;
 use crate::storage::StorageError;
 
 /// The page.
 pub const PAGE: &str = include_str!("../../docs/recovery.md");
 
 /// Where it is kept.
-const FOLDER: &str = "recovery/";
+pub(super) const FOLDER: &str = "recovery/";
+
+/// What stands there of each version, beside the signatures.
+pub(super) const NAMES: [&str; 2] = ["recovery.md", "recover.sh"];
 
 const BEFORE: &str = "\
 #!/bin/bash
@@ -28,6 +32,11 @@ open | list | recover | messages | one | verify) "tgvault_$1" "${@:2}" ;;
     ;;
 esac
 "#;
+
+/// The trusted comment of an object's signature.
+pub(super) fn comment(repository: Id, object: &str) -> String {
+    format!("tgvault repository={repository} {}", object.strip_prefix(FOLDER).unwrap_or(object))
+}
 
 /// The folder of what this program writes: its version, and a part of the page's SHA-256.
 pub fn folder() -> String {
@@ -56,14 +65,13 @@ impl Repository {
     pub async fn put_recovery(&self, key: &SigningKey) -> Result<String, RepositoryError> {
         let folder = folder();
         let there = self.storage.list(&folder).await?;
-        for (name, text) in [("recovery.md", PAGE.to_owned()), ("recover.sh", script())] {
+        for (name, text) in NAMES.into_iter().zip([PAGE.to_owned(), script()]) {
             let object = format!("{folder}{name}");
             let signature_name = format!("{object}.minisig");
             if there.iter().any(|found| found.name == object) && there.iter().any(|found| found.name == signature_name) {
                 continue;
             }
-            let said = format!("tgvault repository={} {}", self.id, object.strip_prefix(FOLDER).unwrap_or(&object));
-            let signature = key.sign(text.as_bytes(), &said)?;
+            let signature = key.sign(text.as_bytes(), &comment(self.id, &object))?;
             for (name, bytes) in [(object, Bytes::from(text)), (signature_name, Bytes::from(signature))] {
                 match self.storage.put_new(&name, bytes).await {
                     // Another machine was at it, with a key of its own.

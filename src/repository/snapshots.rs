@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use bytes::Bytes;
 use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
 
 use super::format::names;
 use super::format::snapshot::Snapshot;
@@ -14,6 +15,9 @@ use crate::crypt::blob;
 use crate::crypt::digest::sha256;
 use crate::crypt::keys::{Identities, Recipients};
 use crate::model::digest::Id;
+
+/// Clocks that differ by less are taken for right.
+pub const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 
 /// How many small objects are read at a time.
 const PARALLEL: usize = 16;
@@ -60,14 +64,24 @@ pub struct SnapshotRef {
 }
 
 impl Repository {
-    /// The stems of all snapshots there are, oldest first; nothing is checked yet.
+    /// The stems of all snapshots there are, oldest first; nothing is checked yet. One that says to be younger than its object in the
+    /// store was made by a clock that was ahead: it stands where the store's time puts it.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn snapshot_stems(&self) -> Result<Vec<String>, RepositoryError> {
-        let found = mirrored::list(&self.storage, names::SNAPSHOTS).await?;
-        let stem = |name: &String| Some(name.strip_prefix(names::SNAPSHOTS)?.strip_suffix(".json.zst.age")?.to_owned());
-        Ok(found.iter().filter_map(stem).collect())
+        let mut stored: BTreeMap<String, Timestamp> = BTreeMap::new();
+        for folder in [names::SNAPSHOTS.to_owned(), names::mirror(names::SNAPSHOTS)] {
+            for object in self.storage.list(&folder).await? {
+                if let Some(stem) = object.name.strip_prefix(&folder).and_then(|name| name.strip_suffix(".json.zst.age")) {
+                    let first = stored.entry(stem.to_owned()).or_insert(object.modified);
+                    *first = object.modified.min(*first);
+                }
+            }
+        }
+        let mut stems: Vec<(Timestamp, String)> = stored.into_iter().map(|(stem, stored)| (placed(&stem, stored), stem)).collect();
+        stems.sort_unstable();
+        Ok(stems.into_iter().map(|(_, stem)| stem).collect())
     }
 
     /// Reads a snapshot's sums and checks their signature.
@@ -116,12 +130,7 @@ impl Repository {
     /// When its object is missing, is not what was signed, or no identity opens it.
     pub async fn snapshot(&self, found: &SnapshotRef, identities: &Identities) -> Result<Snapshot, RepositoryError> {
         let name = names::snapshot(&found.stem);
-        let line = found.sums.iter().find(|line| line.name == name).ok_or_else(|| RepositoryError::Missing { name: name.clone() })?;
-        let bytes = mirrored::get(&self.storage, &name, names::MAX_SNAPSHOT_BYTES, |bytes| {
-            let sound = bytes.len() as u64 == line.length && sha256(bytes) == line.sha256;
-            if sound { Ok(bytes.clone()) } else { Err(RepositoryError::damaged(&name, "it is not what its writer signed")) }
-        })
-        .await?;
+        let bytes = self.snapshot_bytes(found).await?;
         let snapshot = open_snapshot(&bytes, identities).map_err(|error| match error {
             RepositoryError::Crypt(crate::crypt::CryptError::WrongKey) => RepositoryError::WrongKey { slots: 1 },
             other => RepositoryError::damaged(&name, other),
@@ -131,6 +140,20 @@ impl Repository {
             return Err(RepositoryError::damaged(&name, "it says something else of its writer and number than the signature"));
         }
         Ok(snapshot)
+    }
+
+    /// The stored bytes of a snapshot's object, which are those that its writer signed.
+    ///
+    /// # Errors
+    /// When both copies are missing or something else.
+    pub(super) async fn snapshot_bytes(&self, found: &SnapshotRef) -> Result<Bytes, RepositoryError> {
+        let name = names::snapshot(&found.stem);
+        let line = found.sums.iter().find(|line| line.name == name).ok_or_else(|| RepositoryError::Missing { name: name.clone() })?;
+        mirrored::get(&self.storage, &name, names::MAX_SNAPSHOT_BYTES, |bytes| {
+            let sound = bytes.len() as u64 == line.length && sha256(bytes) == line.sha256;
+            if sound { Ok(bytes.clone()) } else { Err(RepositoryError::damaged(&name, "it is not what its writer signed")) }
+        })
+        .await
     }
 
     /// Reads all trusted snapshots, oldest first, and what is wrong with the others.
@@ -182,11 +205,18 @@ pub struct Listed {
     pub broken: Vec<RepositoryError>,
 }
 
-/// Makes the stored form of a snapshot: JSON, zstd, age.
-pub(super) fn seal_snapshot(snapshot: &Snapshot, recipients: &Recipients) -> Result<Bytes, RepositoryError> {
+/// When a snapshot was made, as far as its stem and the time at which it was stored say.
+fn placed(stem: &str, stored: Timestamp) -> Timestamp {
+    let latest = stored.saturating_add(CLOCKS_DIFFER).unwrap_or(stored);
+    names::stem_time(stem).map_or(latest, |time| time.min(latest))
+}
+
+/// Makes the stored form of a snapshot: JSON, zstd, age, with the copies of indexes beside it.
+pub(super) fn seal_snapshot(snapshot: &Snapshot, copies: &[u8], recipients: &Recipients) -> Result<Bytes, RepositoryError> {
     let name = "the snapshot";
     let json = serde_json::to_vec(snapshot).map_err(|error| RepositoryError::damaged(name, error))?;
-    let compressed = crate::archive::frame::compress_small(&json).map_err(|error| RepositoryError::damaged(name, error))?;
+    let mut compressed = crate::archive::frame::compress_small(&json).map_err(|error| RepositoryError::damaged(name, error))?;
+    crate::archive::frame::put_beside(&mut compressed, copies);
     Ok(Bytes::from(blob::seal(&compressed, recipients)?))
 }
 

@@ -1,6 +1,6 @@
 //! The state of a snapshot: the overlay of its archives' indexes, later over earlier.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::ops::Bound;
 
 use super::format::snapshot::ArchiveRecord;
@@ -144,6 +144,18 @@ pub struct Tree {
     pub archives: Vec<ArchiveRecord>,
     numbers: HashMap<Id, u32>,
     entries: BTreeMap<EntryPath, Box<TreeEntry>>,
+    losses: Losses,
+}
+
+/// What of the indexes that a state was laid together from could not be read.
+#[derive(Clone, Debug, Default)]
+pub struct Losses {
+    /// Archives that are missing or damaged, whose indexes were read from their second copies: the state is what it should be.
+    pub copied: Vec<Id>,
+    /// Archives whose indexes are lost, the first of them first.
+    pub lost: Vec<ArchiveRecord>,
+    /// Entries that a lost index may have changed or removed: nothing after it speaks of them.
+    unproven: HashSet<EntryPath>,
 }
 
 impl Tree {
@@ -158,6 +170,32 @@ impl Tree {
             self.numbers.insert(record.id, self.archives.len() as u32);
             self.archives.push(record);
         }
+    }
+
+    /// What could not be read of the indexes.
+    pub fn losses(&self) -> &Losses {
+        &self.losses
+    }
+
+    /// Notes that the next index in order was read from its second copy.
+    pub fn note_copied(&mut self, archive: Id) {
+        self.losses.copied.push(archive);
+    }
+
+    /// Notes that the next index in order is lost: what there is so far, it may have changed or removed.
+    pub fn note_lost(&mut self, record: ArchiveRecord) {
+        self.losses.lost.push(record);
+        self.losses.unproven.extend(self.entries.keys().cloned());
+    }
+
+    /// Whether the entry at a path may be an older one than the state should have, or one that it should not have at all.
+    pub fn is_unproven(&self, path: &EntryPath) -> bool {
+        let unproven = &self.losses.unproven;
+        let of_first = || match self.get(path).map(|entry| &entry.kind) {
+            Some(Kind::Hardlink { target }) => unproven.contains(target),
+            _ => false,
+        };
+        !unproven.is_empty() && (unproven.contains(path) || of_first())
     }
 
     /// The number of a known archive.
@@ -196,11 +234,13 @@ impl Tree {
     /// # Errors
     /// When the entry points into an archive that the snapshot does not name.
     pub fn apply(&mut self, entry: IndexEntry, of: Id) -> Result<(), ArchiveError> {
-        // Only a folder has something below it: an entry replaces whatever else stood there or above.
+        // Only a folder has something below it: an entry replaces whatever else stood there or above. Above a folder there are folders.
         let mut above = entry.path.parent();
         while let Some(path) = above {
-            if self.entries.get(&path).is_some_and(|entry| entry.kind != Kind::Dir) {
-                self.entries.remove(&path);
+            match self.entries.get(&path) {
+                Some(entry) if entry.kind == Kind::Dir => break,
+                Some(_) => drop(self.entries.remove(&path)),
+                None => {}
             }
             above = path.parent();
         }
@@ -227,6 +267,9 @@ impl Tree {
                 }
             }
         };
+        if !self.losses.unproven.is_empty() {
+            self.losses.unproven.remove(&entry.path);
+        }
         let Metadata { mode, uid, gid, mtime, xattrs } = entry.meta;
         let xattrs = xattrs.into_boxed_slice();
         let new = TreeEntry {
@@ -266,14 +309,19 @@ impl Tree {
         self.entries.get_mut(path).map(AsMut::as_mut)
     }
 
-    /// Marks everything at and below a path as met.
-    pub fn mark_seen(&mut self, path: &EntryPath) {
+    /// Marks everything at and below a path as met; gives how many entries had not been, and their bytes.
+    pub fn mark_seen(&mut self, path: &EntryPath) -> (u64, u64) {
         let below: Vec<EntryPath> = self.below(path).map(|(below, _)| below.clone()).collect();
+        let (mut entries, mut bytes) = (0, 0);
         for path in below.iter().chain([path]) {
-            if let Some(entry) = self.get_mut(path) {
-                entry.seen = true;
+            if let Some(entry) = self.get_mut(path)
+                && !std::mem::replace(&mut entry.seen, true)
+            {
+                entries += 1;
+                bytes += entry.size;
             }
         }
+        (entries, bytes)
     }
 
     /// Drops every entry with content in an archive that `lost` names; gives how many.

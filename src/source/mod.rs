@@ -11,6 +11,7 @@ pub mod telegram;
 use std::io::{self, Read};
 use std::sync::Arc;
 
+use self::telegram::TelegramError;
 use crate::model::digest::Digest;
 use crate::model::entry::{EntryPath, Kind, Metadata, Stamp, Timestamp};
 pub use crate::model::source::SourceName;
@@ -23,13 +24,13 @@ pub struct Item {
     pub kind: Kind,
     /// Mode, owner, times, attributes.
     pub meta: Metadata,
-    /// The content's length in bytes as far as the source knows it now; 0 for anything but a file.
+    /// The content's length in bytes as far as the source knows it now, also of a further name of a file; 0 for anything else.
     pub size: u64,
     /// Whether the file has holes that a restore should make again.
     pub sparse: bool,
     /// What tells an unchanged file without reading it; `None` where the source has no such thing, or not now: it is read again.
     pub stamp: Option<Stamp>,
-    /// The content; `Some` for files only.
+    /// The content; `Some` for files, and for further names of a file that could be read by that name as well.
     pub content: Option<Arc<dyn Content>>,
     /// A number of the source's own that comes back in [`Source::committed`]; 0 for none.
     pub mark: u64,
@@ -47,6 +48,12 @@ pub trait Content: Send + Sync {
     /// new; otherwise it is stored as it comes.
     fn is_near(&self) -> bool {
         true
+    }
+
+    /// Whether the listed length is what somebody said rather than what there is: then the content ends where reading it ends, if
+    /// [`Body::changed`] does not say otherwise.
+    fn may_say_a_wrong_length(&self) -> bool {
+        false
     }
 }
 
@@ -92,6 +99,10 @@ pub trait Sink {
     /// Takes note of an entry that could not be listed; whatever the parent snapshot holds at and below its path is kept.
     fn problem(&mut self, problem: Problem);
 
+    /// Takes note of an entry that was there when its folder was read and had lost its name a moment later: deleted, or moved to where
+    /// the listing had been already. Whatever the parent snapshot holds of it stays until the next backup.
+    fn vanished(&mut self, _path: &EntryPath) {}
+
     /// Takes note of something that backups leave out by their nature (a socket, a named pipe, a device, oversized
     /// attributes); no failure.
     fn skipped(&mut self, _path: &EntryPath, _why: &str) {}
@@ -130,6 +141,7 @@ pub struct Stopped;
 
 /// Why a listing ended early.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum SourceError {
     /// The receiver stopped the run.
     #[error(transparent)]
@@ -141,6 +153,14 @@ pub enum SourceError {
         what: String,
         /// The system's word.
         source: io::Error,
+    },
+    /// Telegram did not serve, or what it served could not be taken.
+    #[error("cannot read Telegram account '{account}'")]
+    Telegram {
+        /// The account's name on this machine.
+        account: String,
+        /// What Telegram said, or wants first.
+        source: TelegramError,
     },
     /// There is no export in a folder.
     #[error("'{folder}' holds no Telegram Desktop export")]
@@ -164,6 +184,16 @@ pub enum SourceError {
 pub trait Source: Send + Sync {
     /// Says what this source is.
     fn name(&self) -> SourceName;
+
+    /// What else this source may be called in snapshots of earlier versions of the program, or of people who spelled it otherwise.
+    fn other_names(&self) -> Vec<SourceName> {
+        Vec::new()
+    }
+
+    /// Mode, owner, time and attributes of the folder that holds it all, as the last listing found it.
+    fn top(&self) -> Option<Metadata> {
+        None
+    }
 
     /// Whether [`Source::list`] names everything there is, so that what it does not name has been deleted.
     fn lists_everything(&self) -> bool;

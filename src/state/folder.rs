@@ -18,6 +18,12 @@ use crate::crypt::payload::{PayloadReader, PayloadWriter};
 use crate::crypt::{CryptError, blob};
 use crate::model::digest::Id;
 
+/// The file with the version of the state; state of before this file has version 1.
+const VERSION_FILE: &str = "version";
+
+/// The version of the state that this program writes; 1 is read. A change of what older programs would misread raises it.
+pub const VERSION: u32 = 2;
+
 /// The file of a [`ProtectedKey`].
 const PROTECTED_KEY: &str = "key.age";
 
@@ -67,6 +73,7 @@ impl MachineKey {
 }
 
 /// Everything that this machine keeps.
+#[derive(Clone)]
 pub struct StateFolder {
     root: PathBuf,
     key: Arc<MachineKey>,
@@ -84,12 +91,31 @@ impl StateFolder {
     /// # Errors
     /// When the folder cannot be made, or the key cannot be read or is none.
     pub fn open(root: PathBuf, key: Option<MachineKey>) -> Result<Self, StateError> {
+        let version = Self::check_version(&root)?;
         make_private(&root)?;
         let key = match key {
             Some(key) => key,
             None => Self::key_from_file(&root.join("machine.key"))?,
         };
+        if version != Some(VERSION) {
+            sealed::replace_plain(&root.join(VERSION_FILE), format!("{VERSION}\n").as_bytes())?;
+        }
         Ok(Self { root, key: Arc::new(key) })
+    }
+
+    /// The version that the state says it has; `None` where it says nothing.
+    fn check_version(root: &Path) -> Result<Option<u32>, StateError> {
+        let path = root.join(VERSION_FILE);
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(StateError::file("read", &path)(error)),
+        };
+        match text.trim().parse() {
+            Ok(version @ ..=VERSION) => Ok(Some(version)),
+            Ok(version) => Err(StateError::Newer { path, version, known: VERSION }),
+            Err(_) => Err(StateError::Damaged { path, why: "it is no number".into() }),
+        }
     }
 
     fn key_from_file(path: &Path) -> Result<MachineKey, StateError> {
@@ -127,6 +153,11 @@ impl StateFolder {
     /// When its folder cannot be made.
     pub fn repository(&self, id: Id) -> Result<SealedFolder, StateError> {
         self.sealed(&id.to_string())
+    }
+
+    /// Sealed files below this folder, for those who keep something; with `key` in place of the machine's.
+    pub fn kept(&self, name: &str, key: Option<MachineKey>) -> SealedFolder {
+        SealedFolder::at(self.root.join(name), key.map_or_else(|| self.key(), Arc::new))
     }
 
     /// A sealed folder below this one.
@@ -181,5 +212,28 @@ impl ProtectedKey {
         let text = blob::open(&stored, &Identities::passphrase(passphrase), MAX_BYTES).map_err(sealed)?;
         let text = std::str::from_utf8(&text).map_err(|_| StateError::Damaged { path: self.path.clone(), why: "no text".into() })?;
         MachineKey::parse(&SecretString::from(text)).map_err(sealed)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn state_of_a_later_version_is_refused_and_not_touched() {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("state");
+        drop(StateFolder::open(root.clone(), None).unwrap());
+        assert_eq!(fs::read_to_string(root.join(VERSION_FILE)).unwrap(), format!("{VERSION}\n"));
+        // State of before there was a version is taken over.
+        fs::remove_file(root.join(VERSION_FILE)).unwrap();
+        drop(StateFolder::open(root.clone(), None).unwrap());
+        assert!(root.join(VERSION_FILE).exists());
+
+        fs::remove_file(root.join("machine.key")).unwrap();
+        fs::write(root.join(VERSION_FILE), "99\n").unwrap();
+        let refused = StateFolder::open(root.clone(), None).err().unwrap();
+        assert!(matches!(refused, StateError::Newer { version: 99, known: VERSION, .. }), "{refused}");
+        assert_eq!(fs::read_dir(&root).unwrap().count(), 1);
     }
 }

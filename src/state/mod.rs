@@ -24,6 +24,7 @@ use crate::crypt::CryptError;
 
 /// Why local state could not be used.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum StateError {
     /// A file or folder could not be read or written.
     #[error("cannot {operation} '{}'", path.display())]
@@ -56,6 +57,16 @@ pub enum StateError {
         path: PathBuf,
         /// What is wrong.
         why: String,
+    },
+    /// A later version of the program wrote the state.
+    #[error("'{}' has version {version}, and this program reads up to {known}: a newer tgvault is needed", path.display())]
+    Newer {
+        /// The file that says so.
+        path: PathBuf,
+        /// The version there.
+        version: u32,
+        /// The latest that this program reads.
+        known: u32,
     },
 }
 

@@ -12,6 +12,7 @@ use super::folder::{MachineKey, make_private};
 use super::{Lock, StateError};
 use crate::crypt::payload::PayloadWriter;
 use crate::model::json;
+use crate::model::keep::Keep;
 
 /// A folder of sealed files.
 #[derive(Clone)]
@@ -74,7 +75,19 @@ pub(super) fn write_new(path: &Path, bytes: &[u8]) -> Result<bool, StateError> {
     }
 }
 
+/// Replaces a private file that is no secret.
+pub(super) fn replace_plain(path: &Path, bytes: &[u8]) -> Result<(), StateError> {
+    let mut replacement = Replacement::create(path)?;
+    replacement.file.write_all(bytes).map_err(StateError::file("write", path))?;
+    replacement.finish()
+}
+
 impl SealedFolder {
+    /// A folder that is made with its first file.
+    pub(super) fn at(path: PathBuf, key: Arc<MachineKey>) -> Self {
+        Self { path, key }
+    }
+
     pub(super) fn open(path: PathBuf, key: Arc<MachineKey>) -> Result<Self, StateError> {
         make_private(&path)?;
         Ok(Self { path, key })
@@ -194,6 +207,27 @@ impl SealedFolder {
         let entries = entries.map_err(StateError::file("read", &self.path))?;
         let folders = entries.into_iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
         Ok(folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    /// Takes over all files of another folder that is sealed with the same key; `last` comes last, so that it is here only when
+    /// everything is, and leaves the other folder first.
+    ///
+    /// # Errors
+    /// When a file cannot be moved; then both folders are as good as before.
+    pub fn take_over(&self, other: &Self, last: &str) -> Result<(), StateError> {
+        let names: Vec<String> = other.names()?.into_iter().filter(|name| !name.ends_with(".lock") && name != last).collect();
+        for name in names.iter().map(String::as_str).chain([last]) {
+            let (from, to) = (other.path.join(name), self.path.join(name));
+            match fs::hard_link(&from, &to) {
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+                // No hard links here (vfat).
+                Err(_) => fs::copy(&from, &to).and_then(|_| File::open(&to)?.sync_all()),
+                Ok(()) => Ok(()),
+            }
+            .map_err(StateError::file("write", &to))?;
+        }
+        sync_folder_of(&self.path.join(last)).map_err(StateError::file("write", &self.path))?;
+        let last_path = other.path.join(last);
+        fs::remove_file(&last_path).map_err(StateError::file("remove", &last_path))?;
+        other.retain(|_| false)
     }
 
     /// The names of the files.
@@ -205,6 +239,45 @@ impl SealedFolder {
         let entries = entries.map_err(StateError::file("read", &self.path))?;
         let files = entries.into_iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_file()));
         Ok(files.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    }
+}
+
+impl Keep for SealedFolder {
+    fn load(&self, name: &str) -> io::Result<Option<Box<dyn Read>>> {
+        let reader = self.reader(name).map_err(plainly)?;
+        Ok(reader.map(|reader| Box::new(reader) as Box<dyn Read>))
+    }
+
+    fn replace(&self, name: &str, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
+        // The folder is made with its first file.
+        make_private(&self.path).map_err(plainly)?;
+        let mut out = BufWriter::new(self.writer(name).map_err(plainly)?);
+        fill(&mut out)?;
+        out.into_inner().map_err(io::IntoInnerError::into_error)?.finish().map_err(plainly)
+    }
+
+    fn remove(&self, name: &str) -> io::Result<()> {
+        match fs::remove_file(self.path.join(name)) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
+    fn names(&self) -> io::Result<Vec<String>> {
+        if self.path.try_exists()? { self.names().map_err(plainly) } else { Ok(vec![]) }
+    }
+
+    fn place(&self, name: &str) -> String {
+        self.path.join(name).display().to_string()
+    }
+}
+
+/// The error below: those who keep something name the file themselves.
+fn plainly(error: StateError) -> io::Error {
+    match error {
+        StateError::File { source, .. } => source,
+        StateError::Sealed { source, .. } => io::Error::other(source),
+        error @ (StateError::Locked { .. } | StateError::Damaged { .. } | StateError::Newer { .. }) => io::Error::other(error),
     }
 }
 
@@ -239,6 +312,7 @@ impl Write for SealedWriter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::keep::Kept;
     use std::os::unix::fs::PermissionsExt;
 
     fn folder(root: &Path) -> SealedFolder {
@@ -285,6 +359,33 @@ mod tests {
             fs::write(&path, &changed).unwrap();
             assert!(folder.read("a").is_err(), "byte {position}");
         }
+    }
+
+    #[test]
+    fn what_is_kept_is_replaced_whole_and_can_be_removed() {
+        let root = tempfile::tempdir().unwrap();
+        let state = super::super::StateFolder::open(root.path().join("state"), None).unwrap();
+        let folder: Arc<dyn Keep> = Arc::new(state.kept("accounts", None));
+        assert_eq!(folder.names().unwrap(), Vec::<String>::new());
+        assert!(!state.path().join("accounts").exists());
+        let file = Kept::new(folder.clone(), "main.session");
+        assert!(file.load().unwrap().is_none());
+        for content in [&b"the first secret"[..], b"the second"] {
+            file.save(content).unwrap();
+            assert_eq!(file.load().unwrap().unwrap().as_slice(), content);
+        }
+        assert!(file.replace(&mut |out| out.write_all(b"half").and(Err(io::ErrorKind::Other.into()))).is_err());
+        assert_eq!(file.load().unwrap().unwrap().as_slice(), b"the second");
+        assert_eq!(folder.names().unwrap(), ["main.session"]);
+        let path = PathBuf::from(file.place());
+        assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::metadata(path.parent().unwrap()).unwrap().permissions().mode() & 0o777, 0o700);
+        assert!(!fs::read(&path).unwrap().windows(6).any(|window| window == b"second"));
+        fs::write(&path, b"forged").unwrap();
+        assert!(file.load().is_err());
+        file.remove().unwrap();
+        file.remove().unwrap();
+        assert!(file.load().unwrap().is_none());
     }
 
     #[test]

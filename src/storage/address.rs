@@ -60,6 +60,7 @@ impl Address {
         if let Some((scheme, _)) = text.split_once(':').filter(|(scheme, _)| mistaken.contains(scheme)) {
             return Err(fault(format!("two slashes are missing: {scheme}://…")));
         }
+        refuse_foreign(text)?;
         std::path::absolute(Path::new(text)).map(Self::Local).map_err(|error| fault(format!("'{text}': {error}")))
     }
 
@@ -90,6 +91,33 @@ impl fmt::Display for Address {
             Self::Cloud { url, .. } => write!(f, "{}", url.as_str().trim_end_matches('/')),
         }
     }
+}
+
+/// Refuses what is no path to whoever typed it: a folder of that name would be made by accident, and hold a vault that nobody looks
+/// for there.
+fn refuse_foreign(text: &str) -> Result<()> {
+    let refuse = |what: &str| Err(fault(format!("'{text}' {what}; for a folder of this very name write ./{text}")));
+    if text.trim() != text {
+        return refuse("has blanks at its ends");
+    }
+    if text.chars().any(char::is_control) {
+        return Err(fault("it has characters that nobody can see".into()));
+    }
+    if text.starts_with('~') {
+        return refuse("begins with a ~ that no shell has replaced: write the path in full, or without quotes");
+    }
+    if text.starts_with(['$', '%']) {
+        return refuse("begins with a variable that no shell has replaced");
+    }
+    let first = text.split('/').next().unwrap_or_default();
+    let (name, _) = first.split_once(':').unwrap_or(("", ""));
+    if name.len() == 1 && name.chars().all(|letter| letter.is_ascii_alphabetic()) || first.contains('\\') {
+        return refuse("looks like a path of Windows: mount that folder, and name it by its path here");
+    }
+    if first.contains(':') {
+        return refuse("looks like the address of another program (as sftp:, rclone: or user@host:): mount that place, or name a folder");
+    }
+    Ok(())
 }
 
 fn fault(reason: String) -> StorageError {
@@ -128,6 +156,40 @@ mod tests {
         }
         for text in ["s3://", "s3:///prefix", "gs:///", "az://"] {
             assert!(matches!(Address::parse(text), Err(StorageError::NoBucket { .. })), "{text}: {:?}", Address::parse(text));
+        }
+    }
+
+    #[test]
+    fn addresses_of_other_programs_are_no_folders() {
+        for text in [
+            "sftp:user@host:/backups",
+            "sftp://user@host/backups",
+            "rclone:remote:path",
+            "remote:",
+            "b2:bucket:path",
+            "rest:http://host:8000/",
+            "user@host:backups",
+            "user@host:/backups",
+            "host:/backups",
+            "ssh://host/./backups",
+            "swift:container:/path",
+            "C:\\backups",
+            "C:/backups",
+            "D:",
+            "\\\\server\\share",
+            "backups\\vault",
+            "~/backups",
+            "~mara/backups",
+            "$HOME/backups",
+            "%USERPROFILE%",
+            " /srv/vault",
+            "/srv/vault ",
+            "/srv/vault\n",
+        ] {
+            assert!(matches!(Address::parse(text), Err(StorageError::Address { .. })), "{text:?}: {:?}", Address::parse(text));
+        }
+        for text in ["./user@host:backups", "/srv/a:b", "dir/a:b", "./~/x", "vault", "a b", "/mnt/c\\d", "user@host"] {
+            assert!(matches!(Address::parse(text), Ok(Address::Local(_))), "{text}");
         }
     }
 

@@ -14,6 +14,7 @@ use super::error::{Result, StorageError};
 
 /// How a call fails.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum FaultKind {
     /// The store does nothing and answers with an error.
     Refused,

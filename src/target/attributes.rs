@@ -2,14 +2,17 @@
 
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use rustix::fs::{
-    AtFlags, Gid, Mode, RawMode, Timespec, Timestamps, UTIME_OMIT, Uid, chownat, fchmod, fchown, fremovexattr, fstat, futimens, utimensat,
+    AtFlags, Gid, Mode, RawMode, Stat, Timespec, Timestamps, UTIME_OMIT, Uid, chownat, fchmod, fchown, fremovexattr, fstat, futimens,
+    utimensat,
 };
 use rustix::io::Errno;
 
-use crate::fs::xattr;
-use crate::model::entry::{Metadata, Timestamp};
+use crate::fs::stat;
+use crate::fs::xattr::{self, XattrReader};
+use crate::model::entry::{Metadata, Timestamp, Xattr};
 
 /// Sets attributes and counts what could not be set.
 #[derive(Debug)]
@@ -20,15 +23,37 @@ pub(super) struct Attributes {
     pub(super) owners_refused: AtomicU64,
     /// Extended attributes that were not set.
     pub(super) xattrs_refused: AtomicU64,
+    reader: Mutex<XattrReader>,
 }
 
 impl Attributes {
     pub(super) fn new() -> Self {
-        Self { privileged: rustix::process::geteuid().is_root(), owners_refused: AtomicU64::new(0), xattrs_refused: AtomicU64::new(0) }
+        Self {
+            privileged: rustix::process::geteuid().is_root(),
+            owners_refused: AtomicU64::new(0),
+            xattrs_refused: AtomicU64::new(0),
+            reader: Mutex::new(XattrReader::new()),
+        }
     }
 
-    /// Gives an open file or folder the attributes in `meta`.
+    /// The extended attributes of an open file that a backup would keep.
+    pub(super) fn xattrs(&self, file: &OwnedFd) -> Vec<Xattr> {
+        self.reader.lock().unwrap_or_else(PoisonError::into_inner).read_open(file).unwrap_or_default()
+    }
+
+    /// Gives an open file or folder the attributes in `meta`; what is as it should be is not touched.
     pub(super) fn apply(&self, file: &OwnedFd, meta: &Metadata, is_new: bool, is_folder: bool) -> Result<(), Errno> {
+        if !is_new {
+            let (found, xattrs) = (fstat(file)?, self.xattrs(file));
+            if self.fits(&found, meta) && xattrs == meta.xattrs {
+                return Ok(());
+            }
+            for other in xattrs.iter().filter(|found| !meta.xattrs.iter().any(|wanted| wanted.name == found.name)) {
+                if fremovexattr(file, other.name.as_slice()).is_err() {
+                    self.xattrs_refused.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+        }
         let owned = self.chown(|uid, gid| fchown(file, Some(uid), Some(gid)), meta);
         if is_new && is_folder {
             // What a folder above gave it unasked.
@@ -46,6 +71,14 @@ impl Attributes {
         }
         fchmod(file, mode_of(meta, owned || is_owner(file, meta)))?;
         futimens(file, &times(meta.mtime))
+    }
+
+    /// Whether mode, owner and time are already those in `meta`, as far as this process could set them.
+    fn fits(&self, found: &Stat, meta: &Metadata) -> bool {
+        let is = stat::metadata(found);
+        let is_owned = (is.uid, is.gid) == (meta.uid, meta.gid);
+        let mode = meta.mode & if is_owned { 0o7777 } else { 0o1777 };
+        is.mode == mode && is.mtime == meta.mtime && (is_owned || !self.privileged)
     }
 
     /// Gives the symbolic link `name` in `folder` owner and time; it has nothing else.

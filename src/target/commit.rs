@@ -16,6 +16,7 @@ use rustix::io::Errno;
 use super::TargetError;
 use super::folder::{Overwrite, rename};
 use super::folders::{Mount, OpenFolder};
+use crate::fs::limit;
 use crate::model::entry::EntryPath;
 
 /// A batch is complete at this many bytes, files or folders; the last bounds the descriptors held open.
@@ -83,7 +84,7 @@ impl Batch {
 
     fn is_full(&self) -> bool {
         let files = if SYNCS_ALL { BATCH_FILES } else { FEW };
-        self.bytes >= BATCH_BYTES || self.files.len() >= files || self.folders >= BATCH_FOLDERS
+        self.bytes >= BATCH_BYTES || self.files.len() >= files || self.folders >= limit::descriptors(BATCH_FOLDERS)
     }
 }
 
@@ -91,7 +92,18 @@ impl Batch {
 #[derive(Debug, Default)]
 pub(super) struct Committed {
     pub(super) files: u64,
-    pub(super) failures: Vec<TargetError>,
+    pub(super) failures: Vec<Failure>,
+}
+
+/// An entry that failed after it had been accepted.
+#[derive(Debug)]
+pub struct Failure {
+    /// Which.
+    pub path: EntryPath,
+    /// Bytes of its content.
+    pub bytes: u64,
+    /// Why.
+    pub error: TargetError,
 }
 
 /// Gathers finished files and hands them to the thread that commits them.
@@ -147,16 +159,19 @@ impl Drop for Committer {
 fn commit(batch: Batch, overwrite: Overwrite, sync: bool, committed: &mut Committed) {
     let sync_each = sync && (batch.files.len() <= FEW || sync_all(batch.files.iter().map(|file| &file.temporary.folder)).is_err());
     for mut file in batch.files {
-        let synced = if sync_each { sync_one(&file) } else { Ok(()) };
-        let done = match synced {
-            Ok(()) => rename(&mut file.temporary, &file.parent, &file.path, overwrite),
-            Err(error) => Err(TargetError::system(&file.path, "write to the disk", error)),
-        };
-        match done {
+        match commit_one(&mut file, overwrite, sync_each) {
             Ok(()) => committed.files += 1,
-            Err(error) => committed.failures.push(error),
+            Err(error) => committed.failures.push(Failure { path: file.path.clone(), bytes: file.bytes, error }),
         }
     }
+}
+
+/// Gives one file its name, with `sync` once the disk has it.
+pub(super) fn commit_one(file: &mut Finished, overwrite: Overwrite, sync: bool) -> Result<(), TargetError> {
+    if sync {
+        sync_one(file).map_err(|error| TargetError::system(&file.path, "write to the disk", error))?;
+    }
+    rename(&mut file.temporary, &file.parent, &file.path, overwrite)
 }
 
 /// Syncs the file systems that these folders lie on, each once.

@@ -9,6 +9,7 @@ use crate::model::entry::EntryPath;
 
 /// Says what could not be restored, and why; the rest of a restore can go on unless [`TargetError::ends_the_run`].
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TargetError {
     /// The target folder as a whole cannot be used.
     #[error("cannot restore into '{}'", path.display())]

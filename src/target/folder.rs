@@ -13,7 +13,7 @@ use rustix::fs::{
 use rustix::io::Errno;
 
 use super::attributes::Attributes;
-use super::commit::{Committer, Temporary, sync_all};
+use super::commit::{Committer, Failure, Temporary, sync_all};
 use super::direct::Buffers;
 use super::folders::{Folders, OpenFolder, c_name, look, look_at};
 use super::staging::Staging;
@@ -55,11 +55,22 @@ pub struct Restored {
     /// Files that have their final names.
     pub files: u64,
     /// Files, hard links and folders that failed after they had been accepted.
-    pub failures: Vec<TargetError>,
+    pub failures: Vec<Failure>,
+    /// Further names of files that became copies, because hard links cannot be made here.
+    pub copies: u64,
     /// Owners that could not be set although the program runs as the superuser.
     pub owners_refused: u64,
     /// Extended attributes that could not be set, or are of a kind that is not restored.
     pub xattrs_refused: u64,
+}
+
+/// A file that stands in the target.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileAt {
+    /// Which file it is: two names with the same are one file.
+    pub id: (u64, u64),
+    /// Whether it has the size and time that were asked for.
+    pub fits: bool,
 }
 
 /// A folder that a restore writes into; several threads may use it at once.
@@ -71,14 +82,16 @@ pub struct TargetFolder {
 pub(super) struct Shared {
     /// The target as the user named it, for messages.
     path: PathBuf,
-    overwrite: Overwrite,
-    options: TargetOptions,
+    pub(super) overwrite: Overwrite,
+    pub(super) options: TargetOptions,
     pub(super) committer: Committer,
     pub(super) staging: Staging,
     pub(super) attributes: Attributes,
     pub(super) buffers: Buffers,
     folders: Folders,
     last: Mutex<Last>,
+    /// The target's mode, where it was made accessible for the time of the restore.
+    root_mode: Option<Mode>,
     /// Where the root's own name must be synced, when it is new.
     above: Option<PathBuf>,
 }
@@ -90,6 +103,8 @@ struct Last {
     folders: BTreeMap<EntryPath, Metadata>,
     /// Folders that were made accessible for the time of the restore, with the mode they had.
     opened_up: BTreeMap<EntryPath, Mode>,
+    /// Attributes of the target itself.
+    top: Option<Metadata>,
     /// Hard links, once the files they share have their names.
     links: Vec<(EntryPath, EntryPath)>,
     /// The folders whose entries changed (`None`: the root), as long as they are few.
@@ -125,6 +140,7 @@ impl TargetFolder {
         let is_new = !path.exists();
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(failed)?;
         let root = dir::open_root(path).map_err(failed)?;
+        let root_mode = open_up_root(&root).map_err(|error| failed(error.into()))?;
         let root = Arc::new(OpenFolder::new(root).map_err(|error| failed(error.into()))?);
         let staging = Staging::new(&root).map_err(failed)?;
         let shared = Shared {
@@ -137,6 +153,7 @@ impl TargetFolder {
             buffers: Buffers::default(),
             folders: Folders::new(root),
             last: Mutex::default(),
+            root_mode,
             above: is_new.then(|| std::path::absolute(path).ok()?.parent().map(Path::to_owned)).flatten(),
         };
         Ok(Self { shared: Arc::new(shared) })
@@ -175,6 +192,42 @@ impl TargetFolder {
                 }
             }),
         }
+    }
+
+    /// What file stands at `path`, and whether it has this size and time; `None` where there is none.
+    ///
+    /// # Errors
+    /// When a link or file stands where a folder on the way must be, or the place cannot be looked at.
+    pub fn file_at(&self, path: &EntryPath, size: u64, mtime: Timestamp) -> Result<Option<FileAt>, TargetError> {
+        let parent = match self.shared.folders.parent(path, false) {
+            Ok(parent) => parent,
+            Err(TargetError::System { source, .. }) if source.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) => return Err(error),
+        };
+        let found = look_at(&parent, &c_name(path.file_name()), path)?.filter(|found| stat::file_type(found) == FileType::RegularFile);
+        let fits = |found: &_| stat::size(found) == size && same_time(stat::mtime(found), mtime);
+        Ok(found.map(|found| FileAt { id: stat::id(&found), fits: fits(&found) }))
+    }
+
+    /// Whether this restore made the target.
+    pub fn is_new(&self) -> bool {
+        self.shared.above.is_some()
+    }
+
+    /// The names in the target itself, but for what belongs to restores.
+    pub fn names(&self) -> Vec<Vec<u8>> {
+        let (names, _) = dir::read_sorted(&self.shared.folders.root().fd);
+        names.iter().map(|name| name.to_bytes().to_vec()).filter(|name| !super::staging::is_staging_name(name)).collect()
+    }
+
+    /// Whether the target's file system takes two names of one folder for the same, as those do that fold upper and lower case.
+    pub fn falls_together(&self, one: &[u8], other: &[u8]) -> bool {
+        self.shared.staging.falls_together(one, other)
+    }
+
+    /// Gives the target itself attributes, at the end.
+    pub fn top(&self, meta: &Metadata) {
+        self.shared.last().top = Some(meta.clone());
     }
 
     /// Makes the folder at `path`, or takes the one that is there; its attributes are set at the end.
@@ -355,10 +408,17 @@ impl TargetFolder {
         let ended = || shared.failed(io::Error::other("the thread that commits files has failed"));
         let committed = shared.committer.finish().ok_or_else(ended)?;
         let mut failures = committed.failures;
+        let failed: BTreeSet<EntryPath> = failures.iter().map(|failure| failure.path.clone()).collect();
         let last = std::mem::take(&mut *shared.last());
+        let mut copies = 0;
         for (path, target) in &last.links {
-            if let Err(error) = self.link(path, target) {
-                failures.push(error);
+            let linked = match failed.contains(target) {
+                true => Err(TargetError::LinkTarget { path: path.clone(), target: target.clone() }),
+                false => self.link(path, target),
+            };
+            match linked {
+                Ok(is_copy) => copies += u64::from(is_copy),
+                Err(error) => failures.push(Failure { path: path.clone(), bytes: 0, error }),
             }
             shared.touched(path);
         }
@@ -375,9 +435,18 @@ impl TargetFolder {
                 set.map_err(|error| TargetError::system(path, "set the attributes of", error))
             });
             if let Err(error) = done {
-                failures.push(error);
+                failures.push(Failure { path: path.clone(), bytes: 0, error });
             }
         }
+        // Its removal changes the time of the target.
+        shared.staging.end();
+        let root = &shared.folders.root().fd;
+        match (&last.top, shared.root_mode) {
+            (Some(top), _) => shared.attributes.apply(root, top, false, true),
+            (None, Some(mode)) => fchmod(root, mode),
+            (None, None) => Ok(()),
+        }
+        .map_err(|error| shared.failed(error))?;
         if shared.options.sync {
             let touched = shared.last().touched.iter().chain(&last.touched).cloned().collect();
             self.sync_folders(&touched, last.folders.len())?;
@@ -385,6 +454,7 @@ impl TargetFolder {
         Ok(Restored {
             files: committed.files,
             failures,
+            copies,
             owners_refused: shared.attributes.owners_refused.load(Ordering::Relaxed),
             xattrs_refused: shared.attributes.xattrs_refused.load(Ordering::Relaxed),
         })
@@ -412,8 +482,9 @@ impl TargetFolder {
         sync_all(std::iter::once(root)).map_err(|error| self.shared.failed(error))
     }
 
-    /// Makes one hard link; both ends are found below the root without following links.
-    fn link(&self, path: &EntryPath, target: &EntryPath) -> Result<(), TargetError> {
+    /// Makes one hard link, or a copy where there can be none, and says whether it did; both ends are found below the root without
+    /// following links.
+    fn link(&self, path: &EntryPath, target: &EntryPath) -> Result<bool, TargetError> {
         let folders = &self.shared.folders;
         let refused = || TargetError::LinkTarget { path: path.clone(), target: target.clone() };
         let failed = |error: Errno| TargetError::system(path, "create the hard link", error);
@@ -425,13 +496,41 @@ impl TargetFolder {
         }
         let parent = folders.parent(path, true)?;
         let place = self.shared.staging.place(&first);
-        linkat(&first.fd, &*first_name, &place.0.fd, &*place.1, AtFlags::empty()).map_err(failed)?;
+        match linkat(&first.fd, &*first_name, &place.0.fd, &*place.1, AtFlags::empty()) {
+            Ok(()) => {}
+            Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS | Errno::MLINK | Errno::XDEV) => {
+                return self.copy(path, parent, &first, &first_name).map(|()| true);
+            }
+            Err(error) => return Err(failed(error)),
+        }
         let mut temporary = Temporary::new(place);
         rename(&mut temporary, &parent, path, self.shared.overwrite)?;
         // Renaming one name of a file onto another name of the same file does nothing, and leaves both.
         temporary.is_renamed = false;
-        Ok(())
+        Ok(false)
     }
+
+    /// Makes a copy of the file `name` in `folder`, with its attributes.
+    fn copy(&self, path: &EntryPath, parent: Arc<OpenFolder>, folder: &OpenFolder, name: &std::ffi::CStr) -> Result<(), TargetError> {
+        let failed = |error: Errno| TargetError::system(path, "copy", error);
+        let from = dir::open_file(&folder.fd, name).map_err(failed)?;
+        let found = fstat(&from).map_err(failed)?;
+        let meta = Metadata { xattrs: self.shared.attributes.xattrs(&from), ..stat::metadata(&found) };
+        let mut writer = FileWriter::create(&self.shared, parent, path, &meta, Some(stat::size(&found)), stat::is_sparse(&found))?;
+        io::copy(&mut std::fs::File::from(from), &mut writer).map_err(|error| TargetError::from_write(path, error))?;
+        writer.commit_now()
+    }
+}
+
+/// Lets the owner write into the target; gives the mode that it had, if it had to be changed.
+fn open_up_root(root: &std::os::fd::OwnedFd) -> Result<Option<Mode>, Errno> {
+    let found = fstat(root)?;
+    let mode = Mode::from_raw_mode(found.st_mode);
+    if mode.contains(Mode::RWXU) || found.st_uid != rustix::process::geteuid().as_raw() || found.st_uid == 0 {
+        return Ok(None);
+    }
+    fchmod(root, mode | Mode::RWXU)?;
+    Ok(Some(mode))
 }
 
 /// Gives a temporary its final name.

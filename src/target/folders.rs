@@ -9,11 +9,14 @@ use rustix::fs::{AtFlags, FileType, Mode, mkdirat, statat};
 use rustix::io::Errno;
 
 use super::TargetError;
-use crate::fs::{dir, stat};
+use crate::fs::{dir, limit, stat};
 use crate::model::entry::EntryPath;
 
 /// How many folders are kept open beside those that files in progress need.
 const KEPT_OPEN: usize = 64;
+
+/// So many of the folders above one that was looked for are kept open as well: its neighbours are looked for next.
+const KEPT_ABOVE: usize = 32;
 
 /// Which mounted file system something lies on; a rename works only within one.
 pub(super) type Mount = (u64, u64);
@@ -53,12 +56,14 @@ fn mount_of(folder: &OwnedFd) -> Result<Mount, Errno> {
 #[derive(Debug)]
 pub(super) struct Folders {
     root: Arc<OpenFolder>,
+    kept_open: usize,
     state: Mutex<State>,
 }
 
 #[derive(Debug, Default)]
 struct State {
-    open: HashMap<EntryPath, (Arc<OpenFolder>, u64)>,
+    /// By path.
+    open: HashMap<Vec<u8>, (Arc<OpenFolder>, u64)>,
     uses: u64,
     /// Folders that this restore made.
     made: HashSet<EntryPath>,
@@ -66,7 +71,7 @@ struct State {
 
 impl Folders {
     pub(super) fn new(root: Arc<OpenFolder>) -> Self {
-        Self { root, state: Mutex::default() }
+        Self { root, kept_open: limit::descriptors(KEPT_OPEN), state: Mutex::default() }
     }
 
     pub(super) fn root(&self) -> &Arc<OpenFolder> {
@@ -108,6 +113,10 @@ impl Folders {
                 Err(error) => return Err(refused(&folder, name, &here(), error)),
             };
             start = end + 1;
+            let left = bytes.get(start..).map_or(0, |rest| rest.iter().filter(|&&byte| byte == b'/').count() + 1);
+            if start < bytes.len() && left <= KEPT_ABOVE.min(self.kept_open / 2) {
+                self.keep(&here(), &folder);
+            }
         }
         self.keep(path, &folder);
         Ok(folder)
@@ -118,30 +127,30 @@ impl Folders {
         let mut state = self.state();
         state.uses += 1;
         let uses = state.uses;
-        let mut at = Some(path.clone());
+        let mut at = Some(path.as_bytes());
         while let Some(path) = at {
-            if let Some((folder, used)) = state.open.get_mut(&path) {
+            if let Some((folder, used)) = state.open.get_mut(path) {
                 *used = uses;
-                return (Arc::clone(folder), path.as_bytes().len() + 1);
+                return (Arc::clone(folder), path.len() + 1);
             }
-            at = path.parent();
+            at = path.iter().rposition(|&byte| byte == b'/').and_then(|cut| path.get(..cut));
         }
         (Arc::clone(&self.root), 0)
     }
 
     fn keep(&self, path: &EntryPath, folder: &Arc<OpenFolder>) {
         let mut state = self.state();
-        if state.open.contains_key(path) {
+        if state.open.contains_key(path.as_bytes()) {
             return;
         }
-        if state.open.len() >= KEPT_OPEN {
+        if state.open.len() >= self.kept_open {
             let oldest = state.open.iter().min_by_key(|(_, (_, used))| *used).map(|(path, _)| path.clone());
             if let Some(oldest) = oldest {
                 state.open.remove(&oldest);
             }
         }
         let uses = state.uses;
-        state.open.insert(path.clone(), (Arc::clone(folder), uses));
+        state.open.insert(path.as_bytes().to_vec(), (Arc::clone(folder), uses));
     }
 
     /// Makes the folder `name`; that another thread was faster is no error.
@@ -164,9 +173,8 @@ impl Folders {
     /// Closes what is open at `path` and below, because it is about to be replaced.
     pub(super) fn forget(&self, path: &EntryPath) {
         let mut state = self.state();
-        let is_at_or_below = |other: &EntryPath| {
-            other.as_bytes().strip_prefix(path.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"))
-        };
+        let is_at_or_below =
+            |other: &Vec<u8>| other.strip_prefix(path.as_bytes()).is_some_and(|rest| rest.is_empty() || rest.starts_with(b"/"));
         state.open.retain(|other, _| !is_at_or_below(other));
         state.made.remove(path);
     }

@@ -17,6 +17,7 @@ mod writer;
 #[cfg(test)]
 mod tests;
 
+pub use commit::Failure;
 pub use error::TargetError;
-pub use folder::{Overwrite, Restored, TargetFolder, TargetOptions};
+pub use folder::{FileAt, Overwrite, Restored, TargetFolder, TargetOptions};
 pub use writer::FileWriter;

@@ -58,14 +58,37 @@ impl Staging {
     }
 }
 
-impl Drop for Staging {
-    fn drop(&mut self) {
-        // Every temporary removes itself; what a failing disk left makes this fail, and the next restore tries again.
+impl Staging {
+    /// Removes the folder, when nothing more is written.
+    pub(super) fn end(&self) {
         let _ = unlinkat(&self.root.fd, self.name.as_str(), AtFlags::REMOVEDIR);
+    }
+
+    /// Whether the file system takes two names of one folder for the same.
+    pub(super) fn falls_together(&self, one: &[u8], other: &[u8]) -> bool {
+        let probe = format!("{FILE_PREFIX}{}-{}", self.run, self.next.fetch_add(1, Ordering::Relaxed));
+        if mkdirat(&self.folder.fd, probe.as_str(), Mode::RWXU).is_err() {
+            return false;
+        }
+        let found = dir::open_folder(&self.folder.fd, probe.as_str()).is_ok_and(|folder| {
+            let made = mkdirat(&folder, one, Mode::RWXU).is_ok();
+            let found = made && statat(&folder, other, AtFlags::SYMLINK_NOFOLLOW).is_ok();
+            let _ = unlinkat(&folder, one, AtFlags::REMOVEDIR);
+            found
+        });
+        let _ = unlinkat(&self.folder.fd, probe.as_str(), AtFlags::REMOVEDIR);
+        found
     }
 }
 
-fn is_staging_name(name: &[u8]) -> bool {
+impl Drop for Staging {
+    fn drop(&mut self) {
+        // Every temporary removes itself; what a failing disk left makes this fail, and the next restore tries again.
+        self.end();
+    }
+}
+
+pub(super) fn is_staging_name(name: &[u8]) -> bool {
     name.strip_prefix(FOLDER_PREFIX.as_bytes())
         .is_some_and(|rest| rest.len() == 32 && rest.iter().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')))
 }

@@ -300,7 +300,7 @@ fn never_overwriting_holds_also_for_what_appears_meanwhile() {
     fs::write(place.path().join("file"), "theirs").unwrap();
     let restored = target.finish().unwrap();
     assert_eq!(restored.files, 0);
-    assert!(matches!(restored.failures[..], [TargetError::Exists { .. }]));
+    assert!(matches!(restored.failures[..], [Failure { error: TargetError::Exists { .. }, .. }]));
     assert_eq!(fs::read(place.path().join("file")).unwrap(), b"theirs");
     assert_eq!(names(place.path()), set(&["file"]));
 }

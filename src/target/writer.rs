@@ -8,7 +8,7 @@ use rustix::fs::{Mode, OFlags, ftruncate, openat};
 use rustix::io::{Errno, pwrite};
 
 use super::TargetError;
-use super::commit::{Finished, Temporary};
+use super::commit::{Finished, Temporary, commit_one};
 use super::direct::{Buffer, DIRECT_FROM};
 use super::folder::Shared;
 use super::folders::OpenFolder;
@@ -71,7 +71,25 @@ impl FileWriter {
     ///
     /// # Errors
     /// When the content is not complete or the attributes cannot be set; the temporary is removed then.
-    pub fn commit(mut self) -> Result<(), TargetError> {
+    pub fn commit(self) -> Result<(), TargetError> {
+        let shared = Arc::clone(&self.shared);
+        let finished = self.complete()?;
+        let path = finished.path.clone();
+        if shared.committer.add(finished) {
+            Ok(())
+        } else {
+            Err(TargetError::system(&path, "commit", io::Error::other("the restore has ended")))
+        }
+    }
+
+    /// As [`Self::commit`], with the name at once.
+    pub(super) fn commit_now(self) -> Result<(), TargetError> {
+        let shared = Arc::clone(&self.shared);
+        commit_one(&mut self.complete()?, shared.overwrite, shared.options.sync)
+    }
+
+    /// Brings the file to its end but for its name.
+    fn complete(mut self) -> Result<Finished, TargetError> {
         self.write_buffered().map_err(|error| TargetError::from_write(&self.path, error))?;
         // In this order, so that the temporary goes first when this returns early.
         let Self { shared, parent, path, meta, size, written, sparse, direct, file, temporary } = self;
@@ -87,12 +105,7 @@ impl FileWriter {
         }
         shared.attributes.apply(&file, &meta, true, false).map_err(|error| TargetError::system(&path, "set the attributes of", error))?;
         shared.touched(&path);
-        let finished = Finished { temporary, file: Some(file), parent, path: path.clone(), bytes: written };
-        if shared.committer.add(finished) {
-            Ok(())
-        } else {
-            Err(TargetError::system(&path, "commit", io::Error::other("the restore has ended")))
-        }
+        Ok(Finished { temporary, file: Some(file), parent, path, bytes: written })
     }
 
     /// Writes `bytes` at `offset`, all of them.

@@ -24,7 +24,10 @@ impl Ordinary {
         let sandbox = Sandbox::new(built).unwrap();
         // Where it was built, others may not look.
         let program = sandbox.folder().join("tgvault");
-        fs::copy(built, &program).unwrap();
+        // By a process of its own: while this one held the copy open for writing, a fork of another test would hold it, too, and
+        // what is held open for writing cannot be run.
+        let copied = Command::new("cp").args([built, &program]).status().unwrap();
+        assert!(copied.success(), "cp: {copied}");
         for path in [sandbox.folder().to_owned(), sandbox.home(), sandbox.work(), sandbox.folder().join("tmp")] {
             fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
             if rustix::process::geteuid().is_root() {

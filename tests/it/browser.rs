@@ -48,6 +48,7 @@ fn look(home: &Path, page: &Path) -> String {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_fit_a_phone_and_need_no_mouse() {
+    tgvault_test_support::needs_programs!("chromium");
     let world = World::new().await;
     import(&world, &export_of(&world, "account-7.json"), "r1", &known()).await;
     let to = restored(&world, "out", &["--format", "html"]);
@@ -88,6 +89,7 @@ fn pages(folder: &Path) -> Vec<PathBuf> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_load_without_a_word_on_the_console() {
+    tgvault_test_support::needs_programs!("chromium");
     for name in ["sample-export", "account-7.json"] {
         let world = World::new().await;
         let folder = if name.ends_with(".json") { export_of(&world, name) } else { data(name) };

@@ -9,11 +9,10 @@ use tgvault::archive::MEMBER_BYTES;
 use tgvault::model::entry::{EntryPath, Kind, Metadata, Stamp, Timestamp};
 use tgvault::model::filter::PathFilter;
 use tgvault::operations::OperationError;
-use tgvault::operations::backup::{BackupOptions, BackupSummary, backup};
-use tgvault::operations::cat::cat;
+use tgvault::operations::Stop;
+use tgvault::operations::backup::BackupSummary;
 use tgvault::operations::look::ls;
 use tgvault::operations::snapshot::choice::SnapshotChoice;
-use tgvault::operations::{Stop, events::Events};
 use tgvault::repository::tree::TreeEntry;
 use tgvault::source::{Body, Content, Item, Sink, Source, SourceError, SourceName};
 
@@ -196,9 +195,8 @@ impl Source for Play {
 
 async fn run(world: &World, play: &Play, stop: Stop) -> Result<(BackupSummary, Vec<String>), OperationError> {
     let log = Arc::new(Log::default());
-    let options = BackupOptions { host: "host".into(), lanes: 2, ..BackupOptions::default() };
-    let session = world.session(&world.storage, None);
-    let summary = backup(&session, Arc::new(play.clone()), options, Arc::clone(&log) as Arc<dyn Events>, stop).await?;
+    let vault = world.locked(&world.storage);
+    let summary = vault.backup(Arc::new(play.clone())).with(|options| options.lanes = 2).events(log.clone()).stop(stop).await?;
     let said = log.0.lock().unwrap().clone();
     Ok((summary, said))
 }
@@ -374,8 +372,8 @@ async fn a_long_file_goes_on_at_its_last_part_and_survives_what_befalls_it() {
         restored(&world, to.path()).await;
         assert_file(&to.path().join("long"), &script, length, &zeros);
         let out = Comparing::new(&script, &zeros);
-        let session = world.session(&world.storage, Some(world.unlock()));
-        cat(&session, &SnapshotChoice::latest(), EntryPath::new("long").unwrap(), out.clone()).await.unwrap();
+        let path = EntryPath::new("long").unwrap();
+        world.vault(&world.storage).cat(&SnapshotChoice::latest(), path, out.clone()).await.unwrap();
         out.assert_length(length);
     }
     // What cannot be read any more stays as it was.

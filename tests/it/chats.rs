@@ -49,7 +49,7 @@ async fn chats_are_found_and_their_logs_read() {
             let reader = chats.log(chat);
             assert_eq!(reader.count() as usize, chat.batches.len());
             let mut log = ChatLog::new(reader);
-            let folded: Vec<_> = log.fold(AsOf::Now, &mut |error| panic!("{error}")).unwrap().collect();
+            let folded: Vec<_> = log.fold(AsOf::Now, &[], &mut |error| panic!("{error}")).unwrap().collect();
             for one in &folded {
                 assert_eq!(log.message(one.current).unwrap().peer, chat.peer);
             }

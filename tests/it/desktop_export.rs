@@ -14,8 +14,9 @@ use tgvault::model::media::Media;
 use tgvault::model::media::{MediaKind, MediaStatus, SkipReason, media_path};
 use tgvault::model::peer::Peer;
 use tgvault::model::record::{MessageRecord, Raw, Record};
-use tgvault::render::desktop_json::{About, ChatHead, DesktopJson, Options, Shown};
+use tgvault::render::desktop_json::{About, ChatHead, DesktopJson, Options};
 use tgvault::render::media_names::{MediaNamer, chat_folder};
+use tgvault::render::shown::Shown;
 use tgvault::source::desktop::content::content;
 use tgvault::source::desktop::convert::Files;
 use tgvault::source::desktop::layout::{LayoutWriter, rebuild};
@@ -24,9 +25,27 @@ use tgvault::source::desktop::read::{Circumstances, Receiver, Summary, read_json
 /// Names every file that an export could have after its path, so that equal paths are equal files.
 struct AnyFile;
 
+/// Whether this is a path as exports have them.
+pub fn is_path(path: &str) -> bool {
+    const FOLDERS: [&str; 11] = [
+        "photos",
+        "video_files",
+        "voice_messages",
+        "round_video_messages",
+        "stickers",
+        "animations",
+        "files",
+        "contacts",
+        "profile_pictures",
+        "stories",
+        "profile_music",
+    ];
+    path.rsplit_once('/').is_some_and(|(folders, _)| folders.rsplit('/').next().is_some_and(|folder| FOLDERS.contains(&folder)))
+}
+
 impl Files for AnyFile {
     fn find(&mut self, path: &str) -> Option<(EntryPath, u64)> {
-        (!path.starts_with('(')).then(|| (media_path(MediaKind::Document, path, "full", "").unwrap(), 1))
+        is_path(path).then(|| (media_path(MediaKind::Document, path, "full", "").unwrap(), 1))
     }
 }
 

@@ -8,12 +8,12 @@ use serde_json::value::RawValue;
 use tgvault::model::account::{AccountSection, Section};
 use tgvault::model::peer::{Peer, PeerKind};
 use tgvault::model::record::MessageRecord;
-use tgvault::render::desktop_json::Shown;
 use tgvault::render::html::lists::{ListedChat, chat_list, section_page, shown_name, summary};
 use tgvault::render::html::media::size_text;
 use tgvault::render::html::service::duration;
 use tgvault::render::html::{ChatPages, MESSAGES_PER_PAGE, Owner, Pages, assets};
 use tgvault::render::media_names::{MediaNamer, chat_folder};
+use tgvault::render::shown::Shown;
 
 use super::desktop_export::{Collected, data, read, zone};
 
@@ -21,6 +21,8 @@ use super::desktop_export::{Collected, data, read, zone};
 struct Folder(BTreeMap<String, String>);
 
 impl Pages for Folder {
+    type Error = io::Error;
+
     fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
         let old = self.0.insert(path.to_owned(), String::from_utf8(bytes).unwrap());
         assert_eq!(old, None, "{path} was written twice");
@@ -185,11 +187,11 @@ fn pages_have_what_readers_of_exports_look_for() {
     let (pages, _) = render(&collected);
     let page = &pages.0["chats/chat_1/messages.html"];
     for part in [
-        "<div class=\"text bold\">Ada Group</div>",
+        "<div class=\"text bold\">\nAda Group\n</div>",
         "<div class=\"message default clearfix\" id=\"message1\">",
         "title=\"01.06.2025 12:01:00 UTC+02:00\">12:01</div>",
         "<div class=\"from_name\">Ada Byron</div>",
-        "<a class=\"photo_wrap clearfix pull_left\" href=\"photos/photo_1@01-06-2025_12-01-00.jpg\">",
+        "<a class=\"photo_wrap clearfix pull_left\" href=\"../../chats/chat_1/photos/photo_1@01-06-2025_12-01-00.jpg\">",
         "<a class=\"video_file_wrap clearfix pull_left\"",
         "<img class=\"video_file\"",
         "<img class=\"sticker\"",
@@ -201,7 +203,7 @@ fn pages_have_what_readers_of_exports_look_for() {
         "In reply to a message in another chat",
         "<span class=\"spoiler hidden\" tabindex=\"0\">sp</span>",
         "<span class=\"count\">3</span>",
-        "rich text",
+        "rich <strong>text</strong>",
         "Data sent to the bot: «clicked»",
         "Exceeds maximum size, change data exporting settings to download.",
         "Self-destructing photo",
@@ -217,7 +219,9 @@ fn pages_have_what_readers_of_exports_look_for() {
     let order = ["Chats", "Contacts", "Frequent contacts", "Profile pictures", "Stories archive", "Sessions", "Web sessions", "Other data"];
     assert_eq!(sections, order);
     // The first page has nothing to go back to.
-    assert!(summary.contains("<div class=\"page_header\"><div class=\"content\"><div class=\"text bold\">Exported Data</div></div></div>"));
+    assert!(
+        summary.contains("<div class=\"page_header\"><div class=\"content\"><div class=\"text bold\">\nExported Data\n</div></div></div>")
+    );
     assert!(summary.contains("<div class=\"page_about details\">A backup of a Telegram account"));
     let back =
         "<div class=\"page_header\"><a class=\"content block_link\" href=\"../../lists/chats.html#allow_back\"><div class=\"text bold\">";

@@ -9,20 +9,20 @@ use tgvault::model::entry::EntryPath;
 use tgvault::model::media::{MediaKind, MediaStatus, SkipReason, media_path};
 use tgvault::model::peer::Peer;
 use tgvault::model::record::{MessageRecord, Raw};
-use tgvault::render::desktop_json::Shown;
 use tgvault::render::html::{ChatPages as Render, Pages};
 use tgvault::render::media_names::MediaNamer;
+use tgvault::render::shown::Shown;
 use tgvault::source::desktop::convert::Files;
 use tgvault::source::desktop::html::{ChatPages, is_chat_page};
 use tgvault::source::desktop::read::{Circumstances, Receiver};
 
-use super::desktop_export::{data, read, zone};
+use super::desktop_export::{data, is_path, read, zone};
 
 struct AnyFile;
 
 impl Files for AnyFile {
     fn find(&mut self, path: &str) -> Option<(EntryPath, u64)> {
-        (!path.starts_with('(')).then(|| (media_path(MediaKind::Document, path, "full", "").unwrap(), 1))
+        is_path(path).then(|| (media_path(MediaKind::Document, path, "full", "").unwrap(), 1))
     }
 }
 
@@ -189,6 +189,8 @@ fn when_a_forwarded_message_was_sent_is_read_back() {
 struct Kept(Vec<Vec<u8>>);
 
 impl Pages for Kept {
+    type Error = io::Error;
+
     fn page(&mut self, _: &str, bytes: Vec<u8>) -> io::Result<()> {
         self.0.push(bytes);
         Ok(())

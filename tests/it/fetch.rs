@@ -5,9 +5,8 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use tgvault::model::kinds::KindChoice;
-use tgvault::operations::Stop;
 use tgvault::operations::chats::conversation::Span;
-use tgvault::operations::render::{Form, RenderOptions, render};
+use tgvault::operations::render::{Form, RenderOptions};
 use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::target::Overwrite;
 
@@ -26,8 +25,8 @@ async fn one_small_file_costs_its_frames_and_not_its_archive() {
     assert!(stored > 40_000_000);
     let before = world.storage.traffic();
     let to = tempdir();
-    let session = world.session(&world.storage, Some(world.unlock()));
-    let summary = world.restore_in(&session, to.path(), &["videos/20.txt"], Arc::new(Log::default())).await.unwrap();
+    let vault = world.vault(&world.storage);
+    let summary = world.restore_in(vault.session(), to.path(), &["videos/20.txt"], Arc::new(Log::default())).await.unwrap();
     assert_eq!((summary.bytes, summary.problems), (14, 0));
     assert_eq!(std::fs::read(to.path().join("videos/20.txt")).unwrap(), b"one small file");
     let after = world.storage.traffic();
@@ -89,12 +88,12 @@ async fn one_chat_costs_its_log_and_the_media_that_are_wanted() {
     let objects = world.objects().await;
     let stored: u64 = objects.iter().filter(|(name, _)| name.starts_with("archives/")).map(|(_, bytes)| bytes).sum();
     assert!(stored > 55_000_000, "{stored}");
-    let session = world.session(&world.storage, Some(world.unlock()));
+    let vault = world.vault(&world.storage);
     let fetched = async |media: Vec<KindChoice>, chats: &[&str]| {
         let to = tempdir();
         let options = options(to.path(), ALL, media, chats);
         let before = world.storage.traffic().downloaded_bytes;
-        let summary = render(&session, &SnapshotChoice::latest(), options, Arc::new(Log::default()), Stop::new()).await.unwrap();
+        let summary = vault.render(SnapshotChoice::latest(), options).await.unwrap();
         assert_eq!((summary.restored.problems, summary.messages), (0, if chats.is_empty() { 480 } else { 40 }));
         world.storage.traffic().downloaded_bytes - before
     };
@@ -128,11 +127,9 @@ async fn many_small_chats_share_what_is_fetched() {
     }
     world.backup().await;
     let stored = world.archive_bytes().await;
-    let session = world.session(&world.storage, Some(world.unlock()));
+    let vault = world.vault(&world.storage);
     let (before, to) = (world.storage.traffic(), tempdir());
-    let summary = render(&session, &SnapshotChoice::latest(), options(to.path(), ALL, vec![], &[]), Arc::new(Log::default()), Stop::new())
-        .await
-        .unwrap();
+    let summary = vault.render(SnapshotChoice::latest(), options(to.path(), ALL, vec![], &[])).await.unwrap();
     assert_eq!((summary.chats, summary.messages, summary.restored.problems), (300, 300, 0));
     let after = world.storage.traffic();
     let (fetched, requests) = (after.downloaded_bytes - before.downloaded_bytes, after.requests - before.requests);

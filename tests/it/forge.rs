@@ -14,11 +14,11 @@ use tgvault::crypt::payload::PayloadWriter;
 use tgvault::model::digest::{Digest, Id};
 use tgvault::model::entry::{EntryPath, Kind, Metadata};
 use tgvault::operations::session::Opened;
+use tgvault::repository::Machine;
 use tgvault::repository::commit::Writer;
 use tgvault::repository::format::names;
 use tgvault::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
 use tgvault::repository::format::version::CURRENT;
-use tgvault::repository::random_id;
 use tgvault::source::SourceName;
 
 use crate::support::World;
@@ -158,15 +158,16 @@ pub fn record(sealed: &Sealed) -> ArchiveRecord {
 pub fn snapshot(writer: &Writer, archives: Vec<ArchiveRecord>) -> Snapshot {
     Snapshot {
         format: CURRENT,
-        id: random_id().unwrap(),
+        id: Machine::default().id().unwrap(),
         time: jiff::Timestamp::now(),
         host: "host".into(),
         program: "a forger".into(),
         source: SourceName { kind: "folder".into(), name: "/forged".into() },
+        top: None,
         tags: Vec::new(),
         options: Vec::new(),
         writer: writer.id,
-        chain: random_id().unwrap(),
+        chain: Machine::default().id().unwrap(),
         sequence: 1,
         parent: None,
         complete: true,

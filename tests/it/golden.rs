@@ -9,19 +9,18 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use secrecy::SecretString;
+use tgvault::Vault;
 use tgvault::crypt::keys::expose;
-use tgvault::operations::restore::restore;
+use tgvault::operations::OperationError;
 use tgvault::operations::session::Session;
 use tgvault::operations::snapshot::choice::{Selection, SnapshotChoice};
-use tgvault::operations::{OperationError, Stop};
 use tgvault::repository::keys::Unlock;
 use tgvault::state::StateFolder;
 use tgvault::storage::Storage;
 
-use crate::support::{Log, World, noise, options, restore_options, tempdir, tree, verify_options, wrong};
+use crate::support::{World, noise, options, tempdir, tree, verify_options, wrong};
 
 fn data() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/format/v1-draft")
@@ -53,7 +52,7 @@ impl Copy {
         let storage = Storage::open(vault.to_str().unwrap(), [], options()).unwrap();
         let identity = SecretString::from(fs::read_to_string(data().join("good/identity.txt")).unwrap());
         let state = StateFolder::open(folder.path().join("state"), None).unwrap();
-        Self { folder, session: Session { storage, state, unlock: Some(Unlock::IdentityFile(identity)), root_key: None } }
+        Self { folder, session: Session { unlock: Some(Unlock::IdentityFile(identity)), ..Session::new(storage, state) } }
     }
 
     /// What each snapshot restores to.
@@ -63,8 +62,7 @@ impl Copy {
         for stem in opened.repository.snapshot_stems().await.unwrap() {
             let to = tempdir();
             let choice = SnapshotChoice { wanted: stem.clone(), among: Selection::default() };
-            let log = Arc::new(Log::default());
-            let summary = restore(&self.session, &choice, restore_options(to.path(), Vec::new()), log, Stop::new()).await.unwrap();
+            let summary = Vault::from(self.session.clone()).restore(choice, to.path()).await.unwrap();
             assert_eq!((summary.problems, summary.damaged), (0, 0));
             writeln!(text, "snapshot {stem}").unwrap();
             for (name, said) in tree(to.path()) {
@@ -76,8 +74,7 @@ impl Copy {
 
     /// The report of a deep verification, sorted.
     async fn report(&self) -> Vec<String> {
-        let events = Arc::new(Log::default());
-        match tgvault::operations::verify::verify(&self.session, verify_options(true), events, Stop::new()).await {
+        match Vault::from(self.session.clone()).verify().options(verify_options(true)).await {
             Ok(report) => {
                 let mut lines = wrong(&report);
                 lines.extend(report.lost.iter().map(|(snapshot, path)| format!("lost from {snapshot}: {path}")));

@@ -8,7 +8,7 @@ use tgvault::model::digest::Id;
 use tgvault::model::entry::Kind;
 use tgvault::operations::OperationError;
 use tgvault::operations::restore::RestoreSummary;
-use tgvault::repository::random_id;
+use tgvault::repository::Machine;
 
 use crate::forge::{self, Forged, NOBODYS, file_entry, honest, plain_entry};
 use crate::support::{Log, World, noise, tempdir, tree, wrong};
@@ -42,7 +42,7 @@ async fn outcome_of(
 ) -> Outcome {
     let world = World::in_memory().await;
     let opened = world.session(&world.storage, None).open().await.unwrap();
-    let archives = seal(random_id().unwrap(), &forge::recipients(&opened));
+    let archives = seal(Machine::default().id().unwrap(), &forge::recipients(&opened));
     forge::commit(&world, &archives).await;
     let outside = tempdir();
     fs::write(outside.path().join("precious"), b"mine").unwrap();
@@ -215,11 +215,11 @@ async fn a_replaced_archive_is_refused_also_when_one_file_is_read() {
     let opened = world.session(&world.storage, None).open().await.unwrap();
     let recipients = forge::recipients(&opened);
     let make = |id: Id, name: &str, seed| honest(id, &recipients, &[(name, &noise(seed, 10_000)), ("other", b"x")]);
-    let first = make(random_id().unwrap(), "wanted", 1);
+    let first = make(Machine::default().id().unwrap(), "wanted", 1);
     // age puts something of random length into its headers; only archives of one length show what the header's digest is worth.
     let same_length =
         |id: Id, name: &str, seed| (0..10_000).map(|_| make(id, name, seed)).find(|(bytes, _)| bytes.len() == first.0.len()).unwrap();
-    let second = same_length(random_id().unwrap(), "needed", 2);
+    let second = same_length(Machine::default().id().unwrap(), "needed", 2);
     let snapshot = forge::commit(&world, &[first.clone(), second.clone()]).await;
     let objects: Vec<&str> = snapshot.archives.iter().map(|record| record.object.as_str()).collect();
     let forgery = same_length(first.1.id, "wanted", 3);

@@ -4,8 +4,9 @@ use std::fs;
 use std::path::Path;
 use std::process::{Child, Command};
 use std::thread::sleep;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use rustix::process::{Pid, Signal, kill_process};
 use tgvault_test_support::sandbox::Sandbox;
 
 use crate::support::{World, count, noise, tree, wrong};
@@ -20,6 +21,10 @@ fn backup(sandbox: &Sandbox, world: &World, source: &Path, more: &[&str]) -> Com
     command.arg(world.root.path().join("vault")).arg("--state-dir").arg(world.root.path().join("state"));
     command.args(more).arg("backup").arg(source);
     command
+}
+
+fn signal(child: &Child, signal: Signal) {
+    kill_process(Pid::from_child(child), signal).unwrap();
 }
 
 fn finish(child: Child) -> (Option<i32>, String) {
@@ -138,16 +143,24 @@ async fn two_processes_at_once_both_succeed_and_one_source_has_one_run() {
         fs::write(other.join(format!("{n}")), noise(50 + n, 400_000)).unwrap();
     }
     let slow = ["--limit-upload", "2M"];
-    let first = backup(&sandbox, &world, &world.source(), &slow).spawn().unwrap();
-    let second = backup(&sandbox, &world, &other, &slow).spawn().unwrap();
-    let begun = Instant::now();
     let running = world.root.path().join("vault/running");
-    let leases = || count(&running, |name| name.ends_with(".json"));
-    while leases() < 2 && begun.elapsed() < Duration::from_secs(60) {
-        sleep(Duration::from_millis(1));
-    }
+    // A run, held in its middle: however busy the machine is, it does not end before it is let go on.
+    let held = |source: &Path| {
+        let leases = || count(&running, |name| name.ends_with(".json"));
+        let before = leases();
+        let mut child = backup(&sandbox, &world, source, &slow).spawn().unwrap();
+        while leases() == before {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended without a lease");
+            sleep(Duration::from_millis(1));
+        }
+        signal(&child, Signal::STOP);
+        child
+    };
+    let (first, second) = (held(&world.source()), held(&other));
     // Both are at it now; a third for one of the sources is kept out.
     let (code, stderr) = finish(backup(&sandbox, &world, &world.source(), &[]).spawn().unwrap());
+    signal(&first, Signal::CONT);
+    signal(&second, Signal::CONT);
     assert_eq!(code, Some(11), "{stderr}");
     for child in [first, second] {
         let (code, stderr) = finish(child);
@@ -158,12 +171,9 @@ async fn two_processes_at_once_both_succeed_and_one_source_has_one_run() {
     // The latest is one of the two; each comes back by its source.
     for folder in [world.source(), other] {
         let to = crate::support::tempdir();
-        let session = world.session(&world.storage, Some(world.unlock()));
         let mut choice = tgvault::operations::snapshot::choice::SnapshotChoice::latest();
         choice.among.source = Some(format!("folder:{}", folder.display()));
-        let options = crate::support::restore_options(to.path(), Vec::new());
-        let log = std::sync::Arc::new(crate::support::Log::default());
-        tgvault::operations::restore::restore(&session, &choice, options, log, tgvault::operations::Stop::new()).await.unwrap();
+        world.vault(&world.storage).restore(choice, to.path()).await.unwrap();
         assert_eq!(tree(to.path()), tree(&folder));
     }
 }

@@ -5,12 +5,10 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::sync::Arc;
 
 use tgvault::archive::MEMBER_BYTES;
-use tgvault::operations::backup::{BackupOptions, BackupSummary, backup};
-use tgvault::operations::events::Events;
-use tgvault::operations::{OperationError, Stop};
+use tgvault::operations::backup::{BackupOptions, BackupSummary};
 use tgvault::source::folder::{FolderOptions, FolderSource};
 
-use crate::support::{Log, World, noise, tree, wrong};
+use crate::support::{World, noise, tree, wrong};
 
 /// A file of two parts that differ, with a hole in the first.
 fn write_long(world: &World, name: &str, seed: u64) {
@@ -20,11 +18,9 @@ fn write_long(world: &World, name: &str, seed: u64) {
 }
 
 async fn forced(world: &World) -> BackupSummary {
-    let options = BackupOptions { host: "host".into(), lanes: 2, force_rehash: true, ..BackupOptions::default() };
     let source = FolderSource::open(&world.source(), FolderOptions::default()).unwrap();
-    let (session, events) = (world.session(&world.storage, None), Arc::new(Log::default()) as Arc<dyn Events>);
-    let ended: Result<BackupSummary, OperationError> = backup(&session, Arc::new(source), options, events, Stop::new()).await;
-    ended.unwrap()
+    let options = |options: &mut BackupOptions| (options.lanes, options.force_rehash) = (2, true);
+    world.locked(&world.storage).backup(Arc::new(source)).with(options).await.unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

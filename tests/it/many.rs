@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use tgvault::operations::look;
+use tgvault::Vault;
 use tgvault::repository::format::names;
 
 use crate::support::{World, tree, wrong};
@@ -64,6 +64,6 @@ async fn hundreds_of_archives_are_merged_and_listed_and_lose_nothing() {
     let (again, _) = world.backup_in(&session, std::sync::Arc::new(source)).await.unwrap();
     assert_eq!((again.counts.new_bytes, again.counts.removed, again.counts.new_entries), (0, 0, 0));
     assert_eq!(world.restored().await, tree(&world.source()));
-    let snapshots = look::snapshots(&session, &Default::default(), false).await.unwrap();
+    let snapshots = Vault::from(session).snapshots(&Default::default()).await.unwrap();
     assert!(snapshots.broken.is_empty());
 }

@@ -5,11 +5,12 @@ use std::fs;
 use std::sync::Arc;
 
 use serde_json::Value;
+use tgvault::Vault;
 use tgvault::model::entry::Kind;
 use tgvault::operations::Stop;
 use tgvault::operations::chats::{Chat, OpenChats};
 use tgvault::operations::messages::search::{KEPT_BYTES, Search, Writing, search};
-use tgvault::operations::render::{Form, render};
+use tgvault::operations::render::Form;
 use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::render::search::{FoundLine, Query};
 
@@ -270,7 +271,7 @@ async fn no_error_repeats_what_people_wrote() {
         .unwrap();
     for form in [Form::TelegramDesktop { json: true, html: true }, Form::Original { import: None }] {
         let options = crate::fetch::options(&world.root.path().join("out"), form, vec![], &[]);
-        let ended = render(&session, &SnapshotChoice::latest(), options, log.clone(), Stop::new()).await;
+        let ended = Vault::from(session.clone()).render(SnapshotChoice::latest(), options).events(log.clone()).await;
         assert!(!format!("{ended:?}").contains("between"), "{ended:?}");
     }
     let told = log.0.lock().unwrap();
@@ -286,6 +287,10 @@ impl Writing for AsText {
         let mark = out.len();
         out.extend_from_slice(format!("{}\n", found.message).as_bytes());
         mark
+    }
+
+    fn earlier(&self) -> &'static str {
+        "earlier"
     }
 
     fn mark(&self, deleted: i64) -> String {
@@ -328,7 +333,7 @@ async fn the_version_that_counts_is_found_whatever_fits_in_memory() {
         let run = |words: &str, kept_bytes: usize| {
             let query = Query::new(words).unwrap();
             let mut out = String::new();
-            let wanted = Search { chats: &all, query: &query, writing: &AsText, kept_bytes };
+            let wanted = Search { chats: &all, query: &query, writing: &AsText, history: false, kept_bytes };
             let searched = search(&chats, &wanted, &Stop::new(), |_, text| {
                 out.push_str(std::str::from_utf8(text).unwrap());
                 Ok(())

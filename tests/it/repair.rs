@@ -105,7 +105,8 @@ fn a_vault_of_format_1_takes_new_machines_and_is_sound() {
 #[test]
 fn a_vault_that_nobody_could_open_is_usable_again() {
     let old = Old::new();
-    old.overwrite("root/2.json", &old.read("root/1.json"));
+    let other = String::from_utf8(old.read("root/1.json")).unwrap().replace("\"number\": 1", "\"number\": 2");
+    old.overwrite("root/2.json", other.as_bytes());
     old.overwrite("root/2.minisig", &old.read("root/1.minisig"));
     let refused = old.ends("new", true, &["restore", "latest", "--to", "out"], 15);
     assert!(refused.stderr.contains("hint: ") && refused.stderr.contains("`tgvault repair`"), "{refused:?}");
@@ -132,7 +133,7 @@ async fn two_recipients_at_once_stop_backups_until_they_are_one() {
     let trust = trust::load(&storage, identity.repository(), &anchor).await.unwrap();
     for _ in 0..2 {
         let recipient = tgvault::crypt::keys::generate().1;
-        trust::amend(&storage, &trust, &identity.root_key, |root| root.recipients.push(RootRecipient { recipient, current: true }))
+        trust::amend(&storage, &trust, &identity.root_key, trust.root.time, |root| root.recipients.push(RootRecipient { recipient, current: true }))
             .await
             .unwrap();
     }
@@ -159,8 +160,9 @@ async fn a_machine_whose_statement_is_lost_says_it_again() {
             old.overwrite(&object.name, b"{}");
         }
     }
-    old.ends("one", false, &["backup", "source", "--host", "one"], 15);
-    let repaired = old.ends("one", true, &["repair"], 0);
+    // The machine itself has kept what it said; nobody else can read on.
+    old.ends("new", true, &["verify"], 15);
+    let repaired = old.ends("new", true, &["repair"], 0);
     assert!(repaired.stderr.contains("what a damaged statement alone said is lost"), "{repaired:?}");
     let refused = old.ends("one", false, &["backup", "source", "--host", "one"], 12);
     assert!(refused.stderr.contains("hint: "), "{refused:?}");

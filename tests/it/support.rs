@@ -6,22 +6,22 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use secrecy::SecretString;
+use tgvault::Vault;
 use tgvault::crypt::keys::{expose, generate};
 use tgvault::model::entry::EntryPath;
-use tgvault::model::filter::PathFilter;
-use tgvault::operations::backup::{BackupOptions, BackupSummary, backup};
+use tgvault::operations::backup::{BackupOptions, BackupSummary};
 use tgvault::operations::events::{Event, Events};
-use tgvault::operations::init::{InitOptions, InitReport, init};
-use tgvault::operations::restore::{RestoreOptions, RestoreSummary, restore};
+use tgvault::operations::init::{InitOptions, InitReport};
+use tgvault::operations::restore::{RestoreOptions, RestoreSummary};
 use tgvault::operations::snapshot::choice::SnapshotChoice;
-use tgvault::operations::verify::{VerifyOptions, VerifyReport, verify};
-use tgvault::operations::{OperationError, Session, Stop};
+use tgvault::operations::verify::{VerifyOptions, VerifyReport};
+use tgvault::operations::{OperationError, Session};
+use tgvault::repository::Machine;
 use tgvault::repository::keys::Unlock;
 use tgvault::source::Source;
 use tgvault::source::folder::{FolderOptions, FolderSource};
 use tgvault::state::StateFolder;
 use tgvault::storage::{Storage, StorageOptions};
-use tgvault::target::Overwrite;
 
 /// A machine, a store and a folder to back up, all below one temporary folder.
 pub struct World {
@@ -29,6 +29,7 @@ pub struct World {
     pub secret: SecretString,
     pub storage: Storage,
     pub report: InitReport,
+    pub machine: Machine,
 }
 
 /// Keeps every event as text.
@@ -65,12 +66,22 @@ impl World {
     }
 
     pub async fn with(root: tempfile::TempDir, storage: Storage) -> Self {
+        Self::on(root, storage, Machine::default()).await
+    }
+
+    /// A world of which the same seed makes the same names and times again.
+    pub async fn seeded(seed: u64) -> Self {
+        let storage = Storage::open("memory://", [], options()).unwrap();
+        Self::on(tempdir(), storage, Machine::seeded(seed)).await
+    }
+
+    async fn on(root: tempfile::TempDir, storage: Storage, machine: Machine) -> Self {
         let (secret, recipient) = generate();
         fs::create_dir(root.path().join("source")).unwrap();
         let state = StateFolder::open(root.path().join("state"), None).unwrap();
-        let session = Session { storage: storage.clone(), state, unlock: None, root_key: None };
-        let report = init(&session, &InitOptions { passphrase: None, recipients: vec![recipient] }).await.unwrap();
-        Self { root, secret, storage, report }
+        let vault = Vault::new(storage.clone(), state).on(machine.clone());
+        let report = vault.init(&InitOptions { passphrase: None, recipients: vec![recipient] }).await.unwrap();
+        Self { root, secret, storage, report, machine }
     }
 
     pub fn source(&self) -> PathBuf {
@@ -83,14 +94,22 @@ impl World {
 
     pub fn session(&self, storage: &Storage, unlock: Option<Unlock>) -> Session {
         let state = StateFolder::open(self.root.path().join("state"), None).unwrap();
-        Session { storage: storage.clone(), state, unlock, root_key: None }
+        Session { unlock, machine: self.machine.clone(), ..Session::new(storage.clone(), state) }
+    }
+
+    /// The vault as a machine sees it that has no key.
+    pub fn locked(&self, storage: &Storage) -> Vault {
+        self.session(storage, None).into()
+    }
+
+    /// The vault as a machine sees it that has the key.
+    pub fn vault(&self, storage: &Storage) -> Vault {
+        self.session(storage, Some(self.unlock())).into()
     }
 
     pub async fn backup_to(&self, storage: &Storage) -> Result<BackupSummary, OperationError> {
-        let session = self.session(storage, None);
         let source = FolderSource::open(&self.source(), FolderOptions::default()).unwrap();
-        let options = BackupOptions { host: "host".into(), lanes: 2, ..BackupOptions::default() };
-        backup(&session, Arc::new(source), options, Arc::new(Log::default()), Stop::new()).await
+        backup(&self.locked(storage), Arc::new(source), Arc::new(Log::default())).await
     }
 
     pub async fn backup(&self) -> BackupSummary {
@@ -98,16 +117,7 @@ impl World {
     }
 
     pub async fn restore_from(&self, storage: &Storage, to: &Path, log: Arc<Log>) -> Result<RestoreSummary, OperationError> {
-        let session = self.session(storage, Some(self.unlock()));
-        let options = RestoreOptions {
-            to: to.to_owned(),
-            filter: PathFilter::everything(),
-            paths: Vec::new(),
-            overwrite: Overwrite::Always,
-            dry_run: false,
-            lanes: 2,
-        };
-        restore(&session, &SnapshotChoice::latest(), options, log, Stop::new()).await
+        self.vault(storage).restore(SnapshotChoice::latest(), to).with(|options| options.lanes = 2).events(log).await
     }
 
     /// How many objects there are by now in a vault that somebody writes into.
@@ -129,10 +139,7 @@ impl World {
     }
 
     pub async fn verify(&self, deep: bool) -> VerifyReport {
-        let session = self.session(&self.storage, Some(self.unlock()));
-        let options =
-            VerifyOptions { quick: false, sample_percent: None, deep, snapshots: Vec::new(), among: Default::default(), lanes: 2 };
-        verify(&session, options, Arc::new(Log::default()), Stop::new()).await.unwrap()
+        self.vault(&self.storage).verify().options(verify_options(deep)).await.unwrap()
     }
 
     pub fn write(&self, path: &str, content: &[u8]) {
@@ -150,25 +157,24 @@ impl World {
     /// A session of a machine that was never here before.
     pub fn newcomer(&self, storage: &Storage, unlock: Option<Unlock>) -> Session {
         let state = StateFolder::open(self.root.path().join("newcomer"), None).unwrap();
-        Session { storage: storage.clone(), state, unlock, root_key: None }
+        Session { unlock, machine: self.machine.clone(), ..Session::new(storage.clone(), state) }
     }
 
     pub async fn backup_in(&self, session: &Session, source: Arc<dyn Source>) -> Result<(BackupSummary, Vec<String>), OperationError> {
         let log = Arc::new(Log::default());
-        let options = BackupOptions { host: "host".into(), lanes: 2, ..BackupOptions::default() };
-        let summary = backup(session, source, options, Arc::clone(&log) as Arc<dyn Events>, Stop::new()).await?;
+        let summary = backup(&session.clone().into(), source, Arc::clone(&log)).await?;
         let said = log.0.lock().unwrap().clone();
         Ok((summary, said))
     }
 
     pub async fn restore_in(&self, session: &Session, to: &Path, paths: &[&str], log: Arc<Log>) -> Result<RestoreSummary, OperationError> {
         let paths = paths.iter().map(|path| EntryPath::new(*path).unwrap()).collect();
-        let options = restore_options(to, paths);
-        restore(session, &SnapshotChoice::latest(), options, log, Stop::new()).await
+        let vault = Vault::from(session.clone());
+        vault.restore(SnapshotChoice::latest(), to).options(restore_options(to, paths)).events(log).await
     }
 
     pub async fn verify_in(&self, session: &Session, deep: bool) -> Result<VerifyReport, OperationError> {
-        verify(session, verify_options(deep), Arc::new(Log::default()), Stop::new()).await
+        Vault::from(session.clone()).verify().options(verify_options(deep)).await
     }
 
     /// Name and length of every object.
@@ -201,12 +207,17 @@ impl World {
     }
 }
 
+async fn backup(vault: &Vault, source: Arc<dyn Source>, log: Arc<Log>) -> Result<BackupSummary, OperationError> {
+    let options = |options: &mut BackupOptions| (options.host, options.lanes) = ("host".into(), 2);
+    vault.backup(source).with(options).events(log).await
+}
+
 pub fn restore_options(to: &Path, paths: Vec<EntryPath>) -> RestoreOptions {
-    RestoreOptions { to: to.to_owned(), filter: PathFilter::everything(), paths, overwrite: Overwrite::Always, dry_run: false, lanes: 2 }
+    RestoreOptions { paths, lanes: 2, ..RestoreOptions::into(to.to_owned()) }
 }
 
 pub fn verify_options(deep: bool) -> VerifyOptions {
-    VerifyOptions { quick: false, sample_percent: None, deep, snapshots: Vec::new(), among: Default::default(), lanes: 2 }
+    VerifyOptions { deep, lanes: 2, ..VerifyOptions::default() }
 }
 
 /// What is wrong with a repository, as text, without the random parts of names.

@@ -9,14 +9,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use proptest::prelude::*;
+use tgvault::Vault;
 use tgvault::model::entry::EntryPath;
 use tgvault::model::filter::PathFilter;
-use tgvault::operations::Stop;
-use tgvault::operations::restore::{RestoreOptions, restore};
+use tgvault::operations::restore::RestoreOptions;
 use tgvault::operations::snapshot::choice::SnapshotChoice;
 use tgvault::source::folder::FolderSource;
 
-use crate::support::{Log, World, noise, restore_options, tempdir, tree, wrong};
+use crate::support::{Log, World, noise, tempdir, tree, wrong};
 
 /// Names that break what is not careful.
 const NAMES: [&[u8]; 12] =
@@ -203,19 +203,19 @@ async fn play(batches: &[Vec<(Change, PathBuf, PathBuf)>]) {
     assert_eq!((wrong(&report), report.lost, report.unnamed_archives), (vec![], vec![], 0));
 
     // A part by its path, and by a pattern.
+    let seeing = Vault::from(seeing);
     let wanted = tree(&source);
     for name in NAMES.iter().filter(|name| source.join(OsStr::from_bytes(name)).symlink_metadata().is_ok()) {
         let to = tempdir();
-        let options = restore_options(to.path(), vec![EntryPath::new(*name).unwrap()]);
-        let summary = restore(&seeing, &SnapshotChoice::latest(), options, Arc::new(Log::default()), Stop::new()).await.unwrap();
+        let only = |options: &mut RestoreOptions| options.paths = vec![EntryPath::new(*name).unwrap()];
+        let summary = seeing.restore(SnapshotChoice::latest(), to.path()).with(only).await.unwrap();
         assert_eq!(summary.problems, 0);
         let top = name.escape_ascii().to_string();
         assert_eq!(part(&tree(to.path()), &top), part(&wanted, &top));
     }
     let to = tempdir();
     let filter = PathFilter::new(["/a"], ["b"]).unwrap();
-    let options = RestoreOptions { filter, ..restore_options(to.path(), Vec::new()) };
-    restore(&seeing, &SnapshotChoice::latest(), options, Arc::new(Log::default()), Stop::new()).await.unwrap();
+    seeing.restore(SnapshotChoice::latest(), to.path()).with(|options| options.filter = filter).await.unwrap();
     let taken = |name: &String| (name == "a" || name.starts_with("a/")) && !name.split('/').any(|part| part == "b");
     let names: Vec<String> = wanted.keys().filter(|name| taken(name)).cloned().collect();
     assert_eq!(tree(to.path()).into_keys().collect::<Vec<_>>(), names);

@@ -2,18 +2,19 @@
 
 use std::sync::Arc;
 
+use tgvault::Vault;
 use tgvault::crypt::signature::SigningKey;
 use tgvault::model::filter::PathFilter;
 use tgvault::operations::OperationError;
-use tgvault::operations::init::{InitOptions, init};
+use tgvault::operations::init::InitOptions;
 use tgvault::operations::look;
 use tgvault::operations::session::Session;
 use tgvault::operations::snapshot::choice::{Selection, SnapshotChoice};
-use tgvault::repository::RepositoryError;
 use tgvault::repository::format::root::{Revocation, Root};
 use tgvault::repository::format::{names, sums};
 use tgvault::repository::keys::{Identity, unlock};
 use tgvault::repository::trust;
+use tgvault::repository::{Machine, RepositoryError};
 use tgvault::repository::{Repository, trust::Anchor};
 use tgvault::state::StateFolder;
 use tgvault::storage::Storage;
@@ -71,14 +72,14 @@ async fn a_whole_repository_by_another_root_is_refused_by_who_knows_the_first() 
     let other = Storage::open("memory://", [], options()).unwrap();
     let folder = tempdir();
     let forger = Identity::generate(world.report.repository).unwrap();
-    let slot = forger.add_recipient_slot(&other, &tgvault::crypt::keys::generate().1).await.unwrap();
+    let slot = forger.recipient_slot(&tgvault::crypt::keys::generate().1, &Machine::default()).unwrap().put(&other).await.unwrap();
     let key = SigningKey::generate().unwrap();
-    let writer = tgvault::repository::format::root::Writer { id: tgvault::repository::random_id().unwrap(), key: key.public().clone() };
-    Repository::init(other.clone(), &forger, vec![slot], writer).await.unwrap();
+    let writer = tgvault::repository::format::root::Writer { id: Machine::default().id().unwrap(), key: key.public().clone() };
+    Repository::init(other.clone(), &forger, vec![slot], writer, &Machine::default()).await.unwrap();
     assert!(is_trust(open(world.session(&other, None)).await));
     // The sheet's key tells a new machine.
     let state = StateFolder::open(folder.path().join("state"), None).unwrap();
-    let session = Session { storage: other.clone(), state, unlock: None, root_key: Some(world.report.root_key.clone()) };
+    let session = Session { root_key: Some(world.report.root_key.clone()), ..Session::new(other.clone(), state) };
     assert!(is_trust(open(session).await));
     let identity_of_first = world.newcomer(&other, Some(world.unlock()));
     let result = open(identity_of_first).await;
@@ -273,14 +274,14 @@ async fn a_snapshot_that_was_seen_and_is_gone_is_missed() {
         assert!(is_gone(look::stats(&session, &choice("latest")).await.map(drop)));
         assert!(is_gone(look::find(&session, &Selection::default(), &PathFilter::everything(), |_, _, _| Ok(())).await));
         look::stats(&session, &choice(&first_id)).await.unwrap();
-        let listed = look::snapshots(&session, &Selection::default(), false).await.unwrap();
+        let listed = Vault::from(session.clone()).snapshots(&Selection::default()).await.unwrap();
         assert_eq!((listed.snapshots.len(), listed.broken.len()), (1, 1), "{:?}", listed.broken);
         let report = world.verify_in(&session, false).await.unwrap();
         assert!(wrong(&report).iter().any(|finding| finding.contains(&stem) && finding.contains("gone")), "{:?}", wrong(&report));
     }
     // Who is new here cannot know.
     let state = StateFolder::open(world.root.path().join("third"), None).unwrap();
-    let third = Session { storage: world.storage.clone(), state, unlock: Some(world.unlock()), root_key: None };
+    let third = Session { unlock: Some(world.unlock()), ..Session::new(world.storage.clone(), state) };
     look::stats(&third, &choice("latest")).await.unwrap();
     // A backup says it and goes on; from then on the chain has a new head, and a gap.
     let source = tgvault::source::folder::FolderSource::open(&world.source(), Default::default()).unwrap();
@@ -345,7 +346,7 @@ async fn foreign_objects_harm_nothing() {
     assert!(stems(&world).await.contains(&stem));
     // A place that holds a vault, or parts of one, takes no other.
     let state = StateFolder::open(world.root.path().join("third"), None).unwrap();
-    let session = Session { storage: world.storage.clone(), state, unlock: None, root_key: None };
+    let vault = Vault::new(world.storage.clone(), state);
     let options = InitOptions { passphrase: None, recipients: vec![tgvault::crypt::keys::generate().1] };
-    assert!(matches!(init(&session, &options).await, Err(OperationError::Repository(RepositoryError::Occupied { .. }))));
+    assert!(matches!(vault.init(&options).await, Err(OperationError::Repository(RepositoryError::Occupied { .. }))));
 }

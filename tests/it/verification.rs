@@ -2,9 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
-use tgvault::operations::Stop;
 use tgvault::operations::events::{Event, Events, Progress};
-use tgvault::operations::verify::verify;
 use tgvault_test_support::sandbox::Sandbox;
 
 use crate::support::{World, noise, verify_options, wrong};
@@ -30,8 +28,7 @@ async fn progress_never_passes_its_totals_and_ends_at_them() {
     }
     for deep in [false, true] {
         let ticks = Arc::new(Ticks::default());
-        let session = world.session(&world.storage, Some(world.unlock()));
-        let report = verify(&session, verify_options(deep), Arc::clone(&ticks) as Arc<dyn Events>, Stop::new()).await.unwrap();
+        let report = world.vault(&world.storage).verify().options(verify_options(deep)).events(ticks.clone()).await.unwrap();
         let ticks = ticks.0.lock().unwrap();
         for tick in ticks.iter() {
             let totals = (tick.entries_total.unwrap(), tick.bytes_total.unwrap());
@@ -80,4 +77,24 @@ async fn what_only_a_lost_index_could_name_is_said_to_be_lost_all_the_same() {
     let lost = lines.iter().find(|line| line["message_type"] == "lost_unknown").unwrap_or_else(|| panic!("{said}"));
     assert_eq!((&lost["snapshot"], &lost["archive"]), (&snapshot.to_string().into(), &gone.into()));
     assert_eq!(lines.last().unwrap()["lost_unknown"], 1);
+}
+
+/// Page and script for recovery are no secret and no trust, but nobody may change them unseen.
+#[tokio::test(flavor = "multi_thread")]
+async fn page_and_script_for_recovery_are_checked() {
+    let world = World::in_memory().await;
+    let kept: Vec<String> = world.objects().await.into_keys().filter(|name| name.starts_with("recovery/")).collect();
+    assert_eq!(kept.len(), 4, "{kept:?}");
+    assert_eq!(wrong(&world.verify(false).await), Vec::<String>::new());
+    for name in kept {
+        let before = world.object(&name).await;
+        let mut changed = before.clone();
+        changed[before.len() / 2] ^= 1;
+        world.replace(&name, &changed).await;
+        assert!(wrong(&world.verify(false).await).iter().any(|finding| finding.contains(&name)), "{name} changed");
+        world.storage.delete(&name).await.unwrap();
+        assert!(wrong(&world.verify(false).await).iter().any(|finding| finding.contains(&name)), "{name} deleted");
+        world.storage.put_new(&name, before.into()).await.unwrap();
+    }
+    assert_eq!(wrong(&world.verify(false).await), Vec::<String>::new());
 }

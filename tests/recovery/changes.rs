@@ -154,6 +154,7 @@ async fn runs_come_back(runs: &[Vec<Change>]) {
 
 #[test]
 fn recovery_makes_what_restore_makes() {
+    needs_tools!();
     let config = Config { cases: 16, failure_persistence: None, max_shrink_iters: 40, ..Config::default() };
     let runs = prop::collection::vec(prop::collection::vec(any_change(), 1..24), 1..5);
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
@@ -167,6 +168,7 @@ fn recovery_makes_what_restore_makes() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_a_tool_once_stumbled_over() {
+    needs_tools!();
     use Change::{Delete, Link, Rename, Swap, Symlink, Write};
     // A folder becomes a link, a link a folder; first names of hard links go; two folders swap; contents come back.
     let runs = vec![

@@ -11,11 +11,11 @@ use tgvault::archive::writer::{ArchiveWriter, NewFile};
 use tgvault::model::digest::Id;
 use tgvault::model::entry::{EntryPath, Kind, Metadata, Timestamp};
 use tgvault::operations::session::Opened;
+use tgvault::repository::Machine;
 use tgvault::repository::commit::Writer;
 use tgvault::repository::format::names;
 use tgvault::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
 use tgvault::repository::format::version::CURRENT;
-use tgvault::repository::random_id;
 use tgvault::source::SourceName;
 
 use crate::support::{World, noise};
@@ -36,7 +36,7 @@ impl Maker {
     }
 
     async fn archive(&mut self, fill: impl FnOnce(&mut ArchiveWriter<Vec<u8>>)) -> Id {
-        let id = random_id().unwrap();
+        let id = Machine::default().id().unwrap();
         let mut writer = ArchiveWriter::new(id, &self.writer.recipients, Vec::new(), PartPool::new(4)).unwrap();
         fill(&mut writer);
         let (sealed, bytes) = writer.finish().unwrap();
@@ -56,11 +56,12 @@ impl Maker {
     async fn commit(&mut self, sequence: u64) {
         let mut snapshot = Snapshot {
             format: CURRENT,
-            id: random_id().unwrap(),
+            id: Machine::default().id().unwrap(),
             time: jiff::Timestamp::now(),
             host: "host".into(),
             program: "a test".into(),
             source: SourceName { kind: "folder".into(), name: "/made/by/hand".into() },
+            top: None,
             tags: Vec::new(),
             options: Vec::new(),
             writer: self.writer.id,
@@ -93,6 +94,7 @@ fn append(writer: &mut ArchiveWriter<Vec<u8>>, at: &str, content: &[u8], declare
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_long_file_comes_back_from_its_parts() {
+    needs_tools!();
     let vault = Vault::new().await;
     let source = vault.world.source();
     let name = Path::new("-dir/film\n.mp4");
@@ -111,6 +113,7 @@ async fn a_long_file_comes_back_from_its_parts() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_that_were_read_short_keep_their_places() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     let (pieces, file) = ([noise(1, 70_000), noise(3, 11), Vec::new()], Id([5; 16]));
@@ -160,6 +163,7 @@ async fn parts_that_were_read_short_keep_their_places() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn parts_without_an_end_are_told() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     let part = Some((Part { n: 1, of: 2, file: Id([5; 16]) }, 200));
@@ -176,6 +180,7 @@ async fn parts_without_an_end_are_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_file_that_shrank_comes_back_as_long_as_it_was() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     maker
@@ -189,6 +194,7 @@ async fn a_file_that_shrank_comes_back_as_long_as_it_was() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_removal_does_not_go_through_a_symbolic_link() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     maker
@@ -215,6 +221,7 @@ async fn a_removal_does_not_go_through_a_symbolic_link() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn archives_in_a_list_come_in_their_order() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     for n in 0..102_u32 {
@@ -235,6 +242,7 @@ async fn archives_in_a_list_come_in_their_order() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_file_comes_out_of_its_archive() {
+    needs_tools!();
     let vault = Vault::new().await;
     let mut maker = Maker::new(&vault.world).await;
     let content = noise(9, 3_000_000);

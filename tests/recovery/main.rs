@@ -4,6 +4,13 @@
 #[allow(dead_code, reason = "shared with the tests of whole operations, which use the rest")]
 mod support;
 
+/// Ends the test, as skipped, where the tools are missing that the page calls.
+macro_rules! needs_tools {
+    () => {
+        tgvault_test_support::needs_programs!("bash", "age", "zstd", "tar", "minisign", "sha256sum", "jq")
+    };
+}
+
 mod changes;
 mod made;
 mod vault;

@@ -17,6 +17,7 @@ use crate::vault::{Vault, block, look, run, words};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_vault_comes_back_whole() {
+    needs_tools!();
     let vault = Vault::new().await;
     let (world, source) = (&vault.world, vault.world.source());
     world.write("chats/result.json", &b"{\"id\": 1, \"text\": \"words\"},\n".repeat(200_000));
@@ -44,6 +45,7 @@ async fn a_vault_comes_back_whole() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn second_copies_stand_in_and_what_is_damaged_is_told() {
+    needs_tools!();
     let vault = Vault::new().await;
     vault.world.write("first.jpg", &noise(1, 300_000));
     vault.world.backup().await;
@@ -73,6 +75,7 @@ async fn second_copies_stand_in_and_what_is_damaged_is_told() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_can_pass_a_snapshot_off_as_a_writers() {
+    needs_tools!();
     let vault = Vault::new().await;
     vault.world.write("a", b"content");
     vault.world.backup().await;
@@ -96,6 +99,7 @@ async fn nobody_can_pass_a_snapshot_off_as_a_writers() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn verify_finds_one_changed_byte() {
+    needs_tools!();
     let vault = Vault::new().await;
     vault.world.write("a", &noise(1, 100_000));
     vault.world.backup().await;
@@ -109,11 +113,12 @@ async fn verify_finds_one_changed_byte() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_passphrase_opens_its_slot() {
+    needs_tools!();
     let root = tempfile::tempdir().unwrap();
     let vault = root.path().join("vault");
     let storage = tgvault::storage::Storage::open(vault.to_str().unwrap(), [], support::options()).unwrap();
     let state = StateFolder::open(root.path().join("state"), None).unwrap();
-    let session = Session { storage, state, unlock: None, root_key: None };
+    let session = Session::new(storage, state);
     let passphrase = SecretString::from("sound horse battery staple");
     init(&session, &InitOptions { passphrase: Some(passphrase.clone()), recipients: Vec::new() }).await.unwrap();
     let slot = fs::read_dir(vault.join("keys")).unwrap().next().unwrap().unwrap().file_name().into_string().unwrap();
@@ -138,6 +143,7 @@ async fn a_passphrase_opens_its_slot() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn chats_can_be_read() {
+    needs_tools!();
     let vault = Vault::new().await;
     let root = vault.world.root.path();
     let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sample-export");

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use tgvault::storage::{PART_BYTES, Storage, StorageError, Upload};
+use tgvault_test_support::Port;
 use tgvault_test_support::gate::{Action, Gate};
 use tgvault_test_support::stores::{Bucket, azurite::ACCOUNT};
 
@@ -54,6 +55,7 @@ async fn leaves_nothing(storage: &Storage, open_uploads: impl AsyncFn() -> usize
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_end_early_leave_nothing_on_moto() {
+    tgvault_test_support::needs_servers!("moto");
     let server = moto().await;
     let bucket = server.bucket().await.unwrap();
     leaves_nothing(&open(&bucket, options()), async || server.open_uploads(&bucket).await.unwrap()).await;
@@ -61,6 +63,7 @@ async fn uploads_that_end_early_leave_nothing_on_moto() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn uploads_that_end_early_leave_nothing_on_azurite() {
+    tgvault_test_support::needs_servers!("azurite");
     let server = azurite().await;
     let bucket = server.bucket().await.unwrap();
     leaves_nothing(&open(&bucket, options()), async || server.open_uploads(&bucket).await.unwrap()).await;
@@ -83,6 +86,7 @@ async fn uploads_that_end_early_leave_nothing_on_our_server_for_google() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_missing_bucket_is_named() {
+    tgvault_test_support::needs_servers!("moto", "azurite");
     let buckets = [
         ("moto", moto().await.bucket().await.unwrap()),
         ("s3s", s3s().await.bucket().unwrap()),
@@ -115,6 +119,7 @@ async fn a_missing_bucket_is_named() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn wrong_credentials_are_told_from_missing_rights() {
+    tgvault_test_support::needs_servers!("azurite");
     // moto checks no signature; our own server for Google neither.
     let secret = "c2VjcmV0LXRoYXQtbXVzdC1ub3Qtc2hvdw==";
     let s3 = s3s().await.bucket().unwrap();
@@ -159,8 +164,8 @@ async fn a_target_that_only_may_be_read() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn without_credentials() {
-    // A port that was free a moment ago: nobody answers there.
-    let nowhere = format!("http://{}", std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap());
+    let nobody = Port::reserve().unwrap();
+    let nowhere = format!("http://{}", nobody.address());
     let variables = |list: &[(&str, &str)]| list.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect::<Vec<_>>();
 
     let disabled = variables(&[("AWS_EC2_METADATA_DISABLED", "true"), ("AWS_ENDPOINT_URL", &nowhere)]);
@@ -192,6 +197,7 @@ async fn variables_of_other_programs_change_nothing() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn two_prefixes_of_one_bucket_are_two_stores() {
+    tgvault_test_support::needs_servers!("moto");
     let bucket = moto().await.bucket().await.unwrap();
     let at = |prefix: &str| Storage::open(&format!("{}{prefix}", bucket.url), bucket.env.clone(), options()).unwrap();
     let (root, a, ab) = (at(""), at("/a"), at("/a-b/c%20d/"));
@@ -206,6 +212,7 @@ async fn two_prefixes_of_one_bucket_are_two_stores() {
 /// Some servers answer a conditional put with 501, some ignore the condition and overwrite.
 #[tokio::test(flavor = "multi_thread")]
 async fn servers_without_conditional_puts_lose_nothing() {
+    tgvault_test_support::needs_servers!("moto");
     for refuses in [true, false] {
         let bucket = moto().await.bucket().await.unwrap();
         let gate = Gate::start(Some(bucket.address), move |seen| match seen.header("if-none-match") {

@@ -26,6 +26,7 @@ async fn on_a_folder() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_s3_by_moto() {
+    tgvault_test_support::needs_servers!("moto");
     let bucket = moto().await.bucket().await.unwrap();
     conforms(open(&bucket, options()), Gaps::default()).await;
     assert_eq!(moto().await.open_uploads(&bucket).await.unwrap(), 0);
@@ -39,6 +40,7 @@ async fn on_s3_by_s3s() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn on_azure_by_azurite() {
+    tgvault_test_support::needs_servers!("azurite");
     let bucket = azurite().await.bucket().await.unwrap();
     conforms(open(&bucket, options()), Gaps::default()).await;
     assert_eq!(azurite().await.open_uploads(&bucket).await.unwrap(), 0);

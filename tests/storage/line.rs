@@ -1,7 +1,6 @@
 //! Bad lines and busy servers, made by a gate before a server.
 
 use std::collections::HashSet;
-use std::net::TcpListener;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -9,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use futures::TryStreamExt;
 use tgvault::storage::{PART_BYTES, Storage, StorageError, StorageOptions};
+use tgvault_test_support::Port;
 use tgvault_test_support::gate::{Action, Gate, Seen};
 use tgvault_test_support::stores::gcs::{self, Gcs};
 use tgvault_test_support::stores::{Bucket, fresh_name};
@@ -139,13 +139,13 @@ async fn a_slow_uplink_is_not_a_dead_one() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_server_that_comes_up_late() {
-    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let name = fresh_name();
-    let bucket = Bucket { url: format!("gs://{name}"), env: gcs::env(port), address: port, name: name.clone() };
+    let port = Port::reserve().unwrap();
+    let (name, address) = (fresh_name(), port.address());
+    let bucket = Bucket { url: format!("gs://{name}"), env: gcs::env(address), address, name: name.clone() };
     let storage = open(&bucket, options());
     let put = tokio::spawn(async move { storage.put_new("x", Bytes::from_static(b"x")).await });
     tokio::time::sleep(Duration::from_millis(100)).await;
-    let server = Gcs::start_on(port.port()).unwrap();
+    let server = Gcs::start_on(port).unwrap();
     server.make_bucket(&name);
     put.await.unwrap().unwrap();
 }

@@ -371,6 +371,7 @@ async fn blocking(work: impl FnOnce() + Send + 'static) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_program_on_moto() {
+    tgvault_test_support::needs_servers!("moto");
     let server = stores::moto().await;
     let bucket = server.bucket().await.unwrap();
     let runtime = tokio::runtime::Handle::current();
@@ -397,6 +398,7 @@ async fn the_whole_program_on_s3s() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_whole_program_on_azurite() {
+    tgvault_test_support::needs_servers!("azurite");
     let server = stores::azurite().await;
     let bucket = server.bucket().await.unwrap();
     let runtime = tokio::runtime::Handle::current();

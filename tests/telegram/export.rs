@@ -125,7 +125,7 @@ fn nothing_but_sealed_bytes_touches_the_disk() {
     let mut names = vec![];
     for entry in std::fs::read_dir(setup.accounts_folder()).unwrap() {
         let entry = entry.unwrap();
-        assert!(std::fs::read(entry.path()).unwrap().starts_with(b"sealed:"));
+        assert!(std::fs::read(entry.path()).unwrap().starts_with(b"age-encryption.org/v1"));
         names.push(entry.file_name().into_string().unwrap());
     }
     names.sort();

@@ -71,8 +71,7 @@ fn a_flood_wait_that_is_too_long_ends_the_run_and_is_told() {
     let when = When { from: 4, ..When::method("messages.getHistory") };
     setup.server.add_fault(strike(when, Effect::rpc(420, "FLOOD_WAIT_7200")));
     let mut vault = Vault::default();
-    let Err(SourceError::Unreadable { source, .. }) = vault.take(&setup.source(plain())) else { panic!("the run went on") };
-    let error = source.get_ref().unwrap().downcast_ref::<TelegramError>().unwrap();
+    let Err(SourceError::Telegram { source: error, .. }) = vault.take(&setup.source(plain())) else { panic!("the run went on") };
     assert!(matches!(error, TelegramError::TryLater { seconds: 7200, .. }), "{error}");
     // What came before is kept, and the next run goes on from there.
     setup.server.clear_faults();
@@ -173,8 +172,7 @@ fn a_session_that_telegram_ended_asks_for_a_login() {
     let when = When { from: 4, times: Some(1), ..When::method("messages.getHistory") };
     setup.server.add_fault(strike(when, Effect::LogOut));
     let mut vault = Vault::default();
-    let Err(SourceError::Unreadable { source, .. }) = vault.take(&setup.source(plain())) else { panic!("the run went on") };
-    let error = source.get_ref().unwrap().downcast_ref::<TelegramError>().unwrap();
+    let Err(SourceError::Telegram { source: error, .. }) = vault.take(&setup.source(plain())) else { panic!("the run went on") };
     assert!(matches!(error, TelegramError::LoginNeeded { .. }), "{error}");
 }
 
@@ -322,8 +320,7 @@ fn a_network_that_is_gone_ends_the_run() {
     // A server that accepts nobody any more stands for all of Telegram being out of reach.
     setup.server.add_fault(strike(When { from: 2, ..When::method("messages.getHistory") }, Effect::Cut));
     setup.server.add_fault(strike(When { from: 2, ..When::method("connect") }, Effect::Cut));
-    let Err(SourceError::Unreadable { source, .. }) = vault.take(&source) else { panic!("the run went on") };
-    let error = source.get_ref().unwrap().downcast_ref::<TelegramError>().unwrap();
+    let Err(SourceError::Telegram { source: error, .. }) = vault.take(&source) else { panic!("the run went on") };
     assert!(error.to_string().contains("cannot be reached"), "{error}");
     setup.server.clear_faults();
     setup.run(&mut vault, plain());

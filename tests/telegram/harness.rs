@@ -1,8 +1,7 @@
 //! A logged-in account at a server of the test's own, and a sink that keeps everything.
 
 use std::collections::BTreeMap;
-use std::fs::File;
-use std::io::{self, Read, Write};
+use std::io::{self, Read};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,29 +15,11 @@ use tgvault::model::peer::Peer;
 use tgvault::model::record::Record;
 use tgvault::source::telegram::{
     Account, Accounts, Application, ConnectOptions, CustomServer, Device, Event, ExportOptions, LoginPrompts, LoginWay, Observer, Pace,
-    Sealer, TakeoutUse, TelegramError, TelegramSource, TimeLimits,
+    TakeoutUse, TelegramError, TelegramSource, TimeLimits,
 };
 use tgvault::source::{Item, Problem, Sink, Source, SourceError, Stopped};
+use tgvault::state::StateFolder;
 use tgvault_test_support::telegram::{self as server, Options, TelegramServer};
-
-/// Marks what was sealed, so that a test can tell it from plain text.
-pub struct TestSealer;
-
-impl Sealer for TestSealer {
-    fn seal(&self, out: &mut dyn Write, fill: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-        let mut plain = Vec::new();
-        fill(&mut plain)?;
-        let sealed: Vec<u8> = b"sealed:".iter().copied().chain(plain.iter().map(|byte| byte ^ 0x5A)).collect();
-        out.write_all(&sealed)
-    }
-
-    fn open(&self, mut sealed: File) -> io::Result<Box<dyn Read>> {
-        let mut bytes = Vec::new();
-        sealed.read_to_end(&mut bytes)?;
-        let body = bytes.strip_prefix(b"sealed:").ok_or(io::ErrorKind::InvalidData)?;
-        Ok(Box::new(io::Cursor::new(body.iter().map(|byte| byte ^ 0x5A).collect::<Vec<u8>>())))
-    }
-}
 
 /// Answers from a list.
 pub struct Answers {
@@ -147,11 +128,12 @@ impl Setup {
     }
 
     pub fn accounts(&self) -> Accounts {
-        Accounts::new(self.accounts_folder(), Arc::new(TestSealer))
+        let state = StateFolder::open(self.folder.path().join("state"), None).unwrap();
+        Accounts::new(Arc::new(state.kept("accounts", None)))
     }
 
     pub fn accounts_folder(&self) -> PathBuf {
-        self.folder.path().join("accounts")
+        self.folder.path().join("state/accounts")
     }
 
     pub fn connect_options(&self) -> ConnectOptions {

@@ -20,7 +20,7 @@ fn by_phone_code_with_a_password_and_mistakes() {
     assert_eq!(answers.said, ["That code is wrong.", "That password is wrong."]);
     assert_eq!(setup.accounts().names().unwrap(), ["main"]);
     let sealed = fs::read(setup.accounts_folder().join("main.session")).unwrap();
-    assert!(sealed.starts_with(b"sealed:") && !sealed.windows(7).any(|window| window == b"home_dc"));
+    assert!(sealed.starts_with(b"age-encryption.org/v1") && !sealed.windows(7).any(|window| window == b"home_dc"));
     // The session serves again without a login.
     let again = setup.accounts().open("main", &setup.connect_options()).unwrap();
     assert_eq!(again.user(), account.user());

@@ -7,6 +7,7 @@ mod faults;
 mod habits;
 mod harness;
 mod incremental;
+mod lies;
 mod login;
 mod moving;
 mod pace;

@@ -20,6 +20,12 @@ pub struct Program {
 
 const PASSPHRASE: &str = "seven purple otters juggle forgotten lanterns beside quartz zebras";
 
+/// From its nth request on the server answers nothing, so that a run which is to be killed before does not end by itself, however
+/// late the kill comes on a busy machine.
+pub fn fall_silent_after(program: &Program, requests: u64) {
+    program.server.add_fault(Fault { when: When { from: requests, ..When::default() }, then: Effect::Silent });
+}
+
 impl Program {
     pub fn new(options: Options) -> Self {
         let program = Self::bare(options);

@@ -6,6 +6,7 @@ use serde_json::Value;
 use tgvault::model::coverage::Verdict;
 use tgvault::model::paths::{Place, place};
 use tgvault::model::peer::{Peer, PeerKind};
+use tgvault::model::reason::Reason;
 use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, When};
 
 use crate::export::{assert_all_of, readable};
@@ -172,7 +173,7 @@ fn a_chat_of_which_only_the_own_messages_are_held_is_called_so() {
         let coverage = vault.coverage(*group);
         assert!(coverage.only_my_messages, "{coverage:?}");
         let Verdict::Incomplete(because) = coverage.verdict else { panic!("{group} counts as complete") };
-        assert_eq!(because, ["only the account's own messages are held"], "{group}");
+        assert_eq!(because, [Reason::OwnOnly], "{group}");
     }
     assert!(people.iter().all(|person| vault.coverage(*person).verdict == Verdict::Complete));
     assert!(line.contains(&format!("{} chats complete as served, {} incomplete, 0 unknown", people.len(), groups.len())), "{line}");

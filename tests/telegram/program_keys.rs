@@ -54,6 +54,7 @@ fn log_in(program: &Program, more: &[&str]) {
 
 #[test]
 fn a_login_sealed_by_the_keyring_opens_with_it_and_not_without() {
+    tgvault_test_support::needs_programs!("dbus-daemon", "gnome-keyring-daemon");
     let mut program = Program::bare(small());
     let (address, _running) = keyring(&program);
     let folder = program.sandbox.home().join(".config/tgvault");

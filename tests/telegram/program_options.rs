@@ -7,6 +7,7 @@ use serde_json::Value;
 use tgvault::model::coverage::Verdict;
 use tgvault::model::paths::{Place, place};
 use tgvault::model::peer::Peer;
+use tgvault::model::reason::Reason;
 use tgvault::source::telegram::Pace;
 use tgvault_test_support::sandbox::Run;
 use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, When};
@@ -165,7 +166,7 @@ fn a_period_is_asked_for_by_its_dates() {
     let pages = count(&program, "messages.getHistory");
     assert!(pages <= expected.len().div_ceil(100) + 4, "{pages} pages for {} of {} messages", expected.len(), longest.messages);
     let Verdict::Incomplete(because) = vault.coverage(peer(longest.peer)).verdict else { panic!("a period counts as everything") };
-    assert_eq!(because, ["only messages of a period were asked for"]);
+    assert_eq!(because, [Reason::PeriodOnly]);
     // The whole account.
     program.server.forget_requests();
     program.backup(&["--takeout", "never", "--from", from, "--till", till], 0);

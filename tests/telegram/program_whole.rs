@@ -13,7 +13,7 @@ use tgvault_test_support::telegram::{Kind, Mutation, Options, Peer};
 
 use crate::export::{readable, strip};
 use crate::harness::{Vault, peer};
-use crate::program::{Program, collect};
+use crate::program::{Program, collect, fall_silent_after};
 use crate::truth::{Place, Seen};
 
 /// Messages as they are at the server, by chat and id.
@@ -37,15 +37,17 @@ fn truth_of(program: &Program) -> Truth {
 fn what_is_restored_is_what_the_server_has() {
     let program = Program::logged_in(Options { latency: Duration::from_millis(2), ..Options::default() });
     // Killed in mid-run, twice, with a takeout of its own; then to the end.
-    for after in [15, 60] {
-        let mut child = program.command(&["backup", "telegram", "--takeout", "always"]).spawn().unwrap();
+    for after in [15_u64, 60] {
         program.server.forget_requests();
-        while program.server.requests().len() < after && child.try_wait().unwrap().is_none() {
+        fall_silent_after(&program, after + 10);
+        let mut child = program.command(&["backup", "telegram", "--takeout", "always"]).spawn().unwrap();
+        while program.server.requests().len() < usize::try_from(after).unwrap() && child.try_wait().unwrap().is_none() {
             sleep(Duration::from_millis(1));
         }
         assert!(child.try_wait().unwrap().is_none(), "the run ended before its kill");
         child.kill().unwrap();
         child.wait().unwrap();
+        program.server.clear_faults();
     }
     // A channel that the account has left shows its own messages only, and cannot be looked into: that is said.
     let run = program.run(&["backup", "telegram", "--takeout", "always"]);

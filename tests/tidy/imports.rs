@@ -1,4 +1,4 @@
-//! Which file of `src` uses what of which other: paths of the code, resolved through the modules as the compiler does it.
+//! Which file of a crate uses what of which other: paths of the code, resolved through the modules as the compiler does it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -16,7 +16,7 @@ struct Module {
 }
 
 impl Imports {
-    /// Of files below `src/`, with their code.
+    /// Of the files of one crate, with their code.
     pub fn of(sources: &[(String, String)]) -> Self {
         let modules = sources.iter().map(|(file, code)| (module_of(file), Module::read(file, code))).collect();
         Self { modules }
@@ -121,7 +121,7 @@ pub fn circles(used: &BTreeMap<&str, BTreeSet<&str>>) -> Vec<Vec<String>> {
 
 /// The path of the module in a file.
 fn module_of(file: &str) -> Vec<String> {
-    let inside = file.trim_start_matches("src/").trim_end_matches(".rs");
+    let inside = crate::inside(file).trim_end_matches(".rs");
     let mut words: Vec<String> = inside.split('/').map(str::to_owned).collect();
     if words.last().is_some_and(|last| ["mod", "lib"].contains(&last.as_str())) {
         words.pop();

@@ -54,11 +54,28 @@ fn code(text: &str) -> String {
     text.lines().filter(|line| !line.trim_start().starts_with("//")).map(|line| format!("{line}\n")).collect()
 }
 
-/// The files of `src` that are linked into the program, with their code.
+/// The folders of the crates that are linked into the program: of the program itself (`""`), and those below `crates`.
+fn crates() -> Vec<String> {
+    let mut folders: Vec<String> = fs::read_dir(root().join("crates"))
+        .unwrap()
+        .map(|entry| format!("crates/{}/", entry.unwrap().file_name().into_string().unwrap()))
+        .collect();
+    folders.push(String::new());
+    folders.sort();
+    folders
+}
+
+/// The files that are linked into the program, with their code.
 fn sources() -> Vec<(String, String)> {
     let tests = |path: &String| ["/tests.rs", "/testing.rs"].iter().any(|end| path.ends_with(end)) || path.contains("/tests/");
-    let paths = files("src").into_iter().filter(|path| path.ends_with(".rs") && !tests(path));
+    let paths = crates().into_iter().flat_map(|folder| files(&format!("{folder}src")));
+    let paths = paths.filter(|path| path.ends_with(".rs") && !tests(path));
     paths.map(|path| (path.clone(), code(&read(&path)))).collect()
+}
+
+/// Where in its crate's `src` a file lies.
+fn inside(path: &str) -> &str {
+    path.strip_prefix("src/").unwrap_or_else(|| path.split_once("/src/").unwrap().1)
 }
 
 fn fail_if_any(what: &str, found: &[String]) {
@@ -84,19 +101,32 @@ fn dependencies(manifest: &str, kind: &str) -> BTreeSet<String> {
     manifest.get(kind).and_then(toml::Value::as_table).map(|table| table.keys().cloned().collect()).unwrap_or_default()
 }
 
+/// Whether a package is one of this tree.
+fn ours(name: &str) -> bool {
+    name.starts_with("tgvault")
+}
+
 #[test]
 fn every_dependency_has_its_reason_and_stays_in_its_home() {
     let rows = table("docs/dependencies.md", "## Linked into the program");
     let documented: BTreeSet<String> = rows.iter().map(|row| row[0].clone()).collect();
-    let linked = dependencies("Cargo.toml", "dependencies");
+    let of_crates: Vec<(String, BTreeSet<String>)> =
+        crates().into_iter().map(|folder| (folder.clone(), dependencies(&format!("{folder}Cargo.toml"), "dependencies"))).collect();
+    let linked: BTreeSet<String> = of_crates.iter().flat_map(|(_, names)| names).filter(|name| !ours(name)).cloned().collect();
     let mut wrong: Vec<String> = linked.difference(&documented).map(|name| format!("{name} has no line")).collect();
     wrong.extend(documented.difference(&linked).map(|name| format!("{name} has a line, but is no dependency")));
     let sources = sources();
+    for (folder, names) in &of_crates {
+        let of_crate: Vec<&String> =
+            sources.iter().filter(|(path, _)| path.starts_with(&format!("{folder}src/"))).map(|(_, code)| code).collect();
+        let unused = names.iter().filter(|name| !of_crate.iter().any(|code| uses(code, &name.replace('-', "_"))));
+        wrong.extend(unused.map(|name| format!("{folder}Cargo.toml has {name}, which nothing there uses")));
+    }
     for row in &rows {
         let (name, homes) = (row[0].replace('-', "_"), list(&row[1]));
         let mut used_in = BTreeSet::new();
         for (path, _) in sources.iter().filter(|(_, code)| uses(code, &name)) {
-            let inside = path.strip_prefix("src/").unwrap();
+            let inside = inside(path);
             let home = homes.iter().find(|home| **home == "any" || inside == **home || inside.starts_with(&format!("{home}/")));
             match home {
                 Some(home) => drop(used_in.insert(*home)),
@@ -110,8 +140,8 @@ fn every_dependency_has_its_reason_and_stays_in_its_home() {
     }
     let documented: BTreeSet<String> =
         table("docs/dependencies.md", "## For tests and benchmarks").into_iter().map(|row| row[0].clone()).chain(linked).collect();
-    let ours = |name: &String| name.starts_with("tgvault");
-    let dev = dependencies("Cargo.toml", "dev-dependencies");
+    let dev: BTreeSet<String> =
+        crates().iter().flat_map(|folder| dependencies(&format!("{folder}Cargo.toml"), "dev-dependencies")).collect();
     wrong
         .extend(dev.iter().filter(|name| !ours(name) && !documented.contains(*name)).map(|name| format!("{name} (for tests) has no line")));
     fail_if_any("docs/dependencies.md is not true", &wrong);
@@ -186,7 +216,7 @@ fn every_crate_in_the_tree_has_an_allowed_licence_and_comes_from_the_registry() 
         let name = package["name"].as_str().unwrap();
         match package["source"].as_str() {
             Some("registry+https://github.com/rust-lang/crates.io-index") => {}
-            None if name.starts_with("tgvault") => {}
+            None if ours(name) => {}
             other => wrong.push(format!("{name} comes from {other:?}")),
         }
         match package["license"].as_str() {
@@ -209,7 +239,7 @@ fn the_changelog_names_the_version() {
 /// The text files that belong to the project.
 fn texts() -> Vec<(String, String)> {
     let top = ["README.md", "CHANGELOG.md", "Cargo.toml", "deny.toml", ".ci/run"].map(str::to_owned).into_iter();
-    let folders = ["src", "tests", "docs", "examples", "benches"].into_iter().flat_map(files);
+    let folders = ["src", "crates", "tests", "docs", "examples", "benches"].into_iter().flat_map(files);
     let texts = top.chain(folders).filter(|path| !path.contains("/node_modules/"));
     texts.filter_map(|path| Some((path.clone(), String::from_utf8(fs::read(root().join(&path)).unwrap()).ok()?))).collect()
 }
@@ -238,7 +268,7 @@ fn files_stay_short_enough_to_be_read() {
     /// Tests are read one at a time.
     const MOST_OF_TESTS: usize = 1000;
     let mut wrong = Vec::new();
-    for path in ["src", "tests", "benches", "examples"].into_iter().flat_map(files).filter(|path| path.ends_with(".rs")) {
+    for path in ["src", "crates", "tests", "benches", "examples"].into_iter().flat_map(files).filter(|path| path.ends_with(".rs")) {
         let lines = read(&path).lines().count();
         let is_tests = path.starts_with("tests/") || path.ends_with("/tests.rs");
         if lines > if is_tests { MOST_OF_TESTS } else { MOST } {
@@ -301,12 +331,12 @@ fn every_page_can_be_reached_from_the_readme() {
 
 /// The code that decides what is on disk.
 const FORMAT: [&str; 14] = [
-    "src/archive/index.rs",
-    "src/archive/member.rs",
-    "src/archive/seek.rs",
-    "src/archive/writer.rs",
-    "src/model/digest.rs",
-    "src/model/entry.rs",
+    "crates/tgvault-archive/src/archive/index.rs",
+    "crates/tgvault-archive/src/archive/member.rs",
+    "crates/tgvault-archive/src/archive/seek.rs",
+    "crates/tgvault-archive/src/archive/writer.rs",
+    "crates/tgvault-archive/src/model/digest.rs",
+    "crates/tgvault-archive/src/model/entry.rs",
     "src/model/source.rs",
     "src/repository/format/descriptor.rs",
     "src/repository/format/lease.rs",
@@ -333,13 +363,4 @@ fn the_format_is_the_one_that_is_described() {
         "the code of the format has changed. See that docs/format.md, docs/recovery.md and the golden repositories still hold, add to \
          its \"Changes\" if what is stored has changed, and note there: Code of the format: `{found}`"
     );
-}
-
-#[test]
-fn the_exit_codes_are_the_ones_that_are_described() {
-    let described: Vec<(String, String)> =
-        table("docs/guide/settings.md", "## Exit codes").into_iter().map(|row| (row[0].clone(), row[1].clone())).collect();
-    let real: Vec<(String, String)> =
-        tgvault::commands::exit::MEANINGS.iter().map(|(exit, meaning)| (exit.code().to_string(), (*meaning).to_owned())).collect();
-    assert_eq!(described, real);
 }

@@ -3,13 +3,18 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::imports::{Imports, circles};
-use crate::{fail_if_any, list, read, sources, table};
+use crate::{crates, dependencies, fail_if_any, files, inside, list, ours, read, root, sources, table};
 
 const PAGE: &str = "docs/architecture.md";
 
-/// The module of `src` that a file belongs to: `src/archive/mod.rs` to `archive`, `src/main.rs` to `main.rs`.
+/// The module that a file belongs to: `src/archive/mod.rs` of whatever crate to `archive`, `src/main.rs` to `main.rs`.
 fn module(path: &str) -> &str {
-    path.strip_prefix("src/").unwrap().split('/').next().unwrap()
+    inside(path).split('/').next().unwrap()
+}
+
+/// The files of one crate, with their code.
+fn sources_of(folder: &str) -> Vec<(String, String)> {
+    sources().into_iter().filter(|(path, _)| path.starts_with(&format!("{folder}src/"))).collect()
 }
 
 /// The words that follow `crate::` and name modules.
@@ -82,14 +87,49 @@ impl Layers {
     }
 }
 
+/// Which crates of the tree a crate may use stands in a table, as for modules; Cargo holds that there is no circle.
+#[test]
+fn crates_are_the_ones_that_are_described() {
+    let rows = table(PAGE, "## Crates");
+    let described: BTreeMap<String, (Vec<&str>, Vec<&str>)> =
+        rows.iter().map(|row| (row[0].clone(), (list(&row[1]), list(&row[2])))).collect();
+    let mut wrong = Vec::new();
+    for folder in crates() {
+        let name = if folder.is_empty() { "tgvault" } else { folder.trim_start_matches("crates/").trim_end_matches('/') };
+        let Some((modules, below)) = described.get(name) else {
+            wrong.push(format!("{name} has no line in the table"));
+            continue;
+        };
+        let used = dependencies(&format!("{folder}Cargo.toml"), "dependencies");
+        let used: Vec<&str> = used.iter().map(String::as_str).filter(|name| ours(name)).collect();
+        if used != *below {
+            wrong.push(format!("{name} uses {used:?}, its line says {below:?}"));
+        }
+        let folders: BTreeSet<String> =
+            files(&format!("{folder}src")).iter().map(|path| module(path).to_owned()).filter(|module| !module.ends_with(".rs")).collect();
+        if folders != modules.iter().map(|module| (*module).to_owned()).collect() {
+            wrong.push(format!("{name} has the modules {folders:?}, its line says {modules:?}"));
+        }
+    }
+    wrong.extend(
+        described
+            .keys()
+            .filter(|name| *name != "tgvault" && !root().join("crates").join(name).is_dir())
+            .map(|name| format!("there is no crate {name}")),
+    );
+    fail_if_any("the crates of docs/architecture.md are others", &wrong);
+}
+
 #[test]
 fn modules_use_only_what_is_below_them() {
     let layers = Layers::read("## Layers");
     let mut used: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for (path, code) in sources() {
-        let own = module(&path);
+    let sources = sources();
+    let modules: BTreeSet<&str> = sources.iter().map(|(path, _)| module(path)).filter(|module| !module.ends_with(".rs")).collect();
+    for (path, code) in &sources {
+        let own = module(path);
         if !own.ends_with(".rs") {
-            let others = used_modules(&code).into_iter().filter(|other| other != own && crate::root().join("src").join(other).is_dir());
+            let others = used_modules(code).into_iter().filter(|other| other != own && modules.contains(other.as_str()));
             used.entry(own.to_owned()).or_default().extend(others);
         }
     }
@@ -106,8 +146,8 @@ fn part<'a>(folder: &str, file: &'a str) -> Option<&'a str> {
 
 #[test]
 fn parts_of_a_module_use_only_what_is_below_them() {
-    let (sources, page) = (sources(), read(PAGE));
-    let imports = Imports::of(&sources);
+    let page = read(PAGE);
+    let imports = Imports::of(&sources_of(""));
     let headings: Vec<&str> = page.lines().filter(|line| line.starts_with("### Inside ")).collect();
     assert!(!headings.is_empty(), "{PAGE} has no heading 'Inside …'");
     let mut wrong = Vec::new();
@@ -127,12 +167,13 @@ fn parts_of_a_module_use_only_what_is_below_them() {
 
 #[test]
 fn files_that_use_each_other_in_a_circle_become_fewer() {
-    let sources = sources();
+    let folder = |named: &str| if named.starts_with("crates/") { named.to_owned() } else { format!("src/{named}") };
     let listed: BTreeSet<Vec<String>> = table(PAGE, "### Circles")
         .into_iter()
-        .map(|row| list(&row[1]).into_iter().map(|file| format!("src/{}/{file}", row[0])).collect())
+        .map(|row| list(&row[1]).into_iter().map(|file| format!("{}/{file}", folder(&row[0]))).collect())
         .collect();
-    let found: BTreeSet<Vec<String>> = circles(&Imports::of(&sources).by_file()).into_iter().collect();
+    let found: BTreeSet<Vec<String>> =
+        crates().iter().flat_map(|of_crate| circles(&Imports::of(&sources_of(of_crate)).by_file())).collect();
     let new = found.difference(&listed).map(|files| format!("not listed: {}", files.join(", ")));
     let gone = listed.difference(&found).map(|files| format!("listed, and not so any more: {}", files.join(", ")));
     let wrong: Vec<String> = new.chain(gone).collect();

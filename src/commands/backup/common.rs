@@ -18,6 +18,9 @@ use crate::repository::RepositoryError;
 use crate::source::Source;
 use crate::storage::Storage;
 
+/// Of what a folder had, at most this share may be gone without a word.
+const MAX_REMOVED_PERCENT: u8 = 50;
+
 /// Options of `backup` whatever the source; they may stand before and after its kind.
 #[derive(Debug, clap::Args)]
 #[group(skip)]
@@ -33,6 +36,14 @@ pub struct Common {
     /// Read everything again, also what looks unchanged
     #[arg(long, global = true)]
     pub force_rehash: bool,
+
+    /// Make a snapshot even if most of what a folder had is gone; without it, such a run stops with exit code 17
+    #[arg(long, global = true)]
+    pub allow_empty: bool,
+
+    /// Stop when more than this share of a folder's entries is gone (50 percent if not given)
+    #[arg(long, global = true, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100), conflicts_with = "allow_empty")]
+    pub max_removed: Option<u8>,
 
     /// List what would be stored, and how much it is, and store nothing
     #[arg(short = 'n', long, global = true)]
@@ -56,10 +67,11 @@ impl Common {
         };
         let tags = if self.tags.is_empty() { profile.tags.clone().unwrap_or_default() } else { self.tags.clone() };
         let lanes = self.lanes.unwrap_or_else(default_lanes);
+        let max_removed_percent = (!self.allow_empty).then(|| self.max_removed.unwrap_or(MAX_REMOVED_PERCENT));
         if self.force_rehash {
             given.push("--force-rehash".to_owned());
         }
-        Ok(BackupOptions { host, tags, given, force_rehash: self.force_rehash, dry_run: self.dry_run, lanes })
+        Ok(BackupOptions { host, tags, given, force_rehash: self.force_rehash, max_removed_percent, dry_run: self.dry_run, lanes })
     }
 }
 
@@ -166,10 +178,12 @@ pub fn conclude_with(
         if counts.problems == 0 {
             return rest(Exit::Done);
         }
-        output.warn(&format!(
-            "{} could not be read whole; what a snapshot before has of it is kept",
-            units::counted(counts.problems, "entry")
-        ));
+        let failed = units::counted(counts.problems, "entry");
+        output.warn(&if counts.entries == 0 {
+            format!("nothing could be read, and this snapshot is empty: {failed} failed")
+        } else {
+            format!("{failed} could not be read whole; what an earlier snapshot has of them is kept")
+        });
         rest(Exit::Incomplete)
     };
     if output.is_json() {

@@ -23,16 +23,18 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault backup desktop-export ~/Downloads/DataExport_2021-05-04
   tgvault backup desktop-export ~/old/ChatExport_2019-03-01 --account work --time-zone Europe/Lisbon
+  tgvault backup desktop-export ~/old                                 all exports in this folder, oldest first
   tgvault backup desktop-export ~/pages --chat user123456789         an HTML export of one chat, joined with that chat
   tgvault restore latest --as original --to ~/restored               gives the folder back as it was";
 
 /// Options of `backup desktop-export`.
-#[derive(Debug, clap::Args)]
+#[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The folder with the export: the one that holds result.json, messages.html or export_results.html
-    #[arg(value_name = "PATH")]
-    pub path: PathBuf,
+    /// The folder with the export: the one that holds result.json, messages.html or export_results.html. Several are taken
+    /// one after the other, and so are those in a folder that is no export itself
+    #[arg(value_name = "PATH", required = true, num_args = 1..)]
+    pub paths: Vec<PathBuf>,
 
     /// The account whose chats these are: with its live backups and other exports they make one history; `main` where
     /// nothing names one
@@ -85,7 +87,7 @@ fn parse_peer(text: &str) -> Result<Peer, String> {
 impl Args {
     /// An export that was named without any options of its own.
     pub(super) fn plain(path: &Path) -> Self {
-        Self { path: path.to_owned(), account: None, made: None, time_zone: None, chat: None }
+        Self { paths: vec![path.to_owned()], account: None, made: None, time_zone: None, chat: None }
     }
 
     /// The options that decide what the snapshot holds, for its record.
@@ -133,9 +135,43 @@ fn run_id() -> Result<RunId, CommandError> {
 /// When there is no export in the folder, it is of another account, or vault, state or store cannot be used, or the run is
 /// interrupted.
 pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit, CommandError> {
-    let session = context.session(Keys::IfGiven).await?;
-    let never = own_folders(context, &session.storage)?;
-    take_in(args, common, context, session, never).await
+    let mut exports = Vec::new();
+    for path in &args.paths {
+        exports.extend(exports_at(path));
+    }
+    let mut worst = Exit::Done;
+    for (number, path) in (1..).zip(&exports) {
+        if exports.len() > 1 {
+            context.output.say(&format!("export {number} of {}: '{}'", exports.len(), units::printable(&path.to_string_lossy())));
+        }
+        let session = context.session(Keys::IfGiven).await?;
+        let never = own_folders(context, &session.storage)?;
+        let one = Args { paths: vec![path.clone()], ..args.clone() };
+        let exit = take_in(&one, common, context, session, never).await?;
+        worst = if exit == Exit::Done { worst } else { exit };
+    }
+    Ok(worst)
+}
+
+/// The exports that are meant by a path: itself, or those in it where it is none and holds some, in the order of their names, which begin
+/// with the day.
+fn exports_at(path: &Path) -> Vec<PathBuf> {
+    let itself = vec![path.to_owned()];
+    if !path.is_dir() || is_export(path) {
+        return itself;
+    }
+    let inside = std::fs::read_dir(path).into_iter().flatten().flatten().map(|entry| entry.path());
+    let mut found: Vec<PathBuf> = inside.filter(|inside| inside.is_dir() && is_export(inside)).collect();
+    // The chats of one export lie in a folder of it.
+    if found.is_empty() || path.file_name().is_some_and(|name| name == "chats") {
+        return itself;
+    }
+    let day = |path: &PathBuf| {
+        let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        (name.split_once('_').map(|(_, day)| day.to_owned()), name)
+    };
+    found.sort_by_key(day);
+    found
 }
 
 /// As [`run`], with the vault opened.
@@ -150,8 +186,9 @@ pub(super) async fn take_in(
     let account = typed.map_or(DEFAULT_ACCOUNT, String::as_str);
     let known = imports::remembered(&session, account).await?;
     let folder = FolderOptions { never, ..FolderOptions::default() };
-    let path = folder_of(&args.path)?;
-    if path != args.path {
+    let Some(named) = args.paths.first() else { return Err(CommandError::usage("no export is named", "name its folder")) };
+    let path = folder_of(named)?;
+    if path != *named {
         context.output.say(&format!("the export is the whole folder '{}'", path.display()));
     }
     let source = DesktopExport::open_with(&path, folder, args.import_options()?, Arc::clone(&known))?;

@@ -1,17 +1,17 @@
 //! `tgvault backup folder`: save a folder.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::common::{Common, back_up, conclude, own_folders};
 use super::desktop_export;
+use super::patterns::Place;
 use crate::commands::context::{Context, Keys};
 use crate::commands::error::CommandError;
 use crate::commands::exit::Exit;
 use crate::commands::units;
 use crate::model::filter::{PathFilter, pattern_lines};
 use crate::operations::backup::has_earlier;
-use crate::source::Source;
 use crate::source::folder::{FolderOptions, FolderSource};
 use crate::storage::Storage;
 
@@ -51,6 +51,14 @@ pub struct Args {
     #[arg(long, short = 'x')]
     pub one_file_system: bool,
 
+    /// Tell changed files without their inode numbers, for mounts that number them anew each time
+    #[arg(long)]
+    pub ignore_inode: bool,
+
+    /// Tell changed files without the time of their last change of mode, owner or name (ctime)
+    #[arg(long)]
+    pub ignore_ctime: bool,
+
     /// Keep an export of Telegram Desktop as the folder that it is, instead of taking its chats in
     #[arg(long)]
     pub plain: bool,
@@ -89,6 +97,8 @@ impl Args {
             || self.exclude_caches
             || self.exclude_larger_than.is_some()
             || self.one_file_system
+            || self.ignore_inode
+            || self.ignore_ctime
             || self.plain;
         if is_given {
             return Err(CommandError::usage(
@@ -109,11 +119,11 @@ pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit
         return Err(CommandError::usage("no folder is named", "write `tgvault backup folder PATH`"));
     };
     let session = context.session(Keys::IfGiven).await?;
-    let folder = folder_options(args, context, &session.storage)?;
+    let folder = folder_options(args, path, context, &session.storage)?;
     let source = Arc::new(FolderSource::open(path, folder)?);
     if !args.plain && desktop_export::is_export(path) {
         let named = units::printable(&path.to_string_lossy());
-        if has_earlier(&session, &source.name()).await? {
+        if has_earlier(&session, source.as_ref()).await? {
             context.output.say(&format!(
                 "'{named}' holds an export of Telegram Desktop, and stays the plain folder that it was in earlier backups; \
                  `tgvault backup desktop-export` takes its chats in"
@@ -137,7 +147,7 @@ pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit
 }
 
 /// What of the folder is saved: the options, and what the profile says where there are none.
-fn folder_options(args: &Args, context: &Context, storage: &Storage) -> Result<FolderOptions, CommandError> {
+fn folder_options(args: &Args, path: &Path, context: &Context, storage: &Storage) -> Result<FolderOptions, CommandError> {
     let profile = &context.settings.backup;
     let is_typed = !args.exclude.is_empty() || !args.exclude_files.is_empty();
     let (mut patterns, files) = if is_typed {
@@ -149,11 +159,15 @@ fn folder_options(args: &Args, context: &Context, storage: &Storage) -> Result<F
         let text = std::fs::read_to_string(file).map_err(|source| CommandError::file("read", file, source))?;
         patterns.extend(pattern_lines(&text).map(str::to_owned));
     }
+    let place = Place::of(path)?;
+    let patterns = patterns.iter().map(|pattern| place.pattern(pattern)).collect::<Result<Vec<_>, _>>()?;
     Ok(FolderOptions {
         filter: PathFilter::new(&[] as &[String], &patterns)?,
         exclude_caches: args.exclude_caches || profile.exclude_caches.unwrap_or(false),
         exclude_larger_than: args.exclude_larger_than.or(profile.exclude_larger_than.map(|size| size.0)),
         one_file_system: args.one_file_system || profile.one_file_system.unwrap_or(false),
+        ignore_inode: args.ignore_inode || profile.ignore_inode.unwrap_or(false),
+        ignore_ctime: args.ignore_ctime || profile.ignore_ctime.unwrap_or(false),
         never: own_folders(context, storage)?,
     })
 }

@@ -6,6 +6,7 @@
 pub mod common;
 pub mod desktop_export;
 pub mod folder;
+mod patterns;
 pub mod telegram;
 
 use std::sync::Arc;

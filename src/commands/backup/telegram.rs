@@ -228,14 +228,12 @@ fn tell(source: &TelegramSource, exit: Exit, dry_run: bool, context: &Context) -
         ));
         return Ok(Exit::TryLater);
     }
-    let Outcome { chats_failed, files_failed, .. } = outcome;
-    if chats_failed + files_failed > 0 && exit == Exit::Done {
-        let failed = [(chats_failed, "chat"), (files_failed, "file")].into_iter().filter(|(count, _)| *count > 0);
+    let Outcome { chats_failed, files_failed, lists_failed, .. } = outcome;
+    if chats_failed + files_failed + lists_failed > 0 && exit == Exit::Done {
+        let failed = [(chats_failed, "chat"), (files_failed, "file"), (lists_failed, "list")].into_iter().filter(|(count, _)| *count > 0);
         let failed: Vec<String> = failed.map(|(count, what)| units::counted(count, what)).collect();
-        output.warn(&format!(
-            "{} could not be read this time; `tgvault coverage` says why, and the next run tries again",
-            failed.join(" and ")
-        ));
+        output
+            .warn(&format!("{} could not be read this time; `tgvault coverage` says why, and the next run tries again", failed.join(", ")));
         return Ok(Exit::Incomplete);
     }
     Ok(exit)

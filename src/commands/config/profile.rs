@@ -71,6 +71,10 @@ pub struct BackupProfile {
     pub exclude_larger_than: Option<Size>,
     /// Stays on the file system of the folder.
     pub one_file_system: Option<bool>,
+    /// Tells changed files without their inode numbers.
+    pub ignore_inode: Option<bool>,
+    /// Tells changed files without the time of their inode's last change.
+    pub ignore_ctime: Option<bool>,
 }
 
 /// The `[telegram]` table.

@@ -6,8 +6,6 @@ pub mod observer;
 pub mod prompts;
 pub mod words;
 
-pub use connection::Connection;
-
 use super::error::CommandError;
 
 /// Runs work with an account, which waits for the network in its own way, on a thread of its own.

@@ -19,6 +19,7 @@ use crate::archive::index::IndexEntry;
 use crate::archive::parts::PartPool;
 use crate::crypt::keys::Recipients;
 use crate::model::entry::EntryPath;
+use crate::repository::Machine;
 use crate::repository::format::snapshot::ArchiveRecord;
 use crate::storage::Storage;
 
@@ -29,6 +30,7 @@ pub(super) struct Archiving {
     pub recipients: Arc<Recipients>,
     pub pool: PartPool,
     pub runtime: Handle,
+    pub machine: Machine,
 }
 
 /// Notes an archive that is whole and will be in the store next, with the entries that it adds to the state and the paths that it

@@ -8,7 +8,6 @@ use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::repository::format::names;
 use crate::repository::format::snapshot::ArchiveRecord;
-use crate::repository::random_id;
 
 /// An archive being written.
 pub(in crate::operations) struct OpenArchive {
@@ -23,8 +22,8 @@ impl OpenArchive {
     /// # Errors
     /// When the system has no randomness, or the recipients cannot be used.
     pub fn begin(with: &Archiving) -> Result<Self, OperationError> {
-        let id = random_id()?;
-        let object = names::archive(jiff::Timestamp::now(), id);
+        let id = with.machine.id()?;
+        let object = names::archive(with.machine.now(), id);
         let (sink, uploaded) = UploadSink::begin(&with.storage, &object, &with.runtime)?;
         let writer = ArchiveWriter::new(id, &with.recipients, sink, with.pool.clone())?;
         Ok(Self { writer, uploaded, object })

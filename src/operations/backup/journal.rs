@@ -16,8 +16,9 @@ use crate::archive::index::{IndexEntry, read_lines};
 use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
+use crate::repository::Machine;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
-use crate::repository::random_id;
+use crate::repository::index_copies::IndexCopies;
 use crate::repository::tree::Tree;
 use crate::state::{SealedFolder, StateError};
 
@@ -72,6 +73,8 @@ pub(super) struct Journal {
     folder: SealedFolder,
     head: Head,
     intents: Intents,
+    /// For the names of files.
+    machine: Machine,
 }
 
 /// A line of a layer's file, before the index entries.
@@ -175,9 +178,17 @@ impl Journal {
     ///
     /// # Errors
     /// When it cannot be read.
-    pub fn open(folder: &SealedFolder) -> Result<Option<Self>, OperationError> {
+    pub fn open(folder: &SealedFolder, machine: &Machine) -> Result<Option<Self>, OperationError> {
         let head: Option<Head> = folder.read_json(HEAD)?;
-        Ok(head.map(|head| Self { folder: folder.clone(), head, intents: Intents::new(folder) }))
+        Ok(head.map(|head| Self { folder: folder.clone(), head, intents: Intents::new(folder), machine: machine.clone() }))
+    }
+
+    /// Moves the journal of `other` into `folder`, which has none.
+    ///
+    /// # Errors
+    /// When state cannot be read or written.
+    pub fn adopt(folder: &SealedFolder, other: &SealedFolder) -> Result<(), OperationError> {
+        Ok(folder.take_over(other, HEAD)?)
     }
 
     /// Takes in what a run that died has noted and `is_stored` finds in the store; gives how many archives that were.
@@ -244,11 +255,12 @@ impl Journal {
         sequence: u64,
         parent: Option<(String, Snapshot)>,
         tree: &Tree,
+        machine: &Machine,
     ) -> Result<Self, OperationError> {
         let (layers, removals) = (Vec::new(), Vec::new());
-        let incarnation = Some(random_id()?);
+        let incarnation = Some(machine.id()?);
         let head = Head { chain, snapshot: parent, sequence, base: None, layers, removals, healing: false, removed: 0, incarnation };
-        let mut this = Self { folder: folder.clone(), head, intents: Intents::new(folder) };
+        let mut this = Self { folder: folder.clone(), head, intents: Intents::new(folder), machine: machine.clone() };
         if tree.is_empty() {
             this.write_head()?;
         } else {
@@ -313,6 +325,47 @@ impl Journal {
         Ok(Remembered { tree, pending, removals: head.removals, is_healing: head.healing })
     }
 
+    /// The copies of the indexes of `archives`, which no snapshot names yet; of those that this machine did not make, there are none.
+    ///
+    /// # Errors
+    /// When zstd fails.
+    pub fn index_copies(&self, archives: &[ArchiveRecord], derived: &HashSet<Id>) -> Result<Vec<u8>, OperationError> {
+        let mut copies = IndexCopies::new()?;
+        for record in archives.iter().filter(|record| !record.merged || derived.contains(&record.id)) {
+            if !copies.has_room() {
+                tracing::warn!(archive = %record.id, "there is no room for a second copy of its index");
+                break;
+            }
+            // What cannot be read here any more has no copy; the archive itself has it all.
+            if let Err(error) = self.copy_index(record, &mut copies) {
+                tracing::warn!(archive = %record.id, %error, "its index has no second copy");
+                break;
+            }
+        }
+        Ok(copies.finish()?)
+    }
+
+    fn copy_index(&self, record: &ArchiveRecord, copies: &mut IndexCopies) -> Result<(), OperationError> {
+        let file = layer_file(record.id);
+        let failed = |error: std::io::Error| damaged(&self.folder, &file, error);
+        let Some(mut reader) = self.folder.reader(&file)? else { return Ok(()) };
+        copies.begin(record.id, record.merged)?;
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(failed)? > 1 {
+            if let Ok(Line::Remove(path)) = serde_json::from_slice(&line) {
+                copies.removal(&path)?;
+            }
+            line.clear();
+        }
+        copies.entries()?;
+        line.clear();
+        while reader.read_until(b'\n', &mut line).map_err(failed)? > 0 {
+            copies.line(&line)?;
+            line.clear();
+        }
+        Ok(copies.end()?)
+    }
+
     fn read_entries(&self, file: &str, tree: &mut Tree, of: Id) -> Result<(), OperationError> {
         let missing = || damaged(&self.folder, file, "it is missing");
         let mut reader = self.folder.reader(file)?.ok_or_else(missing)?;
@@ -337,7 +390,7 @@ impl Journal {
     /// Makes `tree` the base; `layers` stay on top of it.
     fn write_base(&mut self, tree: &Tree, layers: Vec<Layer>) -> Result<(), OperationError> {
         // A new name each time: the head goes on naming the old base until it is written.
-        let file = format!("base-{}.age", random_id()?);
+        let file = format!("base-{}.age", self.machine.id()?);
         let failed = |source: std::io::Error| StateError::File { operation: "write", path: self.folder.path().join(&file), source };
         let mut writer = self.folder.writer(&file)?;
         writer.write_all(b"\n").map_err(failed)?;
@@ -401,7 +454,7 @@ impl Journal {
             snapshot.lists.clear();
         }
         self.head.healing = true;
-        self.head.incarnation = Some(random_id()?);
+        self.head.incarnation = Some(self.machine.id()?);
         self.head.removals.clear();
         let empty = "layer-empty.age";
         self.folder.write(empty, b"\n")?;

@@ -4,7 +4,6 @@
 
 use std::collections::HashSet;
 use std::io::{self, Read};
-use std::sync::Arc;
 
 use crossbeam_channel::Receiver;
 use tokio::sync::oneshot;
@@ -21,7 +20,6 @@ use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::OperationError;
 use crate::operations::archiving::{OpenArchive, wait_for};
-use crate::repository::random_id;
 use crate::source::{Body, Content, Item};
 
 /// A file up to this length is read whole before it is stored, so that a known content is not stored again at the price of one read.
@@ -50,11 +48,13 @@ pub(super) struct Lane<'a> {
     small: Vec<u8>,
     /// What has to be removed before the content in hand, once it is stored.
     replaces: Vec<EntryPath>,
+    /// Whether what stood at the path in hand goes with any new entry, because it was of another kind.
+    changes_kind: bool,
 }
 
 impl<'a> Lane<'a> {
     pub fn new(number: u32, shared: &'a Shared, setup: LaneSetup) -> Self {
-        Self { number, shared, setup, open: None, before: None, small: Vec::new(), replaces: Vec::new() }
+        Self { number, shared, setup, open: None, before: None, small: Vec::new(), replaces: Vec::new(), changes_kind: false }
     }
 
     /// Works until the queue ends.
@@ -75,15 +75,25 @@ impl<'a> Lane<'a> {
     }
 
     fn store(&mut self, job: Job) -> Result<(), OperationError> {
-        let Job { item, resume, unchanged, replaces } = job;
-        self.replaces = replaces;
-        match &item.content {
+        let Job { mut item, resume, unchanged, replaces, changes_kind } = job;
+        (self.replaces, self.changes_kind) = (replaces, changes_kind);
+        match item.content.clone() {
             Some(content) if item.kind == Kind::File => {
-                let content = Arc::clone(content);
-                if item.size > MEMBER_BYTES {
-                    self.store_long(&item, content.as_ref(), resume, unchanged.as_deref())?
-                } else {
-                    self.store_file(&item, content.as_ref(), unchanged.as_deref())?
+                if content.may_say_a_wrong_length() && item.size == 0 {
+                    match self.measure(&item, content.as_ref()) {
+                        Some(length) => {
+                            self.shared.found_length(0, length);
+                            item.size = length;
+                        }
+                        None => {
+                            self.shared.done_one();
+                            return Ok(());
+                        }
+                    }
+                }
+                match resume {
+                    Some(_) => self.store_long(&item, content.as_ref(), resume, unchanged.as_deref())?,
+                    None => self.store_whole(&item, content.as_ref(), unchanged.as_deref())?,
                 }
             }
             _ => {
@@ -101,24 +111,45 @@ impl<'a> Lane<'a> {
         Ok(())
     }
 
+    /// How many bytes there are in a file that says it has none; `None` when it cannot be read, which is told.
+    fn measure(&self, item: &Item, content: &dyn Content) -> Option<u64> {
+        let mut body = self.open_content(item, content, 0)?;
+        let counted = io::copy(&mut Counted { body: body.as_mut(), shared: self.shared }, &mut io::sink());
+        match counted {
+            Ok(length) => {
+                self.shared.undone_bytes(length);
+                Some(length)
+            }
+            Err(_) if self.shared.stop_wanted() => None,
+            Err(error) => {
+                self.shared.unreadable(&item.path, item.size, &error);
+                None
+            }
+        }
+    }
+
     /// Opens the content; tells the failure and gives `None` when that is not possible.
     fn open_content(&self, item: &Item, content: &dyn Content, from: u64) -> Option<Box<dyn Body>> {
-        content.open(from).map_err(|error| self.shared.unreadable(&item.path, &error)).ok()
+        content.open(from).map_err(|error| self.shared.unreadable(&item.path, item.size, &error)).ok()
+    }
+
+    fn store_whole(&mut self, item: &Item, content: &dyn Content, unchanged: Option<&[Digest]>) -> Result<(), OperationError> {
+        if item.size > MEMBER_BYTES { self.store_long(item, content, None, unchanged) } else { self.store_file(item, content, unchanged) }
     }
 
     fn store_file(&mut self, item: &Item, content: &dyn Content, unchanged: Option<&[Digest]>) -> Result<(), OperationError> {
-        if item.size == 0 && unchanged.is_some() {
+        if item.size == 0 && unchanged == Some(&[sha256(b"")]) {
             self.unchanged(item);
             return Ok(());
         }
         let Some(mut body) = self.open_content(item, content, 0) else { return Ok(()) };
         if item.size <= SMALL_BYTES {
-            return self.store_small(item, body.as_mut(), unchanged);
+            return self.store_small(item, content, body.as_mut(), unchanged);
         }
         if content.is_near() && self.shared.contents.has_length(item.size) {
             let mut hashing = HashReader::new(body.take(item.size));
             if let Err(error) = io::copy(&mut hashing, &mut io::sink()) {
-                self.shared.unreadable(&item.path, &error);
+                self.shared.unreadable(&item.path, item.size, &error);
                 return Ok(());
             }
             let (digest, length) = hashing.finish();
@@ -148,12 +179,22 @@ impl<'a> Lane<'a> {
         }
     }
 
-    fn store_small(&mut self, item: &Item, body: &mut dyn Body, unchanged: Option<&[Digest]>) -> Result<(), OperationError> {
+    fn store_small(
+        &mut self,
+        item: &Item,
+        content: &dyn Content,
+        body: &mut dyn Body,
+        unchanged: Option<&[Digest]>,
+    ) -> Result<(), OperationError> {
         let mut small = std::mem::take(&mut self.small);
         small.clear();
         let read = body.take(item.size).read_to_end(&mut small);
         if let Err(error) = read {
-            self.shared.unreadable(&item.path, &error);
+            self.shared.unreadable(&item.path, item.size, &error);
+        } else if let Some(length) = self.other_length(item, content, small.len() as u64, body) {
+            self.small = small;
+            let item = Item { path: item.path.clone(), kind: Kind::File, meta: item.meta.clone(), size: length, content: None, ..*item };
+            return self.store_whole(&item, content, None);
         } else {
             let length = small.len() as u64;
             // What is stored is hashed on its way: most contents are told apart by their length, and are hashed only there.
@@ -173,6 +214,21 @@ impl<'a> Lane<'a> {
         }
         self.small = small;
         Ok(())
+    }
+
+    /// The length of a content that is steadily another than it says; `None` where it is as it was listed, or changed since. What it
+    /// is cannot be told from a body that was read to `read` bytes, so it is asked anew.
+    fn other_length(&self, item: &Item, content: &dyn Content, read: u64, body: &mut dyn Body) -> Option<u64> {
+        if !content.may_say_a_wrong_length() {
+            return None;
+        }
+        let is_longer = read == item.size && body.read(&mut [0]).is_ok_and(|more| more > 0);
+        if read == item.size && !is_longer || body.changed().unwrap_or(true) {
+            return None;
+        }
+        let length = self.measure(item, content).filter(|&length| length != item.size)?;
+        self.shared.found_length(item.size, length);
+        Some(length)
     }
 
     /// Whether it pays to refer to a content: always to the parent's, and to this run's unless it is tiny.
@@ -208,7 +264,7 @@ impl<'a> Lane<'a> {
         let (file, stored) = match resume {
             Some((file, stored)) => (file, stored),
             None => {
-                let file = random_id()?;
+                let file = self.setup.archiving.machine.id()?;
                 if let Some(known) = self.find_parts(item, content, of, file) {
                     self.refer(item, known, unchanged);
                     return Ok(());
@@ -285,6 +341,8 @@ impl<'a> Lane<'a> {
     fn append(&mut self, item: &Item, body: &mut dyn Body, length: u64, part: Option<Part>) -> Result<Option<String>, OperationError> {
         let shared = self.shared;
         let is_last = part.is_none_or(|part| part.n == part.of);
+        let may_be_longer = item.content.as_ref().is_some_and(|content| content.may_say_a_wrong_length());
+        self.note_kind(item);
         self.replaces.drain(..).for_each(|path| self.setup.removals.push(path));
         let open = self.archive()?;
         let id = open.archive.writer.id();
@@ -308,6 +366,8 @@ impl<'a> Lane<'a> {
             Some("it shrank while it was read; what there was is stored".into())
         } else if is_last && body.changed().unwrap_or(true) {
             Some("it changed while it was read; what was read is stored, and the next run reads it again".into())
+        } else if is_last && may_be_longer && body.read(&mut [0]).is_ok_and(|more| more > 0) {
+            Some("it has more content than its length says; what there is up to that length is stored".into())
         } else {
             shared.contents.add(id, &stored.located);
             None
@@ -323,16 +383,24 @@ impl<'a> Lane<'a> {
     }
 
     /// Notes where the pieces of a known content are; nothing where they are the very ones that the parent has there.
-    fn refer(&self, item: &Item, pieces: Vec<Located>, unchanged: Option<&[Digest]>) {
+    fn refer(&mut self, item: &Item, pieces: Vec<Located>, unchanged: Option<&[Digest]>) {
         if unchanged.is_some_and(|old| old.iter().eq(pieces.iter().map(|piece| &piece.sha256))) {
             return self.unchanged(item);
         }
+        self.note_kind(item);
         self.shared.note_new(1, 0);
         let last = pieces.len();
         for (n, piece) in (1..).zip(pieces) {
             let mark = if n == last { item.mark } else { 0 };
             let entry = index_entry(item, Some(piece));
             let _ = self.setup.reports.send(Ok(Report::Reference(Box::new(entry), mark)));
+        }
+    }
+
+    /// Notes that what stood at the path goes, if it was of another kind.
+    fn note_kind(&mut self, item: &Item) {
+        if std::mem::take(&mut self.changes_kind) {
+            self.setup.removals.push(item.path.clone());
         }
     }
 

@@ -4,7 +4,7 @@
 //! source ─▶ planner ══ jobs ══▶ lanes (one thread, one archive each) ══ parts ══▶ uploads ─▶ reports ─▶ journal ─▶ snapshot
 //! ```
 //! - `parent` finds where to go on, with the `journal` that this machine keeps.
-//! - `planner` decides what is stored; `known_contents` knows what is stored already.
+//! - `planner` decides what is stored; `names` sees to files with several; `known_contents` knows what is stored already.
 //! - `run` runs planner and lanes, keeps the journal and commits.
 //! - `lane` fills archives, with what `setup` gives each; [`archiving`](super::archiving) writes them.
 //! - This module is what others see of all that.
@@ -12,6 +12,7 @@
 mod journal;
 mod known_contents;
 mod lane;
+mod names;
 mod parent;
 mod planner;
 mod run;
@@ -49,6 +50,9 @@ pub struct BackupOptions {
     pub given: Vec<String>,
     /// Reads every file again, whatever its size and times say.
     pub force_rehash: bool,
+    /// Stops before a snapshot that would be without more than this share of what the last one has, in percent, or without anything:
+    /// a disk that is not mounted looks like a folder whose files are all deleted. `None` does not look.
+    pub max_removed_percent: Option<u8>,
     /// Only says what would be stored.
     pub dry_run: bool,
     /// Archives that are built side by side.
@@ -58,7 +62,15 @@ pub struct BackupOptions {
 impl Default for BackupOptions {
     fn default() -> Self {
         let lanes = default_lanes();
-        Self { host: String::new(), tags: Vec::new(), given: Vec::new(), force_rehash: false, dry_run: false, lanes }
+        Self {
+            host: String::new(),
+            tags: Vec::new(),
+            given: Vec::new(),
+            force_rehash: false,
+            max_removed_percent: None,
+            dry_run: false,
+            lanes,
+        }
     }
 }
 
@@ -83,9 +95,14 @@ pub struct BackupSummary {
 ///
 /// # Errors
 /// When there is no repository, or the state cannot be read.
-pub async fn has_earlier(session: &Session, source: &SourceName) -> Result<bool, OperationError> {
+pub async fn has_earlier(session: &Session, source: &dyn Source) -> Result<bool, OperationError> {
     let opened = session.open_locked().await?;
-    parent::has_journal(&opened, source)
+    parent::has_journal(&opened, &names_of(source))
+}
+
+/// All that a source may be called, its own name first.
+fn names_of(source: &dyn Source) -> Vec<SourceName> {
+    [source.name()].into_iter().chain(source.other_names()).collect()
 }
 
 /// Backs `source` up.
@@ -106,8 +123,7 @@ pub async fn backup(
     if source.wants_key() {
         opened.unlock(session).await?;
     }
-    let name = source.name();
-    let parent = parent::find(&mut opened, session, writer.id, &name, &options, events.as_ref()).await?;
+    let parent = parent::find(&mut opened, session, writer.id, &names_of(source.as_ref()), &options, events.as_ref()).await?;
     source.continues(&parent.journal.memory(), options.force_rehash && !options.dry_run);
     if options.dry_run {
         return dry_run(source, parent.tree, &options, events, stop, began).await;

@@ -11,9 +11,10 @@ use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
 use crate::operations::session::{Opened, Session};
 use crate::operations::uploads::Uploads;
+use crate::operations::snapshot::choice::holds_chats;
+use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
-use crate::repository::{RepositoryError, random_id};
 use crate::source::SourceName;
 use crate::state::{Lock, SealedFolder};
 
@@ -40,15 +41,36 @@ fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
     stored.get(&record.object) != Some(&record.length)
 }
 
-/// Whether this machine remembers a snapshot of this source.
+/// Whether this machine remembers a snapshot of this source, whatever it was called then.
 ///
 /// # Errors
 /// When the state cannot be read.
-pub(super) fn has_journal(opened: &Opened, source: &SourceName) -> Result<bool, OperationError> {
-    Ok(Journal::open(&journal_folder(opened, source)?)?.is_some_and(|journal| journal.snapshot().is_some()))
+pub(super) fn has_journal(opened: &Opened, names: &[SourceName]) -> Result<bool, OperationError> {
+    for name in names {
+        let journal = Journal::open(&journal_folder(opened, name)?, &opened.repository.machine)?;
+        if journal.is_some_and(|journal| journal.snapshot().is_some()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
-/// Finds where to go on, under the lock of this source.
+/// Where there is no journal under the source's name, takes over the one that it has under another.
+fn adopt(opened: &Opened, folder: &SealedFolder, others: &[SourceName]) -> Result<(), OperationError> {
+    if Journal::open(folder, &opened.repository.machine)?.is_some() {
+        return Ok(());
+    }
+    for name in others {
+        let other = journal_folder(opened, name)?;
+        let _lock = other.lock("run.lock")?;
+        if Journal::open(&other, &opened.repository.machine)?.is_some() {
+            return Journal::adopt(folder, &other);
+        }
+    }
+    Ok(())
+}
+
+/// Finds where to go on, under the lock of this source; `names` are all that it may be called, its own name first.
 ///
 /// # Errors
 /// [`StateError::Locked`](crate::state::StateError::Locked) inside when another run is at it; when state or store fail.
@@ -56,16 +78,20 @@ pub(super) async fn find(
     opened: &mut Opened,
     session: &Session,
     writer: Id,
-    source: &SourceName,
+    names: &[SourceName],
     options: &BackupOptions,
     events: &dyn Events,
 ) -> Result<Parent, OperationError> {
+    let Some((source, others)) = names.split_first() else { return Err(OperationError::Internal("a source has no name".into())) };
     let folder = journal_folder(opened, source)?;
     let lock = folder.lock("run.lock")?;
     opened.repository.storage = Uploads::resume(&folder, &opened.repository.storage).await?;
+    if let Err(error) = adopt(opened, &folder, others) {
+        events.event(&Event::Note(&format!("what this machine remembers of this folder under another name cannot be read ({error})")));
+    }
     let mut stored = opened.repository.stored_archives().await?;
     let mut remembered = None;
-    match Journal::open(&folder) {
+    match Journal::open(&folder, &opened.repository.machine) {
         Ok(Some(mut journal)) => match journal.take_in(|record| !is_lost(&stored, record)).and_then(|_| journal.remembered()) {
             Ok(state) => remembered = Some((journal, state)),
             Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
@@ -78,7 +104,7 @@ pub(super) async fn find(
         None => {
             // Only now is there anything to read.
             opened.unlock(session).await?;
-            let begun = begin(opened, &folder, writer, source, options, events).await?;
+            let begun = begin(opened, &folder, writer, names, options, events).await?;
             // Another machine may just have stored what the snapshot names that was found.
             stored = opened.repository.stored_archives().await?;
             begun
@@ -86,6 +112,9 @@ pub(super) async fn find(
     };
     // Whatever points into an archive that is gone is stored again.
     let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(&stored, record)).map(|record| record.id).collect();
+    // So is what anything on this machine has found to be damaged.
+    let damaged = opened.damaged_archives().unwrap_or_default();
+    lost.extend(state.tree.archives.iter().filter(|record| damaged.contains(&record.object)).map(|record| record.id));
     // A snapshot that names what cannot be read would never be sound again.
     lost.extend(broken);
     if !lost.is_empty() {
@@ -117,7 +146,8 @@ pub(super) async fn find(
 pub(super) async fn last_sequence(opened: &Opened, journal: &Journal, stems: &[String]) -> Result<u64, OperationError> {
     let mut last = journal.sequence();
     let head = journal.snapshot().map(|(stem, _)| stem.as_str()).unwrap_or_default();
-    for stem in stems.iter().rev().take_while(|stem| stem.as_str() > head) {
+    let from = stems.iter().position(|stem| stem == head).map_or_else(|| stems.partition_point(|stem| stem.as_str() < head), |at| at + 1);
+    for stem in stems.iter().skip(from) {
         match opened.repository.snapshot_ref(stem).await {
             Ok(found) if found.signed.chain == journal.chain() => last = last.max(found.signed.sequence),
             Ok(_) => {}
@@ -132,17 +162,21 @@ async fn begin(
     opened: &Opened,
     folder: &SealedFolder,
     writer: Id,
-    source: &SourceName,
+    names: &[SourceName],
     options: &BackupOptions,
     events: &dyn Events,
 ) -> Result<(Journal, Remembered, Vec<Id>), OperationError> {
-    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), random_id()?, 0, None);
+    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), opened.repository.machine.id()?, 0, None);
     let mut lost = Vec::new();
     if let Some(identity) = &opened.identity {
-        let found = newest(opened, &identity.identities, writer, source, &options.host).await?;
+        let found = newest(opened, &identity.identities, writer, names, &options.host).await?;
         if let Some((stem, snapshot)) = found {
             let mut broken = Vec::new();
             tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
+            for id in &tree.losses().copied {
+                lost.push(*id);
+                events.event(&Event::Note("an archive of the last snapshot is missing or damaged; what it held is stored again"));
+            }
             for error in broken {
                 if let RepositoryError::Archive { id, .. } = &error {
                     lost.push(*id);
@@ -156,20 +190,20 @@ async fn begin(
         }
     } else if !opened.repository.snapshot_stems().await?.is_empty() {
         events.event(&Event::Note(
-            "this machine has no record of earlier backups of this source, and no key to read them: everything is stored anew. \
-             Give a passphrase or an identity once to go on from the last snapshot instead",
+            "this machine has no record of earlier backups of this source, and no key to read them: what they stored is not \
+             known here, stays part of the vault, and may be stored again. Give a passphrase or an identity once to go on from the last snapshot instead",
         ));
     }
-    let journal = Journal::begin(folder, chain, sequence, parent, &tree)?;
+    let journal = Journal::begin(folder, chain, sequence, parent, &tree, &opened.repository.machine)?;
     Ok((journal, Remembered { tree, pending: Vec::new(), removals: Vec::new(), is_healing: false }, lost))
 }
 
-/// The newest snapshot of the source: this writer's own, or else one that was made on this machine by another writer.
+/// The newest snapshot of the source: this writer's own, or else another writer's; of a folder, one that was made on this machine.
 async fn newest(
     opened: &Opened,
     identities: &crate::crypt::keys::Identities,
     writer: Id,
-    source: &SourceName,
+    names: &[SourceName],
     host: &str,
 ) -> Result<Option<(String, Snapshot)>, OperationError> {
     let mut others = None;
@@ -179,9 +213,10 @@ async fn newest(
             opened.repository.snapshot(&found, identities).await
         };
         match read.await {
-            Ok(snapshot) if snapshot.source != *source => {}
+            Ok(snapshot) if !names.contains(&snapshot.source) => {}
             Ok(snapshot) if snapshot.writer == writer => return Ok(Some((stem, snapshot))),
-            Ok(snapshot) if snapshot.host == host => {
+            // A folder is one machine's, an account is not.
+            Ok(snapshot) if snapshot.host == host || holds_chats(&snapshot) => {
                 others.get_or_insert((stem, snapshot));
             }
             Ok(_) => {}

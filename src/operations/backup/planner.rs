@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Sender;
 
 use super::Shared;
-use crate::archive::index::{IndexEntry, is_part_name, part_name};
+use crate::archive::index::{is_part_name, part_name};
 use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 use crate::operations::events::Event;
@@ -26,6 +26,8 @@ pub(super) struct Job {
     pub unchanged: Option<Vec<Digest>>,
     /// What has to be removed before the content, if it is stored anew: what is there stays when it cannot be read.
     pub replaces: Vec<EntryPath>,
+    /// Set where something of another kind stood at the path, which goes as soon as there is a new entry, wherever its content is.
+    pub changes_kind: bool,
 }
 
 /// What is to be removed before the archives that are not committed yet.
@@ -66,8 +68,8 @@ pub(super) struct Planner<'a> {
     pub force_rehash: bool,
     /// `None` in a dry run.
     pub jobs: Option<Sender<Job>>,
-    /// Hard links that have to be noted.
-    pub links: Vec<IndexEntry>,
+    /// Further names of files that have to be noted, and can be read by that name as well.
+    pub links: Vec<Item>,
     /// Marks of items that are stored already.
     pub marks: Vec<u64>,
     /// Reads what the parent holds, where a key is at hand.
@@ -103,6 +105,38 @@ impl<'a> Planner<'a> {
         deleted
     }
 
+    /// What a lane has to do about an item.
+    pub fn job(&mut self, item: Item) -> Job {
+        self.dispatched.insert(self.hash(&item.path));
+        let (mut resume, mut unchanged, mut replaces, mut changes) = (None, None, Vec::new(), false);
+        if let Some(old) = self.tree.get(&item.path) {
+            if looks_unchanged(old, &item) {
+                unchanged = old.places().map(|places| places.iter().map(|place| place.sha256).collect());
+            }
+            let same_version = item.stamp.is_some() && old.stamp() == item.stamp && old.size == item.size && old.has_meta(&item.meta);
+            match old.stored_parts() {
+                Some((file, parts)) if same_version && !old.short && old.places().is_none() && item.kind == Kind::File => {
+                    resume = Some((file, parts.keys().copied().collect()));
+                }
+                _ => {
+                    replaces = self.note_form_change(&item, old);
+                    changes = changes_kind(&item, old) && item.kind == Kind::File;
+                }
+            }
+        }
+        Job { item, resume, unchanged, replaces, changes_kind: changes }
+    }
+
+    /// Whether the listing gave the path to a lane.
+    pub fn is_dispatched(&self, path: &EntryPath) -> bool {
+        self.dispatched.contains(&self.hash(path))
+    }
+
+    /// How many entries of the parent the listing did not name.
+    pub fn gone(&self) -> u64 {
+        self.tree.iter().filter(|(_, entry)| !entry.seen).count() as u64
+    }
+
     fn is_unchanged(&self, old: &TreeEntry, item: &Item) -> bool {
         // Without a stamp there is no telling: the source has none, or the file was just being written.
         let is_told = || !self.force_rehash && item.stamp.is_some();
@@ -117,7 +151,8 @@ impl<'a> Planner<'a> {
     /// not one that is known.
     fn note_form_change(&self, item: &Item, old: &TreeEntry) -> Vec<EntryPath> {
         let path = &item.path;
-        if std::mem::discriminant(&old.kind) != std::mem::discriminant(&item.kind) {
+        // A file or a further name of one may turn out not to be readable: then what there was is kept.
+        if changes_kind(item, old) && matches!(item.kind, Kind::Dir | Kind::Symlink { .. }) {
             self.removals.push(path.clone());
         }
         let Some((_, parts)) = old.stored_parts() else { return Vec::new() };
@@ -132,10 +167,17 @@ impl<'a> Planner<'a> {
     }
 }
 
+/// Whether something of another kind stood at the item's path.
+fn changes_kind(item: &Item, old: &TreeEntry) -> bool {
+    std::mem::discriminant(&old.kind) != std::mem::discriminant(&item.kind)
+}
+
 /// Whether nothing has changed that can be seen without reading. A content that then proves to be the same needs no new entry.
 fn looks_unchanged(old: &TreeEntry, item: &Item) -> bool {
-    let has_same_stamp = || item.stamp.is_none() || old.stamp() == item.stamp;
-    let is_same_file = || old.size == item.size && has_same_stamp() && !old.short && old.places().is_some();
+    let has_same_stamp = || item.stamp.is_none_or(|stamp| old.stamp().is_some_and(|old| stamp.fits(&old)));
+    // A length that was made up says nothing.
+    let has_same_size = || old.size == item.size || item.stamp.is_none() && item.size == 0;
+    let is_same_file = || has_same_size() && has_same_stamp() && !old.short && old.places().is_some();
     old.kind == item.kind && old.has_meta(&item.meta) && (item.kind != Kind::File || is_same_file())
 }
 
@@ -150,42 +192,34 @@ impl Sink for Planner<'_> {
         }
         let totals = &self.shared.totals;
         totals.entries.fetch_add(1, Ordering::Relaxed);
-        totals.bytes.fetch_add(item.size, Ordering::Relaxed);
-        let (mut resume, mut unchanged, mut replaces) = (None, None, Vec::new());
-        if let Some(old) = self.tree.get_mut(&item.path) {
-            old.seen = true;
+        // Of a file with several names, the first brings the bytes.
+        let bytes = if item.kind == Kind::File { item.size } else { 0 };
+        totals.bytes.fetch_add(bytes, Ordering::Relaxed);
+        if let Some(old) = self.tree.get_mut(&item.path)
+            && std::mem::replace(&mut old.seen, true)
+        {
+            self.shared.unkeep(old.size);
         }
         if let Some(old) = self.tree.get(&item.path) {
             let link_is_sound = !matches!(&item.kind, Kind::Hardlink { target } if self.dispatched.contains(&self.hash(target)));
             if self.is_unchanged(old, &item) && link_is_sound {
                 self.shared.done.entries.fetch_add(1, Ordering::Relaxed);
-                self.shared.done.bytes.fetch_add(item.size, Ordering::Relaxed);
+                self.shared.done.bytes.fetch_add(bytes, Ordering::Relaxed);
                 self.marks.extend((item.mark != 0).then_some(item.mark));
                 return Ok(());
             }
-            if looks_unchanged(old, &item) {
-                unchanged = old.places().map(|places| places.iter().map(|place| place.sha256).collect());
-            }
-            let same_version = item.stamp.is_some() && old.stamp() == item.stamp && old.size == item.size && old.has_meta(&item.meta);
-            match old.stored_parts() {
-                Some((file, parts)) if same_version && !old.short && old.places().is_none() && item.kind == Kind::File => {
-                    resume = Some((file, parts.keys().copied().collect()));
-                }
-                _ => replaces = self.note_form_change(&item, old),
-            }
         }
         if let Kind::Hardlink { .. } = item.kind {
-            let Item { path, kind, meta, stamp, .. } = item;
             self.shared.done.entries.fetch_add(1, Ordering::Relaxed);
-            self.links.push(IndexEntry { path, kind, meta, stamp, size: 0, sparse: false, content: None });
+            self.links.push(item);
             return Ok(());
         }
-        self.dispatched.insert(self.hash(&item.path));
+        let job = self.job(item);
         match &self.jobs {
-            Some(jobs) => jobs.send(Job { item, resume, unchanged, replaces }).map_err(|_| Stopped),
+            Some(jobs) => jobs.send(job).map_err(|_| Stopped),
             None => {
-                self.shared.note_new(1, item.size);
-                self.shared.events.event(&Event::Planned { path: &item.path, bytes: item.size });
+                self.shared.note_new(1, bytes);
+                self.shared.events.event(&Event::Planned { path: &job.item.path, bytes });
                 Ok(())
             }
         }
@@ -193,8 +227,12 @@ impl Sink for Planner<'_> {
 
     fn problem(&mut self, problem: Problem) {
         // What the parent has at and below the path is kept.
-        self.tree.mark_seen(&problem.path);
+        self.shared.keep(self.tree.mark_seen(&problem.path));
         self.shared.not_stored(&problem.path, &problem.what);
+    }
+
+    fn vanished(&mut self, path: &EntryPath) {
+        self.shared.keep(self.tree.mark_seen(path));
     }
 
     fn skipped(&mut self, path: &EntryPath, why: &str) {

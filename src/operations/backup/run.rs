@@ -1,16 +1,19 @@
 //! One run: planner and lanes to their end, the journal meanwhile, and snapshots of what is stored for good.
 
+use std::collections::HashSet;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crossbeam_channel::Sender;
 use tokio::runtime::Handle;
 use tokio::sync::mpsc;
+use tokio::time::Instant;
 
 use super::journal::{Journal, Order};
 use super::known_contents::KnownContents;
 use super::lane::Lane;
+use super::names;
 use super::planner::{Job, Planner, ReadBefore, Removals};
 use super::setup::{LaneSetup, OWN_LANE, Report};
 use super::shared::Shared;
@@ -19,7 +22,7 @@ use crate::archive::index::IndexEntry;
 use crate::archive::parts::PartPool;
 use crate::crypt::digest::sha256;
 use crate::model::digest::Id;
-use crate::model::entry::{EntryPath, Kind};
+use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::archiving::{self, Archiving};
 use crate::operations::events::{Event, Events};
@@ -29,7 +32,7 @@ use crate::repository::commit::Writer;
 use crate::repository::contents::Contents;
 use crate::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
 use crate::repository::format::version::CURRENT;
-use crate::repository::random_id;
+use crate::repository::snapshots::CLOCKS_DIFFER;
 use crate::repository::tree::{Tree, TreeEntry};
 use crate::source::{Source, SourceError};
 
@@ -52,6 +55,8 @@ const TICK: Duration = Duration::from_millis(200);
 pub(super) struct Stored {
     tree: Tree,
     deleted: Vec<EntryPath>,
+    /// Entries of the parent that are gone, and those that it had.
+    gone: (u64, u64),
     links: Vec<IndexEntry>,
     references: Vec<IndexEntry>,
     marks: Vec<u64>,
@@ -73,6 +78,8 @@ pub(super) struct Run {
     /// Stored for good and not in a snapshot yet.
     finished: Vec<ArchiveRecord>,
     finished_marks: Vec<u64>,
+    /// Merged indexes of this run that say what the archives before them make.
+    derived: HashSet<Id>,
     archives: u64,
     timings: Timings,
     run: Id,
@@ -104,11 +111,13 @@ impl Run {
                 recipients: Arc::new(recipients),
                 pool: PartPool::new(2 * options.lanes + 3),
                 runtime: Handle::current(),
+                machine: opened.repository.machine.clone(),
             },
             reports: sender,
             removals: Removals::default(),
             intents: journal.intents(),
         };
+        let (run, time) = (opened.repository.machine.id()?, opened.repository.machine.now());
         let mut this = Self {
             opened,
             writer,
@@ -123,12 +132,13 @@ impl Run {
             reports,
             finished: pending,
             finished_marks: Vec::new(),
+            derived: HashSet::new(),
             archives: 0,
             timings: Timings::default(),
-            run: random_id()?,
+            run,
             lease: 0,
             leased: Instant::now(),
-            time: jiff::Timestamp::now(),
+            time,
             in_doubt: false,
         };
         this.renew_lease().await?;
@@ -273,13 +283,15 @@ impl Run {
             let stems = self.opened.repository.snapshot_stems().await?;
             let last = parent::last_sequence(&self.opened, &self.journal, &stems).await?;
             self.journal.raise_sequence(last);
-            self.time = jiff::Timestamp::now();
+            self.time = self.opened.repository.machine.now();
         }
         let parent = self.journal.snapshot().map(|(_, snapshot)| snapshot);
-        let id = random_id()?;
-        // Names sort by time: a clock that was set back must not put a snapshot before its parent.
-        let after_parent = parent.map(|parent| parent.time + jiff::SignedDuration::from_millis(1));
-        let time = after_parent.map_or(self.time, |after| after.max(self.time));
+        let id = self.opened.repository.machine.id()?;
+        // Names sort by time: a clock that was set back a little must not put a snapshot before its parent. Where the parent's clock was
+        // far ahead, the numbers in the chain say which is the later one.
+        let after_parent = parent.and_then(|parent| parent.time.checked_add(jiff::SignedDuration::from_millis(1)).ok());
+        let is_near = |after: &jiff::Timestamp| after.duration_since(self.time) <= CLOCKS_DIFFER;
+        let time = after_parent.filter(is_near).map_or(self.time, |after| after.max(self.time));
         let mut archives = parent.map(|parent| parent.archives.clone()).unwrap_or_default();
         archives.extend(self.finished.iter().cloned());
         let mut snapshot = Snapshot {
@@ -289,6 +301,7 @@ impl Run {
             host: self.options.host.clone(),
             program: concat!("tgvault ", env!("CARGO_PKG_VERSION")).into(),
             source: self.source.name(),
+            top: self.source.top(),
             tags: self.options.tags.clone(),
             options: self.options.given.clone(),
             writer: self.writer.id,
@@ -301,7 +314,8 @@ impl Run {
             lists: parent.map(|parent| parent.lists.clone()).unwrap_or_default(),
         };
         self.in_doubt = true;
-        let found = self.opened.repository.commit(&mut snapshot, &self.writer).await?;
+        let copies = self.journal.index_copies(&self.finished, &self.derived)?;
+        let found = self.opened.repository.commit_with(&mut snapshot, &copies, &self.writer).await?;
         self.in_doubt = false;
         self.journal.note_snapshot(&found.stem, &snapshot, removed)?;
         self.opened.remember([&found])?;
@@ -309,27 +323,24 @@ impl Run {
         let marks = std::mem::take(&mut self.finished_marks);
         self.source.committed(&marks);
         // The next snapshot of this run, if there is one, must not share this one's name.
-        self.time = jiff::Timestamp::now();
+        self.time = self.opened.repository.machine.now();
         self.shared.events.event(&Event::SnapshotStored { id: &id.to_string(), complete });
         Ok(id)
     }
 
     /// Stores deletions, references and links, and commits the complete snapshot.
     pub async fn complete(mut self, stored: Stored) -> Result<BackupSummary, OperationError> {
-        let Stored { tree, deleted, links, mut references, marks } = stored;
+        let Stored { tree, deleted, gone, links, mut references, marks } = stored;
+        if self.is_emptied(gone) {
+            // What is new is kept for the next run.
+            self.keep().await?;
+            return Err(OperationError::Emptied { source_name: self.source.name().to_string(), gone: gone.0, had: gone.1 });
+        }
         let removed = deleted.len() as u64;
         let (from, mut remove) = self.removals.noted();
         let end = from + remove.len() as u64;
         remove.extend(archiving::part_members(&tree, &deleted));
         remove.extend(deleted);
-        let failed = self.shared.failed.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let links = links.into_iter().filter(|link| match &link.kind {
-            Kind::Hardlink { target } if failed.contains(target) && tree.get(target).is_none() => {
-                self.shared.problem(&link.path, &format!("it is a further name of '{target}', which could not be stored"));
-                false
-            }
-            _ => true,
-        });
         let before = references.len();
         references.extend(links);
         self.shared.note_new((references.len() - before) as u64, 0);
@@ -343,11 +354,19 @@ impl Run {
         Ok(BackupSummary {
             snapshot: Some(id),
             counts,
-            unchanged: counts.entries.saturating_sub(counts.new_entries),
+            unchanged: counts.entries.saturating_sub(counts.new_entries + self.shared.kept.load(Ordering::Relaxed)),
             archives: self.archives,
             timings: self.timings,
             elapsed: Duration::ZERO,
         })
+    }
+
+    /// Whether so much is gone that somebody should look first.
+    fn is_emptied(&self, (gone, had): (u64, u64)) -> bool {
+        /// Of fewer entries, any share may go.
+        const FEW: u64 = 8;
+        let Some(percent) = self.options.max_removed_percent else { return false };
+        gone > 0 && (gone == had && percent < 100 || had >= FEW && gone * 100 > had * u64::from(percent))
     }
 
     async fn put_references(&mut self, references: Vec<IndexEntry>) -> Result<(), OperationError> {
@@ -365,6 +384,9 @@ impl Run {
         let Some(tree) = self.tree.take_if(|_| is_needed || since >= MERGE_AFTER) else { return Ok(()) };
         let (record, tree) = archiving::merged_index(&self.setup.archiving, tree, self.setup.note(Order::First, OWN_LANE)).await?;
         self.tree = Some(tree);
+        if !is_needed {
+            self.derived.insert(record.id);
+        }
         self.note_archive(record, Order::First)
     }
 }
@@ -400,6 +422,7 @@ fn list_and_fill<'a>(
 ) -> Result<Stored, OperationError> {
     let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
     std::thread::scope(|scope| {
+        let count = lanes;
         let lanes: Vec<_> = (0..u32::try_from(lanes).unwrap_or(u32::MAX))
             .map(|number| {
                 let (lane, queue) = (Lane::new(number, shared, setup.clone()), queue.clone());
@@ -422,8 +445,16 @@ fn list_and_fill<'a>(
             lane.map_err(|_| OperationError::Internal("a lane ended unexpectedly".into()))??;
         }
         listed?;
+        let mut lane = u32::try_from(count).unwrap_or(u32::MAX);
+        let mut links = names::stand_in(&mut planner, |queue| {
+            lane = lane.saturating_add(1);
+            Lane::new(lane, shared, setup.clone()).run(queue)
+        })?;
+        shared.settle(&mut planner.tree);
+        links.extend(names::detached(&planner, &links));
         let deleted = if source.lists_everything() { planner.deleted() } else { Vec::new() };
-        let (tree, links, marks) = (planner.tree, planner.links, planner.marks);
-        Ok(Stored { deleted, links, references: Vec::new(), marks, tree })
+        let gone = if source.lists_everything() { (planner.gone(), planner.tree.len() as u64) } else { (0, 0) };
+        let (tree, marks) = (planner.tree, planner.marks);
+        Ok(Stored { deleted, gone, links, references: Vec::new(), marks, tree })
     })
 }

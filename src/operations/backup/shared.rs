@@ -1,9 +1,9 @@
 //! What the threads of one backup share.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::known_contents::KnownContents;
 use crate::model::digest::Id;
@@ -11,6 +11,7 @@ use crate::model::entry::EntryPath;
 use crate::operations::events::{Event, Events, Progress};
 use crate::operations::stop::Stop;
 use crate::repository::format::snapshot::Counts;
+use crate::repository::tree::Tree;
 
 /// Entries and bytes.
 #[derive(Default)]
@@ -35,13 +36,15 @@ pub(super) struct Shared {
     pub done: Tally,
     /// What was stored anew.
     pub new: Tally,
+    /// Entries of the parent that stay because they could not be listed or read.
+    pub kept: AtomicU64,
     /// Bytes that are in the store for good.
     pub stored_bytes: AtomicU64,
     pub problems: AtomicU64,
     /// Set when the source has named everything.
     pub listed: AtomicBool,
-    /// Entries that could not be stored.
-    pub failed: Mutex<HashSet<EntryPath>>,
+    /// Entries that could not be stored; of contents that could not be read, with the bytes that were listed.
+    failed: Mutex<HashMap<EntryPath, Option<u64>>>,
     stop: Stop,
     /// Set when the run must end because something failed.
     failing: AtomicBool,
@@ -56,6 +59,7 @@ impl Shared {
             totals: Tally::default(),
             done: Tally::default(),
             new: Tally::default(),
+            kept: AtomicU64::new(0),
             stored_bytes: AtomicU64::new(0),
             problems: AtomicU64::new(0),
             listed: AtomicBool::new(false),
@@ -93,15 +97,48 @@ impl Shared {
 
     /// Tells of an entry of which nothing is stored.
     pub fn not_stored(&self, path: &EntryPath, what: &str) {
-        self.failed.lock().unwrap_or_else(PoisonError::into_inner).insert(path.clone());
+        self.failed().entry(path.clone()).or_insert(None);
         self.problem(path, what);
     }
 
-    /// Tells that a content could not be read, and that nothing of it is stored.
-    pub fn unreadable(&self, path: &EntryPath, error: &io::Error) {
+    /// Tells that a content of so many bytes could not be read, and that nothing of it is stored.
+    pub fn unreadable(&self, path: &EntryPath, bytes: u64, error: &io::Error) {
+        self.failed().insert(path.clone(), Some(bytes));
         match error.kind() {
-            io::ErrorKind::NotFound => self.not_stored(path, "it vanished before it was read"),
-            _ => self.not_stored(path, &format!("it cannot be read: {error}")),
+            io::ErrorKind::NotFound => self.problem(path, "it vanished before it was read"),
+            _ => self.problem(path, &format!("it cannot be read: {error}")),
+        }
+    }
+
+    fn failed(&self) -> MutexGuard<'_, HashMap<EntryPath, Option<u64>>> {
+        self.failed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes what of the parent stays although nobody could look at it.
+    pub fn keep(&self, (entries, bytes): (u64, u64)) {
+        self.totals.entries.fetch_add(entries, Ordering::Relaxed);
+        self.totals.bytes.fetch_add(bytes, Ordering::Relaxed);
+        self.kept.fetch_add(entries, Ordering::Relaxed);
+    }
+
+    /// Takes back what [`Self::keep`] noted of an entry that was met after all.
+    pub fn unkeep(&self, bytes: u64) {
+        self.totals.entries.fetch_sub(1, Ordering::Relaxed);
+        self.totals.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.kept.fetch_sub(1, Ordering::Relaxed);
+    }
+
+    /// Makes the totals those of the new state: what was listed and could not be read is in it as the parent has it, or not at all.
+    /// What stood below it stays too, where it was a folder.
+    pub fn settle(&self, tree: &mut Tree) {
+        for (path, bytes) in self.failed().iter() {
+            let Some(bytes) = bytes else { continue };
+            self.keep(tree.mark_seen(path));
+            self.totals.entries.fetch_sub(1, Ordering::Relaxed);
+            self.totals.bytes.fetch_sub(*bytes, Ordering::Relaxed);
+            if let Some(old) = tree.get(path) {
+                self.keep((1, old.size));
+            }
         }
     }
 
@@ -116,6 +153,17 @@ impl Shared {
     /// Takes back what was counted as done and has to be done again.
     pub fn undone_bytes(&self, bytes: u64) {
         self.done.bytes.fetch_sub(bytes, Ordering::Relaxed);
+    }
+
+    /// Notes that a content of `listed` bytes has `found`.
+    pub fn found_length(&self, listed: u64, found: u64) {
+        self.totals.bytes.fetch_add(found.saturating_sub(listed), Ordering::Relaxed);
+        self.totals.bytes.fetch_sub(listed.saturating_sub(found), Ordering::Relaxed);
+    }
+
+    /// Whether nothing of this entry could be stored.
+    pub fn has_failed(&self, path: &EntryPath) -> bool {
+        self.failed().contains_key(path)
     }
 
     pub fn note_new(&self, entries: u64, bytes: u64) {

@@ -1,18 +1,18 @@
 //! The batches of one chat's log, fetched a little ahead of the reader.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
 use crate::model::entry::EntryPath;
+use crate::operations::OperationError;
 use crate::operations::snapshot::OpenSnapshot;
 use crate::render::log::Batches;
 
 /// How many batches are fetched ahead while a reader goes from one to the next: each takes 4 MiB, and as much while it is fetched.
 const AHEAD: usize = 1;
 
-type Loading = JoinHandle<io::Result<Arc<[u8]>>>;
+type Loading = JoinHandle<Result<Arc<[u8]>, OperationError>>;
 
 /// Gives the batches of one chat's log.
 pub struct BatchReader {
@@ -63,12 +63,15 @@ impl BatchReader {
 }
 
 impl Batches for BatchReader {
+    type Error = OperationError;
+
     fn count(&self) -> u32 {
         u32::try_from(self.paths.len()).unwrap_or(u32::MAX)
     }
 
-    fn load(&self, batch: u32) -> io::Result<Arc<[u8]>> {
-        let path = self.paths.get(batch as usize).ok_or(io::ErrorKind::NotFound)?;
+    fn load(&self, batch: u32) -> Result<Arc<[u8]>, OperationError> {
+        let missing = || OperationError::Internal(format!("a log has no batch {batch}"));
+        let path = self.paths.get(batch as usize).ok_or_else(missing)?;
         let loading = {
             let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
             let loading = Self::take_ahead(&mut state, batch);
@@ -80,7 +83,7 @@ impl Batches for BatchReader {
             loading
         };
         match loading {
-            Some(loading) => loading.join().unwrap_or_else(|_| Err(io::Error::other("a thread ended unexpectedly"))),
+            Some(loading) => loading.join().unwrap_or_else(|_| Err(OperationError::Internal("a thread ended unexpectedly".into()))),
             None => read(&self.snapshot, path),
         }
     }
@@ -100,6 +103,6 @@ fn join(ahead: VecDeque<(u32, Loading)>) {
     }
 }
 
-fn read(snapshot: &OpenSnapshot, path: &EntryPath) -> io::Result<Arc<[u8]>> {
-    snapshot.read(path).map(Into::into).map_err(io::Error::other)
+fn read(snapshot: &OpenSnapshot, path: &EntryPath) -> Result<Arc<[u8]>, OperationError> {
+    snapshot.read(path).map(Into::into)
 }

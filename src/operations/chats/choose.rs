@@ -26,8 +26,10 @@ pub(in crate::operations) fn choose(chats: &OpenChats, all: Vec<Chat>, wanted: &
     let called = chats.called(&all, wanted)?;
     let is_wanted = |chat: &Chat| wanted.is_empty() || called.contains(&chat.peer);
     let group_of = |chat: &Chat| {
-        let from = chat.info.migrated_from.filter(|from| (chat.peer.kind, from.kind) == (PeerKind::Channel, PeerKind::Chat))?;
-        all.iter().find(|other| other.peer == from)
+        let from = chat.info.migrated_from.filter(|from| (chat.peer.kind, from.kind) == (PeerKind::Channel, PeerKind::Chat));
+        // Either of them may know of the other.
+        let is_before = |other: &&Chat| other.peer.kind == PeerKind::Chat && other.info.migrated_to == Some(chat.peer);
+        all.iter().find(|other| from == Some(other.peer)).or_else(|| all.iter().find(is_before))
     };
     let mut chosen: Vec<Chosen> =
         all.iter().filter(|chat| is_wanted(chat)).map(|chat| Chosen { chat: chat.clone(), before: group_of(chat).cloned() }).collect();

@@ -3,7 +3,6 @@
 //! What is damaged or cannot be understood is reported, and the rest goes on without it.
 
 use std::collections::{BTreeMap, HashSet};
-use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{BatchReader, Chat, OpenChats};
@@ -15,8 +14,8 @@ use crate::model::peer::MIGRATED_ID_OFFSET;
 use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
 use crate::operations::report::Report;
-use crate::render::desktop_json::Shown;
 use crate::render::log::{Batches, ChatLog, LogError};
+use crate::render::shown::Shown;
 
 /// Which messages, and how much of their past.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -166,7 +165,7 @@ impl Part {
         let mut log = ChatLog::new(sound);
         let mut bad: BTreeMap<u32, (u64, String)> = BTreeMap::new();
         let as_of = span.at.map_or(AsOf::Now, AsOf::At);
-        let folded = log.fold(as_of, &mut |error| {
+        let folded = log.fold(as_of, &chat.seen, &mut |error| {
             bad.entry(batch_of(&error)).or_insert_with(|| (0, with_causes(&error))).0 += 1;
         });
         for (batch, (count, first)) in bad {
@@ -185,7 +184,7 @@ impl Part {
     }
 }
 
-fn batch_of(error: &LogError) -> u32 {
+fn batch_of(error: &LogError<OperationError>) -> u32 {
     match error {
         LogError::Batch { batch, .. } => *batch,
         LogError::Line { at, .. } | LogError::NoMessage(at) => at.batch,
@@ -199,11 +198,9 @@ enum Told {
     Line(String),
 }
 
-fn told(error: LogError) -> Told {
+fn told(error: LogError<OperationError>) -> Told {
     match error {
-        LogError::Batch { source, .. } => {
-            Told::Store(source.downcast::<OperationError>().unwrap_or_else(|error| OperationError::Internal(error.to_string())))
-        }
+        LogError::Batch { source, .. } => Told::Store(source),
         other => Told::Line(with_causes(&other)),
     }
 }
@@ -216,17 +213,19 @@ struct Sound {
 }
 
 impl Batches for Sound {
+    type Error = OperationError;
+
     fn count(&self) -> u32 {
         self.reader.count()
     }
 
-    fn load(&self, batch: u32) -> io::Result<Arc<[u8]>> {
+    fn load(&self, batch: u32) -> Result<Arc<[u8]>, OperationError> {
         let error = match self.reader.load(batch) {
             Ok(bytes) => return Ok(bytes),
-            Err(error) => error.downcast::<OperationError>()?,
+            Err(error) => error,
         };
         if error.is_of_the_store() {
-            return Err(io::Error::other(error));
+            return Err(error);
         }
         if self.told.lock().unwrap_or_else(PoisonError::into_inner).insert(batch)
             && let Some(path) = self.reader.path(batch)

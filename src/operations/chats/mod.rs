@@ -27,11 +27,12 @@ use crate::model::chat::{ChatInfo, ChatType};
 use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::{AccountCoverage, Coverage};
 use crate::model::entry::{EntryPath, Kind};
+use crate::model::fold::Sighting;
 use crate::model::harmless::printable;
 use crate::model::json;
 use crate::model::paths::{self, Place, RunId};
 use crate::model::peer::Peer;
-use crate::model::record::VERSION;
+use crate::model::record::{SeenAgain, VERSION};
 use crate::repository::tree::TreeEntry;
 
 /// What one chat of a snapshot consists of.
@@ -45,6 +46,8 @@ pub struct Chat {
     pub batches: Vec<EntryPath>,
     /// Bytes of its log.
     pub log_bytes: u64,
+    /// What imports saw again.
+    pub seen: Vec<Sighting>,
 }
 
 impl Chat {
@@ -197,14 +200,36 @@ impl OpenChats {
                 (Err(error), _) => bad(path, &error),
             }
         })?;
+        let mut seen = self.sightings(bad)?;
         let chats = found.into_iter().map(|(peer, mut parts)| {
             parts.batches.sort_unstable();
             let run = parts.batches.last().map(|(run, _, _)| run.clone());
             let info = parts.info.unwrap_or_else(|| undescribed(peer, run));
             let batches = parts.batches.into_iter().map(|(_, _, path)| path).collect();
-            Chat { peer, info, batches, log_bytes: parts.log_bytes }
+            Chat { peer, info, batches, log_bytes: parts.log_bytes, seen: seen.remove(&peer).unwrap_or_default() }
         });
         Ok(chats.collect())
+    }
+
+    /// What imports found as other runs had stored it, by chat.
+    fn sightings(&self, bad: Unreadable<'_>) -> Result<BTreeMap<Peer, Vec<Sighting>>, OperationError> {
+        let paths: Vec<&EntryPath> =
+            self.files().map(|(path, _)| path).filter(|path| matches!(paths::place(path), Some(Place::Seen(_)))).collect();
+        let mut found: BTreeMap<Peer, Vec<Sighting>> = BTreeMap::new();
+        self.opened.sweep(&paths, &mut |path, read| match read {
+            Ok(bytes) => {
+                for line in bytes.split(|&byte| byte == b'\n').filter(|line| !line.is_empty()) {
+                    match parse::<SeenAgain>(path, line, |seen| seen.v) {
+                        Ok(SeenAgain { peer, run, observed, ids, .. }) => {
+                            found.entry(peer).or_default().push(Sighting { run: run.to_string(), observed, ids });
+                        }
+                        Err(error) => bad(path, &error),
+                    }
+                }
+            }
+            Err(error) => bad(path, &error),
+        })?;
+        Ok(found)
     }
 
     /// The log of a chat.
@@ -282,6 +307,8 @@ fn undescribed(peer: Peer, run: Option<RunId>) -> ChatInfo {
         peer,
         name: None,
         kind: None,
+        other_kind: None,
+        is_partial: false,
         full_name: None,
         username: None,
         left: false,

@@ -77,6 +77,7 @@ pub struct MessageLine {
     observed: u32,
     /// The same; 0 where it was not edited.
     edited: u32,
+    is_page: bool,
 }
 
 impl MessageLine {
@@ -109,15 +110,16 @@ impl Folding {
             return false;
         };
         let len = u32::try_from(line.len()).unwrap_or(u32::MAX);
-        let Head { v, record, peer, id, observed, date, edited, event, .. } = head;
+        let Head { v, record, peer, id, observed, date, edited, event, is_page, .. } = head;
         match (record, id) {
             (RecordType::Message, Some(id)) => {
                 let edited = edited.map_or(0, |edited| short(edited).max(1));
-                self.messages.push(MessageLine { id, offset, observed: short(observed), edited });
+                self.messages.push(MessageLine { id, offset, observed: short(observed), edited, is_page });
                 true
             }
             _ => {
-                self.others.push((Head { v, record, peer, id, observed, run: "".into(), date, edited, event }, offset, len));
+                let run = "".into();
+                self.others.push((Head { v, record, peer, id, observed, run, date, edited, event, is_page }, offset, len));
                 false
             }
         }
@@ -145,7 +147,8 @@ impl Folding {
         for line in self.messages.iter().filter(|line| wanted(line.id)) {
             let (id, observed, record) = (Some(line.id), i64::from(line.observed), RecordType::Message);
             let edited = Some(i64::from(line.edited)).filter(|edited| *edited > 0);
-            fold.add(&Head { v: VERSION, record, peer, id, observed, run: run.into(), date: None, edited, event: None }, line.at(batch));
+            let (v, run, is_page) = (VERSION, run.into(), line.is_page);
+            fold.add(&Head { v, record, peer, id, observed, run, date: None, edited, event: None, is_page }, line.at(batch));
         }
     }
 }
@@ -205,7 +208,7 @@ pub fn fold<'a>(
         for (head, at) in concerning() {
             fold.add(head, *at);
         }
-        fold.finish(AsOf::Now).for_each(&mut *each);
+        fold.finish(AsOf::Now, &chat.seen).for_each(&mut *each);
     }
 }
 

@@ -32,6 +32,9 @@ pub trait Writing: Sync {
 
     /// The mark of a message that was found to be deleted at this time, Unix seconds.
     fn mark(&self, deleted: i64) -> String;
+
+    /// The mark of an earlier version.
+    fn earlier(&self) -> &'static str;
 }
 
 /// What a search went through.
@@ -95,6 +98,8 @@ pub struct Search<'a, W> {
     pub query: &'a Query,
     /// In which form finds are wanted.
     pub writing: &'a W,
+    /// Whether earlier versions are searched, too.
+    pub history: bool,
     /// How many bytes of finds may wait: [`KEPT_BYTES`].
     pub kept_bytes: usize,
 }
@@ -165,8 +170,8 @@ impl<W: Writing> Going<'_, W> {
     }
 }
 
-/// Hands the messages that are found to `each`, chat by chat, each in the version that counts and in the wanted form. Earlier versions
-/// are not searched.
+/// Hands the messages that are found to `each`, chat by chat, in the wanted form: each in the version that counts, and in earlier ones
+/// where these are wanted.
 ///
 /// # Errors
 /// When the store fails, or the run is stopped; otherwise what `each` says.
@@ -210,12 +215,11 @@ pub fn search<W: Writing>(
                         decompress_small(&bytes, MOST_BYTES).map_err(|error| OperationError::Internal(error.to_string()))?
                     }
                     Written::Nothing | Written::Dropped => {
-                        let batch = log.load(number).map_err(store_error)?;
+                        let batch = log.load(number)?;
                         going.again(chat, &batch, &mut places)
                     }
                 };
-                searched.found +=
-                    hand_out(chat, number, &places, &text, &deleted, search.writing, &mut each).map_err(OperationError::Output)?;
+                searched.found += hand_out(chat, number, &places, &text, &deleted, search, &mut each).map_err(OperationError::Output)?;
             }
             Ok(())
         },
@@ -266,7 +270,7 @@ fn hand_out<W: Writing>(
     places: &[Place],
     text: &[u8],
     deleted: &HashMap<(u32, u32), i64>,
-    writing: &W,
+    search: &Search<'_, W>,
     each: &mut impl FnMut(&Chat, &[u8]) -> io::Result<()>,
 ) -> io::Result<u64> {
     let mut count = 0;
@@ -274,22 +278,21 @@ fn hand_out<W: Writing>(
     for place in places {
         let from = std::mem::replace(&mut start, place.end as usize);
         let written = text.get(from..place.end as usize).unwrap_or_default();
-        if !place.counts || written.is_empty() {
+        if !(place.counts || search.history) || written.is_empty() {
             continue;
         }
         count += 1;
-        match deleted.get(&(batch, place.offset)) {
+        let mark = match deleted.get(&(batch, place.offset)) {
+            Some(time) => Some(search.writing.mark(*time)),
+            None => (!place.counts).then(|| search.writing.earlier().to_owned()),
+        };
+        match mark {
             None => each(chat, written)?,
-            Some(time) => {
+            Some(mark) => {
                 let (before, after) = written.split_at((place.mark as usize).saturating_sub(from).min(written.len()));
-                each(chat, &[before, writing.mark(*time).as_bytes(), after].concat())?;
+                each(chat, &[before, mark.as_bytes(), after].concat())?;
             }
         }
     }
     Ok(count)
-}
-
-/// Why a batch cannot be had.
-fn store_error(error: io::Error) -> OperationError {
-    error.downcast::<OperationError>().unwrap_or_else(|error| OperationError::Internal(error.to_string()))
 }

@@ -7,10 +7,11 @@ use crossbeam_channel::{Sender, bounded};
 
 use super::write::{self, BegunChat, Out, Step};
 use super::{Counts, Form, RenderOptions};
-use crate::model::account::AccountSection;
+use crate::model::account::{AccountSection, Section};
 use crate::model::causes::with_causes;
 use crate::model::entry::{EntryPath, Kind, Timestamp};
 use crate::model::kinds::{FileKind, KindChoice};
+use crate::model::media::MediaRole;
 use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::{Conversation, Message};
@@ -149,8 +150,12 @@ impl Feed<'_> {
     fn everything(&mut self, sections: Vec<AccountSection>, chosen: &[Chosen], single: bool) -> Result<(), OperationError> {
         for section in sections {
             self.namer.section(&section, &mut |media, stored, place| {
-                let kind =
-                    if media.mime.as_deref().is_some_and(|mime| mime.starts_with("video/")) { FileKind::Video } else { FileKind::Photo };
+                let kind = match (media.role, section.section) {
+                    _ if media.mime.as_deref().is_some_and(|mime| mime.starts_with("video/")) => FileKind::Video,
+                    (MediaRole::File, Section::ProfileMusic) => FileKind::Music,
+                    (MediaRole::File | MediaRole::Attachment, _) => FileKind::File,
+                    _ => FileKind::Photo,
+                };
                 put(self.chats, self.report, &mut self.media, wanted(self.options, Some(kind)), stored, place)
             });
             let places = Arc::new(self.namer.places().clone());

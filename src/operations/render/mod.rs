@@ -30,6 +30,7 @@ use crate::target::Overwrite;
 
 /// What is written.
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Form {
     /// Telegram Desktop's layout, with these files in it.
     TelegramDesktop {

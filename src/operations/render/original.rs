@@ -134,11 +134,11 @@ fn put_together(records: &mut Records<'_>, file: &ImportedFile, target: &TargetF
         Ok(writer) => writer,
         Err(error) => return report.refused(&file.path, error),
     };
-    let layout = BufReader::new(Layout { chats: records.chats, paths: file.layout.iter().collect(), now: Cursor::default() });
+    let mut layout = Layout { chats: records.chats, paths: file.layout.iter().collect(), now: Cursor::default(), failed: None };
     let mut out = Hashed { writer, hasher: Hasher::new() };
-    let done = rebuild(layout, |peer, run, id| records.raw(peer, run, id), &mut out);
+    let done = rebuild(BufReader::new(&mut layout), |peer, run, id| records.raw(peer, run, id), &mut out);
     let lost = |error: &OperationError| report.damaged(&file.path, &format!("it cannot be put together: {}", with_causes(error)));
-    if let Some(error) = records.failed.take() {
+    if let Some(error) = records.failed.take().or(layout.failed) {
         if error.is_of_the_store() {
             return Err(error);
         }
@@ -157,14 +157,7 @@ fn put_together(records: &mut Records<'_>, file: &ImportedFile, target: &TargetF
             report.damaged(&file.path, "what it was put together from does not have its SHA-256; it was not restored");
             Ok(())
         }
-        Err(LayoutError::Io(error)) => match error.downcast::<OperationError>() {
-            Ok(error) if error.is_of_the_store() => Err(error),
-            Ok(error) => {
-                lost(&error);
-                Ok(())
-            }
-            Err(error) => report.refused(&file.path, TargetError::from_write(&file.path, error)),
-        },
+        Err(LayoutError::Io(error)) => report.refused(&file.path, TargetError::from_write(&file.path, error)),
         Err(error) => {
             report.damaged(&file.path, &format!("it cannot be put together: {}", with_causes(&error)));
             Ok(())
@@ -195,6 +188,8 @@ struct Layout<'a> {
     chats: &'a OpenChats,
     paths: VecDeque<&'a EntryPath>,
     now: Cursor<Vec<u8>>,
+    /// Why a part could not be read.
+    failed: Option<OperationError>,
 }
 
 impl Read for Layout<'_> {
@@ -205,7 +200,11 @@ impl Read for Layout<'_> {
                 return Ok(got);
             }
             let Some(next) = self.paths.pop_front() else { return Ok(0) };
-            self.now = Cursor::new(self.chats.opened().read(next).map_err(io::Error::other)?);
+            let read = self.chats.opened().read(next);
+            self.now = Cursor::new(read.map_err(|error| {
+                self.failed = Some(error);
+                io::Error::other("a part of the layout cannot be read")
+            })?);
         }
     }
 }

@@ -47,7 +47,7 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
             Some(Place::Log { peer, .. } | Place::ChatInfo(peer) | Place::Coverage(peer)) => peers.contains(&peer),
             Some(Place::Peers | Place::Account(_) | Place::AccountCoverage) => everything,
             Some(Place::Media) => named.as_ref().is_none_or(|named| named.contains(path)),
-            None => false,
+            Some(Place::Seen(_)) | None => false,
         };
         if !takes {
             continue;

@@ -104,8 +104,10 @@ impl Out<'_> {
 }
 
 impl Pages for &Out<'_> {
-    fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()> {
-        self.file(path, &bytes).map_err(io::Error::other)
+    type Error = OperationError;
+
+    fn page(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), OperationError> {
+        self.file(path, &bytes)
     }
 }
 
@@ -134,14 +136,6 @@ impl Write for Writer {
     }
 }
 
-/// The error that a renderer ended with.
-fn failed(error: io::Error, path: &EntryPath) -> OperationError {
-    match error.downcast::<OperationError>() {
-        Ok(error) => error,
-        Err(error) => TargetError::from_write(path, error).into(),
-    }
-}
-
 /// Writes `result.json`. `alone` says that no pages are written: what both forms have beside it is written here then.
 pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, alone: bool, zone: &TimeZone) -> Result<(), OperationError> {
     let path = EntryPath::new("result.json").map_err(|error| OperationError::Internal(error.to_string()))?;
@@ -156,7 +150,7 @@ pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, alone: b
         steps.iter().for_each(drop);
         return Ok(());
     };
-    match json_into(writer, steps, single, alone.then_some(out), zone).map_err(|error| failed(error, &path))? {
+    match json_into(writer, &path, steps, single, alone.then_some(out), zone)? {
         Some(writer) => out.commit(writer).or_else(|error| out.report.refused(&path, error)),
         None => Ok(()),
     }
@@ -165,11 +159,13 @@ pub(super) fn json(steps: &Receiver<Step>, out: &Out<'_>, single: bool, alone: b
 /// Gives the writer back when everything came.
 fn json_into(
     writer: Writer,
+    path: &EntryPath,
     steps: &Receiver<Step>,
     single: bool,
     beside: Option<&Out<'_>>,
     zone: &TimeZone,
-) -> io::Result<Option<Writer>> {
+) -> Result<Option<Writer>, OperationError> {
+    let unwritten = |error| OperationError::from(TargetError::from_write(path, error));
     let options = Options::new(zone.clone());
     let mut json = if single {
         // Nothing comes before the chat.
@@ -184,28 +180,23 @@ fn json_into(
                 if let Some(mut out) = beside.filter(|_| section.section == Section::OtherData) {
                     section_page(&section, zone, &places, &mut out)?;
                 }
-                json.section(&section, &places)?;
+                json.section(&section, &places).map_err(unwritten)?;
             }
-            Step::Chat(chat) => json.begin_chat(ChatHead::of(&chat.info))?,
+            Step::Chat(chat) => json.begin_chat(ChatHead::of(&chat.info)).map_err(unwritten)?,
             Step::Messages(messages, places) => {
                 for message in &*messages {
-                    json.message(message.shown(), &places)?;
+                    json.message(message.shown(), &places).map_err(unwritten)?;
                 }
             }
             Step::EndChat => {}
-            Step::End => return json.finish().map(Some),
+            Step::End => return json.finish().map(Some).map_err(unwritten),
         }
     }
     Ok(None)
 }
 
 /// Writes the pages.
-pub(super) fn html(steps: &Receiver<Step>, out: &Out<'_>, single: bool, zone: &TimeZone) -> Result<(), OperationError> {
-    let path = EntryPath::new("messages.html").map_err(|error| OperationError::Internal(error.to_string()))?;
-    html_into(steps, out, single, zone).map_err(|error| failed(error, &path))
-}
-
-fn html_into(steps: &Receiver<Step>, mut out: &Out<'_>, single: bool, zone: &TimeZone) -> io::Result<()> {
+pub(super) fn html(steps: &Receiver<Step>, mut out: &Out<'_>, single: bool, zone: &TimeZone) -> Result<(), OperationError> {
     assets(&mut out)?;
     let mut sections = Vec::new();
     let mut personal = None;
@@ -249,7 +240,13 @@ fn first_picture(section: &AccountSection, places: &Places) -> Option<String> {
 }
 
 /// Writes one chat; `None` when it did not come to its end.
-fn chat_pages(steps: &Receiver<Step>, chat: &BegunChat, owner: Owner, mut out: &Out<'_>, zone: &TimeZone) -> io::Result<Option<u64>> {
+fn chat_pages(
+    steps: &Receiver<Step>,
+    chat: &BegunChat,
+    owner: Owner,
+    mut out: &Out<'_>,
+    zone: &TimeZone,
+) -> Result<Option<u64>, OperationError> {
     let mut pages = ChatPages::new(&shown_name(&chat.info), &chat.folder, zone.clone(), &mut out).owned_by(owner);
     for step in steps {
         match step {

@@ -1,7 +1,8 @@
 //! Picking a snapshot: `latest` or the beginning of its name, narrowed by host, tag and source.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
+use crate::model::digest::Id;
 use crate::operations::OperationError;
 use crate::operations::session::Opened;
 use crate::repository::format::snapshot::Snapshot;
@@ -10,7 +11,7 @@ use crate::repository::snapshots::SnapshotRef;
 use crate::repository::{Repository, RepositoryError};
 
 /// Which snapshots are meant.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// Made on this machine.
     pub host: Option<String>,
@@ -158,6 +159,57 @@ impl SnapshotChoice {
         }
         // An interrupted first backup is better than nothing.
         Ok(partial)
+    }
+
+    /// Where `latest` is wanted of an account: the last snapshots of other chains of it, those of other machines or of a state that was
+    /// lost, oldest first. What the account is like is what all of them hold; `passed_over` takes what is wrong with one.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn beside(
+        &self,
+        opened: &Opened,
+        (latest, snapshot): (&SnapshotRef, &Snapshot),
+        passed_over: &mut Vec<RepositoryError>,
+    ) -> Result<Vec<Snapshot>, OperationError> {
+        if self.wanted != "latest" || !holds_chats(snapshot) {
+            return Ok(Vec::new());
+        }
+        let (identity, repository) = (opened.identity()?, &opened.repository);
+        let stems = repository.snapshot_stems().await?;
+        let mut heads: BTreeMap<Id, u64> = BTreeMap::new();
+        let mut found: BTreeMap<Id, Snapshot> = BTreeMap::new();
+        for stem in stems.iter().rev() {
+            // Numbers of a chain begin with 1: when they make up all snapshots there are, there is no further chain.
+            if heads.values().fold(0, |all: u64, last| all.saturating_add(*last)) == stems.len() as u64
+                && found.values().all(|head| head.complete)
+            {
+                break;
+            }
+            let reference = match repository.snapshot_ref(stem).await {
+                Ok(reference) => reference,
+                Err(error) if error.is_integrity() => continue,
+                Err(error) => return Err(error.into()),
+            };
+            let chain = reference.signed.chain;
+            let is_head = !heads.contains_key(&chain);
+            heads.entry(chain).or_insert(reference.signed.sequence);
+            let is_better = found.get(&chain).is_some_and(|head| !head.complete);
+            if chain == latest.signed.chain || !(is_head || is_better) {
+                continue;
+            }
+            match repository.snapshot(&reference, &identity.identities).await {
+                Ok(head) if head.source == snapshot.source && self.among.takes(&head) && (is_head || head.complete) => {
+                    found.insert(chain, head);
+                }
+                Ok(_) => {}
+                Err(error) if error.is_integrity() => passed_over.push(error),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut found: Vec<Snapshot> = found.into_values().collect();
+        found.sort_by_key(|head| head.time);
+        Ok(found)
     }
 
     async fn find_by_name(&self, repository: &Repository, identity: &Identity) -> Result<Option<(SnapshotRef, Snapshot)>, RepositoryError> {

@@ -22,7 +22,7 @@ use super::OperationError;
 use super::session::{Opened, Session};
 use crate::model::causes::with_causes;
 use crate::repository::contents::Contents;
-use crate::repository::format::snapshot::Snapshot;
+use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
 
 /// A snapshot opened for reading. Cheap to clone.
@@ -55,12 +55,16 @@ impl OpenSnapshot {
     pub async fn open_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
         let identity = opened.identity()?;
         let mut broken = Vec::new();
-        let (_, snapshot) = choice.find_past(opened, &mut broken).await?;
+        let (found, snapshot) = choice.find_past(opened, &mut broken).await?;
+        let beside = choice.beside(opened, (&found, &snapshot), &mut broken).await?;
         let mut lost: Vec<String> =
             broken.iter().map(|error| format!("a later snapshot was passed over: {}", with_causes(error))).collect();
         let mut broken = Vec::new();
-        let tree = opened.repository.tree(&snapshot, &identity.identities, Some(&mut broken)).await?;
+        let heads: Vec<&Snapshot> = beside.iter().chain([&snapshot]).collect();
+        let tree = opened.repository.tree_of(&heads, &identity.identities, Some(&mut broken)).await?;
         lost.extend(broken.iter().map(|error| format!("what an archive held is lost: {}", with_causes(error))));
+        let damaged = |record: &&ArchiveRecord| tree.losses().copied.contains(&record.id) || tree.losses().lost.contains(record);
+        opened.note_damaged(snapshot.archives.iter().filter(damaged).map(|record| record.object.clone()), false);
         let contents = Contents::new(&opened.repository, &tree, &identity.identities, &Handle::current());
         Ok(Self { shared: Arc::new(Shared { snapshot, tree, contents, frames: Frames::default(), lost }) })
     }

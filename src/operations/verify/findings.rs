@@ -28,6 +28,11 @@ impl Findings {
         self.check(looked.object, looked.wrong.map(str::to_owned));
     }
 
+    /// Says something that is no damage.
+    pub fn note(&self, text: &str) {
+        self.events.event(&Event::Note(text));
+    }
+
     pub fn sound(&self, name: &str) {
         self.events.event(&Event::Checked { name, wrong: None });
     }

@@ -14,12 +14,12 @@ use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 
 use self::findings::Findings;
-use super::OperationError;
 use super::events::Events;
 use super::report::TICK;
 use super::session::{Opened, Session};
 use super::snapshot::choice::Selection;
 use super::stop::Stop;
+use super::{OperationError, reading_lanes};
 use crate::archive::check::check;
 use crate::archive::reader::ReadAt;
 use crate::crypt::digest::Hasher;
@@ -33,9 +33,9 @@ use crate::repository::format::names;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::format::sums::SumsLine;
 pub use crate::repository::inventory::Broken;
-use crate::repository::inventory::Inventory;
+use crate::repository::inventory::{Inventory, MISSING};
 use crate::repository::snapshots::{SnapshotRef, gaps};
-use crate::repository::{Repository, RepositoryError};
+use crate::repository::{Machine, Repository, RepositoryError};
 
 /// Bytes that are read at a time when an object is hashed.
 const READ_BYTES: u64 = 4 * 1024 * 1024;
@@ -55,6 +55,14 @@ pub struct VerifyOptions {
     pub among: Selection,
     /// Objects that are read side by side.
     pub lanes: usize,
+}
+
+impl Default for VerifyOptions {
+    /// Everything that can be checked without a key.
+    fn default() -> Self {
+        let (snapshots, among, lanes) = (Vec::new(), Selection::default(), reading_lanes());
+        Self { quick: false, sample_percent: None, deep: false, snapshots, among, lanes }
+    }
 }
 
 /// What a verification found.
@@ -102,7 +110,14 @@ pub async fn verify(
         opened.identity()?;
     }
     let findings = Arc::new(Findings::new(events));
-    let mut run = Run { opened: &opened, options: &options, findings: Arc::clone(&findings), stop, snapshots: BTreeMap::new() };
+    let mut run = Run {
+        opened: &opened,
+        options: &options,
+        findings: Arc::clone(&findings),
+        stop,
+        snapshots: BTreeMap::new(),
+        last: BTreeSet::new(),
+    };
     run.small_objects().await?;
     let refs = run.signatures().await?;
     let inventory = Inventory::take(&opened.repository, &refs, &|looked| findings.looked(looked)).await?;
@@ -121,6 +136,15 @@ pub async fn verify(
     let (lost, lost_unknown) = run.lost().await?;
     let unnamed = inventory.unnamed().count() as u64;
     let wrong = std::mem::take(&mut *findings.wrong.lock().unwrap_or_else(PoisonError::into_inner));
+    let (unfinished, wrong) = run.without_unfinished(wrong);
+    let damaged = wrong.iter().map(|found| found.object.clone()).filter(|name| name.starts_with(names::ARCHIVES));
+    let is_everything = !options.quick && options.sample_percent.is_none() && options.snapshots.is_empty();
+    let is_everything = is_everything && options.among == Selection::default();
+    opened.note_damaged(damaged, is_everything);
+    for object in unfinished {
+        let note = format!("{object} has one copy: the run that wrote it was cut short after that; the next backup writes the other");
+        findings.note(&note);
+    }
     Ok(VerifyReport {
         root_key: opened.repository.root.root_key.clone(),
         is_anchored: opened.is_anchored,
@@ -143,11 +167,24 @@ struct Run<'a> {
     stop: Stop,
     /// With a key: what the snapshots say.
     snapshots: BTreeMap<String, Snapshot>,
+    /// The objects that were written last: of each chain, and of the statements of trust.
+    last: BTreeSet<String>,
 }
 
 impl Run<'_> {
     fn repository(&self) -> &Repository {
         &self.opened.repository
+    }
+
+    /// Sets apart what a run leaves that dies between the two copies of the last object that it writes: the second copy comes first,
+    /// and counts. Everything else that is missing was there once.
+    fn without_unfinished(&self, wrong: Vec<Broken>) -> (Vec<String>, Vec<Broken>) {
+        let has_other = |object: &str| !wrong.iter().any(|other| other.object == names::mirror(object));
+        let is_unfinished = |found: &&Broken| found.what == MISSING && self.last.contains(&found.object) && has_other(&found.object);
+        let unfinished: Vec<String> = wrong.iter().filter(is_unfinished).map(|found| found.object.clone()).collect();
+        let is_left = |found: &Broken| found.what != MISSING || !unfinished.contains(&found.object);
+        let left = wrong.iter().filter(|found| is_left(found)).cloned().collect();
+        (unfinished, left)
     }
 
     /// Checks both copies of what is written twice, apart from lists and snapshots, whose digests are signed.
@@ -157,7 +194,8 @@ impl Run<'_> {
             Err(error) if error.is_integrity() => self.findings.wrong(names::ROOT, with_causes(&error)),
             Err(error) => return Err(error.into()),
         }
-        Ok(self.repository().check_trust(&|looked| self.findings.looked(looked)).await?)
+        self.repository().check_trust(&|looked| self.findings.looked(looked)).await?;
+        Ok(self.repository().check_recovery(&|looked| self.findings.looked(looked)).await?)
     }
 
     /// Checks the snapshots' signatures and the numbers of the chains; gives the snapshots that can be trusted.
@@ -170,6 +208,18 @@ impl Run<'_> {
                 let what = format!("this machine has seen it, as number {sequence} of its chain, and it is gone without a record");
                 self.findings.wrong(&names::snapshot(stem), what);
             }
+        }
+        let mut heads: BTreeMap<Id, &SnapshotRef> = BTreeMap::new();
+        for found in refs.iter().filter_map(|(_, found)| found.as_ref().ok()) {
+            let head = heads.entry(found.signed.chain).or_insert(found);
+            if found.signed.sequence > head.signed.sequence {
+                *head = found;
+            }
+        }
+        self.last.extend(heads.values().map(|head| names::snapshot(&head.stem)));
+        let number = self.repository().root.number;
+        for statement in [names::root(number), names::root(number + 1)] {
+            self.last.extend([names::signature(&statement), statement]);
         }
         let gaps = gaps(refs.iter().filter_map(|(_, found)| found.as_ref().ok()));
         for (stem, found) in refs {
@@ -216,7 +266,7 @@ impl Run<'_> {
     /// Reads archives and compares their SHA-256.
     async fn contents(&self, mut wanted: Vec<SumsLine>) -> Result<(), OperationError> {
         if let Some(percent) = self.options.sample_percent {
-            wanted = sample(wanted, percent)?;
+            wanted = sample(wanted, percent, &self.repository().machine)?;
         }
         self.findings.total_objects.store(self.findings.objects.load(Ordering::Relaxed) + wanted.len() as u64, Ordering::Relaxed);
         self.findings.total_bytes.fetch_add(wanted.iter().map(|line| line.length).sum(), Ordering::Relaxed);
@@ -360,12 +410,10 @@ fn hash_object(
 }
 
 /// Picks a share of the objects at random, one at least.
-fn sample(mut all: Vec<SumsLine>, percent: f64) -> Result<Vec<SumsLine>, OperationError> {
+fn sample(mut all: Vec<SumsLine>, percent: f64, machine: &Machine) -> Result<Vec<SumsLine>, RepositoryError> {
     let count = ((all.len() as f64 * percent / 100.0).ceil() as usize).clamp(usize::from(!all.is_empty()), all.len());
     for at in 0..count {
-        let mut random = [0; 8];
-        getrandom::fill(&mut random).map_err(|error| OperationError::Internal(error.to_string()))?;
-        let other = at + (u64::from_le_bytes(random) % (all.len() - at) as u64) as usize;
+        let other = at + machine.below((all.len() - at) as u64)? as usize;
         all.swap(at, other);
     }
     all.truncate(count);

@@ -111,9 +111,12 @@ pub(super) fn work(
 /// When the target is of no use any more.
 pub(super) fn finish(target: TargetFolder, report: &Report) -> Result<(), OperationError> {
     let restored = target.finish()?;
-    for error in restored.failures {
-        report.problems.fetch_add(1, Ordering::Relaxed);
-        report.events.event(&Event::Note(&with_causes(&error)));
+    for failure in restored.failures {
+        report.not_restored(&failure.path, failure.bytes, &with_causes(&failure.error));
+    }
+    if restored.copies > 0 {
+        let copies = restored.copies;
+        report.events.event(&Event::Note(&format!("hard links cannot be made here: {copies} further names of files are copies of them")));
     }
     for (count, what) in [(restored.owners_refused, "owners"), (restored.xattrs_refused, "extended attributes")] {
         if count > 0 {

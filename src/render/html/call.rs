@@ -26,6 +26,9 @@ pub fn call(out: &mut String, view: &View<'_>, page: &Page<'_>) {
     if let Some(seconds) = seconds {
         status.push_str(&format!(" ({seconds} seconds)"));
     }
+    if view.get("is_active") == Some("true") {
+        status.push_str(", in progress");
+    }
     let called = if outgoing { page.chat } else { page.owner.name.as_deref().unwrap_or("You") };
     block(out, if seconds.is_some() { "media_call success" } else { "media_call" }, called, "", &status, None);
 }

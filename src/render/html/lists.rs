@@ -1,7 +1,6 @@
 //! The pages around the chats: the summary, the list of chats, contacts, sessions and the like.
 
 use std::fmt::Write;
-use std::io;
 
 use jiff::tz::TimeZone;
 
@@ -54,7 +53,7 @@ fn kind(chat: &ChatInfo) -> &'static str {
 ///
 /// # Errors
 /// Those of `pages`.
-pub fn chat_list(chats: &[ListedChat], pages: &mut dyn Pages) -> io::Result<()> {
+pub fn chat_list<P: Pages>(chats: &[ListedChat], pages: &mut P) -> Result<(), P::Error> {
     let mut out = String::new();
     frame_begin(&mut out, "../", Some("../export_results.html#allow_back"), "Chats", "list_page");
     out.push_str("<div class=\"entry_list\">");
@@ -95,17 +94,18 @@ pub fn chat_list(chats: &[ListedChat], pages: &mut dyn Pages) -> io::Result<()> 
 ///
 /// # Errors
 /// Those of `pages`.
-pub fn section_page(
+pub fn section_page<P: Pages>(
     section: &AccountSection,
     zone: &TimeZone,
     names: &Places,
-    pages: &mut dyn Pages,
-) -> io::Result<Option<(&'static str, &'static str, usize)>> {
+    pages: &mut P,
+) -> Result<Option<(&'static str, &'static str, usize)>, P::Error> {
     let (path, label) = match section.section {
         Section::Contacts => ("lists/contacts.html", "Contacts"),
         Section::FrequentContacts => ("lists/frequent.html", "Frequent contacts"),
         Section::ProfilePictures => ("lists/profile_pictures.html", "Profile pictures"),
         Section::Stories => ("lists/stories.html", "Stories archive"),
+        Section::ProfileMusic => ("lists/profile_music.html", "Profile music"),
         Section::Sessions => ("lists/sessions.html", "Sessions"),
         Section::WebSessions => ("lists/web_sessions.html", "Web sessions"),
         Section::OtherData => {
@@ -130,6 +130,32 @@ pub fn section_page(
     Ok(Some((path, label, count)))
 }
 
+/// A piece of music of the profile, with its file.
+fn song(out: &mut String, entry: &str, names: &Places) {
+    let part = |key: &str| json::get(entry, key).and_then(json::text).filter(|text| !text.is_empty());
+    let (title, file) = (part("title").or_else(|| part("file_name")).unwrap_or_default(), part("file").unwrap_or_default());
+    out.push_str("<div class=\"entry clearfix\"><div class=\"body\"><div class=\"name bold\">");
+    match names.placed(&file) {
+        Some(placed) => {
+            out.push_str("<a href=\"");
+            escape::path(out, "../", placed);
+            out.push_str("\">");
+            escape::text(out, &title);
+            out.push_str("</a>");
+        }
+        None => escape::text(out, &title),
+    }
+    out.push_str("</div>");
+    let length = json::get(entry, "duration_seconds").and_then(json::integer).map(super::service::duration).unwrap_or_default();
+    let gone = if names.placed(&file).is_none() { names.shown(&file).unwrap_or(&file).to_owned() } else { String::new() };
+    for details in [part("performer").unwrap_or_default().into_owned(), length, gone].iter().filter(|details| !details.is_empty()) {
+        out.push_str("<div class=\"details_entry details\">");
+        escape::text(out, details);
+        out.push_str("</div>");
+    }
+    out.push_str("</div></div>");
+}
+
 fn list_entry(out: &mut String, section: Section, entry: &str, zone: &TimeZone, names: &Places) {
     let part = |key: &str| json::get(entry, key).and_then(json::text).unwrap_or_default().into_owned();
     // As in `result.json`: times of this zone, where they are known exactly.
@@ -139,6 +165,9 @@ fn list_entry(out: &mut String, section: Section, entry: &str, zone: &TimeZone, 
         local.unwrap_or_else(|| part(key)).replace('T', " ")
     };
     let file = Some(part("photo")).filter(|path| !path.is_empty()).unwrap_or_else(|| part("media"));
+    if section == Section::ProfileMusic {
+        return song(out, entry, names);
+    }
     out.push_str("<div class=\"entry clearfix\">");
     let full = format!("{} {}", part("first_name"), part("last_name"));
     let told = [full.trim(), &part("name"), &part("application_name"), &part("domain_name"), &part("device_model"), &part("browser")];
@@ -215,13 +244,13 @@ fn instead(section: Section, file: &str, names: &Places) -> Option<String> {
 ///
 /// # Errors
 /// Those of `pages`.
-pub fn summary(
+pub fn summary<P: Pages>(
     personal: Option<&AccountSection>,
     picture: Option<&str>,
     chats: usize,
     sections: &[(&str, &str, usize)],
-    pages: &mut dyn Pages,
-) -> io::Result<()> {
+    pages: &mut P,
+) -> Result<(), P::Error> {
     let mut out = String::new();
     frame_begin(&mut out, "", None, "Exported Data", "");
     if let Some(personal) = personal {
@@ -251,7 +280,8 @@ pub fn summary(
         out.push_str("</div></div>");
     }
     out.push_str("<div class=\"sections\">");
-    let order = ["Contacts", "Frequent contacts", "Profile pictures", "Stories archive", "Sessions", "Web sessions", "Other data"];
+    let order =
+        ["Contacts", "Frequent contacts", "Profile pictures", "Stories archive", "Profile music", "Sessions", "Web sessions", "Other data"];
     let mut sections = sections.to_vec();
     sections.sort_by_key(|(_, label, _)| order.iter().position(|known| known == label));
     for (path, label, count) in [("lists/chats.html", "Chats", chats)].iter().chain(&sections) {

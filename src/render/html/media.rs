@@ -125,10 +125,8 @@ fn escaped(text: &str) -> String {
 /// The path as the value of an attribute.
 fn relative(page: &Page<'_>, path: &str) -> String {
     let mut out = String::new();
-    match path.strip_prefix(page.folder) {
-        Some(near) => escape::path(&mut out, "", near),
-        None => escape::path(&mut out, page.up, path),
-    }
+    // By way of the root, as Telegram Desktop does: tools tell by it which chat a file belongs to.
+    escape::path(&mut out, page.up, path);
     out
 }
 

@@ -7,10 +7,11 @@ use super::media::{attachments, emoji_picture, group_photo, media};
 use super::service::sentence;
 use super::view::{View, day};
 use super::{Page, escape};
+use crate::model::chat::DELETED_ACCOUNT;
 use crate::model::json;
 use crate::model::peer::{Peer, PeerKind};
-use crate::render::desktop_json::Shown;
 use crate::render::earlier;
+use crate::render::shown::Shown;
 
 /// What the next message needs to know of the one before it, for date lines and joining.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -155,7 +156,9 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
 fn name_of(view: &View<'_>, key: &str) -> String {
     match view.text(key) {
         Some(name) if !name.is_empty() => name.into_owned(),
-        _ => "Deleted Account".to_owned(),
+        // An account without a name is gone; of a message without a sender nobody knows who sent it.
+        _ if view.get(key).is_some() => DELETED_ACCOUNT.to_owned(),
+        _ => String::new(),
     }
 }
 

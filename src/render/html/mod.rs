@@ -17,13 +17,12 @@ pub mod service;
 pub mod view;
 
 use std::fmt::Write;
-use std::io;
 
 use jiff::tz::TimeZone;
 
 use self::message::Before;
-use super::desktop_json::Shown;
 use super::media_names::Places;
+use super::shown::Shown;
 use crate::model::peer::Peer;
 
 /// Messages on one page.
@@ -34,18 +33,21 @@ const SCRIPT: &str = include_str!("script.js");
 
 /// Takes finished files of an export.
 pub trait Pages {
+    /// Why a file cannot be written.
+    type Error;
+
     /// Takes the file at `path`, relative to the export's root.
     ///
     /// # Errors
     /// When the file cannot be written.
-    fn page(&mut self, path: &str, bytes: Vec<u8>) -> io::Result<()>;
+    fn page(&mut self, path: &str, bytes: Vec<u8>) -> Result<(), Self::Error>;
 }
 
 /// Hands over the style and the script, once for an export.
 ///
 /// # Errors
 /// Those of `pages`.
-pub fn assets(pages: &mut dyn Pages) -> io::Result<()> {
+pub fn assets<P: Pages>(pages: &mut P) -> Result<(), P::Error> {
     pages.page("css/style.css", STYLE.as_bytes().to_vec())?;
     pages.page("js/script.js", SCRIPT.as_bytes().to_vec())
 }
@@ -80,13 +82,13 @@ pub struct Owner {
 }
 
 /// Writes the pages of one chat. Messages come ascending by shown id.
-pub struct ChatPages<'a> {
+pub struct ChatPages<'a, P> {
     name: String,
     folder: String,
     up: &'static str,
     back: Option<&'static str>,
     zone: TimeZone,
-    pages: &'a mut dyn Pages,
+    pages: &'a mut P,
     ids: Vec<i64>,
     current: String,
     on_page: usize,
@@ -96,9 +98,9 @@ pub struct ChatPages<'a> {
     owner: Owner,
 }
 
-impl<'a> ChatPages<'a> {
+impl<'a, P: Pages> ChatPages<'a, P> {
     /// A chat of an account export in `folder` (`chats/chat_01/`), or with an empty folder a single-chat export.
-    pub fn new(name: &str, folder: &str, zone: TimeZone, pages: &'a mut dyn Pages) -> Self {
+    pub fn new(name: &str, folder: &str, zone: TimeZone, pages: &'a mut P) -> Self {
         let single = folder.is_empty();
         Self {
             name: name.to_owned(),
@@ -128,7 +130,7 @@ impl<'a> ChatPages<'a> {
     ///
     /// # Errors
     /// Those of the pages.
-    pub fn message(&mut self, shown: Shown<'_>, names: &Places) -> io::Result<()> {
+    pub fn message(&mut self, shown: Shown<'_>, names: &Places) -> Result<(), P::Error> {
         if self.on_page == MESSAGES_PER_PAGE {
             self.end_page(true)?;
         }
@@ -170,7 +172,7 @@ impl<'a> ChatPages<'a> {
         }
     }
 
-    fn end_page(&mut self, more: bool) -> io::Result<()> {
+    fn end_page(&mut self, more: bool) -> Result<(), P::Error> {
         if more {
             let _ = writeln!(self.current, "<a class=\"pagination block_link\" href=\"{}\">Next messages</a>", page_file(self.number + 1));
         }
@@ -185,7 +187,7 @@ impl<'a> ChatPages<'a> {
     ///
     /// # Errors
     /// Those of the pages.
-    pub fn finish(mut self) -> io::Result<u64> {
+    pub fn finish(mut self) -> Result<u64, P::Error> {
         if self.ids.is_empty() {
             if self.folder.is_empty() {
                 self.begin_page();
@@ -217,9 +219,10 @@ fn frame_begin(out: &mut String, up: &str, back: Option<&str>, title: &str, clas
         }
         None => out.push_str("<div class=\"content\">"),
     }
-    out.push_str("<div class=\"text bold\">");
+    // Tools that read pages line by line look for the name on the line after this.
+    out.push_str("<div class=\"text bold\">\n");
     escape::text(out, title);
-    let _ = write!(out, "</div></{tag}></div>\n<div class=\"page_body {class}\">\n");
+    let _ = write!(out, "\n</div></{tag}></div>\n<div class=\"page_body {class}\">\n");
 }
 
 fn frame_end(out: &mut String) {

@@ -34,13 +34,25 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
         Some(id) => link(id, words),
         None => escaped(words),
     };
-    let price = || {
-        // A string, though it is a number.
-        let either = |key: &str| view.integer(key).map_or_else(|| text(key), |number| number.to_string());
-        let (whole, nano) = (either("price_amount_whole"), either("price_amount_nano"));
+    let sum = |whole: &str, nano: &str| {
+        // Strings in some versions, though they are numbers.
+        let either = |key: &str| view.integer(key).or_else(|| view.get(key).and_then(json::digits)).unwrap_or_default();
+        let nano = format!("{:09}", either(nano).unsigned_abs());
         let nano = nano.trim_end_matches('0');
         let dot = if nano.is_empty() { "" } else { "." };
-        format!("{whole}{dot}{nano} {}", text("price_currency"))
+        format!("{}{dot}{nano}", either(whole))
+    };
+    let price = || format!("{} {}", sum("price_amount_whole", "price_amount_nano"), text("price_currency"));
+    let cost = || view.text("cost").filter(|cost| !cost.is_empty()).map(|cost| format!(" for {}", escaped(&cost))).unwrap_or_default();
+    // How long Telegram Premium lasts: `days` where older versions have `months`.
+    let term = || match (view.integer("days"), view.integer("months")) {
+        (Some(days), _) => format!(" for {}", counted(days, "day")),
+        (None, Some(months)) => format!(" for {}", counted(months, "month")),
+        _ => String::new(),
+    };
+    let is = |key: &str| view.get(key) == Some("true");
+    let numbers = |key: &str| -> Vec<String> {
+        view.get(key).map(json::elements).into_iter().flatten().map(|number| format!("#{}", escaped(number.trim()))).collect()
     };
     let html = match action {
         "create_group" => {
@@ -58,7 +70,7 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
         "remove_members" => format!("{actor} removed {}", members()),
         "join_group_by_link" => format!("{actor} joined group by link from {}", name(view, "inviter")),
         "join_group_by_request" => format!("{actor} joined group by request"),
-        "join_group_via_community" => format!("{actor} joined group through a community"),
+        "join_group_via_community" => format!("{actor} joined group through community {}", number("community_id")),
         "create_channel" => format!("Channel {} created", quoted("title")),
         "migrate_to_supergroup" => format!("{actor} converted this group to a supergroup"),
         "migrate_from_group" => format!("{actor} converted a basic group to this supergroup {}", quoted("title")),
@@ -75,15 +87,21 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
         }
         "phone_call" | "conference_call" => {
             let kind = if action == "phone_call" { "Phone call" } else { "Conference call" };
+            let state = match (is("is_missed"), is("is_active")) {
+                (true, _) => ", missed",
+                (false, true) => ", in progress",
+                _ => "",
+            };
             let length = view.integer("duration_seconds").map(|seconds| format!(" ({})", duration(seconds)));
             let reason = match view.word("discard_reason") {
                 "" => "",
                 "missed" => ", missed",
                 "busy" => ", declined",
                 "disconnect" => ", disconnected",
+                "migrate_conference_all" => ", continued as a conference call",
                 _ => "",
             };
-            format!("{kind} by {actor}{}{reason}", length.unwrap_or_default())
+            format!("{kind} by {actor}{}{reason}{state}", length.unwrap_or_default())
         }
         "take_screenshot" => format!("{actor} took a screenshot"),
         "attach_menu_bot_allowed" => "You allowed this bot to message you when you added it in the attachment menu.".to_owned(),
@@ -128,26 +146,49 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
             None => format!("{actor} disabled chat theme"),
         },
         "send_webview_data" => format!("Data sent to the bot: {}", quoted("text")),
-        "send_premium_gift" => match view.integer("days") {
-            Some(days) => format!("{actor} sent a gift of Telegram Premium for {days} days"),
-            None => format!("{actor} sent a gift of Telegram Premium for {} months", number("months")),
+        "send_premium_gift" => match cost() {
+            cost if cost.is_empty() => format!("{actor} sent a gift of Telegram Premium{}", term()),
+            cost => format!("{actor} sent a gift{cost}: Telegram Premium{}", term()),
         },
         "topic_created" => format!("{actor} created topic {}", quoted("title")),
-        "topic_edit" => match view.text("new_title").filter(|title| !title.is_empty()) {
-            Some(title) => format!("{actor} changed topic title to «{}»", escaped(&title)),
-            None => format!("{actor} changed topic icon to «{}»", number("new_icon_emoji_id")),
-        },
+        "topic_edit" => {
+            let icon = view.integer("new_icon_emoji_id").filter(|icon| *icon != 0);
+            match (view.text("new_title").filter(|title| !title.is_empty()), icon) {
+                (Some(title), Some(icon)) => format!("{actor} changed topic title to «{}» and its icon to «{icon}»", escaped(&title)),
+                (Some(title), None) => format!("{actor} changed topic title to «{}»", escaped(&title)),
+                (None, _) => format!("{actor} changed topic icon to «{}»", icon.unwrap_or_default()),
+            }
+        }
         "suggest_profile_photo" => format!("{actor} suggested a profile photo"),
         "requested_peer" => format!("{actor} shared a chat with the bot"),
         "set_chat_wallpaper" => format!("{actor} set a new background for this chat"),
         "set_same_chat_wallpaper" => format!("{actor} set {} for this chat", message("message_id", "the same background")),
-        "gift_code_prize" => format!("A gift code of Telegram Premium was won: {}", text("gift_code")),
+        "gift_code_prize" => {
+            let from = view.text("boost_peer_id").map(|peer| format!(" from {}", escaped(&peer))).unwrap_or_default();
+            let way = if is("via_giveaway") { "won in a giveaway" } else { "received as a gift" };
+            let unclaimed = if is("unclaimed") { ", unclaimed" } else { "" };
+            format!("A gift code of Telegram Premium{}{from} was {way}{unclaimed}: {}", term(), text("gift_code"))
+        }
         "giveaway_launch" => "A giveaway was started".to_owned(),
-        "giveaway_results" => format!("{} winners of the giveaway were selected", number("winners")),
+        "giveaway_results" => {
+            let unclaimed = match number("unclaimed") {
+                0 => String::new(),
+                count => format!("; {count} prizes are unclaimed"),
+            };
+            let stars = if is("stars") { ", whose prizes are Stars," } else { "" };
+            format!("{} winners of the giveaway{stars} were selected{unclaimed}", number("winners"))
+        }
         "boost_apply" => format!("{actor} boosted the group {} times", number("boosts")),
-        "send_stars_gift" => format!("{actor} sent a gift of {} Stars", number("amount_whole")),
-        "send_ton_gift" => format!("{actor} sent a gift of {} TON", number("amount_whole")),
-        "stars_prize" => format!("A prize of {} Stars was won", number("stars")),
+        "send_stars_gift" => format!("{actor} sent a gift of {} Stars{}", sum("amount_whole", "amount_nano"), cost()),
+        "send_ton_gift" => format!("{actor} sent a gift of {} TON{}", sum("amount_whole", "amount_nano"), cost()),
+        "stars_prize" => {
+            let from = view.text("boost_peer_name").map(|peer| format!(" from {}", escaped(&peer))).unwrap_or_default();
+            let giveaway = view.integer("giveaway_msg_id").filter(|id| *id != 0).map(|id| format!(" in {}", link(id, "this giveaway")));
+            let unclaimed = if is("is_unclaimed") { ", unclaimed" } else { "" };
+            let id = view.text("transaction_id").filter(|id| !id.is_empty()).map(|id| format!(" (transaction {})", escaped(&id)));
+            let (giveaway, id) = (giveaway.unwrap_or_default(), id.unwrap_or_default());
+            format!("A prize of {} Stars{from} was won{giveaway}{unclaimed}{id}", number("stars"))
+        }
         "send_star_gift" => {
             let gift_text = view.get("gift_text").map(escape::plain).unwrap_or_default();
             let colon = if gift_text.is_empty() { "" } else { ": " };
@@ -158,29 +199,45 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
         }
         "paid_messages_price_change" => format!("{actor} set the price of a message to {} Stars", number("price_stars")),
         "todo_completions" => {
-            let count = |key: &str| view.get(key).map_or(0, |list| json::elements(list).count());
-            format!("{actor} marked {} tasks as done and {} as not done", count("completed"), count("incompleted"))
+            let (done, open) = (numbers("completed"), numbers("incompleted"));
+            match (done.is_empty(), open.is_empty()) {
+                (_, true) => format!("{actor} marked as done: {}", listed(&done)),
+                (true, false) => format!("{actor} marked as not done: {}", listed(&open)),
+                (false, false) => format!("{actor} marked as done: {}; as not done: {}", listed(&done), listed(&open)),
+            }
         }
         "todo_append_tasks" => {
             let items: Vec<String> =
                 view.get("items").map(json::elements).into_iter().flatten().map(|item| escaped(&escape::plain(item))).collect();
             format!("{actor} added tasks: {}", items.join(", "))
         }
-        "process_suggested_post" if view.get("rejected").is_some() => format!("{actor} rejected the suggested post"),
+        "process_suggested_post" if view.get("rejected").is_some() => {
+            let comment = view.text("comment").filter(|comment| !comment.is_empty()).map(|comment| format!(": {}", escaped(&comment)));
+            format!("{actor} rejected the suggested post{}", comment.unwrap_or_default())
+        }
         "process_suggested_post" => format!("{actor} agreed to publish the suggested post for {}", price()),
         "suggested_post_success" => format!("The suggested post was paid: {}", price()),
+        "suggested_post_refund" if is("user_initiated") => "The suggested post was refunded, as the payer asked".to_owned(),
         "suggested_post_refund" => "The suggested post was refunded".to_owned(),
         "poll_append_answer" => format!("{actor} added an answer to the poll: {}", text("option")),
         "poll_delete_answer" => format!("{actor} removed an answer from the poll: {}", text("option")),
-        "suggest_birthday" => format!("{actor} suggested a birthday: {}.{}.", number("day"), number("month")),
-        "no_forwards_toggle" => format!("{actor} changed whether messages can be forwarded"),
-        "no_forwards_request" => format!("{actor} asked to change whether messages can be forwarded"),
-        "new_creator_pending" => format!("{} will become the owner", name(view, "new_creator")),
-        "change_creator" => format!("{} is the owner now", name(view, "new_creator")),
+        "suggest_birthday" => {
+            let year = view.integer("year").map(|year| year.to_string()).unwrap_or_default();
+            format!("{actor} suggested a birthday: {}.{}.{year}", number("day"), number("month"))
+        }
+        "no_forwards_toggle" if is("new_value") => format!("{actor} disallowed forwarding and saving messages"),
+        "no_forwards_toggle" => format!("{actor} allowed forwarding and saving messages"),
+        "no_forwards_request" => {
+            let wish = if is("new_value") { "disallow" } else { "allow" };
+            let expired = if is("expired") { "; the request has expired" } else { "" };
+            format!("{actor} asked to {wish} forwarding and saving messages{expired}")
+        }
+        "new_creator_pending" => format!("{actor} wants {} to become the owner", name(view, "new_creator")),
+        "change_creator" => format!("{actor} made {} the owner", name(view, "new_creator")),
         "managed_bot_created" => format!("{actor} created the bot {}", name(view, "bot")),
         _ => match view.text("information_text") {
             Some(information) => escaped(&information),
-            None => format!("{actor}: {}", escaped(&action.replace('_', " "))),
+            None => format!("{actor}: {}{}", escaped(&action.replace('_', " ")), unknown(view)),
         },
     };
     out.push_str(&html);
@@ -190,6 +247,22 @@ fn escaped(text: &str) -> String {
     let mut out = String::new();
     escape::text(&mut out, text);
     out
+}
+
+/// What an action of a later version says: its keys as they are.
+fn unknown(view: &View<'_>) -> String {
+    const KNOWN: [&str; 10] = ["id", "type", "date", "date_unixtime", "actor", "actor_id", "action", "text", "text_entities", "photo"];
+    let told: Vec<String> = view
+        .members()
+        .filter(|(key, _)| !KNOWN.contains(key))
+        .map(|(key, value)| format!("{} {}", key.replace('_', " "), json::text(value).unwrap_or(value.into())))
+        .collect();
+    if told.is_empty() { String::new() } else { format!(" ({})", escaped(&told.join(", "))) }
+}
+
+/// `1 day`, `2 days`.
+fn counted(count: i64, unit: &str) -> String {
+    format!("{count} {unit}{}", if count == 1 { "" } else { "s" })
 }
 
 /// The name of a person.

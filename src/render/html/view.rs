@@ -34,6 +34,11 @@ impl<'a> View<'a> {
         self.members.iter().find(|(name, _)| *name == key).map(|(_, value)| *value)
     }
 
+    /// All members.
+    pub fn members(&self) -> impl Iterator<Item = (&'a str, &'a str)> {
+        self.members.iter().copied()
+    }
+
     /// A value that is text.
     pub fn text(&self, key: &str) -> Option<Cow<'a, str>> {
         json::text(self.get(key)?)

@@ -73,6 +73,14 @@ pub fn snapshot_stem(time: Timestamp, id: Id) -> String {
     format!("{}-{id}", time.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%S%3fZ"))
 }
 
+/// The time in a stem.
+pub fn stem_time(stem: &str) -> Option<Timestamp> {
+    let (time, _) = stem.split_once('Z')?;
+    let (seconds, millis) = time.split_at_checked(15)?;
+    let seconds = jiff::civil::DateTime::strptime("%Y%m%dT%H%M%S", seconds).ok()?.to_zoned(TimeZone::UTC).ok()?.timestamp();
+    seconds.checked_add(jiff::SignedDuration::from_millis(millis.parse().ok()?)).ok()
+}
+
 /// `snapshots/<stem>.json.zst.age`.
 pub fn snapshot(stem: &str) -> String {
     format!("{SNAPSHOTS}{stem}.json.zst.age")

@@ -70,6 +70,7 @@ pub struct Slot {
 /// What opens a key slot.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
+#[non_exhaustive]
 pub enum SlotKind {
     /// A passphrase.
     Passphrase,

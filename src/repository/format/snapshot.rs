@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::version::FormatVersion;
 use crate::archive::reader::Expected;
 use crate::model::digest::{Digest, Id};
+use crate::model::entry::Metadata;
 use crate::model::source::SourceName;
 
 /// One snapshot, as its encrypted object holds it.
@@ -22,6 +23,9 @@ pub struct Snapshot {
     pub program: String,
     /// What was backed up.
     pub source: SourceName,
+    /// Mode, owner, time and attributes of the folder that was backed up; an entry has no empty path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub top: Option<Metadata>,
     /// Words that the user gave it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub tags: Vec<String>,

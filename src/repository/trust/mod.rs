@@ -103,11 +103,11 @@ pub async fn salvage(storage: &Storage, repository: Id, root_key: &VerifyingKey)
 }
 
 /// Makes a statement that stands on all that `trust` has, and says what `change` makes of it; gives what holds then. Where nothing
-/// would be new, nothing is written.
+/// would be new, nothing is written. `now` is when it is made.
 ///
 /// # Errors
 /// When the store fails.
-pub async fn amend(storage: &Storage, trust: &Trust, key: &SigningKey, change: impl FnOnce(&mut Root)) -> Result<Trust, RepositoryError> {
+pub async fn amend(storage: &Storage, trust: &Trust, key: &SigningKey, now: jiff::Timestamp, change: impl FnOnce(&mut Root)) -> Result<Trust, RepositoryError> {
     let mut root = trust.root.clone();
     change(&mut root);
     if root == trust.root && trust.heads.len() == 1 && trust.names.len() == 1 && trust.lost.is_empty() {
@@ -116,7 +116,7 @@ pub async fn amend(storage: &Storage, trust: &Trust, key: &SigningKey, change: i
     let parents: BTreeSet<Digest> = trust.heads.iter().filter_map(|head| names::parse_statement(&head.name)?.1).collect();
     root.format = CURRENT;
     root.number += 1;
-    root.time = jiff::Timestamp::now().max(root.time);
+    root.time = now.max(root.time);
     root.ancestors = trust.ancestors.difference(&parents).copied().collect();
     root.parents = parents.into_iter().collect();
     root.numbered = trust.last_number;

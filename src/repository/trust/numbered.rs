@@ -9,7 +9,7 @@ use super::super::format::root::Root;
 use super::super::mirrored;
 use crate::crypt::signature::{SigningKey, VerifyingKey};
 use crate::model::digest::Id;
-use crate::storage::Storage;
+use crate::storage::{Storage, StorageError};
 
 /// What a program that knows only format 1 shows when it meets a vault that has gone on: it reads this as the kind of a key slot.
 const NOTICE: &str = "this vault needs a newer tgvault";
@@ -36,7 +36,13 @@ fn barrier(repository: Id, number: u64) -> String {
 pub(super) async fn put_barrier(storage: &Storage, repository: Id, number: u64, key: &SigningKey) -> Result<(), RepositoryError> {
     let (name, text) = (names::root(number), barrier(repository, number));
     let signature = key.sign(text.as_bytes(), &comment(repository, number))?;
-    mirrored::put(storage, &names::signature(&name), Bytes::from(signature)).await?;
+    for copy in [names::mirror(&names::signature(&name)), names::signature(&name)] {
+        match storage.put_new(&copy, Bytes::from(signature.clone())).await {
+            // Another machine was at it at the same moment: its signature of the same text is as good.
+            Ok(()) | Err(StorageError::Exists { .. }) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
     mirrored::put(storage, &name, Bytes::from(text)).await
 }
 

@@ -1,10 +1,12 @@
 use proptest::prelude::*;
 
-use super::super::Repository;
 use super::super::format::root::{Revocation, RootRecipient, Slot, SlotKind, Writer};
 use super::super::keys::Identity;
+use super::super::{Machine, Repository};
 use super::*;
 use crate::storage::Faults;
+
+const NOW: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
 
 fn writer(number: u8) -> Writer {
     Writer { id: Id([number; 16]), key: SigningKey::generate().unwrap().public().clone() }
@@ -13,7 +15,7 @@ fn writer(number: u8) -> Writer {
 async fn repository() -> (Identity, Repository) {
     let identity = Identity::generate(Id([9; 16])).unwrap();
     let storage = Storage::open("memory://", [], Default::default()).unwrap();
-    let repository = Repository::init(storage, &identity, Vec::new(), writer(1)).await.unwrap();
+    let repository = Repository::init(storage, &identity, Vec::new(), writer(1), &Machine::default()).await.unwrap();
     (identity, repository)
 }
 
@@ -27,7 +29,7 @@ async fn writers(storage: &Storage, id: Id) -> Vec<u8> {
 /// Each of the machines has read the statements before any of them makes its own.
 async fn authorise_at_once(repository: &Repository, identity: &Identity, machines: std::ops::RangeInclusive<u8>) {
     let trust = load(&repository.storage, repository.id, &Anchor::Last(identity.root_key.public().clone())).await.unwrap();
-    let all = machines.map(|number| amend(&repository.storage, &trust, &identity.root_key, move |root| root.writers.push(writer(number))));
+    let all = machines.map(|number| amend(&repository.storage, &trust, &identity.root_key, NOW, move |root| root.writers.push(writer(number))));
     for done in futures::future::join_all(all).await {
         done.unwrap();
     }
@@ -103,7 +105,7 @@ async fn damage_is_passed_over_only_when_asked() {
     assert!(error.is_integrity(), "{error}");
     let left = salvage(storage, repository.id, identity.root_key.public()).await.unwrap();
     assert_eq!(left.lost.len(), 1);
-    amend(storage, &left, &identity.root_key, |_| ()).await.unwrap();
+    amend(storage, &left, &identity.root_key, NOW, |_| ()).await.unwrap();
     assert_eq!(writers(storage, repository.id).await, [1, 3]);
 }
 
@@ -158,7 +160,7 @@ async fn a_number_that_two_machines_had_can_be_passed_over() {
     assert!(load(&storage, repository.id, &Anchor::Last(root_key.clone())).await.is_err());
     let left = salvage(&storage, repository.id, &root_key).await.unwrap();
     assert_eq!((left.lost.len(), left.root.writers.len()), (1, 2));
-    amend(&storage, &left, &identity.root_key, |_| ()).await.unwrap();
+    amend(&storage, &left, &identity.root_key, NOW, |_| ()).await.unwrap();
     let whole = load(&storage, repository.id, &Anchor::Last(root_key)).await.unwrap();
     assert_eq!((whole.heads.len(), whole.names.len(), whole.root.writers.len()), (1, 1, 2));
 }

@@ -9,9 +9,11 @@ use memchr::memmem::Finder;
 use serde_json::value::RawValue;
 
 use super::age::{Age, TYPE_BIT};
+use super::rich;
+use crate::model::account::Section;
 use crate::model::entry::EntryPath;
 use crate::model::json::{self, Shape};
-use crate::model::media::{Attached, Media, MediaRole, MediaStatus, SkipReason};
+use crate::model::media::{Attached, Media, MediaRole, MediaStatus, SkipReason, may_name_file};
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::Extra;
 
@@ -59,7 +61,12 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
     let mut assumed = false;
     let mut time = |key: &str, twin: &str| {
         value_of(twin).and_then(json::digits).or_else(|| {
-            let local = crate::model::time::parse_iso(&json::text(value_of(key)?)?)?;
+            let value = value_of(key)?;
+            let Some(text) = json::text(value) else { return json::integer(value) };
+            if let Ok(exact) = text.parse::<jiff::Timestamp>() {
+                return Some(exact.as_second());
+            }
+            let local = crate::model::time::parse_iso(&text)?;
             assumed = true;
             Some(zone.to_zoned(local).ok()?.timestamp().as_second())
         })
@@ -90,6 +97,16 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
         }
         member(&mut out, key);
         match *key {
+            "date_unixtime" | "edited_unixtime" if json::integer(value).is_some() => {
+                let _ = write!(out, "\"{}\"", value.trim_ascii());
+            }
+            // A local time means something where its zone is known: it gets the twin that newer exports write.
+            "date" | "edited" if value_of(&format!("{key}_unixtime")).is_none() => {
+                compact(&mut out, value);
+                if let Some(unix) = if *key == "date" { date } else { edited } {
+                    let _ = write!(out, ",\"{key}_unixtime\":\"{unix}\"");
+                }
+            }
             "photo" | "file" | "thumbnail" | "contact_vcard" => found.file(&mut out, &members, key, value),
             "from_id" | "actor_id" | "reply_to_peer_id" => match peer_of_number(value) {
                 Some(peer) => {
@@ -97,9 +114,13 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
                 }
                 None => compact(&mut out, value),
             },
-            _ if has_emoji => found.search(&mut out, value, Within::Other, MAX_DEPTH),
+            _ if has_emoji || may_name_file(key) => found.member(&mut out, key, value, Within::Other, MAX_DEPTH),
             _ => compact(&mut out, value),
         }
+    }
+    if let Some(rich) = value_of("rich_message").filter(|_| value_of("text").is_none()) {
+        let text = rich::text_of(rich);
+        let _ = write!(out, ",\"text\":{},\"text_entities\":{}", text.short(), text.long());
     }
     out.push(b'}');
     if assumed {
@@ -113,33 +134,16 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
 }
 
 /// A section of the account with its files found.
-pub fn section(text: &str, files: &mut dyn Files, role: MediaRole) -> Option<(Box<RawValue>, Vec<Media>)> {
+pub fn section(text: &str, files: &mut dyn Files, section: Section) -> Option<(Box<RawValue>, Vec<Media>)> {
+    let within = match section {
+        Section::ProfilePictures => Within::Pictures(MediaRole::Userpic),
+        Section::Stories => Within::Pictures(MediaRole::Story),
+        Section::ProfileMusic => Within::Message,
+        _ => Within::Other,
+    };
     let mut out = Vec::with_capacity(text.len());
     let mut found = Found { files, media: Vec::new() };
-    if json::shape(text) == Shape::Array {
-        out.push(b'[');
-        for element in json::elements(text) {
-            if out.len() > 1 {
-                out.push(b',');
-            }
-            if json::shape(element) != Shape::Object {
-                compact(&mut out, element);
-                continue;
-            }
-            out.push(b'{');
-            for (key, value) in json::members(element) {
-                member(&mut out, key);
-                match key {
-                    "photo" | "media" => found.path(&mut out, value, role, &[]),
-                    _ => compact(&mut out, value),
-                }
-            }
-            out.push(b'}');
-        }
-        out.push(b']');
-    } else {
-        compact(&mut out, text);
-    }
+    found.search(&mut out, text, within, MAX_DEPTH);
     Some((raw(out)?, found.media))
 }
 
@@ -275,7 +279,7 @@ impl Found<'_> {
                     member(out, key);
                     match within.role(key, value) {
                         Some(role) => self.path(out, value, role, &members),
-                        None => self.search(out, value, Within::Other, depth),
+                        None => self.member(out, key, value, Within::Other, depth),
                     }
                 }
                 out.push(b'}');
@@ -293,6 +297,58 @@ impl Found<'_> {
             _ => compact(out, value),
         }
     }
+
+    /// The value of a key that need not be known: where it is the path of a file of the export, that is one of the message.
+    fn member(&mut self, out: &mut Vec<u8>, key: &str, value: &str, within: Within, depth: usize) {
+        match json::shape(value) {
+            Shape::String if may_name_file(key) => self.unnamed(out, value),
+            Shape::Array if may_name_file(key) => {
+                out.push(b'[');
+                for (index, element) in json::elements(value).enumerate() {
+                    if index > 0 {
+                        out.push(b',');
+                    }
+                    if json::shape(element) == Shape::String {
+                        self.unnamed(out, element)
+                    } else {
+                        self.search(out, element, within, depth)
+                    }
+                }
+                out.push(b']');
+            }
+            _ => self.search(out, value, within, depth),
+        }
+    }
+
+    /// A text that may be the path of a file of the export.
+    fn unnamed(&mut self, out: &mut Vec<u8>, value: &str) {
+        let path = json::text(value).filter(|path| path.contains(['/', '.']) && !path.contains('\n') && self.files.find(path).is_some());
+        match path {
+            Some(path) => {
+                let extension = path.rsplit_once('.').map_or("", |(_, extension)| extension).to_ascii_lowercase();
+                let known = self.media.len();
+                self.named(out, path, value, MediaRole::Attachment, &[]);
+                if let Some(media) = self.media.get_mut(known) {
+                    media.mime = mime_of(&extension).map(Into::into);
+                }
+            }
+            None => compact(out, value),
+        }
+    }
+}
+
+/// The MIME type of pictures and videos: of other files nobody asks for it.
+fn mime_of(extension: &str) -> Option<&'static str> {
+    Some(match extension {
+        "jpg" | "jpeg" => "image/jpeg",
+        "png" => "image/png",
+        "webp" => "image/webp",
+        "gif" => "image/gif",
+        "mp4" => "video/mp4",
+        "webm" => "video/webm",
+        "mov" => "video/quicktime",
+        _ => return None,
+    })
 }
 
 /// What a value is part of.
@@ -302,6 +358,8 @@ enum Within {
     Message,
     /// The preview of a link.
     WebPage,
+    /// Pictures of the account, for this.
+    Pictures(MediaRole),
     /// Anything else.
     Other,
 }
@@ -318,6 +376,7 @@ impl Within {
             (Self::Message, "thumbnail") => Some(MediaRole::Thumbnail),
             (Self::Message, "contact_vcard") => Some(MediaRole::ContactVcard),
             (Self::WebPage, "photo") => Some(MediaRole::Attachment),
+            (Self::Pictures(role), "photo" | "media") => Some(role),
             _ => None,
         }
     }

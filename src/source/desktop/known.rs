@@ -2,7 +2,7 @@
 //!
 //! - [`Remembered`] is asked for each message of an export, and told what was stored.
 //! - [`table`] holds what is known of stored messages, in 20 bytes each.
-//! - [`Keeper`] keeps it on this machine, sealed: keyed hashes, ids and names of runs, nothing that could be read.
+//! - [`Kept`] keeps it on this machine, sealed: keyed hashes, ids and names of runs, nothing that could be read.
 //!
 //! Commit first, then state: an item counts when its mark comes back. What the snapshot before does not hold (any more) is
 //! forgotten when the next import begins, so a state that is wrong costs uploads and never loses a message.
@@ -10,39 +10,46 @@
 pub mod table;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::io::{self, Read, Write};
+use std::io;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use self::table::{Batch, Fresh, Note, Packed, Table};
 use crate::crypt::digest::Hasher;
 use crate::model::entry::EntryPath;
+use crate::model::keep::Kept;
 use crate::model::paths::{self, RunId};
-use crate::model::peer::Peer;
+use crate::model::peer::{Peer, PeerKind};
 
 /// What is known of a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Look {
     /// Nothing, or it said something else.
     New,
-    /// It said the same, in other bytes.
-    Same,
+    /// It said the same, in other bytes; that run stored it.
+    Same(RunId),
     /// That run stored a record with these very bytes.
     SameBytes(RunId),
 }
 
-/// Where a machine keeps what is remembered.
-pub trait Keeper: Send + Sync {
-    /// Opens what was kept last; `None` where there is nothing.
-    ///
-    /// # Errors
-    /// When it cannot be read.
-    fn load(&self) -> io::Result<Option<Box<dyn Read>>>;
+impl Look {
+    /// The run that stored it.
+    pub fn run(&self) -> Option<&RunId> {
+        match self {
+            Self::New => None,
+            Self::Same(run) | Self::SameBytes(run) => Some(run),
+        }
+    }
+}
 
-    /// Replaces what is kept by what `write` writes, whole or not at all.
-    ///
-    /// # Errors
-    /// When it cannot be written, and those of `write`.
-    fn save(&self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()>;
+/// What is known of a description.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Described {
+    /// When it was made, Unix seconds.
+    pub observed: i64,
+    /// Whether it tells only part of what exports can tell.
+    pub is_partial: bool,
+    /// Whether it says what was asked for.
+    pub says_the_same: bool,
 }
 
 /// What [`Remembered::load`] found.
@@ -76,7 +83,7 @@ struct State {
 /// What earlier imports have stored.
 pub struct Remembered {
     state: Mutex<State>,
-    keeper: Option<Box<dyn Keeper>>,
+    keeper: Option<Kept>,
 }
 
 /// A keyed hash of 8 bytes; never 0.
@@ -86,6 +93,11 @@ fn hash(key: &[u8; 32], bytes: &[u8]) -> u64 {
     hasher.update(bytes);
     let [a, b, c, d, e, f, g, h, ..] = hasher.finish().0;
     u64::from_be_bytes([a, b, c, d, e, f, g, h]).max(1)
+}
+
+/// The hash of a description; its last bit says whether it is a partial one.
+fn described(key: &[u8; 32], content: &[u8], is_partial: bool) -> u64 {
+    hash(key, content) & !1 | u64::from(is_partial)
 }
 
 impl Remembered {
@@ -100,7 +112,7 @@ impl Remembered {
     ///
     /// # Errors
     /// When the system gives no random key.
-    pub fn kept(keeper: Box<dyn Keeper>) -> io::Result<Self> {
+    pub fn kept(keeper: Kept) -> io::Result<Self> {
         let mut key = [0; 32];
         getrandom::fill(&mut key).map_err(io::Error::other)?;
         Ok(Self { keeper: Some(keeper), ..Self::new(key) })
@@ -115,7 +127,7 @@ impl Remembered {
         let Some(keeper) = &self.keeper else {
             return if self.state().table.runs().is_empty() { Found::Nothing } else { Found::Earlier };
         };
-        let loaded = keeper.load().and_then(|input| input.map(|mut input| Table::read(&mut input)).transpose());
+        let loaded = keeper.reader().and_then(|input| input.map(|mut input| Table::read(&mut input)).transpose());
         match loaded {
             Ok(None) => Found::Nothing,
             Ok(Some(table)) => {
@@ -130,7 +142,7 @@ impl Remembered {
     /// Whether [`Self::load`] would find what earlier imports stored; takes no memory to speak of.
     pub fn is_there(&self) -> bool {
         let Some(keeper) = &self.keeper else { return !self.state().table.runs().is_empty() };
-        let seen = keeper.load().and_then(|input| input.map(|mut input| Table::look_over(&mut input)).transpose());
+        let seen = keeper.reader().and_then(|input| input.map(|mut input| Table::look_over(&mut input)).transpose());
         seen.is_ok_and(|seen| seen == Some(true))
     }
 
@@ -147,6 +159,16 @@ impl Remembered {
         state.table.unfinished = Some((print, run.clone()));
         self.save(&mut state);
         run
+    }
+
+    /// The chats of this kind of which a message with this id is stored.
+    pub fn chats_with(&self, kind: PeerKind, id: i64) -> Vec<Peer> {
+        self.state().table.chats_with(kind, id)
+    }
+
+    /// When that run's export was made, Unix seconds.
+    pub fn made(&self, run: &RunId) -> Option<i64> {
+        self.state().table.runs().iter().rev().find(|(known, _)| known == run).map(|(_, observed)| *observed)
     }
 
     /// The account's own user id, where an export has told it.
@@ -183,15 +205,11 @@ impl Remembered {
         let Some(latest) = notes.iter().map(|note| state.table.observed(note.run)).max() else { return Look::New };
         let counts = |note: &&Note| observed < latest || state.table.observed(note.run) == latest;
         let content = hash(&state.table.key, content);
-        let mut same = notes.iter().filter(counts).filter(|note| note.content == content).peekable();
-        if same.peek().is_none() {
-            return Look::New;
-        }
+        let same: Vec<&Note> = notes.iter().filter(counts).filter(|note| note.content == content).collect();
         let raw = hash(&state.table.key, raw);
-        match same.find(|note| note.raw == raw).and_then(|note| state.table.run(note.run)) {
-            Some(run) => Look::SameBytes(run.clone()),
-            None => Look::Same,
-        }
+        let run = |note: &&Note| state.table.run(note.run).cloned();
+        let bytes = same.iter().find(|note| note.raw == raw).and_then(run).map(Look::SameBytes);
+        bytes.or_else(|| same.last().and_then(run).map(Look::Same)).unwrap_or(Look::New)
     }
 
     /// The hashes of a message that goes into an item; `raw` is `None` where the record is not the first of its run with its id, so
@@ -210,9 +228,9 @@ impl Remembered {
     }
 
     /// Takes note that the item with this mark describes a chat or the account, as of `observed`, and says `content`.
-    pub fn expect_description(&self, mark: u64, path: &EntryPath, observed: i64, content: &[u8]) {
+    pub fn expect_description(&self, mark: u64, path: &EntryPath, observed: i64, is_partial: bool, content: &[u8]) {
         let mut state = self.state();
-        let (path, content) = (hash(&state.table.key, path.as_bytes()), hash(&state.table.key, content));
+        let (path, content) = (hash(&state.table.key, path.as_bytes()), described(&state.table.key, content, is_partial));
         state.pending.insert(mark, Effect::Described { path, observed, content });
     }
 
@@ -221,11 +239,13 @@ impl Remembered {
         self.state().pending.insert(mark, Effect::Whole);
     }
 
-    /// When the description at `path` that an import stored was made, and whether it says `content`; `None` where none did.
-    pub fn described(&self, path: &EntryPath, content: &[u8]) -> Option<(i64, bool)> {
+    /// What is known of the description at `path` that an import stored; `None` where none did.
+    pub fn described(&self, path: &EntryPath, content: &[u8]) -> Option<Described> {
         let state = self.state();
-        let (observed, known) = state.table.described.get(&hash(&state.table.key, path.as_bytes()))?;
-        Some((*observed, *known == hash(&state.table.key, content)))
+        let key = &state.table.key;
+        let (observed, known) = *state.table.described.get(&hash(key, path.as_bytes()))?;
+        let is_partial = known & 1 == 1;
+        Some(Described { observed, is_partial, says_the_same: known == described(key, content, is_partial) })
     }
 
     /// Takes note of a batch that is stored: for making this anew out of a snapshot.
@@ -234,9 +254,9 @@ impl Remembered {
     }
 
     /// Takes note of a description that is stored, as [`Self::rebuild_batch`].
-    pub fn rebuild_description(&self, path: &EntryPath, observed: i64, content: &[u8]) {
+    pub fn rebuild_description(&self, path: &EntryPath, observed: i64, is_partial: bool, content: &[u8]) {
         let mut state = self.state();
-        let (path, content) = (hash(&state.table.key, path.as_bytes()), hash(&state.table.key, content));
+        let (path, content) = (hash(&state.table.key, path.as_bytes()), described(&state.table.key, content, is_partial));
         state.table.described.insert(path, (observed, content));
     }
 
@@ -262,7 +282,7 @@ impl Remembered {
 
     fn save(&self, state: &mut State) {
         let Some(keeper) = &self.keeper else { return };
-        if let Err(error) = keeper.save(&mut |out| state.table.write(out)) {
+        if let Err(error) = keeper.replace(&mut |out| state.table.write(out)) {
             tracing::warn!(%error, "what imports have stored could not be noted");
             state.failure = Some(error);
         }
@@ -279,8 +299,9 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::model::keep::testing::Memory;
 
-    const PEER: Peer = Peer { kind: crate::model::peer::PeerKind::User, id: 1 };
+    const PEER: Peer = Peer { kind: PeerKind::User, id: 1 };
 
     fn run(name: &str) -> RunId {
         name.parse().unwrap()
@@ -303,7 +324,7 @@ mod tests {
         assert_eq!(look(&known, 20, 5, "says", "{raw}"), Look::New);
         known.committed(&[3, 4]);
         assert_eq!(look(&known, 20, 5, "says", "{raw}"), Look::SameBytes(run("r1")));
-        assert_eq!(look(&known, 20, 5, "says", "{ raw}"), Look::Same);
+        assert_eq!(look(&known, 20, 5, "says", "{ raw}"), Look::Same(run("r1")));
         assert_eq!(look(&known, 20, 5, "says more", "{raw}"), Look::New);
         assert_eq!(look(&known, 20, 6, "says", "{raw}"), Look::New);
         assert_eq!(known.look(&run("r1"), 20, PEER, 5, b"says", b"{raw}"), Look::New, "a run goes on as it began");
@@ -330,33 +351,17 @@ mod tests {
         assert_eq!(look(&known, 30, 6, "b", "b"), Look::SameBytes(run("r2")));
     }
 
-    /// Keeps in memory, behind a lock that the test shares.
-    #[derive(Clone, Default)]
-    struct Memory(Arc<Mutex<Option<Vec<u8>>>>);
-
-    impl Keeper for Memory {
-        fn load(&self) -> io::Result<Option<Box<dyn Read>>> {
-            Ok(self.0.lock().unwrap().clone().map(|bytes| Box::new(io::Cursor::new(bytes)) as Box<dyn Read>))
-        }
-
-        fn save(&self, write: &mut dyn FnMut(&mut dyn Write) -> io::Result<()>) -> io::Result<()> {
-            let mut bytes = Vec::new();
-            write(&mut bytes)?;
-            *self.0.lock().unwrap() = Some(bytes);
-            Ok(())
-        }
-    }
-
     #[test]
     fn it_survives_the_process_and_names_an_interrupted_run_again() {
-        let memory = Memory::default();
-        let known = Remembered::kept(Box::new(memory.clone())).unwrap();
+        let memory = Arc::new(Memory::default());
+        let kept = || Kept::new(memory.clone(), "imported");
+        let known = Remembered::kept(kept()).unwrap();
         assert_eq!((known.load(), known.is_there()), (Found::Nothing, false));
         assert_eq!(known.begin(b"export", &run("r1")), run("r1"));
         known.set_owner(77);
         store(&known, "r1", 10, &[(5, "a"), (-3, "b"), (900, "c")]);
 
-        let again = Remembered::kept(Box::new(memory.clone())).unwrap();
+        let again = Remembered::kept(kept()).unwrap();
         assert!(again.is_there());
         assert_eq!((again.load(), again.owner()), (Found::Earlier, Some(77)));
         assert_eq!(again.begin(b"export", &run("r2")), run("r1"));
@@ -368,8 +373,8 @@ mod tests {
         assert_eq!(again.begin(b"export", &run("r3")), run("r3"));
         assert_eq!(again.begin(b"another", &run("r4")), run("r4"));
 
-        memory.0.lock().unwrap().as_mut().unwrap().truncate(40);
-        let broken = Remembered::kept(Box::new(memory)).unwrap();
+        memory.files().get_mut("imported").unwrap().truncate(40);
+        let broken = Remembered::kept(kept()).unwrap();
         assert!(matches!(broken.load(), Found::Damaged(_)) && !broken.is_there());
         assert_eq!(look(&broken, 20, 5, "a", "a"), Look::New);
     }

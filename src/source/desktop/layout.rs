@@ -123,6 +123,7 @@ impl Line {
 
 /// Why a file cannot be put together.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum LayoutError {
     /// A line has another form than the module's page says.
     #[error("line {line} of an import's layout cannot be read from column {column} on")]

@@ -1,5 +1,6 @@
 //! Reads a `result.json` from its first byte to its last and hands out what it holds.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::io::{self, Read};
 
@@ -12,8 +13,8 @@ use super::repair::{repair, valid_text};
 use super::scan::{Piece, Scanner, What};
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType, Topic};
+use crate::model::harmless::printable;
 use crate::model::json;
-use crate::model::media::MediaRole;
 use crate::model::paths::RunId;
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Raw, VERSION};
@@ -111,6 +112,12 @@ struct Chat {
     full_name: Option<String>,
     username: Option<String>,
     topics: Vec<Topic>,
+    /// Whether the file lists the topics.
+    has_topics: bool,
+    /// The topic that this is the export of.
+    topic: Option<i64>,
+    /// Whether it stands in a list of chats.
+    in_list: bool,
     only_my_messages: bool,
     unknown: Vec<(String, String)>,
     peer: Option<Peer>,
@@ -126,8 +133,9 @@ impl Chat {
         match &*key {
             "full_name" if text().is_some() => self.full_name = text(),
             "username" if text().is_some() => self.username = text(),
-            "topics" if self.topics.is_empty() && serde_json::from_str::<Vec<Topic>>(&value).is_ok() => {
+            "topics" if !self.has_topics && serde_json::from_str::<Vec<Topic>>(&value).is_ok() => {
                 self.topics = serde_json::from_str(&value).unwrap_or_default();
+                self.has_topics = true;
             }
             "only_my_messages" if value.trim() == "true" => self.only_my_messages = true,
             _ => self.unknown.push((key, value)),
@@ -195,7 +203,7 @@ impl Reader<'_> {
             What::Glue | What::Rest | What::ListKey { .. } => {}
             What::ChatBegins { left } => {
                 self.end_chat()?;
-                self.chat = Some(Chat { left, head: self.heads.next().unwrap_or_default(), ..Chat::default() });
+                self.chat = Some(Chat { left, in_list: true, head: self.heads.next().unwrap_or_default(), ..Chat::default() });
             }
             What::ChatEnds => self.end_chat()?,
             What::ChatKey(key) => self.chat_key(key, offset, bytes),
@@ -210,7 +218,7 @@ impl Reader<'_> {
     }
 
     fn text(&mut self, offset: u64, bytes: &[u8]) -> Option<String> {
-        let text = repair(bytes).map(std::borrow::Cow::into_owned);
+        let text = repair(bytes).map(Cow::into_owned);
         if text.is_none() {
             self.receiver.problem(offset, "this value is not JSON");
         }
@@ -230,7 +238,7 @@ impl Reader<'_> {
     }
 
     /// Says what the chat is, before its first message and where more became known.
-    fn announce(&mut self) -> io::Result<Peer> {
+    fn announce(&mut self, offset: u64) -> io::Result<Peer> {
         let heads = &mut self.heads;
         let chat = self.chat.get_or_insert_with(|| Chat { head: heads.next().unwrap_or_default(), ..Chat::default() });
         if let Some(peer) = chat.peer
@@ -239,7 +247,8 @@ impl Reader<'_> {
             return Ok(peer);
         }
         let first_time = chat.peer.is_none();
-        let kind = key_kind(chat).unwrap_or(PeerKind::User);
+        // What is new since this version is most likely some kind of channel, and never a person.
+        let kind = key_kind(chat).unwrap_or(if chat.head.kind.is_some() { PeerKind::Channel } else { PeerKind::User });
         let made_up = &mut self.made_up;
         let peer = chat.peer.unwrap_or_else(|| match chat.head.id.filter(|&id| id > 0) {
             Some(id) => Peer { kind, id },
@@ -254,12 +263,19 @@ impl Reader<'_> {
         chat.told_more = false;
         if first_time {
             self.summary.chats += 1;
+            if let Some(word) = chat.head.kind.as_deref().filter(|word| ChatType::from_key(word).is_none()) {
+                let what = format!("this version does not know chats of the type '{}': it is kept as a channel", printable(word));
+                self.receiver.problem(offset, &what);
+            }
         }
+        let is_topic = chat.topic.is_some();
         let info = ChatInfo {
             v: VERSION,
             peer,
-            name: chat.head.name.clone(),
-            kind: chat.head.kind.as_deref().and_then(ChatType::from_key),
+            name: chat.head.name.clone().filter(|_| !is_topic),
+            kind: chat.head.kind.as_deref().and_then(ChatType::from_key).filter(|_| !is_topic),
+            other_kind: chat.head.kind.clone().filter(|word| ChatType::from_key(word).is_none()),
+            is_partial: is_topic,
             full_name: chat.full_name.clone(),
             username: chat.username.clone(),
             left: chat.left,
@@ -279,15 +295,49 @@ impl Reader<'_> {
 
     fn end_chat(&mut self) -> io::Result<()> {
         if self.chat.is_some() {
-            self.announce()?;
+            self.announce(self.summary.bytes)?;
         }
         self.chat = None;
         Ok(())
     }
 
+    /// Takes note of a topic that a message begins or names.
+    ///
+    /// The export of a single topic is that of a chat with the topic's name, which begins with the beginning of the topic.
+    fn topics(&mut self, bytes: &[u8]) {
+        let heads = &mut self.heads;
+        let chat = self.chat.get_or_insert_with(|| Chat { head: heads.next().unwrap_or_default(), ..Chat::default() });
+        let is_first = chat.peer.is_none();
+        if bytes.len() > MAX_MESSAGE_BYTES || chat.has_topics || memchr::memmem::find(bytes, b"\"topic_").is_none() {
+            return;
+        }
+        let Some(text) = repair(bytes) else { return };
+        let title = |key: &str| json::get(&text, key).and_then(json::text).filter(|title| !title.is_empty()).map(Cow::into_owned);
+        let id = |key: &str| json::get(&text, key).and_then(json::integer);
+        let named = match json::get(&text, "action").and_then(json::spelling) {
+            Some("topic_created") => id("id").zip(title("title")),
+            // Which topic it is, newer exports tell like a reply.
+            Some("topic_edit") => id("reply_to_message_id").zip(title("new_title")),
+            _ => return,
+        };
+        let Some((id, title)) = named else { return };
+        chat.told_more = true;
+        let is_topic = is_first && !chat.in_list && chat.head.kind.as_deref() == Some(ChatType::PublicSupergroup.key());
+        if is_topic {
+            chat.topic = Some(id);
+        }
+        let name = chat.head.name.clone().filter(|_| is_topic);
+        match chat.topics.iter_mut().find(|topic| topic.id == id) {
+            Some(topic) if chat.topic != Some(id) => topic.title = title,
+            Some(_) => {}
+            None => chat.topics.push(Topic { id, title: name.unwrap_or(title), icon_emoji_id: None, closed: false }),
+        }
+    }
+
     /// Hands out a message; false if it is not one, with its bytes not handed out yet.
     fn message(&mut self, offset: u64, bytes: &[u8]) -> io::Result<bool> {
-        let peer = self.announce()?;
+        self.topics(bytes);
+        let peer = self.announce(offset)?;
         if bytes.len() > MAX_MESSAGE_BYTES {
             self.receiver.problem(offset, "this message is longer than 16 MiB; it is kept as it is, but shown nowhere");
             return Ok(false);
@@ -328,8 +378,7 @@ impl Reader<'_> {
             }
             return Ok(());
         };
-        let role = if section == Section::Stories { MediaRole::Story } else { MediaRole::Userpic };
-        match convert::section(&text, self.files, role) {
+        match convert::section(&text, self.files, section) {
             Some((value, media)) => self.receiver.section(self.account_section(section, value, media)),
             None => Ok(()),
         }
@@ -338,7 +387,10 @@ impl Reader<'_> {
     fn unknown_sections(&mut self) -> io::Result<()> {
         let unknown = std::mem::take(&mut self.unknown);
         match object(&unknown) {
-            Some(value) => self.receiver.section(self.account_section(Section::UnknownKeys, value, Vec::new())),
+            Some(value) => match convert::section(value.get(), self.files, Section::UnknownKeys) {
+                Some((value, media)) => self.receiver.section(self.account_section(Section::UnknownKeys, value, media)),
+                None => Ok(()),
+            },
             None => Ok(()),
         }
     }
@@ -350,7 +402,7 @@ impl Reader<'_> {
 }
 
 /// Which chat of the export it is, from 1, so that another export can list the chats in the same order.
-fn position(number: u64) -> Option<Box<RawValue>> {
+pub(super) fn position(number: u64) -> Option<Box<RawValue>> {
     RawValue::from_string(format!("{{\"position\":{number}}}")).ok()
 }
 

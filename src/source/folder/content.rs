@@ -15,18 +15,27 @@ use crate::source::{Body, Content};
 /// Files from this length on are read ahead further than the kernel does by itself.
 const READ_AHEAD_FROM: u64 = 1024 * 1024;
 
+/// What of a file's numbers is not looked at.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Ignored {
+    /// The inode number, where it does not tell files apart.
+    pub inode: bool,
+    /// The time of the inode's last change.
+    pub ctime: bool,
+}
+
 /// What a file looked like when it was listed.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Seen {
-    id: stat::FileId,
     size: u64,
     mtime: Timestamp,
     ctime: Timestamp,
 }
 
 impl Seen {
-    fn of(stat: &Stat) -> Self {
-        Self { id: stat::id(stat), size: stat::size(stat), mtime: stat::mtime(stat), ctime: stat::ctime(stat) }
+    fn of(stat: &Stat, ignored: Ignored) -> Self {
+        let ctime = if ignored.ctime { Timestamp::default() } else { stat::ctime(stat) };
+        Self { size: stat::size(stat), mtime: stat::mtime(stat), ctime }
     }
 }
 
@@ -34,14 +43,22 @@ impl Seen {
 pub(super) struct FileContent {
     root: Arc<OwnedFd>,
     path: EntryPath,
+    id: stat::FileId,
     seen: Seen,
+    ignored: Ignored,
     sparse: bool,
 }
 
 impl FileContent {
     /// The file at `path` below `root`, described by `listed`.
-    pub(super) fn new(root: Arc<OwnedFd>, path: EntryPath, listed: &Stat) -> Self {
-        Self { root, path, seen: Seen::of(listed), sparse: stat::is_sparse(listed) }
+    pub(super) fn new(root: Arc<OwnedFd>, path: EntryPath, listed: &Stat, ignored: Ignored) -> Self {
+        let (id, seen, sparse) = (stat::id(listed), Seen::of(listed, ignored), stat::is_sparse(listed));
+        Self { root, path, id, seen, ignored, sparse }
+    }
+
+    /// Whether what was opened is what was listed. Equal lengths and times vouch for it where the numbers of inodes change.
+    fn is_same_file(&self, now: &Stat) -> bool {
+        stat::id(now) == self.id || self.ignored.inode || Seen::of(now, self.ignored) == self.seen
     }
 
     fn open_file(&self) -> io::Result<File> {
@@ -81,7 +98,7 @@ impl Content for FileContent {
                 stat::kind_name(stat::file_type(&now))
             )));
         }
-        if stat::id(&now) != self.seen.id {
+        if !self.is_same_file(&now) {
             return Err(io::Error::other("another file has taken its place since it was listed; the next backup takes that one"));
         }
         if self.seen.size >= READ_AHEAD_FROM {
@@ -92,7 +109,11 @@ impl Content for FileContent {
             file.seek(SeekFrom::Start(from))?;
         }
         let holes = self.sparse.then_some(Region { at: from, end: from, is_hole: false });
-        Ok(Box::new(FileBody { file, seen: self.seen, holes }))
+        Ok(Box::new(FileBody { file, seen: self.seen, ignored: self.ignored, holes }))
+    }
+
+    fn may_say_a_wrong_length(&self) -> bool {
+        true
     }
 }
 
@@ -107,6 +128,7 @@ struct Region {
 struct FileBody {
     file: File,
     seen: Seen,
+    ignored: Ignored,
     /// `Some` for sparse files: holes are delivered as zeros without asking the disk for them.
     holes: Option<Region>,
 }
@@ -168,6 +190,6 @@ fn next_region(file: &mut File, region: &mut Region) -> io::Result<bool> {
 
 impl Body for FileBody {
     fn changed(&mut self) -> io::Result<bool> {
-        Ok(Seen::of(&fstat(&self.file)?) != self.seen)
+        Ok(Seen::of(&fstat(&self.file)?, self.ignored) != self.seen)
     }
 }

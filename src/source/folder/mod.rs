@@ -10,12 +10,13 @@ mod walk;
 mod tests;
 
 use std::os::fd::OwnedFd;
-use std::path::Path;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Sink, Source, SourceError, SourceName};
 use crate::fs::dir;
 use crate::fs::stat;
+use crate::model::entry::Metadata;
 use crate::model::filter::PathFilter;
 
 /// What of a folder is backed up.
@@ -29,6 +30,10 @@ pub struct FolderOptions {
     pub exclude_larger_than: Option<u64>,
     /// Leaves out what lies on other file systems than the folder itself; a mount point is kept as an empty folder.
     pub one_file_system: bool,
+    /// Tells changed files without their inode numbers.
+    pub ignore_inode: bool,
+    /// Tells changed files without the time of their inode's last change.
+    pub ignore_ctime: bool,
     /// Device and inode of folders that are never listed: the vault itself, the local state.
     pub never: Vec<(u64, u64)>,
 }
@@ -38,7 +43,10 @@ pub struct FolderSource {
     root: Arc<OwnedFd>,
     id: stat::FileId,
     name: String,
+    /// Other paths that lead here.
+    other_names: Vec<String>,
     options: FolderOptions,
+    top: Mutex<Option<Metadata>>,
 }
 
 impl FolderSource {
@@ -50,11 +58,25 @@ impl FolderSource {
         let unreadable = |source| SourceError::Unreadable { what: shown(path), source };
         let absolute = std::path::absolute(path).map_err(unreadable)?;
         let root = dir::open_root(path).map_err(unreadable)?;
+        // One folder is one source, however it is spelled. Where the way there cannot be read, it is called as it was typed.
+        let resolved = std::fs::canonicalize(path).unwrap_or_else(|_| lexical(&absolute));
         let id = stat::id(&rustix::fs::fstat(&root).map_err(|error| unreadable(error.into()))?);
         if options.never.contains(&id) {
             return Err(unreadable(std::io::Error::other("it is the vault, or a folder that belongs to tgvault itself")));
         }
-        Ok(Self { root: Arc::new(root), id, name: shown(&absolute), options })
+        let name = shown(&resolved);
+        let mut other_names: Vec<String> = Vec::new();
+        for spelled in [shown(&absolute), shown(&lexical(&absolute)), name.clone()] {
+            let bare = spelled.trim_end_matches('/');
+            other_names.extend([bare.to_owned(), format!("{bare}/")].into_iter().filter(|other| !other.is_empty() && *other != name));
+        }
+        other_names.sort_unstable();
+        other_names.dedup();
+        Ok(Self { root: Arc::new(root), id, name, other_names, options, top: Mutex::default() })
+    }
+
+    fn note_top(&self, top: Metadata) {
+        *self.top.lock().unwrap_or_else(PoisonError::into_inner) = Some(top);
     }
 
     /// Device and inode of the folder, for [`FolderOptions::never`] of others.
@@ -68,6 +90,14 @@ impl Source for FolderSource {
         SourceName { kind: "folder".to_owned(), name: self.name.clone() }
     }
 
+    fn other_names(&self) -> Vec<SourceName> {
+        self.other_names.iter().map(|name| SourceName { kind: "folder".to_owned(), name: name.clone() }).collect()
+    }
+
+    fn top(&self) -> Option<Metadata> {
+        self.top.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     fn lists_everything(&self) -> bool {
         true
     }
@@ -75,6 +105,20 @@ impl Source for FolderSource {
     fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError> {
         walk::Walk::new(self, sink).run()
     }
+}
+
+/// An absolute path without `.`, `..` and doubled slashes, as far as that can be said without looking.
+fn lexical(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            std::path::Component::ParentDir => {
+                plain.pop();
+            }
+            other => plain.push(other),
+        }
+    }
+    plain
 }
 
 /// A path as text, one to one: bytes that are no UTF-8 become `\x..`.

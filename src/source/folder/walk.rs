@@ -1,30 +1,31 @@
 //! Listing a folder: depth first, bytewise by name, a folder before what is in it.
 
-use std::collections::HashMap;
+use rustix::fs::{AtFlags, FileType, Stat, fstat, readlinkat, statat};
+use rustix::io::Errno;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CStr;
 use std::io::{self, Read};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, FileType, Stat, fstat, readlinkat, statat};
-use rustix::io::Errno;
-
 use super::FolderSource;
-use super::content::FileContent;
+use super::content::{FileContent, Ignored};
+use crate::fs::manner::Manner;
 use crate::fs::xattr::XattrReader;
-use crate::fs::{dir, stat};
-use crate::model::entry::{EntryPath, Kind, PathError, Timestamp};
+use crate::fs::{dir, limit, stat};
+use crate::model::entry::{EntryPath, Kind, PathError, Stamp, Timestamp};
+use crate::model::harmless::printable;
 use crate::source::{Content, Item, Problem, Sink, SourceError, Stopped};
 
 /// How many folders on the way down stay open; those above are found again through `..` and checked.
 const OPEN_FOLDERS: usize = 32;
 
-/// The file systems' clock ticks at least this often; a file that changed within the last tick could change again unnoticed.
-const TICK: Duration = Duration::from_millis(20);
-
-/// How often a listing waits for a tick to pass, at most: one second in all.
+/// How often a listing waits for a tick of the file system's clock to pass, at most: one second in all.
 const MAX_WAITS: u32 = 50;
+
+/// How often a folder that changes while it is listed is read again.
+const MAX_READINGS: u32 = 3;
 
 /// The beginning of a `CACHEDIR.TAG`, from <https://bford.info/cachedir/>.
 const CACHE_SIGNATURE: &[u8] = b"Signature: 8a477f597d28d172789f06886806bc55";
@@ -37,7 +38,20 @@ struct Level {
     id: stat::FileId,
     /// `None` for the root.
     path: Option<EntryPath>,
-    names: std::vec::IntoIter<Box<CStr>>,
+    /// All names that were found so far, sorted in each reading.
+    names: Vec<Box<CStr>>,
+    /// How many of them are listed.
+    done: usize,
+    /// When the folder had changed last before it was read.
+    changed: (Timestamp, Timestamp),
+    readings: u32,
+}
+
+impl Level {
+    fn new(folder: OwnedFd, found: &Stat, path: Option<EntryPath>, names: Vec<Box<CStr>>) -> Self {
+        let changed = (stat::mtime(found), stat::ctime(found));
+        Self { folder: Some(folder), id: stat::id(found), path, names, done: 0, changed, readings: 1 }
+    }
 }
 
 /// The first name of a file that has more.
@@ -45,6 +59,8 @@ struct FirstName {
     path: EntryPath,
     /// How many names are still to come.
     left: u64,
+    /// What the file looked like: two files that merely share a number differ in it.
+    looks: (u64, Timestamp, Timestamp),
 }
 
 /// One listing of a [`FolderSource`].
@@ -53,32 +69,50 @@ pub(super) struct Walk<'a> {
     sink: &'a mut dyn Sink,
     levels: Vec<Level>,
     links: HashMap<stat::FileId, FirstName>,
+    /// Of each device that was met.
+    manners: HashMap<u64, Numbers>,
     xattrs: XattrReader,
+    open_folders: usize,
     waits: u32,
+}
+
+/// How a file system numbers its files.
+#[derive(Clone, Copy)]
+struct Numbers {
+    manner: Manner,
+    /// Looked at twice in a row, a file had two numbers.
+    change: bool,
 }
 
 impl<'a> Walk<'a> {
     pub(super) fn new(source: &'a FolderSource, sink: &'a mut dyn Sink) -> Self {
-        Self { source, sink, levels: Vec::new(), links: HashMap::new(), xattrs: XattrReader::new(), waits: 0 }
+        let (links, manners) = (HashMap::new(), HashMap::new());
+        let open_folders = limit::descriptors(OPEN_FOLDERS);
+        Self { source, sink, levels: Vec::new(), links, manners, xattrs: XattrReader::new(), open_folders, waits: 0 }
     }
 
     /// Lists everything.
     pub(super) fn run(mut self) -> Result<(), SourceError> {
         let unreadable = |source: io::Error| SourceError::Unreadable { what: self.source.name.clone(), source };
         let root = dir::open_folder(&self.source.root, c".").map_err(|error| unreadable(error.into()))?;
+        let found = fstat(&root).map_err(|error| unreadable(error.into()))?;
         // Half of a root would look like the deletion of the other half.
         let (names, failed) = dir::read_sorted(&root);
         if let Some(error) = failed {
             return Err(unreadable(error));
         }
-        let names = self.without_cached(&root, names).into_iter();
-        self.levels.push(Level { folder: Some(root), id: self.source.id, path: None, names });
+        let names = self.without_cached(&root, names);
+        self.note_top(&root, &found);
+        self.levels.push(Level::new(root, &found, None, names));
 
         while let Some(level) = self.levels.last_mut() {
-            let Some(name) = level.names.next() else {
-                self.leave()?;
+            let Some(name) = level.names.get(level.done).cloned() else {
+                if !self.read_again() {
+                    self.leave()?;
+                }
                 continue;
             };
+            level.done += 1;
             let path = match &level.path {
                 Some(parent) => parent.join(name.to_bytes()),
                 None => EntryPath::new(name.to_bytes()),
@@ -88,7 +122,41 @@ impl<'a> Walk<'a> {
                 Err(error) => self.unnameable(&error),
             }
         }
+        for pattern in self.source.options.filter.unmatched() {
+            self.sink.note(&format!("nothing matches the pattern '{}': it left nothing out", printable(pattern)));
+        }
         Ok(())
+    }
+
+    /// Notes what the folder itself looks like.
+    fn note_top(&mut self, root: &OwnedFd, found: &Stat) {
+        let mut top = stat::metadata(found);
+        // Where they cannot be read, the folder comes back without them.
+        top.xattrs = self.xattrs.read_open(root).unwrap_or_default();
+        self.source.note_top(top);
+    }
+
+    /// Looks for names that came while the deepest folder was listed: what was moved within it is not to be missed. Says whether
+    /// there are any.
+    fn read_again(&mut self) -> bool {
+        let Some(level) = self.levels.last_mut() else { return false };
+        let Some(folder) = &level.folder else { return false };
+        let Ok(now) = fstat(folder) else { return false };
+        let changed = (stat::mtime(&now), stat::ctime(&now));
+        if changed == level.changed || level.readings >= MAX_READINGS {
+            return false;
+        }
+        (level.changed, level.readings) = (changed, level.readings + 1);
+        // A failure was reported when it was read first; half of its names are as good as none here.
+        let (names, _) = dir::read_sorted(folder);
+        let known: HashSet<&Box<CStr>> = level.names.iter().collect();
+        let new: Vec<Box<CStr>> = names.iter().filter(|name| !known.contains(name)).cloned().collect();
+        let is_cache = self.source.options.exclude_caches && has_cache_signature(folder).unwrap_or(false);
+        if is_cache || new.is_empty() {
+            return false;
+        }
+        level.names.extend(new);
+        true
     }
 
     /// Lists one entry of the deepest open folder and, when it is a folder, opens it.
@@ -101,8 +169,10 @@ impl<'a> Walk<'a> {
         let flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT;
         let found = match statat(folder, name, flags) {
             Ok(found) => found,
-            // Deleted since the folder was read: then it is not there.
-            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOENT) => {
+                self.sink.vanished(&path);
+                return Ok(());
+            }
             Err(error) => {
                 self.problem(path, "cannot be looked at", error);
                 return Ok(());
@@ -130,7 +200,10 @@ impl<'a> Walk<'a> {
         let Some(parent) = self.levels.last().and_then(|level| level.folder.as_ref()) else { return Ok(()) };
         let opened = match dir::open_folder(parent, name) {
             Ok(opened) => opened,
-            Err(Errno::NOENT) => return Ok(()),
+            Err(Errno::NOENT) => {
+                self.sink.vanished(&path);
+                return Ok(());
+            }
             Err(error) => {
                 self.item(name, path.clone(), Kind::Dir, &found)?;
                 self.problem(path, "cannot be opened", error);
@@ -156,11 +229,11 @@ impl<'a> Walk<'a> {
         if let Some(error) = failed {
             self.problem(path.clone(), "cannot be read to its end", error);
         }
-        let names = self.without_cached(&opened, names).into_iter();
-        if let Some(above) = self.levels.len().checked_sub(OPEN_FOLDERS).and_then(|at| self.levels.get_mut(at)) {
+        let names = self.without_cached(&opened, names);
+        if let Some(above) = self.levels.len().checked_sub(self.open_folders).and_then(|at| self.levels.get_mut(at)) {
             above.folder = None;
         }
-        self.levels.push(Level { folder: Some(opened), id, path: Some(path), names });
+        self.levels.push(Level::new(opened, &found, Some(path), names));
         Ok(())
     }
 
@@ -168,19 +241,24 @@ impl<'a> Walk<'a> {
         if self.source.options.exclude_larger_than.is_some_and(|limit| stat::size(&found) > limit) {
             return Ok(());
         }
-        let id = stat::id(&found);
+        let Some(folder) = self.levels.last().and_then(|level| level.folder.as_ref()) else { return Ok(()) };
+        let numbers = numbers(&mut self.manners, self.sink, folder, name, &found);
         let mut kind = Kind::File;
-        if found.st_nlink > 1 {
-            if let Some(first) = self.links.get_mut(&id) {
-                kind = Kind::Hardlink { target: first.path.clone() };
-                first.left = first.left.saturating_sub(1);
-                if first.left == 0 {
-                    self.links.remove(&id);
+        if found.st_nlink > 1 && !numbers.change {
+            let (id, looks) = (stat::id(&found), (stat::size(&found), stat::mtime(&found), stat::ctime(&found)));
+            match self.links.get_mut(&id).filter(|first| first.looks == looks || numbers.manner.durable_inodes) {
+                Some(first) => {
+                    kind = Kind::Hardlink { target: first.path.clone() };
+                    first.left = first.left.saturating_sub(1);
+                    if first.left == 0 {
+                        self.links.remove(&id);
+                    }
                 }
-            } else {
-                #[allow(clippy::unnecessary_cast, reason = "the width of the field differs between platforms")]
-                let left = found.st_nlink as u64 - 1;
-                self.links.insert(id, FirstName { path: path.clone(), left });
+                None => {
+                    #[allow(clippy::unnecessary_cast, reason = "the width of the field differs between platforms")]
+                    let left = found.st_nlink as u64 - 1;
+                    self.links.insert(id, FirstName { path: path.clone(), left, looks });
+                }
             }
         }
         self.item(name, path, kind, &found)?;
@@ -191,7 +269,10 @@ impl<'a> Walk<'a> {
         let Some(folder) = self.levels.last().and_then(|level| level.folder.as_ref()) else { return Ok(()) };
         match readlinkat(folder, name, Vec::new()) {
             Ok(target) => Ok(self.item(name, path, Kind::Symlink { target: target.into_bytes() }, &found)?),
-            Err(Errno::NOENT) => Ok(()),
+            Err(Errno::NOENT) => {
+                self.sink.vanished(&path);
+                Ok(())
+            }
             Err(error) => {
                 self.problem(path, "cannot be read", error);
                 Ok(())
@@ -203,15 +284,20 @@ impl<'a> Walk<'a> {
     fn item(&mut self, name: &CStr, path: EntryPath, kind: Kind, found: &Stat) -> Result<(), Stopped> {
         let Some(folder) = self.levels.last().and_then(|level| level.folder.as_ref()) else { return Ok(()) };
         let mut found = *found;
-        let mut settled = true;
-        if matches!(kind, Kind::File | Kind::Hardlink { .. }) && is_fresh(&found) {
-            settled = self.waits < MAX_WAITS;
+        let is_file = matches!(kind, Kind::File | Kind::Hardlink { .. });
+        let numbers = self.manners.get(&stat::id(&found).0).copied().filter(|_| is_file);
+        let numbers = numbers.unwrap_or(Numbers { manner: Manner::DISK, change: false });
+        let (manner, tick) = (numbers.manner, numbers.manner.tick);
+        // Who makes up lengths may have content where it says that there is none.
+        let mut settled = manner.true_sizes || stat::size(&found) > 0 || !is_file;
+        if is_file && settled && is_fresh(&found, tick) {
+            settled = self.waits < MAX_WAITS && tick <= Manner::DISK.tick;
             if settled {
                 self.waits += 1;
-                std::thread::sleep(TICK);
+                std::thread::sleep(tick);
                 match statat(folder, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT) {
                     Ok(again) if stat::id(&again) == stat::id(&found) && stat::file_type(&again) == FileType::RegularFile => {
-                        settled = !is_fresh(&again);
+                        settled = !is_fresh(&again, tick);
                         found = again;
                     }
                     // Replaced or deleted meanwhile: opening it will tell.
@@ -226,18 +312,26 @@ impl<'a> Walk<'a> {
                 Err(error) => self.sink.skipped(&path, &error.to_string()),
             }
         }
-        let is_file = kind == Kind::File;
+        let options = &self.source.options;
+        let ignored = Ignored { inode: options.ignore_inode || numbers.change, ctime: options.ignore_ctime };
         let content = is_file.then(|| {
-            let content = FileContent::new(Arc::clone(&self.source.root), path.clone(), &found);
+            let content = FileContent::new(Arc::clone(&self.source.root), path.clone(), &found, ignored);
             Arc::new(content) as Arc<dyn Content>
         });
+        let mut stamp = stat::stamp(&found);
+        if ignored.inode || !manner.durable_inodes {
+            stamp.inode = Stamp::ANY_INODE;
+        }
+        if ignored.ctime {
+            stamp.ctime = Stamp::ANY_TIME;
+        }
         self.sink.item(Item {
             path,
             kind,
             meta,
             size: if is_file { stat::size(&found) } else { 0 },
             sparse: is_file && stat::is_sparse(&found),
-            stamp: settled.then(|| stat::stamp(&found)),
+            stamp: settled.then_some(stamp),
             content,
             mark: 0,
         })
@@ -251,6 +345,8 @@ impl<'a> Walk<'a> {
             return Ok(());
         }
         let is_above = |folder: &OwnedFd| fstat(folder).is_ok_and(|found| stat::id(&found) == above.id);
+        // Where numbers change, the way from the top is the only one that is sure to lead there.
+        let change = self.manners.get(&above.id.0).is_some_and(|numbers| numbers.change);
         let through_child = left.folder.and_then(|folder| dir::open_folder(&folder, c"..").ok()).filter(is_above);
         let reopened = match through_child {
             Some(folder) => Ok(folder),
@@ -258,14 +354,15 @@ impl<'a> Walk<'a> {
             None => dir::open_folder_beneath(&self.source.root, above.path.iter().flat_map(EntryPath::components)),
         };
         let why = match reopened {
-            Ok(folder) if is_above(&folder) => {
+            Ok(folder) if change || is_above(&folder) => {
                 above.folder = Some(folder);
                 return Ok(());
             }
             Ok(_) => Errno::STALE,
             Err(error) => error,
         };
-        above.names = Vec::new().into_iter();
+        above.done = above.names.len();
+        above.readings = MAX_READINGS;
         match above.path.clone() {
             Some(path) => self.problem(path, "was moved while it was listed", why),
             None => return Err(SourceError::Unreadable { what: self.source.name.clone(), source: why.into() }),
@@ -294,6 +391,23 @@ impl<'a> Walk<'a> {
     }
 }
 
+/// How the file system numbers the file `name` in `folder`; said once when its numbers are of no use.
+fn numbers(known: &mut HashMap<u64, Numbers>, sink: &mut dyn Sink, folder: &OwnedFd, name: &CStr, found: &Stat) -> Numbers {
+    let device = stat::id(found).0;
+    if let Some(numbers) = known.get(&device) {
+        return *numbers;
+    }
+    let again = statat(folder, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT);
+    let looks = |stat: &Stat| (stat::size(stat), stat::mtime(stat), stat::ctime(stat));
+    let change = again.is_ok_and(|again| stat::id(&again) != stat::id(found) && looks(&again) == looks(found));
+    let numbers = Numbers { manner: Manner::of(folder), change };
+    if change && !known.values().any(|numbers| numbers.change) {
+        sink.note("this file system gives its files other inode numbers each time: length and times alone tell what changed");
+    }
+    known.insert(device, numbers);
+    numbers
+}
+
 fn has_cache_signature(folder: &OwnedFd) -> io::Result<bool> {
     let tag = dir::open_file(folder, CACHE_TAG)?;
     if stat::file_type(&fstat(&tag)?) != FileType::RegularFile {
@@ -307,10 +421,10 @@ fn has_cache_signature(folder: &OwnedFd) -> io::Result<bool> {
 /// Whether the file changed so lately that a further change could carry the same time.
 ///
 /// A time in the future comes from another machine's clock, about which waiting says nothing.
-fn is_fresh(found: &Stat) -> bool {
+fn is_fresh(found: &Stat, tick: Duration) -> bool {
     let Ok(now) = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH) else { return false };
     let now = i128::try_from(now.as_nanos()).unwrap_or(i128::MAX);
     let Timestamp { seconds, nanos } = stat::ctime(found);
     let age = now - (i128::from(seconds) * 1_000_000_000 + i128::from(nanos));
-    (0..TICK.as_nanos() as i128).contains(&age)
+    (0..tick.as_nanos() as i128).contains(&age)
 }

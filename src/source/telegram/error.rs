@@ -6,6 +6,7 @@ use crate::source::telegram::wire::{CallError, RpcError};
 
 /// What went wrong.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum TelegramError {
     /// Nobody is logged in, or Telegram ended the session.
     #[error("account '{account}' is not logged in ({why})")]

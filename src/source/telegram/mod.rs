@@ -8,7 +8,7 @@
 //! - `files`: media, fetched ahead within bounds, and the outbox from which the calling thread feeds the sink.
 //! - `export`: one run, from the list of chats to the coverage of each.
 //!
-//! `options`, `events`, `error` are what goes in and comes out; `sealing` keeps files of this machine sealed.
+//! `options`, `events`, `error` are what goes in and comes out.
 
 mod account;
 mod error;
@@ -16,7 +16,6 @@ mod events;
 mod export;
 mod files;
 mod options;
-mod sealing;
 mod stored;
 mod tl;
 mod wire;
@@ -26,7 +25,6 @@ pub use error::TelegramError;
 pub use events::{Event, Observer, Observing, Unobserved};
 pub use export::{ChatSize, ChatSummary, ListingDetail, Outcome, TelegramSource};
 pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, ExportOptions, LARGEST_FILE_BYTES, TakeoutUse};
-pub use sealing::Sealer;
 pub use stored::CoverageCounts;
 pub use wire::{
     ALL_FILE_CONNECTIONS, CallError, CallOptions, Caps, Client, ClientOptions, Device, Event as ConnectionEvent, ExchangeError, Pace,

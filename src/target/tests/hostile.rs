@@ -105,7 +105,7 @@ fn hard_links_reach_restored_files_only() {
         target.hardlink(&path(&format!("to-{}", first.replace('/', "-"))), &path(first)).unwrap();
     }
     let failures = target.finish().unwrap().failures;
-    let said: Vec<String> = failures.iter().map(ToString::to_string).collect();
+    let said: Vec<String> = failures.iter().map(|failure| failure.error.to_string()).collect();
     assert_eq!(said[0], "a symbolic link is in the way at 'way'; it was left as it is");
     assert!(said[1..].iter().all(|text| text.ends_with("which is no regular file in the target folder")), "{said:?}");
     assert_eq!(said.len(), 4);

@@ -27,22 +27,47 @@ pub struct Background {
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
-/// Binds a free port, or the given one.
-pub fn bind(port: u16) -> io::Result<TcpListener> {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))?;
-    listener.set_nonblocking(true)?;
-    Ok(listener)
+/// Binds a free port.
+pub fn bind() -> io::Result<TcpListener> {
+    Port::reserve()?.listen()
+}
+
+/// A port that is taken and where nobody listens: who connects is refused. A number that was free a moment ago can be somebody
+/// else's by now.
+#[derive(Debug)]
+pub struct Port(socket2::Socket, SocketAddr);
+
+impl Port {
+    /// Takes a free port.
+    ///
+    /// # Errors
+    /// If there is none.
+    pub fn reserve() -> io::Result<Self> {
+        let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
+        socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
+        let address = socket.local_addr()?.as_socket().ok_or_else(|| io::Error::other("an address of another family"))?;
+        Ok(Self(socket, address))
+    }
+
+    /// Where nobody listens yet.
+    pub fn address(&self) -> SocketAddr {
+        self.1
+    }
+
+    /// From here on connections are taken.
+    pub(crate) fn listen(self) -> io::Result<TcpListener> {
+        self.0.listen(128)?;
+        self.0.set_nonblocking(true)?;
+        Ok(self.0.into())
+    }
 }
 
 /// As [`bind`] to a free port, with connections that hold little on the way: on loopback a whole part fits into the usual
 /// buffers, and a slow server would not be felt.
 pub fn bind_narrow() -> io::Result<TcpListener> {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None)?;
-    socket.set_recv_buffer_size(128 * 1024)?;
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into())?;
-    socket.listen(128)?;
-    socket.set_nonblocking(true)?;
-    Ok(socket.into())
+    let port = Port::reserve()?;
+    port.0.set_recv_buffer_size(128 * 1024)?;
+    port.listen()
 }
 
 impl Background {

@@ -1,5 +1,6 @@
 //! Servers and helpers for the tests: everything on loopback, on ports that the system chooses.
 //!
+//! - [`needs`]: what a test needs beside the build, and what becomes of it where that is missing.
 //! - [`stores`]: servers for S3, Azure and Google, real ones where there are any.
 //! - [`gate`]: an HTTP server that stands before another one, or alone, and misbehaves as a test tells it.
 //! - [`sandbox`]: the built program in an empty home, with a clean environment.
@@ -8,6 +9,7 @@
 //! - [`tree`]: what a folder holds, for comparing.
 
 pub mod gate;
+pub mod needs;
 pub mod sandbox;
 pub mod stores;
 pub mod telegram;
@@ -15,3 +17,5 @@ pub mod tls;
 pub mod tree;
 
 mod background;
+
+pub use background::Port;

@@ -64,6 +64,11 @@ impl<'a> Element<'a> {
         }
     }
 
+    /// Whether it has an attribute, whatever its value.
+    pub fn has_attribute(&self, name: &str) -> bool {
+        self.attributes.split_whitespace().any(|one| one.split('=').next().is_some_and(|key| key.eq_ignore_ascii_case(name)))
+    }
+
     /// Whether `class` is one of its classes.
     pub fn has_class(&self, class: &str) -> bool {
         self.attribute("class").is_some_and(|classes| classes.split_whitespace().any(|one| one == class))

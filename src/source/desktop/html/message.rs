@@ -164,6 +164,11 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
     let mut attached = Vec::new();
     inside.find_all("attachment", &mut attached);
     let links = attached.iter().filter_map(|wrap| find_link(wrap, "photo_wrap").or_else(|| find_link(wrap, "media")));
+    let text = inside.elements().find(|child| child.has_class("text"));
+    let rich = text.filter(|text| text.has_class("rich_message"));
+    let mut in_text = Vec::new();
+    rich.into_iter().for_each(|rich| super::rich::files(rich, &mut in_text));
+    let links = links.chain(in_text.into_iter().map(std::borrow::Cow::into_owned));
     let attached: Vec<String> =
         links.map(|link| format!("{{\"role\":\"attachment\",\"file\":{}}}", quoted(&path(folder, &link)))).collect();
     let mut wraps = Vec::new();
@@ -173,10 +178,17 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
     for wrap in wraps {
         media(&mut keys, wrap, folder);
     }
-    let text = inside.elements().find(|child| child.has_class("text"));
-    let entities = text.map(entities).unwrap_or_default();
-    keys.raw("text", &short_text(&entities));
-    keys.raw("text_entities", &long_text(&entities));
+    match rich.map(super::rich::text_of) {
+        Some(parts) => {
+            keys.raw("text", &parts.short());
+            keys.raw("text_entities", &parts.long());
+        }
+        None => {
+            let entities = text.map(entities).unwrap_or_default();
+            keys.raw("text", &short_text(&entities));
+            keys.raw("text_entities", &long_text(&entities));
+        }
+    }
     buttons(&mut keys, body);
     reactions(&mut keys, body);
     if !attached.is_empty() {
@@ -298,6 +310,9 @@ fn media(keys: &mut Keys, wrap: &Element<'_>, folder: Folder<'_>) {
     if let Some(poll) = wrap.find("media_poll") {
         return poll_keys(keys, poll);
     }
+    if let Some(giveaway) = wrap.find("media_giveaway") {
+        return keys.text("information_text", &giveaway.text().replace('\n', " "));
+    }
     let Some(block) = wrap.find("media") else { return };
     let part = |class: &str| block.find(class).map(Element::text).unwrap_or_default();
     let (title, description, status) = (part("title"), part("description"), part("status"));
@@ -404,6 +419,11 @@ fn coordinates(link: &str) -> Option<(String, String)> {
 }
 
 fn poll_keys(keys: &mut Keys, poll: &Element<'_>) {
+    let kind = poll.elements().find(|child| child.has_class("details")).map(Element::text).unwrap_or_default().to_lowercase();
+    if kind.contains("checklist") || kind.contains("to-do") || kind.contains("todo") {
+        return todo_keys(keys, poll);
+    }
+    let is_closed = kind.contains("final") || kind.contains("closed");
     let question = poll.find("question").map(Element::text).unwrap_or_default();
     let mut answers = Vec::new();
     poll.find_all("answer", &mut answers);
@@ -421,8 +441,28 @@ fn poll_keys(keys: &mut Keys, poll: &Element<'_>) {
     let total = poll.find("total").and_then(|total| count(&total.text())).unwrap_or_default();
     keys.raw(
         "poll",
-        &format!("{{\"question\":{},\"closed\":false,\"total_voters\":{total},\"answers\":[{}]}}", quoted(&question), texts.join(",")),
+        &format!(
+            "{{\"question\":{},\"closed\":{is_closed},\"total_voters\":{total},\"answers\":[{}]}}",
+            quoted(&question),
+            texts.join(",")
+        ),
     );
+}
+
+/// A checklist is a poll without votes on a page; its tasks have no ids there.
+fn todo_keys(keys: &mut Keys, list: &Element<'_>) {
+    let title = list.find("question").map(Element::text).unwrap_or_default();
+    let mut answers = Vec::new();
+    list.find_all("answer", &mut answers);
+    let tasks: Vec<String> = answers
+        .iter()
+        .zip(1..)
+        .map(|(answer, id)| {
+            let text = answer.own_text();
+            format!("{{\"text\":{},\"id\":{id}}}", quoted(text.strip_prefix('-').unwrap_or(&text).trim()))
+        })
+        .collect();
+    keys.raw("todo_list", &format!("{{\"title\":{},\"answers\":[{}]}}", quoted(&title), tasks.join(",")));
 }
 
 fn buttons(keys: &mut Keys, body: &Element<'_>) {
@@ -434,12 +474,28 @@ fn buttons(keys: &mut Keys, body: &Element<'_>) {
         .map(|row| {
             let mut cells = Vec::new();
             row.find_all("bot_button", &mut cells);
-            let cells: Vec<String> =
-                cells.iter().map(|cell| format!("{{\"type\":\"default\",\"text\":{}}}", quoted(&cell.text()))).collect();
+            let cells: Vec<String> = cells.iter().map(|cell| button(cell)).collect();
             format!("[{}]", cells.join(","))
         })
         .collect();
     keys.raw("inline_bot_buttons", &format!("[{}]", rows.join(",")));
+}
+
+/// A button: its text, and where it leads if that is told.
+fn button(cell: &Element<'_>) -> String {
+    let link = cell.elements().chain([cell]).find(|child| child.is("a"));
+    let url = link.and_then(|link| link.attribute("href")).filter(|url| url.contains(':'));
+    // `return ShowTextCopied('Data: … | Type: callback');`
+    let told = link.and_then(|link| link.attribute("onclick")).unwrap_or_default().into_owned();
+    let told = told.split_once('\'').and_then(|(_, told)| told.rsplit_once('\'')).map(|(told, _)| told).unwrap_or_default();
+    let after = |words: &str| told.split(" | ").find_map(|part| part.trim().strip_prefix(words)).map(|part| part.trim().to_owned());
+    let kind = after("Type:").filter(|kind| kind.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+    let (kind, data) = match url {
+        Some(url) => ("url".to_owned(), Some(url.into_owned())),
+        None => (kind.unwrap_or_else(|| "default".to_owned()), after("Data:")),
+    };
+    let data = data.map(|data| format!(",\"data\":{}", quoted(&data))).unwrap_or_default();
+    format!("{{\"type\":\"{kind}\",\"text\":{}{data}}}", quoted(&cell.text()))
 }
 
 fn rows_of<'e, 'a>(element: &'e Element<'a>, rows: &mut Vec<&'e Element<'a>>) {

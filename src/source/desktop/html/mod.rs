@@ -5,10 +5,11 @@
 //! becomes its sentence, as `information_text`, but for phone calls, which are messages with a block there. The pieces that are handed
 //! out, one after the other, are the page.
 //!
-//! - [`dom`] reads a page into elements, [`message`] an element into keys.
+//! - [`dom`] reads a page into elements, [`message`] an element into keys, [`rich`] those of a rich message.
 
 pub mod dom;
 pub mod message;
+pub mod rich;
 
 use std::io;
 
@@ -18,7 +19,7 @@ use jiff::tz::TimeZone;
 use self::dom::Element;
 use self::message::{Folder, Told, quoted};
 use super::convert::{self, Files};
-use super::read::{Circumstances, Receiver};
+use super::read::{Circumstances, Receiver, position};
 use crate::model::chat::{ChatInfo, ChatType};
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{Extra, MessageRecord, Raw, VERSION};
@@ -34,6 +35,9 @@ pub struct ChatPages {
     folder: String,
     peer: Option<Peer>,
     kind: Option<ChatType>,
+    /// What the list of chats calls it, and its place in that.
+    shown_kind: Option<ChatType>,
+    position: Option<u64>,
     announced: Option<Peer>,
     from: String,
     when: When,
@@ -67,7 +71,24 @@ impl ChatPages {
     /// up from the name, so that the same chat of a later export is the same peer.
     pub fn new(circumstances: Circumstances, folder: &str, peer: Option<Peer>, kind: Option<ChatType>) -> Self {
         let when = When { zone: circumstances.zone.clone(), day: None, before: None, observed: circumstances.observed };
-        Self { circumstances, folder: folder.to_owned(), peer, kind, announced: None, from: String::new(), when }
+        Self {
+            circumstances,
+            folder: folder.to_owned(),
+            peer,
+            kind,
+            shown_kind: None,
+            position: None,
+            announced: None,
+            from: String::new(),
+            when,
+        }
+    }
+
+    /// Says what the list of chats calls it, and which chat of that it is, from 1.
+    #[must_use]
+    pub fn listed(mut self, kind: Option<ChatType>, position: u64) -> Self {
+        (self.shown_kind, self.position) = (kind, Some(position));
+        self
     }
 
     /// Reads the next page.
@@ -148,7 +169,9 @@ impl ChatPages {
             v: VERSION,
             peer,
             name: Some(name),
-            kind: self.kind,
+            kind: self.kind.or(self.shown_kind),
+            other_kind: None,
+            is_partial: true,
             full_name: None,
             username: None,
             left: false,
@@ -158,7 +181,7 @@ impl ChatPages {
             topics: Vec::new(),
             observed: self.circumstances.observed,
             run: self.circumstances.run.clone(),
-            dialog: None,
+            dialog: self.position.and_then(position),
             unknown_keys: None,
             raw: None,
         })?;
@@ -209,6 +232,26 @@ impl ChatPages {
             raw: Some(Raw::Html { bytes: span.to_vec() }),
         })
     }
+}
+
+/// The chats of `lists/chats.html` in their order: the folder of each, and what kind of chat it is, as far as the page shows it.
+pub fn listed_chats(page: &str) -> Vec<(String, Option<ChatType>)> {
+    let dom = dom::parse(page, &[]);
+    let mut entries = Vec::new();
+    dom.find_all("entry", &mut entries);
+    let of = |entry: &&Element<'_>| {
+        let link = entry.attribute("href")?;
+        let path = link.split('#').next()?.trim_start_matches("../");
+        let kind = match entry.find("info").map(Element::text).unwrap_or_default().as_str() {
+            "private" => Some(ChatType::PersonalChat),
+            "bot" => Some(ChatType::BotChat),
+            "group" => Some(ChatType::PrivateGroup),
+            "channel" => Some(ChatType::PrivateChannel),
+            _ => None,
+        };
+        Some((path.get(..path.rfind('/')? + 1)?.to_owned(), kind))
+    };
+    entries.iter().filter_map(of).collect()
 }
 
 /// Whether these are the first bytes of a page of messages, as Telegram Desktop or an editor writes it.

@@ -6,15 +6,18 @@
 //! imports/<run id>/files.jsonl                 a line for each file, folder and link of the export: [`ImportedFile`];
 //!                                              goes on in files-0002.jsonl where it is long
 //! imports/<run id>/layout/<n>-<seq>.jsonl      how a result.json or page is put together: [`super::layout`]
+//! imports/<run id>/seen.jsonl                  which messages it found as earlier runs had stored them: `SeenAgain`
 //! imports/<run id>/files/…                     files that are neither media nor taken apart, under their own paths
 //! ```
 //!
 //! - [`told`] says whether a folder holds an export, and what it tells of itself before it is read.
-//! - `run` is one import; `found` finds the files that messages name, `memory` bounds what waits to be stored.
+//! - `run` is one import; `found` finds the files that messages name, `memory` bounds what waits to be stored, `moved` joins
+//!   basic groups with the supergroups that they became.
 //! - `rebuild` learns from the vault what earlier imports stored, where the machine does not know it.
 
 mod found;
 mod memory;
+mod moved;
 mod rebuild;
 mod run;
 pub mod told;

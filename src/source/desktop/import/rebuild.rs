@@ -67,12 +67,14 @@ pub(super) fn rebuild(known: &Remembered, sink: &mut dyn Sink) -> io::Result<()>
                 known.rebuild_batch(peer, &run, observed, seq, &mut notes);
             }
             Some(Place::ChatInfo(_)) => match serde_json::from_slice::<ChatInfo>(&bytes) {
-                Ok(chat) if runs.contains(&chat.run) => known.rebuild_description(&path, chat.observed, &says_of_chat(&chat)?),
+                Ok(chat) if runs.contains(&chat.run) => {
+                    known.rebuild_description(&path, chat.observed, chat.is_partial, &says_of_chat(&chat)?)
+                }
                 _ => {}
             },
             Some(Place::Account(_)) => match serde_json::from_slice::<AccountSection>(&bytes) {
                 Ok(section) if runs.contains(&section.run) => {
-                    known.rebuild_description(&path, section.observed, section.value.get().as_bytes());
+                    known.rebuild_description(&path, section.observed, false, section.value.get().as_bytes());
                 }
                 _ => {}
             },

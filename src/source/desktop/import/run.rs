@@ -1,7 +1,7 @@
 //! One import: the export is read once, in its order, and becomes items.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::io::{self, BufReader, Read};
 use std::sync::Arc;
 
@@ -9,19 +9,21 @@ use serde::Serialize;
 
 use super::found::{Found, SharedFiles};
 use super::memory::{Budget, Memory};
+use super::moved::Moved;
 use super::{DesktopExport, IMPORTS, ImportedFile, page_of};
 use crate::crypt::digest::{HashReader, Hasher};
 use crate::model::account::AccountSection;
-use crate::model::chat::ChatInfo;
+use crate::model::chat::{ChatInfo, ChatType};
 use crate::model::digest::Digest;
 use crate::model::entry::{EntryPath, Kind, Metadata, PathError, Timestamp};
+use crate::model::ids::IdList;
 use crate::model::paths::{self, MAX_BATCH_BYTES, RunId};
-use crate::model::peer::Peer;
-use crate::model::record::{MessageRecord, Raw, Record};
+use crate::model::peer::{Peer, PeerKind};
+use crate::model::record::{MessageRecord, Raw, Record, SeenAgain, VERSION};
 use crate::source::desktop::content::content;
-use crate::source::desktop::html::{ChatPages, MAX_PAGE_BYTES, is_chat_page};
-use crate::source::desktop::known::Look;
+use crate::source::desktop::html::{ChatPages, MAX_PAGE_BYTES, is_chat_page, listed_chats};
 use crate::source::desktop::known::table::Fresh;
+use crate::source::desktop::known::{Described, Look};
 use crate::source::desktop::layout::LayoutWriter;
 use crate::source::desktop::read::{ChatHead, Circumstances, Receiver, read_json_with};
 use crate::source::{Content, Item, Problem, Sink};
@@ -63,6 +65,9 @@ pub(super) struct Import<'a> {
     /// The file that is being taken apart, and what was handed out of it.
     current: Option<EntryPath>,
     handed: Hasher,
+    moved: Moved,
+    /// Messages that were found as an earlier run had stored them.
+    seen: BTreeMap<(Peer, RunId), IdList>,
     /// A chat whose description may still grow.
     described: Option<ChatInfo>,
     /// Descriptions that were listed.
@@ -93,6 +98,8 @@ impl<'a> Import<'a> {
             layout_number: 0,
             current: None,
             handed: Hasher::new(),
+            moved: Moved::default(),
+            seen: BTreeMap::new(),
             described: None,
             descriptions: HashSet::new(),
         }
@@ -145,10 +152,14 @@ impl<'a> Import<'a> {
                 None => chats.push((folder, vec![(number, index)])),
             }
         }
+        let listed = self.listed_chats()?;
         for (folder, mut pages) in chats {
             pages.sort_unstable();
             let peer = self.source.chat.filter(|_| folder.is_empty());
             let mut chat = ChatPages::new(self.circumstances(), folder, peer, None);
+            if let Some(position) = listed.iter().position(|(of, _)| of == folder) {
+                chat = chat.listed(listed.get(position).and_then(|(_, kind)| *kind), position as u64 + 1);
+            }
             let mut expected = 1;
             for (number, index) in pages {
                 if number > expected {
@@ -159,6 +170,15 @@ impl<'a> Import<'a> {
             }
         }
         Ok(())
+    }
+
+    /// What the list of chats says, where there is one.
+    fn listed_chats(&self) -> io::Result<Vec<(String, Option<ChatType>)>> {
+        let list = self.items.iter().find(|item| item.kind == Kind::File && item.path.as_bytes() == b"lists/chats.html");
+        let Some(content) = list.and_then(|item| item.content.as_ref()) else { return Ok(Vec::new()) };
+        let mut page = Vec::new();
+        content.open(0)?.take(MAX_PAGE_BYTES as u64).read_to_end(&mut page)?;
+        Ok(listed_chats(&String::from_utf8_lossy(&page)))
     }
 
     fn page(&mut self, index: usize, chat: &mut ChatPages) -> io::Result<()> {
@@ -255,25 +275,37 @@ impl<'a> Import<'a> {
 
     /// Lists a description, unless the vault has a better one: a later one, or one of a live backup, which tells more.
     /// `content` is the value without what every import says anew.
-    fn describe(&mut self, path: Result<EntryPath, PathError>, value: &impl Serialize, content: &[u8]) -> io::Result<()> {
+    fn describe(&mut self, path: Result<EntryPath, PathError>, value: &impl Serialize, is_partial: bool, content: &[u8]) -> io::Result<()> {
         let path = path.map_err(io::Error::other)?;
         if !self.descriptions.insert(path.clone()) {
             return Ok(());
         }
         if let Some(before) = self.sink.before(&path) {
-            let ours = self.source.known.described(&path, content).filter(|(made, _)| *made == before.mtime.seconds);
-            if ours.is_none_or(|(made, says_the_same)| says_the_same || made > self.observed) {
+            let ours = self.source.known.described(&path, content).filter(|known| known.observed == before.mtime.seconds);
+            let is_worse = |known: Described| match (known.is_partial, is_partial) {
+                (false, true) => true,
+                (true, false) => false,
+                _ => known.says_the_same || known.observed > self.observed,
+            };
+            if ours.is_none_or(is_worse) {
                 return Ok(());
             }
         }
         let mark = self.mark();
-        self.source.known.expect_description(mark, &path, self.observed, content);
+        self.source.known.expect_description(mark, &path, self.observed, is_partial, content);
         self.put(path, serde_json::to_vec(value)?, mark)
     }
 
     fn end_description(&mut self) -> io::Result<()> {
         match self.described.take() {
-            Some(chat) => self.describe(paths::chat_info(chat.peer), &chat, &says_of_chat(&chat)?),
+            Some(mut chat) => {
+                match self.moved.other(chat.peer) {
+                    Some(group) if group.kind == PeerKind::Chat => chat.migrated_from = Some(group),
+                    Some(channel) => chat.migrated_to = Some(channel),
+                    None => {}
+                }
+                self.describe(paths::chat_info(chat.peer), &chat, chat.is_partial, &says_of_chat(&chat)?)
+            }
             None => Ok(()),
         }
     }
@@ -286,6 +318,14 @@ impl<'a> Import<'a> {
     /// The files that no record named, and the list of all.
     fn files(mut self) -> io::Result<()> {
         let items = self.items;
+        let mut seen = Vec::new();
+        for ((peer, run), ids) in std::mem::take(&mut self.seen) {
+            serde_json::to_writer(&mut seen, &SeenAgain { v: VERSION, peer, run, observed: self.observed, ids })?;
+            seen.push(b'\n');
+        }
+        if !seen.is_empty() {
+            self.put(self.import_path("seen.jsonl")?, seen, 0)?;
+        }
         let (mut list, mut lists) = (Vec::new(), 0);
         for (index, item) in items.iter().enumerate() {
             let mut line = ImportedFile {
@@ -383,9 +423,10 @@ impl Receiver for Receiving<'_, '_> {
         Ok(())
     }
 
-    fn message(&mut self, record: MessageRecord) -> io::Result<()> {
+    fn message(&mut self, mut record: MessageRecord) -> io::Result<()> {
         self.media()?;
         let import = &mut *self.import;
+        import.moved.file(&mut record, &import.run, &import.source.known);
         let (peer, id) = (record.peer, record.id);
         if import.peer != Some(peer) {
             import.flush_lines()?;
@@ -403,9 +444,13 @@ impl Receiver for Receiving<'_, '_> {
         let is_first = id > *highest;
         *highest = id.max(*highest);
         let known = &import.source.known;
-        match known.look(&import.run, import.observed, peer, id, &import.says, raw) {
+        let look = known.look(&import.run, import.observed, peer, id, &import.says, raw);
+        if let Some(run) = look.run().filter(|run| known.made(run) != Some(import.observed)) {
+            import.seen.entry((peer, run.clone())).or_default().push(id);
+        }
+        match look {
             Look::SameBytes(earlier) if is_first => import.layout.message(peer, &earlier, id, raw),
-            Look::SameBytes(_) | Look::Same => import.layout.bytes(raw),
+            Look::SameBytes(_) | Look::Same(_) => import.layout.bytes(raw),
             Look::New => {
                 let note = known.note(id, &import.says, is_first.then_some(raw));
                 let start = import.lines.len();
@@ -438,7 +483,7 @@ impl Receiver for Receiving<'_, '_> {
 
     fn section(&mut self, section: AccountSection) -> io::Result<()> {
         self.media()?;
-        self.import.describe(paths::account_section(section.section), &section, section.value.get().as_bytes())
+        self.import.describe(paths::account_section(section.section), &section, false, section.value.get().as_bytes())
     }
 
     fn problem(&mut self, offset: u64, what: &str) {

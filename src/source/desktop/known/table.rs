@@ -16,7 +16,7 @@ use std::collections::BTreeMap;
 use std::io::{self, Read, Write};
 
 use crate::model::paths::RunId;
-use crate::model::peer::Peer;
+use crate::model::peer::{Peer, PeerKind};
 
 const MAGIC: [u8; 4] = *b"tgvi";
 /// Version 1 had columns of 28 bytes a message; no released program wrote it.
@@ -242,6 +242,11 @@ impl Table {
         chat.notes(id).filter(|note| self.run(note.run) != Some(but)).collect()
     }
 
+    /// The chats of this kind that have a message with this id.
+    pub fn chats_with(&self, kind: PeerKind, id: i64) -> Vec<Peer> {
+        self.chats.iter().filter(|(peer, chat)| peer.kind == kind && chat.notes(id).next().is_some()).map(|(peer, _)| *peer).collect()
+    }
+
     /// Every batch, where its ids lie far apart several times: its chat, its run with the run's number, and its own number.
     pub fn batches(&self) -> impl Iterator<Item = (Peer, &RunId, u32, u32)> {
         let segments = self.chats.iter().flat_map(|(peer, chat)| chat.0.iter().map(|segment| (*peer, segment.run, segment.seq)));
@@ -398,7 +403,7 @@ mod tests {
 
     use super::*;
 
-    const PEER: Peer = Peer { kind: crate::model::peer::PeerKind::User, id: 1 };
+    const PEER: Peer = Peer { kind: PeerKind::User, id: 1 };
 
     fn ids() -> impl Strategy<Value = i64> {
         prop_oneof![8 => 0..300_i64, 2 => -5..5_i64, 1 => any::<i64>(), 1 => Just(i64::MIN), 1 => Just(i64::MAX)]

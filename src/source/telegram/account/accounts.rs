@@ -1,7 +1,6 @@
 //! The accounts on this machine, by name: each a sealed session and a sealed state.
 
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,9 +9,9 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::login::{Application, LoginPrompts, LoginWay, log_in};
 use super::session::{CustomServer, LoggedIn, Session, SessionStore};
+use crate::model::keep::{Keep, Kept};
 use crate::source::telegram::error::{TelegramError, ends_session};
 use crate::source::telegram::events::{Event, Observing, OfConnections};
-use crate::source::telegram::sealing::{SealedFile, Sealer};
 use crate::source::telegram::wire::{Client, ClientOptions, Device, Pace, STACK_BYTES, ServerKey, TimeLimits};
 
 /// How to act for an account.
@@ -37,8 +36,7 @@ pub struct ConnectOptions {
 /// The accounts of one folder.
 #[derive(Clone)]
 pub struct Accounts {
-    folder: PathBuf,
-    sealer: Arc<dyn Sealer>,
+    keep: Arc<dyn Keep>,
 }
 
 /// An account that can be acted for; it has threads of its own for the network.
@@ -55,24 +53,21 @@ pub struct Account {
 /// Where the states of an account's backups are: one for each vault, because what one vault has the other may lack.
 #[derive(Clone)]
 pub(crate) struct States {
-    folder: PathBuf,
+    keep: Arc<dyn Keep>,
     name: String,
-    sealer: Arc<dyn Sealer>,
 }
 
 impl States {
     /// The state of the backups into one vault.
-    pub(crate) fn of(&self, vault: &str) -> SealedFile {
-        SealedFile::new(self.folder.join(format!("{}.{vault}.{STATE}", self.name)), self.sealer.clone())
+    pub(crate) fn of(&self, vault: &str) -> Kept {
+        Kept::new(self.keep.clone(), format!("{}.{vault}.{STATE}", self.name))
     }
 
     fn remove_all(&self) -> io::Result<()> {
-        for entry in std::fs::read_dir(&self.folder)? {
-            let path = entry?.path();
-            let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        for file in self.keep.names()? {
             // Names of accounts have no dot.
-            if name.split('.').next() == Some(&self.name) && name.ends_with(&format!(".{STATE}")) {
-                std::fs::remove_file(&path)?;
+            if file.split('.').next() == Some(&self.name) && file.ends_with(&format!(".{STATE}")) {
+                self.keep.remove(&file)?;
             }
         }
         Ok(())
@@ -85,30 +80,19 @@ const SESSION: &str = "session";
 const STATE: &str = "state";
 
 impl Accounts {
-    /// The accounts in `folder`, sealed by `sealer`.
-    pub fn new(folder: PathBuf, sealer: Arc<dyn Sealer>) -> Self {
-        Self { folder, sealer }
+    /// The accounts whose logins and states are kept there.
+    pub fn new(keep: Arc<dyn Keep>) -> Self {
+        Self { keep }
     }
 
     /// The names, sorted.
     ///
     /// # Errors
-    /// When the folder cannot be read.
+    /// When they cannot be listed.
     pub fn names(&self) -> io::Result<Vec<String>> {
-        let entries = match std::fs::read_dir(&self.folder) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(vec![]),
-            entries => entries?,
-        };
-        let mut names = Vec::new();
-        for entry in entries {
-            let path = entry?.path();
-            if path.extension().is_some_and(|extension| extension == SESSION)
-                && let Some(name) = path.file_stem().and_then(|name| name.to_str())
-                && check_name(name).is_ok()
-            {
-                names.push(name.to_owned());
-            }
-        }
+        let files = self.keep.names()?;
+        let accounts = files.iter().filter_map(|file| file.strip_suffix(SESSION)?.strip_suffix('.'));
+        let mut names: Vec<String> = accounts.filter(|name| check_name(name).is_ok()).map(str::to_owned).collect();
         names.sort();
         Ok(names)
     }
@@ -188,19 +172,19 @@ impl Accounts {
         SessionStore::load(self.file(name, SESSION)).map_err(|source| self.local(name, source))
     }
 
-    fn file(&self, name: &str, extension: &str) -> SealedFile {
-        SealedFile::new(self.folder.join(format!("{name}.{extension}")), self.sealer.clone())
+    fn file(&self, name: &str, extension: &str) -> Kept {
+        Kept::new(self.keep.clone(), format!("{name}.{extension}"))
     }
 
     fn local(&self, name: &str, source: io::Error) -> TelegramError {
-        TelegramError::Local { path: path_of(&self.folder, name), source }
+        TelegramError::Local { path: self.file(name, SESSION).place(), source }
     }
 
     fn account(&self, name: &str, session: Arc<SessionStore>, user: LoggedIn, options: &ConnectOptions) -> Result<Account, TelegramError> {
         let api_id = session.read().api_id.unwrap_or(options.api_id);
         let client = client(session.clone(), api_id, options)?;
         let observer = options.observer.clone();
-        let states = States { folder: self.folder.clone(), name: name.to_owned(), sealer: self.sealer.clone() };
+        let states = States { keep: self.keep.clone(), name: name.to_owned() };
         Ok(Account { name: name.to_owned(), user, client, observer, session, states, threads: Threads::new()? })
     }
 }
@@ -247,10 +231,6 @@ async fn end_former(former: Arc<SessionStore>, options: &ConnectOptions) {
         Ok(()) => "the account was logged in here before: that session is ended".to_owned(),
         Err(why) => format!("the account was logged in here before, and that session could not be ended ({why}): see Settings > Devices"),
     }));
-}
-
-fn path_of(folder: &Path, name: &str) -> String {
-    folder.join(format!("{name}.{SESSION}")).display().to_string()
 }
 
 fn client(session: Arc<SessionStore>, api_id: i32, options: &ConnectOptions) -> Result<Client, TelegramError> {

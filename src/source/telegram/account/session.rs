@@ -8,7 +8,7 @@ use grammers_tl_types::types;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use crate::source::telegram::sealing::SealedFile;
+use crate::model::keep::Kept;
 use crate::source::telegram::wire::{self, AuthorizationKey, DataCentre, DataCentres, ServerKey, TELEGRAM_FIRST_DC};
 
 /// The version of the stored form.
@@ -98,17 +98,17 @@ impl Session {
 /// The session in use; each change is on disk before it is relied on.
 pub(crate) struct SessionStore {
     session: Mutex<Session>,
-    file: Option<SealedFile>,
+    file: Option<Kept>,
 }
 
 impl SessionStore {
     /// A session that is kept in `file`, or in memory only.
-    pub(crate) fn new(session: Session, file: Option<SealedFile>) -> Arc<Self> {
+    pub(crate) fn new(session: Session, file: Option<Kept>) -> Arc<Self> {
         Arc::new(Self { session: Mutex::new(session), file })
     }
 
     /// Reads the session in `file`; `None` where there is none.
-    pub(crate) fn load(file: SealedFile) -> io::Result<Option<Arc<Self>>> {
+    pub(crate) fn load(file: Kept) -> io::Result<Option<Arc<Self>>> {
         let Some(bytes) = file.load()? else { return Ok(None) };
         let session: Session = serde_json::from_slice(&bytes).map_err(|error| {
             // The parser's message could quote what it read.
@@ -149,7 +149,7 @@ impl SessionStore {
     pub(crate) fn erase(&self) -> io::Result<()> {
         let mut session = self.read();
         *session = Session::new(session.server.clone());
-        self.file.as_ref().map_or(Ok(()), SealedFile::remove)
+        self.file.as_ref().map_or(Ok(()), Kept::remove)
     }
 }
 
@@ -187,12 +187,11 @@ impl wire::Session for SessionStore {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::source::telegram::sealing::tests::Inverted;
+    use crate::model::keep::testing::Memory;
 
     #[test]
     fn a_session_survives_its_file_and_shows_no_key() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = SealedFile::new(folder.path().join("a"), Arc::new(Inverted));
+        let file = Kept::new(Arc::new(Memory::default()), "a");
         assert!(SessionStore::load(file.clone()).unwrap().is_none());
         let store = SessionStore::new(Session::new(None), Some(file.clone()));
         let key = AuthorizationKey::new(Zeroizing::new([0xAB; 256]));

@@ -5,15 +5,15 @@
 //! Everything found is a further record, never an overwrite.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
+use std::sync::Arc;
 
 use grammers_tl_types::{enums, functions, types};
 
+use super::batch::{Batch, ChatLog};
 use super::chat::{CLOSED, Chat};
 use super::dialogs::Dialog;
 use super::history::Mode;
-use super::run::{Batch, Run};
+use super::run::{BY_ID, Run};
 use crate::model::coverage::IdRange;
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{ChatEvent, DeletionRecord, EventRecord, Evidence, Record};
@@ -26,8 +26,6 @@ use crate::source::telegram::wire::CallError;
 
 /// So many deletions in one chat in one run are worth a word to the user: somebody may be clearing up.
 const ALARM_DELETIONS: usize = 50;
-/// Messages asked for by id at once.
-const BY_ID: usize = 100;
 /// Answers in a row after which a stream of differences counts as endless.
 const MAX_DIFFERENCES: usize = 10_000;
 
@@ -128,7 +126,7 @@ impl Run {
             }
         }
         for peer in changes.peers() {
-            let log = self.log(peer);
+            let log = self.ledger.log(peer);
             let held = self.state.after_pending(peer).messages;
             let new: Vec<enums::Message> = changes.new.remove(&peer).unwrap_or_default().into_values().collect();
             if held.is_empty() && new.is_empty() {
@@ -165,7 +163,7 @@ impl Run {
             }
             self.flush(&log, &mut batch).await?;
             if peer.kind != PeerKind::Channel {
-                self.private_marks.lock().unwrap_or_else(PoisonError::into_inner).extend(log.marks());
+                self.ledger.counters_wait_for(&log.marks());
             }
         }
         Ok(())
@@ -175,7 +173,7 @@ impl Run {
     /// it never will be.
     pub(super) fn hold_counters(&self, error: &CallError) {
         if !error.is_any(&CLOSED) {
-            self.private_incomplete.store(true, Ordering::Relaxed);
+            self.ledger.hold_counters();
         }
     }
 
@@ -185,7 +183,7 @@ impl Run {
         }
     }
 
-    async fn add_deletion(&self, log: &super::run::ChatLog, batch: &mut Batch, id: i32, evidence: Evidence) -> Result<(), TelegramError> {
+    async fn add_deletion(&self, log: &ChatLog, batch: &mut Batch, id: i32, evidence: Evidence) -> Result<(), TelegramError> {
         let record = DeletionRecord { peer: log.peer, id: id.into(), observed: self.observed, run: self.id.clone(), evidence };
         self.add_record(log, batch, Record::Deletion(record), Some(id)).await
     }
@@ -227,9 +225,7 @@ impl Run {
                 if self.bot {
                     changes.new.entry(peer).or_default().insert(message.id(), message);
                 } else {
-                    let mut newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-                    let known = newest.entry(peer).or_default();
-                    *known = message.id().max(*known);
+                    self.ledger.heard_of(peer, message.id());
                 }
             }
             changes.take(updates);
@@ -372,7 +368,7 @@ impl Chat {
     }
 
     /// Reads held messages again from `first` to `last`, within a budget of requests; gives the id to go on from.
-    async fn reread(&self, first: i32, last: i32, mut budget: Option<&mut u32>) -> Result<Option<i32>, Trouble> {
+    pub(super) async fn reread(&self, first: i32, last: i32, mut budget: Option<&mut u32>) -> Result<Option<i32>, Trouble> {
         let mode = if self.before.only_my { Mode::Own } else { Mode::All };
         // With what this run has found already: a deletion is told once.
         let held = self.run.state.after_pending(self.peer()).messages;
@@ -436,6 +432,6 @@ impl Chat {
         if self.peer().kind == PeerKind::Channel {
             return None;
         }
-        self.run.ranges.iter().find(|range| range.min_id <= id && id <= range.max_id)
+        self.run.plan.ranges.iter().find(|range| range.min_id <= id && id <= range.max_id)
     }
 }

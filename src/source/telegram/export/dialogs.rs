@@ -150,6 +150,8 @@ impl DialogReader<'_> {
         let mut looked_again = false;
         // How many chats there are in all as far as pages told, and whether some of the pinned ones may be unknown.
         let (mut counted, mut unasked) = (0, false);
+        // Lines of the list that are no chats, or whose chats cannot be read: these are told apart.
+        let mut others = HashSet::new();
         loop {
             let known = found.len();
             let mut page = self.page(folder_id, range, offset, exclude_pinned).await?;
@@ -173,13 +175,18 @@ impl DialogReader<'_> {
                     enums::Dialog::Dialog(raw) => raw,
                     enums::Dialog::Folder(_) => {
                         archive = true;
+                        others.insert(dialog.to_bytes());
                         continue;
                     }
                     // A community holds chats, which the list has too, and no messages of its own.
-                    enums::Dialog::Community(_) => continue,
+                    enums::Dialog::Community(_) => {
+                        others.insert(dialog.to_bytes());
+                        continue;
+                    }
                 };
                 let peer = peer_of(&raw.peer);
                 if peer.id < 0 {
+                    others.insert(dialog.to_bytes());
                     self.tell_lost(1, "have numbers that no chat can have");
                     continue;
                 }
@@ -214,8 +221,9 @@ impl DialogReader<'_> {
             if first {
                 next = Some((0, 0, enums::InputPeer::Empty));
             }
-            // Once back at the beginning, what is known already follows.
+            // Once back at the beginning, what is known already follows; what the server counts beyond that it does not show.
             if looked_again && found.len() == known {
+                self.tell_cut(counted, here.len() + others.len());
                 return Ok(archive);
             }
             match next.or(undated) {

@@ -92,7 +92,7 @@ impl Account {
     pub fn chosen_chats(&self, detail: ListingDetail, options: &ExportOptions) -> Result<Vec<ChatSummary>, TelegramError> {
         // Nothing is remembered of a list: no vault has this name.
         let file = self.states.of("listing");
-        let path = file.path().display().to_string();
+        let path = file.place();
         let state = StateStore::open(file, self.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
         let state = Arc::new(state.forgetting());
         let api = Api::new(self.client.clone(), self.observer.clone(), &self.name, state, options);

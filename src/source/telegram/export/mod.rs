@@ -2,18 +2,24 @@
 //!
 //! The way of a run, top to bottom: `source` (the [`crate::source::Source`]) starts `whole`, which lists `dialogs`, begins a takeout,
 //! reads the account's `sections`, and gives each chat to `chat`. That reads what is missing with `history`, asks `catchup` what
-//! changed, and hands messages to `run`, which has their files fetched and rendered, and batches them.
+//! changed, and hands messages to `batch`, which has their files fetched (`message_files`) and renders them. `unfinished` fetches the rest of long messages; `missing` asks again for files
+//! that earlier runs could not have. `run` is what all of these share, `ledger` what they find out.
 //! `account_coverage`: what of the account could not be had. `listing`: the chats for people.
 
 mod account_coverage;
+mod batch;
 mod catchup;
 mod chat;
 mod dialogs;
 mod history;
+mod ledger;
 mod listing;
+mod message_files;
+mod missing;
 mod run;
 mod sections;
 mod source;
+mod unfinished;
 mod whole;
 
 pub use listing::{ChatSize, ChatSummary, ListingDetail};

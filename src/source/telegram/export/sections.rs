@@ -1,16 +1,18 @@
 //! The account's own sections: who it is, whom it knows, where it is logged in.
 
+use std::collections::HashSet;
+
 use futures::StreamExt;
 use futures::stream;
 use grammers_tl_types::{LAYER, Serializable, enums, functions, types};
 use serde_json::value::RawValue;
 
-use super::account_coverage::TAKEOUT_ENDED;
 use super::run::{FILES_AT_ONCE, Run, path};
 use crate::model::account::{AccountSection, Section};
 use crate::model::media::{Media, MediaRole, MediaStatus, SkipReason};
 use crate::model::paths;
 use crate::model::peer::Peer;
+use crate::model::reason::Reason;
 use crate::model::record::{Raw, VERSION};
 use crate::source::telegram::error::{TelegramError, Trouble};
 use crate::source::telegram::events::Event;
@@ -26,6 +28,19 @@ struct Found {
     value: Box<RawValue>,
     media: Vec<Media>,
     raw: Vec<Raw>,
+    /// How many the server counts beyond those that it listed.
+    short: usize,
+}
+
+impl Found {
+    fn whole(value: Box<RawValue>, raw: Vec<Raw>) -> Self {
+        Self { value, media: vec![], raw, short: 0 }
+    }
+}
+
+/// How many of a list are missing.
+fn short(count: i32, listed: usize) -> usize {
+    usize::try_from(count).unwrap_or_default().saturating_sub(listed)
 }
 
 fn tl(object: &impl Serializable) -> Raw {
@@ -60,7 +75,7 @@ fn contact_list(mut contacts: Vec<Contact>, raw: Vec<Raw>) -> Found {
         }
         object.end()
     }));
-    Found { value, media: vec![], raw }
+    Found::whole(value, raw)
 }
 
 fn phone(number: &str) -> String {
@@ -94,23 +109,23 @@ impl Run {
         let place = path(paths::account_section(section))?;
         // Only a takeout knows them.
         if matches!(section, Section::Contacts | Section::OtherData) && !self.api.has_takeout() {
-            return if self.taken_out { self.unserved(section.key(), place, TAKEOUT_ENDED.into()).await } else { Ok(()) };
+            return if self.plan.taken_out { self.unserved(section.key(), place, Reason::TakeoutEnded).await } else { Ok(()) };
         }
         let found = match self.section(section).await {
             Ok(found) => found,
             Err(Trouble::Run(error)) => return Err(error),
             Err(Trouble::Call(error)) => {
-                let reason = self.api.or_reason("reading the account's own data", error)?;
-                return self.unserved(section.key(), place, format!("Telegram does not give it ({reason})")).await;
+                let error = self.api.or_reason("reading the account's own data", error)?;
+                return self.unserved(section.key(), place, Reason::NotGiven { error }).await;
             }
         };
-        self.served(section.key());
+        self.ledger.listed(section.key(), found.as_ref().map_or(0, |found| found.short));
         let Some(found) = found else { return Ok(()) };
         let digest = self.prints.of_bytes(found.value.get().as_bytes());
         if self.state.read().sections.get(&section) == Some(&digest) {
             return Ok(());
         }
-        let Found { value, media, raw } = found;
+        let Found { value, media, raw, .. } = found;
         let file = AccountSection { v: VERSION, section, observed: self.observed, run: self.id.clone(), value, media, raw };
         self.describe(place, &file, Effect::Section(section, digest)).await?;
         Ok(())
@@ -128,7 +143,7 @@ impl Run {
             Section::WebSessions => self.web_logins().await?,
             Section::OtherData => return self.other().await,
             // What an export file holds beside its sections; a live account has no such thing.
-            Section::UnknownKeys => return Ok(None),
+            Section::ProfileMusic | Section::UnknownKeys => return Ok(None),
         }))
     }
 
@@ -150,7 +165,7 @@ impl Run {
             object.put("username", &format!("@{name}"));
         }
         object.put_text("bio", about.about.as_deref().unwrap_or_default());
-        Ok(Found { value: object.into_raw(), media: vec![], raw: vec![tl(&full)] })
+        Ok(Found::whole(object.into_raw(), vec![tl(&full)]))
     }
 
     async fn fetch_all(&self, wants: Vec<(Want, Seen)>) -> Result<(Outcomes, Vec<Media>), TelegramError> {
@@ -180,6 +195,7 @@ impl Run {
 
     async fn pictures(&self) -> Result<Found, Trouble> {
         let mut photos: Vec<types::Photo> = Vec::new();
+        let (mut rows, mut count) = (HashSet::new(), 0);
         let mut raws = Vec::new();
         loop {
             let max_id = photos.last().map_or(0, |photo| photo.id);
@@ -188,8 +204,12 @@ impl Run {
             raws.push(tl(&answer));
             let (page, users, slice) = match answer {
                 enums::photos::Photos::Photos(photos) => (photos.photos, photos.users, false),
-                enums::photos::Photos::Slice(photos) => (photos.photos, photos.users, true),
+                enums::photos::Photos::Slice(photos) => {
+                    count = photos.count;
+                    (photos.photos, photos.users, true)
+                }
             };
+            rows.extend(page.iter().map(enums::Photo::id));
             self.learn(&users, &[]);
             let before = photos.len();
             for photo in page {
@@ -221,11 +241,13 @@ impl Run {
             object.put("photo", &shown(want.as_ref(), &outcomes));
             object.end()
         })));
-        Ok(Found { value, media, raw: raws })
+        Ok(Found { value, media, raw: raws, short: short(count, rows.len()) })
     }
 
     async fn stories(&self) -> Result<Found, Trouble> {
         let mut stories: Vec<types::StoryItem> = Vec::new();
+        let mut rows = HashSet::new();
+        let mut count;
         let mut raws = Vec::new();
         loop {
             let offset_id = stories.last().map_or(0, |story| story.id);
@@ -233,6 +255,8 @@ impl Run {
             let answer = self.api.ask(&request).await?;
             raws.push(tl(&answer));
             let enums::stories::Stories::Stories(page) = answer;
+            count = page.count;
+            rows.extend(page.stories.iter().map(enums::StoryItem::id));
             self.learn(&page.users, &page.chats);
             let before = stories.len();
             for story in page.stories {
@@ -260,7 +284,7 @@ impl Run {
             object.put("id", &story.id).put_text("caption", story.caption.as_deref().unwrap_or_default());
             object.end()
         })));
-        Ok(Found { value, media, raw: raws })
+        Ok(Found { value, media, raw: raws, short: short(count, rows.len()) })
     }
 
     /// All contacts that the account saved, on Telegram or not.
@@ -302,7 +326,7 @@ impl Run {
     async fn frequent(&self) -> Result<Found, Trouble> {
         let mut items = Vec::new();
         let mut raws = Vec::new();
-        let mut seen = std::collections::HashSet::new();
+        let mut seen = HashSet::new();
         let mut offset = 0;
         loop {
             let request = functions::contacts::GetTopPeers {
@@ -350,7 +374,7 @@ impl Run {
             }
             offset = i32::try_from(seen.len()).unwrap_or(i32::MAX);
         }
-        Ok(Found { value: listing(items), media: vec![], raw: raws })
+        Ok(Found::whole(listing(items), raws))
     }
 
     async fn logins(&self) -> Result<Found, Trouble> {
@@ -369,7 +393,7 @@ impl Run {
             put_date(&mut object, "created", login.date_created.into());
             object.end()
         }));
-        Ok(Found { value, media: vec![], raw: raws })
+        Ok(Found::whole(value, raws))
     }
 
     async fn web_logins(&self) -> Result<Found, Trouble> {
@@ -387,7 +411,7 @@ impl Run {
             put_date(&mut object, "created", login.date_created.into());
             object.end()
         }));
-        Ok(Found { value, media: vec![], raw: raws })
+        Ok(Found::whole(value, raws))
     }
 
     /// What else Telegram keeps: one JSON file that only a takeout gives.
@@ -422,6 +446,6 @@ impl Run {
         }
         let text = String::from_utf8(bytes).map_err(|_| CallError::Unusable("the other data is not text".into()))?;
         let value = RawValue::from_string(text).map_err(|_| CallError::Unusable("the other data is not JSON".into()))?;
-        Ok(Some(Found { value, media: vec![], raw: vec![] }))
+        Ok(Some(Found::whole(value, vec![])))
     }
 }

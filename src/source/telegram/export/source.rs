@@ -2,13 +2,13 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::run::Run;
+use super::ledger::Ledger;
+use super::run::{Plan, Run};
 use super::whole::Outcome;
 use crate::model::paths::RunId;
 use crate::source::telegram::account::{Account, Api, now};
@@ -40,7 +40,7 @@ impl TelegramSource {
     /// When the state of its earlier runs cannot be opened.
     pub fn new(account: Account, options: ExportOptions, vault: &str) -> Result<Self, TelegramError> {
         let file = account.states.of(vault);
-        let path = file.path().display().to_string();
+        let path = file.place();
         let state = StateStore::open(file, account.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
         let state = if options.dry_run { state.forgetting() } else { state };
         Ok(Self { account, options: Arc::new(options), state: Arc::new(state), outcome: Mutex::default(), state_error: Mutex::default() })
@@ -76,7 +76,7 @@ impl TelegramSource {
     fn unreadable(&self, error: TelegramError) -> SourceError {
         match error {
             TelegramError::Stopped => SourceError::Stopped(crate::source::Stopped),
-            error => SourceError::Unreadable { what: format!("Telegram account '{}'", self.account.name), source: io::Error::other(error) },
+            error => SourceError::Telegram { account: self.account.name.clone(), source: error },
         }
     }
 }
@@ -143,21 +143,10 @@ impl Source for TelegramSource {
             id,
             observed,
             bot: self.account.user.bot,
-            listed: None,
-            taken_out: false,
-            settles_takeout: false,
-            ranges: vec![],
+            plan: Plan::default(),
             stretches: Semaphore::new(stretches),
-            private_marks: Mutex::default(),
-            private_incomplete: AtomicBool::new(false),
-            newest: Mutex::default(),
-            migrated: Mutex::default(),
             emoji: tokio::sync::Mutex::new(HashMap::new()),
-            peers_batches: AtomicU32::new(0),
-            chats_failed: AtomicU64::new(0),
-            parts: Mutex::default(),
-            corrected: Mutex::default(),
-            logs: Mutex::default(),
+            ledger: Ledger::default(),
         };
         let (done, result) = crossbeam_channel::bounded(1);
         let _task = AbortOnDrop(runtime.spawn(async move {

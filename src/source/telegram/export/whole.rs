@@ -1,8 +1,8 @@
 //! One run over an account, from the list of chats to the last counter.
 
 use std::collections::{BTreeSet, HashMap, HashSet};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use futures::StreamExt;
@@ -17,6 +17,7 @@ use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::{CHAT_LIST, LEFT_CHATS};
 use crate::model::paths;
 use crate::model::peer::{Peer, PeerKind};
+use crate::model::reason::Reason;
 use crate::source::telegram::account::Start;
 use crate::source::telegram::error::{TelegramError, Trouble, in_words};
 use crate::source::telegram::events::Event;
@@ -40,6 +41,8 @@ pub struct Outcome {
     pub chats_failed: u64,
     /// Files that could not be fetched this time.
     pub files_failed: u64,
+    /// Lists of the account that are shorter than the server says.
+    pub lists_failed: u64,
     /// What was to be left out and fits no chat, as it was typed.
     pub not_excluded: Vec<String>,
 }
@@ -69,7 +72,7 @@ impl Run {
         let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
         let mut dialogs = reader.all(&[]).await.map_err(|error| self.no_list(error))?;
         let lost = reader.lost.load(Ordering::Relaxed);
-        self.chats_failed.fetch_add(lost, Ordering::Relaxed);
+        self.ledger.chats_failed_too(lost);
         self.note_list(lost);
         let selection = Selection::new(&self.api, &self.options).await?;
         let (first, owed) = {
@@ -87,7 +90,7 @@ impl Run {
         let of_this_run = owed && (!selection.is_by_name() || !selection.unmatched(&dialogs, &self.peers).is_empty());
         let decision = self.begin_takeout(&dialogs, &selection, first || of_this_run).await?;
         if self.api.has_takeout() {
-            self.taken_out = true;
+            self.plan.taken_out = true;
             self.read_ranges().await?;
             self.list_more(&mut dialogs).await?;
         }
@@ -101,8 +104,8 @@ impl Run {
             return Err(TelegramError::NoSuchChat { chat: chat.clone() });
         }
         outcome.not_excluded = selection.unmatched_exclusions(&dialogs, &self.peers);
-        if selection.is_everything() && self.chats_failed.load(Ordering::Relaxed) == 0 {
-            self.listed = Some(dialogs.iter().map(|dialog| dialog.peer).collect());
+        if selection.is_everything() && self.ledger.chats_failed() == 0 {
+            self.plan.listed = Some(dialogs.iter().map(|dialog| dialog.peer).collect());
         }
         dialogs.retain(|dialog| selection.takes(dialog, &self.peers));
         // Basic groups that became supergroups are read as themselves, once, with the supergroup that they became.
@@ -117,12 +120,12 @@ impl Run {
             let chosen: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();
             self.peers.set_aside(|peer| chosen.contains(&peer));
         }
-        if self.taken_out {
+        if self.plan.taken_out {
             self.api.owe_takeout(true);
             // What was begun for all chats does not end with a few.
-            self.settles_takeout = !(owed && selection.is_by_name());
+            self.plan.settles_takeout = !(owed && selection.is_by_name());
         }
-        let ends_takeout = self.settles_takeout || !self.taken_out;
+        let ends_takeout = self.plan.settles_takeout || !self.plan.taken_out;
         let run = Arc::new(self);
         let result = run.clone().read_all(dialogs, &selection, &mut outcome).await;
         if ends_takeout {
@@ -138,22 +141,21 @@ impl Run {
     /// Adds the chats that only a takeout lists.
     async fn list_more(&self, dialogs: &mut Vec<Dialog>) -> Result<(), TelegramError> {
         let reader = DialogReader { api: &self.api, peers: &self.peers, run: &self.id, lost: AtomicU64::default() };
-        if self.ranges.len() > 1 {
+        if self.plan.ranges.len() > 1 {
             // Split accounts show each range's chats to those who ask in the range.
-            add_new(dialogs, reader.all(&self.ranges).await.map_err(|error| self.no_list(error))?);
+            add_new(dialogs, reader.all(&self.plan.ranges).await.map_err(|error| self.no_list(error))?);
         }
         if !self.options.left {
             return Ok(());
         }
         match reader.left().await {
             Ok(left) => {
-                self.served(LEFT_CHATS);
+                self.ledger.part(LEFT_CHATS, None);
                 add_new(dialogs, left);
             }
             Err(error) => {
-                let reason = self.api.or_reason("reading left channels", error)?;
-                let because = format!("the channels and groups that you left cannot be listed ({reason})");
-                self.unserved(LEFT_CHATS, path(paths::left_chats())?, because).await?;
+                let error = self.api.or_reason("reading left channels", error)?;
+                self.unserved(LEFT_CHATS, path(paths::left_chats())?, Reason::LeftChatsNotListed { error }).await?;
             }
         }
         Ok(())
@@ -166,11 +168,8 @@ impl Run {
         outcome: &mut Outcome,
     ) -> Result<(), TelegramError> {
         let counting = self.count().await?;
-        {
-            let newest = self.newest.lock().unwrap_or_else(PoisonError::into_inner);
-            for dialog in dialogs.iter_mut().filter(|dialog| dialog.top.is_some()) {
-                dialog.top = dialog.top.max(newest.get(&dialog.peer).copied());
-            }
+        for dialog in dialogs.iter_mut().filter(|dialog| dialog.top.is_some()) {
+            dialog.top = dialog.top.max(self.ledger.newest(dialog.peer));
         }
         // The account's own things are many small questions, one after another: the chats need not wait for them.
         let sections = async { if self.options.account { self.sections().await } else { Ok(()) } };
@@ -179,10 +178,12 @@ impl Run {
         self.account_for_parts().await?;
         self.flush_peers(true).await?;
         self.finish(counting);
-        if self.settles_takeout && !self.missed_takeout() {
+        if self.plan.settles_takeout && !self.missed_takeout() {
             self.state.when_all_is_stored(Effect::TakenOut);
         }
+        outcome.chats_failed = self.ledger.chats_failed();
         outcome.files_failed = self.fetcher.failed();
+        outcome.lists_failed = self.ledger.lists_short();
         Ok(())
     }
 
@@ -190,11 +191,16 @@ impl Run {
     /// again: nothing tells what happened to them.
     async fn read_chats(
         self: Arc<Self>,
-        dialogs: Vec<Dialog>,
+        mut dialogs: Vec<Dialog>,
         selection: &Selection,
         outcome: &mut Outcome,
         reread_privately: bool,
     ) -> Result<(), TelegramError> {
+        {
+            // Chats in doubt come first.
+            let state = self.state.read();
+            dialogs.sort_by_key(|dialog| state.chats.get(&dialog.peer).is_none_or(|chat| chat.doubt.is_none()));
+        }
         let kept = self.kept(&dialogs, selection);
         let mut found: BTreeSet<Peer> = self.state.read().misjudged().into_iter().filter(|&peer| kept(peer)).collect();
         found.extend(self.retry_missing(&kept).await?);
@@ -206,9 +212,8 @@ impl Run {
             async move {
                 let chat = Chat::new(run.clone(), dialog);
                 if let Some(place) = run.undescribed(&chat)? {
-                    const UNDESCRIBED: &str = "Telegram lists this chat without saying what it is";
-                    run.outbox.problem(place, UNDESCRIBED.into()).await?;
-                    chat.note_missing(UNDESCRIBED.into());
+                    run.outbox.problem(place, Reason::NotDescribed.to_string()).await?;
+                    chat.note_missing(Reason::NotDescribed);
                     return Ok(Some((chat, None)));
                 }
                 let recent = chat.dialog.top_date.is_none_or(|date| i64::from(date) >= run.recent());
@@ -218,8 +223,8 @@ impl Run {
                         Err(Trouble::Run(error)) => return Err(error),
                         Err(Trouble::Call(error)) => {
                             run.hold_counters(&error);
-                            let reason = run.api.or_reason("reading recent messages again", error)?;
-                            chat.note_missing(format!("its recent messages cannot be read again ({reason})"));
+                            let error = run.api.or_reason("reading recent messages again", error)?;
+                            chat.note_missing(Reason::RecentNotRead { error });
                         }
                     }
                 } else if !chat.has_news() {
@@ -227,7 +232,8 @@ impl Run {
                     return Ok(None);
                 }
                 chat.export().await?;
-                let former = run.former(chat.peer()).filter(|former| !listed.contains(former) && !selection.excludes(*former, &run.peers));
+                let former =
+                    run.ledger.former(chat.peer()).filter(|former| !listed.contains(former) && !selection.excludes(*former, &run.peers));
                 let former = match former {
                     Some(former) => Some(Box::pin(run.read_former(former)).await?),
                     None => None,
@@ -256,7 +262,6 @@ impl Run {
         drop(accounts);
         let migrated = self.read_migrated(&listed, &accounted, selection, outcome).await?;
         accounted.extend(migrated);
-        outcome.chats_failed = self.chats_failed.load(Ordering::Relaxed);
         accounted.extend(self.tell_unlisted().await?);
         accounted.extend(self.rotate(&dialogs, &read).await?);
         self.fetcher.all_read(None).await;
@@ -287,14 +292,12 @@ impl Run {
 
     /// Says which chats that are held Telegram lists no more: once, and without asking for them.
     async fn tell_unlisted(self: &Arc<Self>) -> Result<Vec<Peer>, TelegramError> {
-        let Some(listed) = self.listed.as_ref().filter(|_| self.options.from.is_none() && self.options.till.is_none()) else {
+        let Some(listed) = self.plan.listed.as_ref().filter(|_| self.options.from.is_none() && self.options.till.is_none()) else {
             return Ok(vec![]);
         };
         let mut unlisted = self.state.read().unlisted(listed);
-        {
-            let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
-            unlisted.retain(|peer| !migrated.iter().any(|(from, _)| from == peer));
-        }
+        let formers = self.ledger.formers();
+        unlisted.retain(|peer| !formers.contains(peer));
         for &peer in &unlisted {
             Chat::new(self.clone(), Dialog::bare(peer, false)).tell_unlisted().await?;
         }
@@ -318,12 +321,6 @@ impl Run {
         path(paths::chat_folder(chat.peer())).map(Some)
     }
 
-    /// The group that a supergroup was before, as far as its messages told in this run.
-    fn former(&self, of: Peer) -> Option<Peer> {
-        let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
-        migrated.iter().find(|(_, to)| *to == of).map(|(from, _)| *from)
-    }
-
     /// Reads a group that is a supergroup now: what of it is held may be from before its last messages.
     async fn read_former(self: &Arc<Self>, peer: Peer) -> Result<Chat, TelegramError> {
         self.tell(Event::ChatFound);
@@ -341,11 +338,8 @@ impl Run {
         selection: &Selection,
         outcome: &mut Outcome,
     ) -> Result<HashSet<Peer>, TelegramError> {
-        let found: BTreeSet<Peer> = {
-            let migrated = self.migrated.lock().unwrap_or_else(PoisonError::into_inner);
-            let earlier = self.state.read().unread_before(listed);
-            migrated.iter().map(|(from, _)| *from).chain(earlier).collect()
-        };
+        let mut found = self.ledger.formers();
+        found.extend(self.state.read().unread_before(listed));
         let mut read = HashSet::new();
         for peer in found {
             if selection.excludes(peer, &self.peers) {
@@ -362,18 +356,14 @@ impl Run {
 
     /// Lets the account's counters move once all private messages of this run are stored.
     fn finish(&self, counting: Counting) {
-        let marks = self.private_marks.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        if let Some(counters) = counting.now
-            && !self.private_incomplete.load(Ordering::Relaxed)
-        {
+        if let (Some(counters), Some(marks)) = (counting.now, self.ledger.before_counters()) {
             self.state.when_all(&marks, Effect::Counters(counters));
         }
     }
 
     /// Takes note of chats that the list has and that could not be read from it.
     fn note_list(&self, lost: u64) {
-        let because = (lost > 0).then(|| format!("{lost} of the chats in the list could not be read"));
-        self.parts.lock().unwrap_or_else(PoisonError::into_inner).insert(CHAT_LIST, because);
+        self.ledger.part(CHAT_LIST, (lost > 0).then_some(Reason::ChatsNotRead { count: lost }));
     }
 
     /// Begins a takeout where the options and the work ask for one; with `at_once` whatever the work is.
@@ -441,7 +431,7 @@ impl Run {
                     .filter(|range| range.min_id <= range.max_id)
                     .collect();
                 ranges.sort_by_key(|range| range.min_id);
-                self.ranges = ranges;
+                self.plan.ranges = ranges;
             }
             Err(error) => {
                 let reason = self.api.or_reason("reading the account's message ranges", error)?;

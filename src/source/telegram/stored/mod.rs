@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use crate::model::account::Section;
 use crate::model::coverage::Verdict;
 use crate::model::peer::Peer;
+use crate::model::reason::Reason;
 
 pub(super) use digests::Digests;
 pub(super) use left_out::{LeftFile, LeftOut};
@@ -25,8 +26,8 @@ pub(super) use messages::{Held, Print};
 pub(super) use ranges::Ranges;
 pub(super) use store::StateStore;
 
-/// The version of the stored form.
-const VERSION: u8 = 1;
+/// The version of the stored form. 1 had sentences for reasons; it is read.
+const VERSION: u8 = 2;
 
 /// What is known about one chat.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -77,6 +78,30 @@ pub(super) struct ChatState {
     /// Whether something of it could not be read at the last look: the next run looks again, news or not.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(super) again: bool,
+    /// Whether its numbers disagree with what was served.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) doubt: Option<Doubt>,
+    /// Messages that are not whole.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) unfinished: BTreeMap<i32, Unfinished>,
+}
+
+/// What a stored message lacks.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Unfinished {
+    /// All but its beginning.
+    InPart,
+    /// Its media, which this layer of the schema does not have.
+    Unsupported { layer: i32 },
+}
+
+/// Why a chat is in doubt, as a digest, and whether all of it was read again because of that.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Doubt {
+    pub(super) about: u64,
+    #[serde(default)]
+    pub(super) was_read_again: bool,
 }
 
 impl ChatState {
@@ -88,10 +113,17 @@ impl ChatState {
         for (id, files) in &log.left_out {
             self.left_out.set(*id, files);
         }
+        for &(id, unfinished) in &log.unfinished {
+            match unfinished {
+                Some(unfinished) => self.unfinished.insert(id, unfinished),
+                None => self.unfinished.remove(&id),
+            };
+        }
         for &(id, print) in &log.messages {
             match print {
                 Some(print) => self.messages.insert(id, print),
                 None if self.messages.contains(id) => {
+                    self.unfinished.remove(&id);
                     self.messages.remove(id);
                     // The server counted it at the last look.
                     self.server_count = self.server_count.map(|count| count.saturating_sub(1));
@@ -253,8 +285,8 @@ pub(super) struct State {
     #[serde(default)]
     pub(super) sections: BTreeMap<Section, u64>,
     /// Parts of the account that were not served, with Telegram's reasons, as the last `account/coverage.json` has them.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) unserved: BTreeMap<String, String>,
+    #[serde(default, rename = "missing_parts", alias = "unserved", skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) unserved: BTreeMap<String, Reason>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) counters: Option<Counters>,
     /// The last chat whose turn it was to be read again.
@@ -309,6 +341,8 @@ pub(super) struct LogEffect {
     pub(super) media: MediaCounts,
     /// What the options left out of messages, now; an empty list where there was something earlier.
     pub(super) left_out: Vec<(i32, Vec<LeftFile>)>,
+    /// What messages lack, or do not any more.
+    pub(super) unfinished: Vec<(i32, Option<Unfinished>)>,
     /// The basic group that a message says the chat was before.
     pub(super) migrated_from: Option<Peer>,
     /// Digests of files of which messages said that they are stored, and say now that they are not.
@@ -327,11 +361,13 @@ pub(super) enum Effect {
     /// A section of the account.
     Section(Section, u64),
     /// What of the account could not be had.
-    AccountCoverage(BTreeMap<String, String>),
+    AccountCoverage(BTreeMap<String, Reason>),
     /// A chat's description.
     Info { peer: Peer, digest: u64, migrated_from: Option<Peer>, only_my: bool },
     /// A chat's coverage.
     Coverage { peer: Peer, digest: u64, verdict: VerdictKind },
+    /// Whether a chat's numbers disagree.
+    Doubted { peer: Peer, doubt: Option<Doubt> },
     /// All of a chat as of this update counter.
     Looked { peer: Peer, pts: Option<i32>, server_count: Option<u64>, gone: Option<String>, again: bool },
     /// A chat looked at again up to this id, or to its end at this time, with the server's count where it gave one.
@@ -456,6 +492,7 @@ impl State {
                 let chat = self.chats.entry(peer).or_default();
                 (chat.coverage, chat.verdict) = (Some(digest), Some(verdict));
             }
+            Effect::Doubted { peer, doubt } => self.chats.entry(peer).or_default().doubt = doubt,
             Effect::Looked { peer, pts, server_count, gone, again } => {
                 let chat = self.chats.entry(peer).or_default();
                 chat.pts = pts.or(chat.pts);

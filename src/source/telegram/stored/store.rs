@@ -7,8 +7,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use serde::Deserialize;
 
 use super::{ChatState, Effect, State, VERSION};
+use crate::model::keep::Kept;
 use crate::model::peer::Peer;
-use crate::source::telegram::sealing::SealedFile;
 
 /// An effect that waits until several items are stored.
 struct Awaiting {
@@ -39,30 +39,50 @@ impl Pending {
 
 /// The state in use.
 pub(crate) struct StateStore {
-    file: SealedFile,
+    file: Kept,
     /// Whether nothing is saved: for runs that only look.
     forgets: bool,
     state: Mutex<State>,
     pending: Mutex<Pending>,
 }
 
+/// The version of the state in a file; `None` where not even that can be read.
+fn version_of(file: &Kept) -> io::Result<Option<u8>> {
+    #[derive(Deserialize)]
+    struct Head {
+        version: u8,
+    }
+    let Some(reader) = file.reader()? else { return Ok(None) };
+    let head = serde_json::from_reader::<_, Head>(BufReader::new(reader));
+    Ok(head.ok().map(|head| head.version))
+}
+
+fn check_version(version: u8) -> io::Result<()> {
+    if (1..=VERSION).contains(&version) {
+        return Ok(());
+    }
+    let what = format!("the state has version {version}, and this program knows versions up to {VERSION}: a newer tgvault wrote it");
+    Err(io::Error::new(io::ErrorKind::InvalidData, what))
+}
+
 impl StateStore {
     /// Reads the state, or begins one; a state of another user is not ours.
-    pub(crate) fn open(file: SealedFile, user_id: i64) -> io::Result<Self> {
+    pub(crate) fn open(file: Kept, user_id: i64) -> io::Result<Self> {
         let state = match file.reader()? {
             None => State::new(user_id)?,
             Some(reader) => {
                 let mut reader = serde_json::Deserializer::from_reader(BufReader::new(reader));
                 let state = State::deserialize(&mut reader).and_then(|state| reader.end().map(|()| state));
+                if state.is_err() {
+                    // A later version may have another form: then that is what is wrong.
+                    version_of(&file)?.map_or(Ok(()), check_version)?;
+                }
                 let state = state.map_err(|error| match error.io_error_kind() {
                     Some(kind) => io::Error::new(kind, error),
                     None => io::Error::new(io::ErrorKind::InvalidData, format!("the state is damaged at byte {}", error.column())),
                 })?;
-                if state.version != VERSION {
-                    let what = format!("the state has version {}, and this program knows {VERSION}", state.version);
-                    return Err(io::Error::new(io::ErrorKind::InvalidData, what));
-                }
-                if state.user_id == user_id { state } else { State::new(user_id)? }
+                check_version(state.version)?;
+                if state.user_id == user_id { State { version: VERSION, ..state } } else { State::new(user_id)? }
             }
         };
         Ok(Self { file, forgets: false, state: Mutex::new(state), pending: Mutex::default() })
@@ -246,7 +266,7 @@ mod tests {
     use super::super::{Counters, LogEffect};
     use super::*;
     use crate::model::account::Section;
-    use crate::source::telegram::sealing::tests::Inverted;
+    use crate::model::keep::testing::Memory;
 
     fn log(peer: Peer, first: i64, last: i64, messages: &[(i32, Option<u64>)]) -> Effect {
         let mut covered = Ranges::default();
@@ -257,8 +277,7 @@ mod tests {
 
     #[test]
     fn nothing_moves_before_it_is_stored_and_everything_survives_the_file() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = SealedFile::new(folder.path().join("a.state"), Arc::new(Inverted));
+        let file = Kept::new(Arc::new(Memory::default()), "a.state");
         let store = StateStore::open(file.clone(), 7).unwrap();
         let peer = Peer::channel(5);
         let first = store.mark(log(peer, 1, 100, &[(1, Some(11)), (2, Some(22))]));
@@ -278,8 +297,7 @@ mod tests {
 
     #[test]
     fn a_file_that_failed_after_all_is_not_stored() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = StateStore::open(SealedFile::new(folder.path().join("a"), Arc::new(Inverted)), 7).unwrap();
+        let store = StateStore::open(Kept::new(Arc::new(Memory::default()), "a"), 7).unwrap();
         let (good, bad) = (store.mark(Effect::Media(1)), store.mark(Effect::Media(2)));
         store.revoke(bad, "broken".into());
         store.committed(&[good, bad]).unwrap();
@@ -288,8 +306,7 @@ mod tests {
 
     #[test]
     fn a_takeout_is_owed_until_the_last_description_is_stored() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = StateStore::open(SealedFile::new(folder.path().join("a"), Arc::new(Inverted)), 7).unwrap();
+        let store = StateStore::open(Kept::new(Arc::new(Memory::default()), "a"), 7).unwrap();
         store.change(|state| state.takeout_owed = true).unwrap();
         let messages = store.mark(log(Peer::channel(5), 1, 9, &[(1, Some(11))]));
         let contacts = store.mark(Effect::Section(Section::Contacts, 3));
@@ -306,8 +323,7 @@ mod tests {
 
     #[test]
     fn without_items_an_effect_is_at_once() {
-        let folder = tempfile::tempdir().unwrap();
-        let store = StateStore::open(SealedFile::new(folder.path().join("a"), Arc::new(Inverted)), 7).unwrap();
+        let store = StateStore::open(Kept::new(Arc::new(Memory::default()), "a"), 7).unwrap();
         let counters = Counters { pts: 1, qts: 2, date: 3 };
         store.when_all(&[99], Effect::Counters(counters));
         assert_eq!(store.read().counters, Some(counters));

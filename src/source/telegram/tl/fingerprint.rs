@@ -24,8 +24,16 @@ impl Fingerprints {
         digest.first_chunk::<8>().map(|bytes| u64::from_le_bytes(*bytes)).unwrap_or_default()
     }
 
-    /// The fingerprint of a message.
+    /// The fingerprint of a message. A rich one that comes in part has that of the whole one: this is how it is stored.
     pub(crate) fn of(&self, message: &enums::Message) -> u64 {
+        let print = self.of_part(message);
+        let is_rich = matches!(message, enums::Message::Message(message) if message.rich_message.is_some());
+        if is_rich { self.of_bytes(&print.to_le_bytes()) } else { print }
+    }
+
+    /// The fingerprint of a rich message that is stored in part, as earlier versions stored all of them: it differs from that of the whole
+    /// one, so that whoever looks again finds it changed.
+    pub(crate) fn of_part(&self, message: &enums::Message) -> u64 {
         match message {
             enums::Message::Message(message) => {
                 let mut steady = message.clone();
@@ -59,6 +67,12 @@ impl Fingerprints {
             enums::Message::Empty(message) => self.of_bytes(&message.to_bytes()),
         }
     }
+}
+
+/// Whether a message has only the beginning of its rich text with it.
+pub(crate) fn is_in_part(message: &enums::Message) -> bool {
+    let enums::Message::Message(message) = message else { return false };
+    matches!(&message.rich_message, Some(enums::RichMessage::Message(rich)) if rich.part)
 }
 
 fn settle_reactions(reactions: Option<&mut enums::MessageReactions>) {

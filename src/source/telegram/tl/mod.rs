@@ -23,7 +23,7 @@ use crate::model::paths::RunId;
 use crate::model::peer::Peer;
 
 pub(super) use files::{FileKey, Location, Origin, Want, custom_emoji, document_want, photo_want, story_wants, wants};
-pub(super) use fingerprint::Fingerprints;
+pub(super) use fingerprint::{Fingerprints, is_in_part};
 pub(super) use media::{NOT_INCLUDED, Outcomes, TOO_LARGE, UNAVAILABLE};
 pub(super) use message::record;
 pub(super) use partial::Loosely;

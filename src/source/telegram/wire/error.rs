@@ -57,6 +57,7 @@ impl fmt::Display for RpcError {
 
 /// Why a request has no answer.
 #[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
 pub enum CallError {
     /// The server refused it.
     #[error("Telegram answers {0}")]

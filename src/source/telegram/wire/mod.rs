@@ -7,9 +7,7 @@
 //! - `pool`: which connections are open. `client`: puts all of it together.
 //! - `session`, `centres`, `events`: what it is given, and what it tells. It knows no account, no message and nothing around it.
 //!
-//! The sockets are driven by code of our own over grammers' sans-I/O layers rather than by `grammers_mtsender::SenderPool`: its runner
-//! waits for one connection at a time without a limit, so that one silent data centre would hold up all others, and it ends with
-//! the first panic.
+//! The sockets are driven by code of our own over grammers' sans-I/O layers: docs/decisions/0013 says why.
 
 mod centres;
 mod client;

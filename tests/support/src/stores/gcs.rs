@@ -14,7 +14,7 @@ use hyper::{Method, Request, Response, StatusCode};
 use jiff::Timestamp;
 
 use super::{Bucket, fresh_name};
-use crate::background::{self, Background, Body, BoxError};
+use crate::background::{Background, Body, BoxError, Port};
 use crate::gate::{full, plain};
 
 /// Small, so that every listing of some objects has several pages.
@@ -45,14 +45,14 @@ struct Object {
 impl Gcs {
     /// Starts it on a free port.
     pub fn start() -> io::Result<Self> {
-        Self::start_on(0)
+        Self::start_on(Port::reserve()?)
     }
 
     /// Starts it on this port.
-    pub fn start_on(port: u16) -> io::Result<Self> {
+    pub fn start_on(port: Port) -> io::Result<Self> {
         let state: Arc<Mutex<State>> = Arc::default();
         let shared = Arc::clone(&state);
-        let server = Background::http(background::bind(port)?, move |request| answer(Arc::clone(&shared), request))?;
+        let server = Background::http(port.listen()?, move |request| answer(Arc::clone(&shared), request))?;
         Ok(Self { server, state })
     }
 

@@ -9,7 +9,7 @@ pub mod gcs;
 pub mod moto;
 pub mod s3s;
 
-mod program;
+pub(crate) mod program;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 

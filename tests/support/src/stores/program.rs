@@ -73,7 +73,7 @@ fn address_in(output: &str) -> Option<SocketAddr> {
 }
 
 /// Installs a server at its pinned version, unless that is done, and gives its folder below the build's folder.
-pub(super) fn install(server: &str) -> io::Result<PathBuf> {
+pub(crate) fn install(server: &str) -> io::Result<PathBuf> {
     let home = Path::new(env!("CARGO_MANIFEST_DIR"));
     let target = std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| home.join("../../target"), PathBuf::from);
     let cache = std::path::absolute(target)?.join("test-servers");

@@ -27,7 +27,7 @@ impl S3s {
         let mut service = S3ServiceBuilder::new(files);
         service.set_auth(SimpleAuth::from_single(ACCESS_KEY, SECRET_KEY));
         let service = service.build();
-        let server = Background::run(background::bind(0)?, move |socket| {
+        let server = Background::run(background::bind()?, move |socket| {
             let service = service.clone();
             async move {
                 let _ = hyper::server::conn::http1::Builder::new().serve_connection(TokioIo::new(socket), service).await;

@@ -58,6 +58,10 @@ pub(crate) struct Call<'c> {
     pub(crate) range: Option<(i32, i32)>,
     /// What a fault does to a part of a file.
     pub(crate) part: Option<Effect>,
+    /// Whether rich messages come in part.
+    pub(crate) in_part: bool,
+    /// So many of the newest messages are not shown.
+    pub(crate) hidden: usize,
     pub(crate) now: i32,
 }
 
@@ -106,7 +110,19 @@ impl<'c> Call<'c> {
         });
         let effects = shared.faults().strike(&Struck { method, dc: client.dc, peer: target.peer, takeout });
         let access = shared.login().keys.get(&key).map_or(Access::None, |record| record.access);
-        let mut call = Call { client, shared, dc: client.dc, key, access, takeout, range: wrappers.range, part: None, now: unix_time() };
+        let mut call = Call {
+            client,
+            shared,
+            dc: client.dc,
+            key,
+            access,
+            takeout,
+            range: wrappers.range,
+            part: None,
+            in_part: false,
+            hidden: 0,
+            now: unix_time(),
+        };
         let mut delay = Duration::ZERO;
         let mut cut_after = None;
         let mut refusal = None;
@@ -122,6 +138,8 @@ impl<'c> Call<'c> {
                 Effect::Delay(millis) => delay = Duration::from_millis(millis),
                 Effect::Rpc { code, message } => refusal = Some(Refusal { code, message }),
                 Effect::PartLength(_) | Effect::CdnRedirect => call.part = Some(effect),
+                Effect::InPart => call.in_part = true,
+                Effect::HideNewest(messages) => call.hidden = messages,
                 Effect::LogOut => call.log_out(),
                 Effect::Garble(bytes) => {
                     let instead = [0xEE; 4].into_iter().chain(bytes.iter().skip(4).copied()).collect();

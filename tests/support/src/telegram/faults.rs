@@ -91,6 +91,10 @@ pub enum Effect {
     Replace(Vec<u8>, Vec<u8>),
     /// Only the first so many bytes of the answer come.
     Truncate(usize),
+    /// Rich messages come in part: only `messages.getRichMessage` has them whole.
+    InPart,
+    /// A history comes without its newest messages, so many of them, and the count is as if they were not there.
+    HideNewest(usize),
     /// Something happens in the account just before the answer.
     Mutate(Mutation),
 }

@@ -6,12 +6,12 @@ use super::{Chat, UNLISTED};
 use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, ReasonCount, Verdict};
 use crate::model::paths;
 use crate::model::peer::PeerKind;
+use crate::model::reason::Reason;
 use crate::model::record::VERSION;
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
-use crate::source::telegram::export::account_coverage::not_fetched;
 use crate::source::telegram::export::run::path;
-use crate::source::telegram::stored::{ChatState, Effect, Seen};
+use crate::source::telegram::stored::{ChatState, Effect, Seen, Unfinished};
 
 /// What happened to messages that the server counted and then did not have any more.
 const WENT: &str = "messages were deleted while it was read, before their turn came";
@@ -38,14 +38,15 @@ impl Chat {
             // Boxed, because it is rare and many chats wait here.
             Box::pin(run.correct(self.peer())).await?;
         }
-        let coverage = self.coverage();
-        for note in coverage.notes.iter().filter(|note| note.ends_with(WENT)) {
+        let (coverage, went) = self.coverage();
+        if let Some(note) = went {
             run.tell(Event::Note(format!("{}: {note}", self.peer())));
         }
         let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);
         let steady = (what, coverage.only_my_messages, coverage.reactions_read);
         let digest = run.prints.of_bytes(&serde_json::to_vec(&steady).unwrap_or_default());
         if self.before.coverage == Some(digest) {
+            self.weigh(&coverage.verdict, None);
             return Ok(None);
         }
         let mark = run
@@ -55,6 +56,7 @@ impl Chat {
                 Effect::Coverage { peer: self.peer(), digest, verdict: (&coverage.verdict).into() },
             )
             .await?;
+        self.weigh(&coverage.verdict, Some(mark));
         Ok(Some(mark))
     }
 
@@ -74,7 +76,8 @@ impl Chat {
         if only.server_after.is_some_and(|after| after < before) { before.saturating_sub(only.ours) } else { 0 }
     }
 
-    pub(super) fn coverage(&self) -> Coverage {
+    /// What can be said, and a word on messages that went meanwhile.
+    fn coverage(&self) -> (Coverage, Option<String>) {
         let run = &self.run;
         let reactions_read = self.reactions_read();
         let findings = self.findings();
@@ -106,26 +109,34 @@ impl Chat {
         if !dated && findings.missing.is_empty() {
             let gaps = read.gaps(1, top);
             if !gaps.is_empty() {
-                because.push(format!("{} stretches of its history were not read", gaps.len()));
+                because.push(Reason::Gaps { count: gaps.len() as u64 });
             }
         }
         if dated {
-            because.push("only messages of a period were asked for".into());
+            because.push(Reason::PeriodOnly);
         }
         let others = |ids: IdRange| !pending.ranges.gaps(ids.first, ids.last).is_empty();
         if findings.own_only && (pending.ranges.is_empty() || pending.own_ranges.iter().any(others)) {
-            because.push("only the account's own messages are held".into());
+            because.push(Reason::OwnOnly);
+        }
+        if let Some(id) = findings.withheld {
+            because.push(Reason::NewestNotServed { id: id.into() });
         }
         if let Some(difference) = ranges.first().filter(|_| ranges.len() == 1 && !dated).and_then(CoveredRange::difference)
-            && difference > 0
+            && let Ok(count @ 1..) = u64::try_from(difference)
         {
-            because.push(format!("the server counts {difference} messages more than it returned"));
+            because.push(Reason::NotReturned { count });
         }
-        let mut notes = findings.notes.clone();
         let went = self.went(&ranges, findings.server_before.filter(|_| !dated && !findings.own_only));
-        if went > 0 {
-            notes.push(format!("{went} {WENT}"));
+        let went = (went > 0).then(|| format!("{went} {WENT}"));
+        let in_part = pending.unfinished.values().filter(|unfinished| **unfinished == Unfinished::InPart).count();
+        if in_part > 0 {
+            because.push(Reason::InPart { count: in_part as u64 });
         }
+        let unsupported = (pending.unfinished.len() > in_part).then(|| {
+            format!("{} messages have media that this version cannot read; a later one asks again", pending.unfinished.len() - in_part)
+        });
+        let notes = findings.notes.iter().chain(&went).chain(&unsupported).cloned().collect();
         let mut failed: BTreeMap<String, u64> = BTreeMap::new();
         let mut late = 0_u64;
         for missing in run.state.read().missing.values() {
@@ -141,7 +152,7 @@ impl Chat {
             late += if missing.late { shown } else { 0 };
         }
         for (reason, count) in &failed {
-            because.push(not_fetched(*count, reason));
+            because.push(Reason::FilesNotFetched { count: *count, error: reason.clone() });
         }
         let not_returned = if self.peer().kind == PeerKind::Channel && !findings.own_only { not_returned(&pending) } else { vec![] };
         let verdict = match (because.is_empty(), read.is_empty()) {
@@ -149,7 +160,7 @@ impl Chat {
             (true, _) => Verdict::Complete,
             (false, _) => Verdict::Incomplete(because),
         };
-        Coverage {
+        let coverage = Coverage {
             v: VERSION,
             peer: self.peer(),
             observed: run.observed,
@@ -166,7 +177,8 @@ impl Chat {
             reactions_read,
             notes,
             verdict,
-        }
+        };
+        (coverage, went)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a chat is: `chat.json`, with a forum's topics.
 
-use std::sync::PoisonError;
+use std::collections::BTreeSet;
 
 use grammers_tl_types::{LAYER, enums, functions};
 
@@ -8,6 +8,7 @@ use super::Chat;
 use crate::model::chat::{ChatInfo, Topic};
 use crate::model::paths;
 use crate::model::peer::PeerKind;
+use crate::model::reason::Reason;
 use crate::model::record::{Raw, VERSION};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::export::history::PAGE;
@@ -30,6 +31,8 @@ impl Chat {
         }
         let Some(peer) = self.run.peers.input(self.peer()) else { return Ok(()) };
         let mut topics: Vec<Topic> = Vec::new();
+        let mut rows = BTreeSet::new();
+        let mut count;
         let (mut offset_date, mut offset_id, mut offset_topic) = (0, 0, 0);
         loop {
             let request =
@@ -42,14 +45,16 @@ impl Chat {
                     return Ok(());
                 }
                 Err(error) => {
-                    let reason = self.run.api.or_reason("reading a forum's topics", error)?;
+                    let error = self.run.api.or_reason("reading a forum's topics", error)?;
                     self.findings().topics_unread = true;
-                    self.findings().missing.push(format!("its topics cannot be read ({reason})"));
+                    self.findings().missing.push(Reason::TopicsNotRead { error });
                     return Ok(());
                 }
             };
             self.run.learn(&page.users, &page.chats);
             let before = topics.len();
+            count = page.count;
+            rows.extend(page.topics.iter().map(enums::ForumTopic::id));
             for topic in &page.topics {
                 if let enums::ForumTopic::Topic(topic) = topic
                     && !topics.iter().any(|known| known.id == i64::from(topic.id))
@@ -66,6 +71,9 @@ impl Chat {
             if topics.len() == before || topics.len() >= usize::try_from(page.count).unwrap_or_default() {
                 break;
             }
+        }
+        if let Some(short) = usize::try_from(count).ok().and_then(|count| count.checked_sub(rows.len())).filter(|&short| short > 0) {
+            self.findings().missing.push(Reason::TopicsNotRead { error: format!("{short} of {count} are not listed") });
         }
         topics.sort_by_key(|topic| topic.id);
         self.findings().topics = topics;
@@ -84,10 +92,7 @@ impl Chat {
         if topics_unread && self.before.info.is_some() {
             return Ok(());
         }
-        let migrated_from = {
-            let migrated = run.migrated.lock().unwrap_or_else(PoisonError::into_inner);
-            migrated.iter().find(|(_, to)| *to == peer).map(|(from, _)| *from).or(self.before.migrated_from)
-        };
+        let migrated_from = run.ledger.former(peer).or(self.before.migrated_from);
         let mut dialog = Object::new();
         dialog.put_flag("pinned", self.dialog.pinned).put_number("folder_id", self.dialog.folder.unwrap_or_default().into());
         dialog.put_number("ttl_period_seconds", self.dialog.ttl.unwrap_or_default().into());
@@ -106,6 +111,8 @@ impl Chat {
             left: self.dialog.left,
             only_my_messages: own_only,
             migrated_from,
+            other_kind: None,
+            is_partial: false,
             migrated_to: run.peers.migrated_to(peer),
             topics,
             observed: run.observed,

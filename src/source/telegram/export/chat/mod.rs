@@ -2,6 +2,7 @@
 
 mod accounting;
 mod description;
+mod doubt;
 mod reading;
 
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
@@ -9,12 +10,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grammers_tl_types::types;
 
+use super::batch::{Batch, ChatLog};
 use super::dialogs::Dialog;
 use super::history::{Mode, Reader};
-use super::run::{Batch, ChatLog, Run};
+use super::run::Run;
 use crate::model::chat::Topic;
 use crate::model::coverage::CoveredRange;
 use crate::model::peer::{Peer, PeerKind};
+use crate::model::reason::Reason;
 use crate::model::record::{ChatEvent, EventRecord, Record};
 use crate::source::telegram::error::{TelegramError, Trouble};
 use crate::source::telegram::events::Event;
@@ -45,7 +48,7 @@ struct Findings {
     server_after: Option<u64>,
     pts: Option<i32>,
     /// Why something is missing.
-    missing: Vec<String>,
+    missing: Vec<Reason>,
     notes: Vec<String>,
     /// The server's word when the chat was closed to us.
     closed: Option<String>,
@@ -53,6 +56,10 @@ struct Findings {
     topics: Vec<Topic>,
     /// Whether it has topics that could not be read.
     topics_unread: bool,
+    /// The newest message that the list of chats names, where the history does not have it.
+    withheld: Option<i32>,
+    /// Whether all of it was read again because its numbers had disagreed.
+    reread_in_doubt: bool,
     /// When all messages had been read again, where that was in this run.
     reread: Option<i64>,
 }
@@ -72,11 +79,11 @@ pub(super) struct Chat {
 impl Chat {
     pub(super) fn new(run: Arc<Run>, dialog: Dialog) -> Self {
         let before = run.state.chat(dialog.peer);
-        let log = run.log(dialog.peer);
+        let log = run.ledger.log(dialog.peer);
         Self { run, dialog, log, before, findings: Mutex::default(), fetched: AtomicU64::new(0), newest: AtomicI32::new(0) }
     }
 
-    pub(super) fn note_missing(&self, what: String) {
+    pub(super) fn note_missing(&self, what: Reason) {
         self.findings().missing.push(what);
     }
 
@@ -139,6 +146,8 @@ impl Chat {
             || self.moved()
             || self.before.gone.is_some()
             || self.before.again
+            || self.before.doubt.is_some()
+            || !self.to_finish().is_empty()
     }
 
     /// Whether the channel's update counter says that something changed.
@@ -171,6 +180,18 @@ impl Chat {
             Ok(()) if self.newest.load(Ordering::Relaxed) > 0 => self.read(self.mode()).await,
             result => result,
         };
+        let result = match result {
+            Ok(()) => self.finish(&self.log).await,
+            result => result,
+        };
+        let result = match result {
+            Ok(()) => self.read_in_doubt().await,
+            result => result,
+        };
+        let result = match result {
+            Ok(()) => self.check_newest().await,
+            result => result,
+        };
         match result {
             Ok(()) => {}
             Err(Trouble::Run(error)) => return Err(error),
@@ -178,7 +199,7 @@ impl Chat {
                 let closed = error.is_any(&CLOSED);
                 let reason = self.run.api.or_reason("reading a chat", error)?;
                 let mut findings = self.findings();
-                findings.missing.push(format!("its history cannot be read ({reason})"));
+                findings.missing.push(Reason::HistoryNotRead { error: reason.clone() });
                 if closed {
                     findings.closed = Some(reason);
                 }
@@ -224,7 +245,7 @@ impl Chat {
         let complete = findings.missing.is_empty();
         // A chat that was closed to us before and still is stays incomplete, and is no news in every run.
         let known = findings.closed.is_some() && self.before.gone.is_some() && findings.missing.len() == 1;
-        self.run.chats_failed.fetch_add(u64::from(!complete && !known), Ordering::Relaxed);
+        self.run.ledger.chats_failed_too(u64::from(!complete && !known));
         let looked = Effect::Looked {
             peer: self.peer(),
             pts: if complete { self.dialog.pts.or(findings.pts) } else { None },
@@ -236,7 +257,7 @@ impl Chat {
         let marks = self.log.marks();
         if self.peer().kind != PeerKind::Channel {
             // History that could not be read does not hold the account's counters up: when it can be, it comes as it is then.
-            self.run.private_marks.lock().unwrap_or_else(PoisonError::into_inner).extend(&marks);
+            self.run.ledger.counters_wait_for(&marks);
         }
         self.run.state.when_all(&marks, looked);
         if self.before.ranges.is_empty() && !findings.own_only {

@@ -8,10 +8,11 @@ use grammers_tl_types::{enums, types};
 use super::Chat;
 use crate::model::coverage::{CoveredRange, IdRange};
 use crate::model::peer::PeerKind;
+use crate::model::reason::Reason;
 use crate::source::telegram::error::{TelegramError, Trouble};
 use crate::source::telegram::events::Event;
+use crate::source::telegram::export::batch::Batch;
 use crate::source::telegram::export::history::{Mode, PAGE, Page, Reader};
-use crate::source::telegram::export::run::Batch;
 
 /// A stretch with more messages than this is read in several parts at once.
 const SPLIT_ABOVE: u64 = 1_000;
@@ -56,11 +57,12 @@ impl Chat {
 
     /// Cuts a gap by the account's message ranges; channels have a space of ids of their own.
     pub(super) fn in_ranges(&self, gap: IdRange) -> Vec<(Option<&types::MessageRange>, IdRange)> {
-        if self.peer().kind == PeerKind::Channel || self.run.ranges.len() < 2 || !self.run.api.has_takeout() {
+        if self.peer().kind == PeerKind::Channel || self.run.plan.ranges.len() < 2 || !self.run.api.has_takeout() {
             return vec![(None, gap)];
         }
         let mut cut: Vec<(Option<&types::MessageRange>, IdRange)> = self
             .run
+            .plan
             .ranges
             .iter()
             .map(|range| {
@@ -152,7 +154,7 @@ impl Chat {
             let mut readable = i64::from(from);
             if let Some(gap) = page.unreadable {
                 // Not covered: a later version, or Telegram itself, may do better.
-                self.note_missing(format!("a message between the ids {} and {} cannot be read by this version", gap.first, gap.last));
+                self.note_missing(Reason::Unreadable { first: gap.first, last: gap.last });
                 readable = gap.last + 1;
             }
             batch.cover(mode, readable, end.into());

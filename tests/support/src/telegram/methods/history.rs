@@ -125,6 +125,7 @@ pub(super) fn get_history(call: &mut Call<'_>, r: f::messages::GetHistory) -> Re
     let world = call.shared.world();
     let chat = world.readable(world.resolve(&r.peer)?)?;
     let ids = call.in_range(chat, chat.ids());
+    let ids = ids.get(..ids.len().saturating_sub(call.hidden)).unwrap_or_default();
     let options = &call.shared.options;
     let window = Window {
         offset_id: r.offset_id,
@@ -136,7 +137,8 @@ pub(super) fn get_history(call: &mut Call<'_>, r: f::messages::GetHistory) -> Re
     };
     let mut page = window.page(ids, |id| world.date(chat, id));
     page.ids.truncate(options.page_messages);
-    Ok(world.answer_page(chat, page, ids.len()))
+    let answer = world.answer_page(chat, page, ids.len());
+    Ok(if call.in_part { in_part(answer) } else { answer })
 }
 
 pub(super) fn get_messages(call: &mut Call<'_>, r: f::messages::GetMessages) -> Result<enums::messages::Messages, Refusal> {
@@ -165,6 +167,39 @@ pub(super) fn get_channel_messages(call: &mut Call<'_>, r: f::channels::GetMessa
         users,
     }
     .into())
+}
+
+/// The answer with no more than the first block of each rich message.
+fn in_part(mut answer: enums::messages::Messages) -> enums::messages::Messages {
+    let messages = match &mut answer {
+        enums::messages::Messages::Messages(page) => &mut page.messages,
+        enums::messages::Messages::Slice(page) => &mut page.messages,
+        enums::messages::Messages::ChannelMessages(page) => &mut page.messages,
+        enums::messages::Messages::NotModified(_) => return answer,
+    };
+    for message in messages {
+        if let enums::Message::Message(message) = message
+            && let Some(enums::RichMessage::Message(rich)) = &mut message.rich_message
+        {
+            rich.blocks.clear();
+            rich.part = true;
+        }
+    }
+    answer
+}
+
+pub(super) fn get_rich_message(call: &mut Call<'_>, r: f::messages::GetRichMessage) -> Result<enums::messages::Messages, Refusal> {
+    let world = call.shared.world();
+    let chat = world.readable(world.resolve(&r.peer)?)?;
+    let Messages { mut messages, chats, users } = world.gather([(chat, r.id)].into_iter());
+    for message in &mut messages {
+        if let enums::Message::Message(message) = message
+            && let Some(enums::RichMessage::Message(rich)) = &mut message.rich_message
+        {
+            rich.part = false;
+        }
+    }
+    Ok(types::messages::Messages { messages, topics: Vec::new(), chats, users }.into())
 }
 
 fn message_ids(ids: &[enums::InputMessage]) -> Result<Vec<i32>, Refusal> {

@@ -78,6 +78,7 @@ pub(crate) fn call(call: &mut Call<'_>, id: u32, arguments: &[u8]) -> Result<Vec
         f::messages::GetPeerDialogs => dialogs::get_peer_dialogs,
         f::messages::GetPinnedDialogs => dialogs::get_pinned_dialogs,
         f::messages::GetReplies => search::get_replies,
+        f::messages::GetRichMessage => history::get_rich_message,
         f::messages::GetSearchCounters => search::get_search_counters,
         f::messages::GetSplitRanges => takeout::get_split_ranges,
         f::messages::Search => search::search,

@@ -182,6 +182,10 @@ impl World {
                 let mut message = head.text();
                 message.message = MADE_TEXT.into();
                 message.rich_message = read(&maker.object("RichMessage", Some(0)));
+                if let Some(enums::RichMessage::Message(rich)) = &mut message.rich_message {
+                    // Whether it comes in part is the request's matter.
+                    rich.part = false;
+                }
                 message
             }
             Special::Document(flavour) => {

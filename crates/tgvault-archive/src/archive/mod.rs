@@ -91,6 +91,6 @@ impl ArchiveError {
 }
 
 /// A short form for "the archive is damaged".
-pub(crate) fn damaged(what: impl Into<String>) -> ArchiveError {
+pub fn damaged(what: impl Into<String>) -> ArchiveError {
     ArchiveError::Damaged(what.into())
 }

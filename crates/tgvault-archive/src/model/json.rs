@@ -44,9 +44,9 @@ pub fn integer(value: &str) -> Option<i64> {
     value.trim_ascii().parse().ok()
 }
 
-/// An integer that is written as a string of digits.
+/// An integer that is written as a string of digits; some programs write it as a number.
 pub fn digits(value: &str) -> Option<i64> {
-    spelling(value)?.parse().ok()
+    spelling(value).unwrap_or(value).trim_ascii().parse().ok()
 }
 
 /// The members of an object in order: the key as it is spelt between its quotes, and the value's text.

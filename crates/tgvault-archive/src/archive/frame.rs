@@ -152,6 +152,76 @@ pub fn decompress_small(compressed: &[u8], limit_bytes: u64) -> Result<Vec<u8>, 
     if plain.len() as u64 > limit_bytes { Err(damaged(format!("more than {limit_bytes} bytes"))) } else { Ok(plain) }
 }
 
+/// A skippable frame, which readers of zstd pass over, with something of our own in it.
+const BESIDE_MAGIC: [u8; 4] = 0x184D_2A5C_u32.to_le_bytes();
+const BESIDE_NAME: &[u8; 8] = b"tgvindex";
+
+/// Puts `beside` behind frames as a skippable one; left out where it is empty or too long for one.
+pub fn put_beside(frames: &mut Vec<u8>, beside: &[u8]) {
+    let Ok(length) = u32::try_from(beside.len() + BESIDE_NAME.len()) else { return };
+    if !beside.is_empty() {
+        frames.extend_from_slice(&BESIDE_MAGIC);
+        frames.extend_from_slice(&length.to_le_bytes());
+        frames.extend_from_slice(BESIDE_NAME);
+        frames.extend_from_slice(beside);
+    }
+}
+
+/// What [`put_beside`] put behind the first frame.
+pub fn beside(frames: &[u8]) -> Option<&[u8]> {
+    let first = zstd_safe::find_frame_compressed_size(frames).ok()?;
+    let rest = frames.get(first..)?.strip_prefix(&BESIDE_MAGIC)?;
+    let (length, rest) = rest.split_first_chunk::<4>()?;
+    let length = usize::try_from(u32::from_le_bytes(*length)).ok()?;
+    rest.get(..length)?.strip_prefix(BESIDE_NAME)
+}
+
+/// Compresses what comes bit by bit and is kept in memory, up to a bound.
+pub struct Gathering {
+    encoder: zstd::stream::write::Encoder<'static, Vec<u8>>,
+    limit_bytes: usize,
+}
+
+impl Gathering {
+    /// Nothing so far, and compressed never more than about `limit_bytes`.
+    ///
+    /// # Errors
+    /// When zstd fails.
+    pub fn new(limit_bytes: usize) -> Result<Self, ArchiveError> {
+        Ok(Self { encoder: zstd::stream::write::Encoder::new(Vec::new(), LEVEL)?, limit_bytes })
+    }
+
+    /// Whether there is room for more.
+    pub fn has_room(&self) -> bool {
+        self.encoder.get_ref().len() < self.limit_bytes
+    }
+
+    /// Takes more.
+    ///
+    /// # Errors
+    /// When zstd fails.
+    pub fn add(&mut self, plain: &[u8]) -> Result<(), ArchiveError> {
+        use std::io::Write;
+        Ok(self.encoder.write_all(plain)?)
+    }
+
+    /// All of it, compressed.
+    ///
+    /// # Errors
+    /// When zstd fails.
+    pub fn finish(self) -> Result<Vec<u8>, ArchiveError> {
+        Ok(self.encoder.finish()?)
+    }
+}
+
+/// Decompresses bit by bit.
+///
+/// # Errors
+/// When zstd has no memory.
+pub fn decompressing(compressed: &[u8]) -> Result<impl std::io::BufRead + '_, ArchiveError> {
+    Ok(std::io::BufReader::new(zstd::stream::read::Decoder::with_buffer(compressed)?))
+}
+
 fn zstd_error(code: usize) -> ArchiveError {
     damaged(format!("zstd: {}", zstd_safe::get_error_name(code)))
 }

@@ -7,13 +7,13 @@ use std::hint::black_box;
 
 use bytes::Bytes;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
-use tgvault::archive::check::check;
-use tgvault::archive::parts::{PartBuffer, PartPool, PartSink};
-use tgvault::archive::reader::{ArchiveReader, Expected, Scratch};
-use tgvault::archive::writer::{ArchiveWriter, NewFile, Sealed};
-use tgvault::crypt::keys::{Identities, Recipients, expose, generate};
-use tgvault::model::digest::Id;
-use tgvault::model::entry::{EntryPath, Metadata};
+use tgvault_archive::archive::check::check;
+use tgvault_archive::archive::parts::{PartBuffer, PartPool, PartSink};
+use tgvault_archive::archive::reader::{ArchiveReader, Expected, Scratch};
+use tgvault_archive::archive::writer::{ArchiveWriter, NewFile, Sealed};
+use tgvault_archive::crypt::keys::{Identities, Recipients, expose, generate};
+use tgvault_archive::model::digest::Id;
+use tgvault_archive::model::entry::{EntryPath, Metadata};
 
 const BYTES: usize = 64 << 20;
 const FILE_BYTES: usize = 1 << 20;

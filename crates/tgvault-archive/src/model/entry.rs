@@ -245,6 +245,18 @@ pub struct Stamp {
     pub inode: u64,
 }
 
+impl Stamp {
+    /// The number of an inode that is not compared, because it says nothing about the file.
+    pub const ANY_INODE: u64 = 0;
+    /// A time that is not compared.
+    pub const ANY_TIME: Timestamp = Timestamp { seconds: 0, nanos: 0 };
+
+    /// Whether a file with this stamp now can be the one that had `before`: what is not known now is not compared.
+    pub fn fits(&self, before: &Self) -> bool {
+        (self.inode == Self::ANY_INODE || self.inode == before.inode) && (self.ctime == Self::ANY_TIME || self.ctime == before.ctime)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

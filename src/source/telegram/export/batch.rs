@@ -1,0 +1,185 @@
+//! How messages become batches of a chat's log.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Mutex, PoisonError};
+
+use grammers_tl_types::enums;
+
+use super::history::Mode;
+use super::run::{BATCH_BYTES, Run, path};
+use super::unfinished::unfinished;
+use crate::model::media::{MediaRole, MediaStatus, SkipReason};
+use crate::model::paths;
+use crate::model::peer::{Peer, PeerKind};
+use crate::model::record::{MessageRecord, Record};
+use crate::source::telegram::error::TelegramError;
+use crate::source::telegram::stored::{Effect, LeftFile, LogEffect, Print, Unfinished};
+use crate::source::telegram::tl::{Outcomes, Want, record};
+
+/// The log of one chat as this run adds to it.
+pub(super) struct ChatLog {
+    pub(super) peer: Peer,
+    batches: AtomicU32,
+    marks: Mutex<Vec<u64>>,
+}
+
+impl ChatLog {
+    pub(super) fn new(peer: Peer) -> Self {
+        Self { peer, batches: AtomicU32::new(0), marks: Mutex::default() }
+    }
+
+    pub(super) fn marks(&self) -> Vec<u64> {
+        self.marks.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+}
+
+/// Lines on their way into a batch.
+#[derive(Default)]
+pub(super) struct Batch {
+    pub(super) lines: Vec<u8>,
+    pub(super) effect: LogEffect,
+}
+
+impl Run {
+    /// Appends messages of a chat to a batch, their files first.
+    pub(super) async fn add_messages(&self, log: &ChatLog, batch: &mut Batch, messages: &[enums::Message]) -> Result<(), TelegramError> {
+        self.append(log, batch, messages, true).await.map(drop)
+    }
+
+    /// Appends messages, and counts their files or not: gives what became of these.
+    pub(super) async fn append(
+        &self,
+        log: &ChatLog,
+        batch: &mut Batch,
+        messages: &[enums::Message],
+        count: bool,
+    ) -> Result<Outcomes, TelegramError> {
+        let whole = self.whole(log.peer, messages).await?;
+        let (wants, outcomes) = self.files(log.peer, &whole).await?;
+        for (message, wants) in whole.iter().zip(&wants) {
+            let paths: HashMap<i64, String> = wants
+                .iter()
+                .filter(|want| want.role == MediaRole::CustomEmoji && outcomes.get(&want.key) == Some(&MediaStatus::Stored))
+                .map(|want| (want.key.id, want.path.to_string()))
+                .collect();
+            let emoji = |id: i64| paths.get(&id).cloned();
+            let Some(record) = record(message, &self.context(log.peer, &emoji), wants, &outcomes) else { continue };
+            if count {
+                let state = self.state.read();
+                let chat = state.chats.get(&log.peer);
+                let before = chat.map_or((false, 0), |chat| (chat.messages.contains(message.id()), chat.left_out.of(message.id())));
+                batch.count(message.id(), &record, &left_out(wants, &outcomes), before);
+            }
+            if let Some(group) = self.migration(log.peer, message) {
+                batch.effect.migrated_from = Some(group);
+                self.ledger.migrated(group, log.peer);
+            }
+            let unfinished = unfinished(message);
+            let print = if unfinished == Some(Unfinished::InPart) { self.prints.of_part(message) } else { self.prints.of(message) };
+            let was = self.state.read().chats.get(&log.peer).and_then(|chat| chat.unfinished.get(&message.id())).copied();
+            if unfinished != was {
+                batch.effect.unfinished.push((message.id(), unfinished));
+            }
+            batch.push(Record::Message(record), message.id(), Some(print))?;
+            if batch.lines.len() >= BATCH_BYTES {
+                self.flush(log, batch).await?;
+            }
+        }
+        Ok(outcomes)
+    }
+
+    /// The basic group that a supergroup says it was: with its first message, or where the group says so too. The same words elsewhere
+    /// are somebody's, and lead to chats that are none.
+    fn migration(&self, peer: Peer, message: &enums::Message) -> Option<Peer> {
+        let enums::Message::Service(service) = message else { return None };
+        let enums::MessageAction::ChannelMigrateFrom(from) = &service.action else { return None };
+        if peer.kind != PeerKind::Channel || from.chat_id < 0 {
+            return None;
+        }
+        let group = Peer::chat(from.chat_id);
+        self.peers.migrated_to(group).map_or(service.id == 1, |to| to == peer).then_some(group)
+    }
+
+    /// Appends another record of a chat.
+    pub(super) async fn add_record(
+        &self,
+        log: &ChatLog,
+        batch: &mut Batch,
+        record: Record,
+        gone: Option<i32>,
+    ) -> Result<(), TelegramError> {
+        match gone {
+            Some(id) => batch.push(record, id, None)?,
+            None => record.write_line(&mut batch.lines).map_err(|error| TelegramError::Invalid(error.to_string()))?,
+        }
+        if batch.lines.len() >= BATCH_BYTES { self.flush(log, batch).await } else { Ok(()) }
+    }
+
+    /// Hands a batch over.
+    pub(super) async fn flush(&self, log: &ChatLog, batch: &mut Batch) -> Result<(), TelegramError> {
+        let Batch { lines, mut effect } = std::mem::take(batch);
+        // It stays until the batch is stored for good, with those of many others.
+        effect.messages.shrink_to_fit();
+        let effect = Effect::Log(log.peer, Box::new(effect));
+        if lines.is_empty() {
+            // Nothing was there: that needs no item to be true.
+            self.state.when_all(&[], effect);
+            return Ok(());
+        }
+        let mark = self.state.mark(effect);
+        log.marks.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
+        let seq = log.batches.fetch_add(1, Ordering::Relaxed) + 1;
+        let path = path(paths::log_batch(log.peer, &self.id, seq))?;
+        self.outbox.file(path, lines, self.observed, mark).await
+    }
+}
+
+impl Batch {
+    /// Counts the media of a message. `before` says whether it was held already, and how many of its files were left out: what was
+    /// counted once is not counted again.
+    fn count(&mut self, id: i32, record: &MessageRecord, left: &[LeftFile], before: (bool, usize)) {
+        let (held, left_before) = before;
+        if !left.is_empty() || left_before > 0 {
+            self.effect.left_out.push((id, left.to_vec()));
+        }
+        if held {
+            let failed = record.media.iter().filter(|media| matches!(media.status, MediaStatus::Failed(_))).count();
+            self.effect.media.stored += left_before.saturating_sub(left.len() + failed) as u64;
+            return;
+        }
+        for media in &record.media {
+            self.effect.media.wanted += 1;
+            match &media.status {
+                MediaStatus::Stored => self.effect.media.stored += 1,
+                MediaStatus::Skipped(SkipReason::TooLarge | SkipReason::TypeNotChosen) | MediaStatus::Failed(_) => {}
+                MediaStatus::Skipped(reason) => *self.effect.media.skipped.entry(reason.word()).or_default() += 1,
+            }
+        }
+    }
+
+    fn push(&mut self, record: Record, id: i32, print: Option<u64>) -> Result<(), TelegramError> {
+        record.write_line(&mut self.lines).map_err(|error| TelegramError::Invalid(error.to_string()))?;
+        self.effect.messages.push((id, print.map(Print::from)));
+        Ok(())
+    }
+
+    /// Takes note that these ids were paged over, and that everything that was there is in the batch or before it.
+    pub(super) fn cover(&mut self, mode: Mode, first: i64, last: i64) {
+        match mode {
+            Mode::All => self.effect.covered.add(first, last),
+            Mode::Own => self.effect.own.add(first, last),
+        }
+    }
+}
+
+/// The files of a message that the options leave out.
+fn left_out(wants: &[Want], outcomes: &Outcomes) -> Vec<LeftFile> {
+    let left = |want: &Want| match outcomes.get(&want.key) {
+        Some(MediaStatus::Skipped(reason @ (SkipReason::TooLarge | SkipReason::TypeNotChosen))) => {
+            Some(LeftFile { kind: want.kind, bytes: u32::try_from(want.judged_size).unwrap_or(u32::MAX), reason: *reason })
+        }
+        _ => None,
+    };
+    wants.iter().filter_map(left).collect()
+}

@@ -1,0 +1,40 @@
+//! Signals as shells and systems send them: a terminal that goes away ends a run as a wish does, and what the caller ignores is ignored.
+
+use std::fs;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::spelling::{done, with_vault};
+use crate::support::noise;
+
+/// Starts a slow backup under a shell that runs `before`, and sends it a signal; gives its exit code.
+fn signalled(before: &str, signal: &str) -> Option<i32> {
+    let sandbox = with_vault();
+    let work = sandbox.work();
+    fs::create_dir(work.join("s")).unwrap();
+    (0..40).for_each(|number| fs::write(work.join(format!("s/{number}")), noise(number, 100_000)).unwrap());
+    let program = sandbox.command([""; 0]);
+    let line = format!("{before}; exec '{}' --limit-upload 1M backup s", program.get_program().display());
+    let mut shell = Command::new("sh");
+    shell.args(["-c", &line]).current_dir(&work).env_clear().stdout(Stdio::null()).stderr(Stdio::null());
+    shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
+    let mut child = shell.spawn().unwrap();
+    let began = Instant::now();
+    // The lease is the first thing that a run writes.
+    while fs::read_dir(work.join("v/running")).map_or(0, Iterator::count) == 0 && began.elapsed() < Duration::from_secs(60) {
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();
+    assert!(sent.success());
+    let code = child.wait().unwrap().code();
+    done(&sandbox, "-q verify");
+    code
+}
+
+#[test]
+fn a_hangup_ends_a_run_like_a_wish_to_end_and_what_is_ignored_stays_so() {
+    assert_eq!(signalled("true", "HUP"), Some(130));
+    assert_eq!(signalled("true", "TERM"), Some(130));
+    assert_eq!(signalled("trap '' HUP", "HUP"), Some(0));
+    assert_eq!(signalled("trap '' INT", "INT"), Some(0));
+}

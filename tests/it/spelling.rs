@@ -1,0 +1,135 @@
+//! A folder as people spell it, patterns as they write them, and files whose length is not true, through the built program.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use tgvault_test_support::sandbox::{Run, Sandbox};
+
+use crate::support::{count, noise};
+
+/// A sandbox with a vault `v` whose key is `key.txt`.
+pub fn with_vault() -> Sandbox {
+    let mut sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
+    let (secret, recipient) = tgvault::crypt::keys::generate();
+    fs::write(sandbox.work().join("key.txt"), tgvault::crypt::keys::expose(&secret)).unwrap();
+    let vault = sandbox.work().join("v").display().to_string();
+    sandbox.env([("TGVAULT_REPO", vault)]);
+    assert_eq!(sandbox.run(["-q", "init", "-r", &recipient]).unwrap().code, Some(0));
+    sandbox
+}
+
+/// Runs a command line whose words are divided by spaces.
+pub fn run(sandbox: &Sandbox, line: &str) -> Run {
+    sandbox.run(line.split(' ')).unwrap()
+}
+
+/// As [`run`], of what must succeed; gives standard output.
+pub fn done(sandbox: &Sandbox, line: &str) -> String {
+    let run = run(sandbox, line);
+    assert_eq!(run.code, Some(0), "{line}: {}{}", run.stdout, run.stderr);
+    run.stdout
+}
+
+fn bytes_of(folder: &Path) -> u64 {
+    let entries = fs::read_dir(folder).unwrap().map(Result::unwrap);
+    entries.map(|entry| if entry.path().is_dir() { bytes_of(&entry.path()) } else { entry.metadata().unwrap().len() }).sum()
+}
+
+#[test]
+fn one_folder_is_one_source_however_it_is_spelled() {
+    let sandbox = with_vault();
+    let work = sandbox.work();
+    fs::create_dir_all(work.join("s")).unwrap();
+    fs::write(work.join("s/f"), noise(1, 1_000_000)).unwrap();
+    symlink("s", work.join("link")).unwrap();
+    done(&sandbox, "-q backup s");
+    let bytes = bytes_of(&work.join("v/archives"));
+    let absolute = work.join("s/../s").display().to_string();
+    for spelled in ["s/", "./s", "link", "link/", "s/.", "../work//s", &absolute] {
+        let said = done(&sandbox, &format!("backup {spelled}"));
+        assert!(said.contains("new or changed: 0"), "{spelled}: {said}");
+    }
+    assert_eq!(bytes_of(&work.join("v/archives")), bytes);
+    // A machine that knows nothing finds it by the key.
+    fs::remove_dir_all(sandbox.home()).unwrap();
+    fs::create_dir(sandbox.home()).unwrap();
+    let said = done(&sandbox, "-i key.txt backup link/");
+    assert!(said.contains("new or changed: 0"), "{said}");
+    let listed = done(&sandbox, "-i key.txt snapshots --json");
+    let sources: std::collections::BTreeSet<String> = listed
+        .lines()
+        .filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok()?.get("source").map(ToString::to_string))
+        .collect();
+    assert_eq!(sources.len(), 1, "{sources:?}");
+}
+
+#[test]
+fn patterns_are_understood_or_refused_and_never_pass_in_silence() {
+    let sandbox = with_vault();
+    let work = sandbox.work();
+    fs::create_dir_all(work.join("s/deep/cache")).unwrap();
+    fs::create_dir_all(work.join("s/cache")).unwrap();
+    for file in ["s/cache/x", "s/deep/cache/x", "s/a.tmp", "s/b"] {
+        fs::write(work.join(file), "x").unwrap();
+    }
+    let stored = |options: &str| {
+        let run = run(&sandbox, &format!("backup s {options}"));
+        let paths = done(&sandbox, "-q -i key.txt ls latest");
+        let paths: Vec<String> = paths.lines().map(|line| line.rsplit(' ').next().unwrap().to_owned()).collect();
+        (run.code, run.stdout + &run.stderr, paths)
+    };
+    let has = |paths: &[String], path: &str| paths.iter().any(|found| found == path);
+    fs::write(work.join("patterns"), "\u{feff}cache\r\n*.tmp\r\n").unwrap();
+    let (code, said, paths) = stored("--exclude-file patterns");
+    assert_eq!((code, paths), (Some(0), vec!["b".to_owned(), "deep".to_owned()]), "{said}");
+    for top in
+        [work.join("s/cache").display().to_string(), "./cache".into(), "./s/cache".into(), "../work/s/cache/".into(), "/cache".into()]
+    {
+        let (code, said, paths) = stored(&format!("--exclude {top}"));
+        assert!(code == Some(0) && !has(&paths, "cache/x") && has(&paths, "deep/cache/x"), "{top}: {said} {paths:?}");
+        assert!(!said.contains("nothing matches"), "{top}: {said}");
+    }
+    for refused in ["s/cache", "../elsewhere", "./../s"] {
+        let (code, said, _) = stored(&format!("--exclude {refused}"));
+        assert!(code == Some(2) && said.contains("hint: ") && said.contains(refused), "{said}");
+    }
+    let (code, said, _) = stored("--exclude *.tpm --exclude *.tmp");
+    assert!(code == Some(0) && said.matches("nothing matches").count() == 1 && said.contains("*.tpm"), "{said}");
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn files_that_say_they_are_empty_are_read_to_their_end() {
+    let sandbox = with_vault();
+    let run = run(&sandbox, "backup /proc/sys/kernel/random");
+    let cat = |name: &str| done(&sandbox, &format!("cat latest {name} -i key.txt"));
+    assert_eq!(cat("boot_id"), fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap(), "{}", run.stderr);
+    assert!(cat("poolsize").trim().parse::<u32>().is_ok());
+    assert!(count(&sandbox.work().join("v/archives"), |_| true) > 0);
+}
+
+#[test]
+fn a_backup_that_read_nothing_counts_nothing() {
+    use std::os::unix::fs::PermissionsExt;
+    let sandbox = with_vault();
+    let work = sandbox.work();
+    fs::create_dir(work.join("s")).unwrap();
+    fs::write(work.join("s/a"), "secret").unwrap();
+    fs::set_permissions(work.join("s/a"), fs::Permissions::from_mode(0o0)).unwrap();
+    let is_root = rustix::process::geteuid().is_root();
+    let mut command = sandbox.command(["--json", "backup", "s"]);
+    if is_root {
+        use std::os::unix::process::CommandExt;
+        let everything = std::process::Command::new("chown").args(["-R", "65534:65534"]).arg(sandbox.folder()).status().unwrap();
+        assert!(everything.success());
+        command.uid(65534).gid(65534);
+    }
+    let run = Run::from(command.output().unwrap());
+    assert_eq!(run.code, Some(3), "{}", run.stderr);
+    let summary: serde_json::Value = serde_json::from_str(run.stdout.lines().last().unwrap()).unwrap();
+    for count in ["entries", "bytes", "new_entries", "new_bytes", "unchanged"] {
+        assert_eq!(summary[count], 0, "{summary}");
+    }
+    assert!(run.stderr.contains("this snapshot is empty"), "{}", run.stderr);
+}

@@ -1,0 +1,159 @@
+//! Servers whose own numbers disagree: every lie is named in the coverage, the run ends with code 3, and the next run comes back to it
+//! first, whatever its budget for reading again is.
+
+use grammers_tl_types::{Deserializable, Serializable, enums, types};
+use tgvault::model::coverage::Verdict;
+use tgvault::model::reason::Reason;
+use tgvault::model::record::Raw;
+use tgvault_test_support::telegram::{Effect, Fault, Kind, Options, Peer, When};
+
+use crate::export::{assert_all_of, assert_bytes_of, readable};
+use crate::harness::{Vault, peer};
+use crate::program::Program;
+
+const PLAIN: [&str; 2] = ["--takeout", "never"];
+
+fn small() -> Options {
+    Options { messages: 400, chats: 12, files: 0, media_bytes: 0, gallery: false, ..Options::default() }
+}
+
+fn of_peer(method: &str, peer: Peer) -> When {
+    let id = match peer {
+        Peer::User(id) | Peer::Group(id) | Peer::Channel(id) => id,
+    };
+    When { peer: Some(id), ..When::method(method) }
+}
+
+fn chat(program: &Program, kind: Kind) -> Peer {
+    let chats = readable(&program.server).into_iter().filter(|chat| chat.kind == kind && chat.messages > 8);
+    chats.max_by_key(|chat| chat.messages).unwrap_or_else(|| panic!("no {kind:?}")).peer
+}
+
+fn reasons(vault: &Vault, of: Peer) -> Vec<Reason> {
+    match vault.coverage(peer(of)).verdict {
+        Verdict::Incomplete(reasons) => reasons,
+        verdict => panic!("{of:?} is {verdict}"),
+    }
+}
+
+fn pages_of(program: &Program, peer: Peer) -> usize {
+    let id = of_peer("", peer).peer;
+    program.server.requests().iter().filter(|request| request.method == "messages.getHistory" && request.peer == id).count()
+}
+
+#[test]
+fn a_list_of_chats_that_breaks_off_by_an_empty_page_is_told() {
+    let program = Program::logged_in(Options { page_dialogs: 5, ..small() });
+    let empty = enums::messages::Dialogs::Slice(types::messages::DialogsSlice {
+        count: 150,
+        dialogs: vec![],
+        messages: vec![],
+        chats: vec![],
+        users: vec![],
+    });
+    let when = When { from: 3, ..When::method("messages.getDialogs") };
+    program.server.add_fault(Fault { when, then: Effect::Answer(empty.to_bytes()) });
+    let run = program.backup(&PLAIN, 3);
+    assert!(run.stderr.contains("Telegram counts 150 chats"), "{}", run.stderr);
+    let told = program.unlocked(&["coverage"]).stdout;
+    assert!(told.contains("chat list") && told.contains("of the chats in the list could not be read"), "{told}");
+    program.server.clear_faults();
+    program.backup(&PLAIN, 0);
+    assert_bytes_of(&program.server, &program.restored());
+}
+
+#[test]
+fn a_history_that_was_served_empty_is_read_as_a_whole_by_the_next_run() {
+    for kind in [Kind::Private, Kind::Supergroup { forum: false }, Kind::Group] {
+        let program = Program::logged_in(small());
+        let emptied = chat(&program, kind);
+        let when = of_peer("messages.getHistory", emptied);
+        program.server.add_fault(Fault { when, then: Effect::HideNewest(usize::MAX) });
+        program.backup(&PLAIN, 3);
+        let vault = program.restored();
+        assert!(vault.messages(peer(emptied)).is_empty());
+        let because = reasons(&vault, emptied);
+        assert!(because.iter().any(|reason| matches!(reason, Reason::NewestNotServed { .. })), "{because:?}");
+        program.server.clear_faults();
+        // Without any budget for reading again.
+        program.backup(&PLAIN, 0);
+        let vault = program.restored();
+        assert_all_of(&program.server, &vault);
+        assert_eq!(vault.coverage(peer(emptied)).verdict, Verdict::Complete);
+        // And that was it.
+        program.server.forget_requests();
+        program.backup(&PLAIN, 0);
+        assert_eq!(pages_of(&program, emptied), 0);
+    }
+}
+
+#[test]
+fn newest_messages_that_are_withheld_are_told_in_every_run_and_read_again_once() {
+    let program = Program::logged_in(small());
+    let cut = chat(&program, Kind::Private);
+    let newest = *program.server.message_ids(cut).last().unwrap();
+    let when = of_peer("messages.getHistory", cut);
+    program.server.add_fault(Fault { when, then: Effect::HideNewest(3) });
+    program.backup(&PLAIN, 3);
+    assert_eq!(reasons(&program.restored(), cut), [Reason::NewestNotServed { id: newest.into() }]);
+    let mut pages = Vec::new();
+    for _ in 0..3 {
+        program.server.forget_requests();
+        let run = program.backup(&PLAIN, 3);
+        assert!(run.stderr.contains("1 chat could not be read this time"), "{}", run.stderr);
+        pages.push(pages_of(&program, cut));
+    }
+    // All of it once; after that only what should be its end, from both sides.
+    assert!(pages[0] > pages[1] && pages[1] <= 2 && pages[2] <= 2, "{pages:?}");
+    program.backup(&["--takeout", "never", "--quiet"], 3);
+    program.server.clear_faults();
+    program.backup(&PLAIN, 0);
+    let vault = program.restored();
+    assert_all_of(&program.server, &vault);
+    assert_eq!(vault.coverage(peer(cut)).verdict, Verdict::Complete);
+}
+
+#[test]
+fn long_messages_that_come_in_part_are_fetched_whole() {
+    let program = Program::logged_in(Options { messages: 60, chats: 4, gallery: true, ..small() });
+    program.server.add_fault(Fault { when: When::method("messages.getHistory"), then: Effect::InPart });
+    program.server.add_fault(Fault { when: When::method("messages.getRichMessage"), then: Effect::rpc(400, "METHOD_INVALID") });
+    let in_part = |vault: &Vault| -> usize {
+        let chats = readable(&program.server).into_iter();
+        let records = chats.flat_map(|chat| vault.messages(peer(chat.peer)).into_values());
+        let rich = records.filter_map(|record| match record.raw {
+            Some(Raw::Tl { bytes, .. }) => match enums::Message::from_bytes(&bytes).unwrap() {
+                enums::Message::Message(message) => message.rich_message,
+                _ => None,
+            },
+            _ => None,
+        });
+        rich.filter(|enums::RichMessage::Message(rich)| rich.part).count()
+    };
+    program.backup(&PLAIN, 3);
+    let vault = program.restored();
+    let held = in_part(&vault);
+    assert!(held > 5, "{held}");
+    let told: u64 = readable(&program.server)
+        .into_iter()
+        .filter_map(|chat| match vault.coverage(peer(chat.peer)).verdict {
+            Verdict::Incomplete(reasons) => reasons.into_iter().find_map(|reason| match reason {
+                Reason::InPart { count } => Some(count),
+                _ => None,
+            }),
+            _ => None,
+        })
+        .sum();
+    assert_eq!(told, held as u64);
+    // Once Telegram gives the rest, it is fetched, and that is all.
+    program.server.clear_faults();
+    program.server.add_fault(Fault { when: When::method("messages.getHistory"), then: Effect::InPart });
+    program.backup(&PLAIN, 0);
+    let vault = program.restored();
+    assert_eq!(in_part(&vault), 0);
+    assert_bytes_of(&program.server, &vault);
+    program.server.forget_requests();
+    let again = program.run(&["backup", "telegram", "--no-account-data", "--takeout", "never", "--recheck-budget", "500"]);
+    assert_eq!(again.code, Some(0), "{}", again.stderr);
+    assert!(!program.server.methods().contains_key("messages.getRichMessage"), "what is whole is fetched again");
+}
