@@ -179,7 +179,8 @@ impl Repository {
     /// # Errors
     /// When the store fails, or does not let anybody delete.
     pub async fn remove_unfinished(storage: &Storage, objects: &[String]) -> Result<(), RepositoryError> {
-        let names_it = |object: &String, name: &String| object == name || (object.ends_with(['-', '/']) && name.starts_with(object.as_str()));
+        let names_it =
+            |object: &String, name: &String| object == name || (object.ends_with(['-', '/']) && name.starts_with(object.as_str()));
         let place = |name: &String| objects.iter().position(|object| names_it(object, name));
         let mut found: Vec<String> = storage.list("").await?.into_iter().map(|object| object.name).collect();
         if found.iter().any(|name| place(name).is_none()) {

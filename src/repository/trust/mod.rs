@@ -107,7 +107,13 @@ pub async fn salvage(storage: &Storage, repository: Id, root_key: &VerifyingKey)
 ///
 /// # Errors
 /// When the store fails.
-pub async fn amend(storage: &Storage, trust: &Trust, key: &SigningKey, now: jiff::Timestamp, change: impl FnOnce(&mut Root)) -> Result<Trust, RepositoryError> {
+pub async fn amend(
+    storage: &Storage,
+    trust: &Trust,
+    key: &SigningKey,
+    now: jiff::Timestamp,
+    change: impl FnOnce(&mut Root),
+) -> Result<Trust, RepositoryError> {
     let mut root = trust.root.clone();
     change(&mut root);
     if root == trust.root && trust.heads.len() == 1 && trust.names.len() == 1 && trust.lost.is_empty() {

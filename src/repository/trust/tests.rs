@@ -29,7 +29,8 @@ async fn writers(storage: &Storage, id: Id) -> Vec<u8> {
 /// Each of the machines has read the statements before any of them makes its own.
 async fn authorise_at_once(repository: &Repository, identity: &Identity, machines: std::ops::RangeInclusive<u8>) {
     let trust = load(&repository.storage, repository.id, &Anchor::Last(identity.root_key.public().clone())).await.unwrap();
-    let all = machines.map(|number| amend(&repository.storage, &trust, &identity.root_key, NOW, move |root| root.writers.push(writer(number))));
+    let all =
+        machines.map(|number| amend(&repository.storage, &trust, &identity.root_key, NOW, move |root| root.writers.push(writer(number))));
     for done in futures::future::join_all(all).await {
         done.unwrap();
     }
