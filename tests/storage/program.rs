@@ -282,8 +282,8 @@ fn sixteen_at_once(bucket: &Bucket) {
         assert_eq!(run.code, Some(0), "{run:?}");
         machine.restores(&reader, &["--host", host]);
     }
-    let said = owner.run(&[&["repair"], &reader.option()[..]].concat());
-    assert!(said.stdout.contains("17 machines may write"), "{said:?}");
+    let merged = owner.run(&[&["repair", "--json"], &reader.option()[..]].concat());
+    assert_eq!(summary(&merged)["writers"], 17, "{merged:?}");
     owner.verifies(&reader);
 }
 
@@ -429,6 +429,8 @@ async fn the_whole_program_on_our_server_for_google() {
 /// says so, and its next run removes them.
 fn killed_in_an_upload(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
     let reader = Reader::new();
+    // Where the answer to the beginning of an upload was lost, nobody knows of it: a bad line may have left such before.
+    let before = open_uploads();
     let machine = Machine::with_vault(bucket, "killed", &reader);
     machine.fill(23);
     let (parts, stuck) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
@@ -443,18 +445,18 @@ fn killed_in_an_upload(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
     .unwrap();
     let mut child = machine.start(&bucket.clone().through(&gate.url()), &["backup", "source"]);
     let started = Instant::now();
-    while stuck.load(Ordering::SeqCst) == 0 || open_uploads() == 0 {
+    while stuck.load(Ordering::SeqCst) == 0 || open_uploads() == before {
         assert!(started.elapsed() < Duration::from_secs(120), "no part was ever sent");
         std::thread::sleep(Duration::from_millis(10));
     }
     kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
     child.wait().unwrap();
-    assert!(open_uploads() > 0, "the server must show an unfinished upload for this test to mean anything");
+    assert!(open_uploads() > before, "the server must show an unfinished upload for this test to mean anything");
     let verified = machine.run(&["verify", "--json"]);
     assert!(summary(&verified)["unfinished_uploads"].as_u64().unwrap() > 0, "{verified:?}");
     assert!(machine.run(&["verify"]).stderr.contains("unfinished"));
     machine.backup();
-    assert_eq!(open_uploads(), 0, "the next run removes them");
+    assert_eq!(open_uploads(), before, "the next run removes them");
     assert_eq!(summary(&machine.run(&["verify", "--json"]))["unfinished_uploads"], 0);
     let stats = machine.run(&[&["stats", "--json"], &reader.option()[..]].concat());
     assert!(stats.stdout.contains("\"unfinished_uploads\":0"), "{stats:?}");
