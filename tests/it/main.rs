@@ -29,6 +29,7 @@ mod kill;
 mod long_files;
 mod lost_archives;
 mod many;
+mod old_state;
 mod reading;
 mod repair;
 mod replay;

@@ -1,38 +1,19 @@
 //! How messages become batches of a chat's log.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Mutex, PoisonError};
 
-use grammers_tl_types::enums;
+use grammers_tl_types::{LAYER, enums};
 
+use super::chat_log::ChatLog;
 use super::history::Mode;
 use super::run::{BATCH_BYTES, Run, path};
-use super::unfinished::unfinished;
 use crate::model::media::{MediaRole, MediaStatus, SkipReason};
 use crate::model::paths;
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Record};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::stored::{Effect, LeftFile, LogEffect, Print, Unfinished};
-use crate::source::telegram::tl::{Outcomes, Want, record};
-
-/// The log of one chat as this run adds to it.
-pub(super) struct ChatLog {
-    pub(super) peer: Peer,
-    batches: AtomicU32,
-    marks: Mutex<Vec<u64>>,
-}
-
-impl ChatLog {
-    pub(super) fn new(peer: Peer) -> Self {
-        Self { peer, batches: AtomicU32::new(0), marks: Mutex::default() }
-    }
-
-    pub(super) fn marks(&self) -> Vec<u64> {
-        self.marks.lock().unwrap_or_else(PoisonError::into_inner).clone()
-    }
-}
+use crate::source::telegram::tl::{Outcomes, Want, is_in_part, record};
 
 /// Lines on their way into a batch.
 #[derive(Default)]
@@ -75,7 +56,7 @@ impl Run {
                 batch.effect.migrated_from = Some(group);
                 self.ledger.migrated(group, log.peer);
             }
-            let unfinished = unfinished(message);
+            let unfinished = lacks(message);
             let print = if unfinished == Some(Unfinished::InPart) { self.prints.of_part(message) } else { self.prints.of(message) };
             let was = self.state.read().chats.get(&log.peer).and_then(|chat| chat.unfinished.get(&message.id())).copied();
             if unfinished != was {
@@ -128,9 +109,7 @@ impl Run {
             return Ok(());
         }
         let mark = self.state.mark(effect);
-        log.marks.lock().unwrap_or_else(PoisonError::into_inner).push(mark);
-        let seq = log.batches.fetch_add(1, Ordering::Relaxed) + 1;
-        let path = path(paths::log_batch(log.peer, &self.id, seq))?;
+        let path = path(paths::log_batch(log.peer, &self.id, log.next_batch(mark)))?;
         self.outbox.file(path, lines, self.observed, mark).await
     }
 }
@@ -171,6 +150,15 @@ impl Batch {
             Mode::Own => self.effect.own.add(first, last),
         }
     }
+}
+
+/// What a message as it is stored lacks.
+pub(super) fn lacks(message: &enums::Message) -> Option<Unfinished> {
+    let enums::Message::Message(inner) = message else { return None };
+    if is_in_part(message) {
+        return Some(Unfinished::InPart);
+    }
+    matches!(inner.media, Some(enums::MessageMedia::Unsupported)).then_some(Unfinished::Unsupported { layer: LAYER })
 }
 
 /// The files of a message that the options leave out.

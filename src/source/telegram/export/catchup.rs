@@ -7,12 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
+use futures::StreamExt;
+use futures::stream;
 use grammers_tl_types::{enums, functions, types};
 
-use super::batch::{Batch, ChatLog};
+use super::batch::Batch;
 use super::chat::{CLOSED, Chat};
+use super::chat_log::ChatLog;
 use super::dialogs::Dialog;
-use super::history::Mode;
+use super::history::{Mode, PAGE};
 use super::run::{BY_ID, Run};
 use crate::model::coverage::IdRange;
 use crate::model::peer::{Peer, PeerKind};
@@ -265,35 +268,63 @@ impl Run {
         // Of chats that were read in the same second, those come first that are behind the last one whose turn it was.
         let last = self.state.read().rotated;
         order.sort_by_key(|(reread, dialog)| (*reread, last.is_some_and(|last| dialog.peer <= last), dialog.peer));
-        for (_, dialog) in order {
-            if budget == 0 {
-                break;
+        let order: Vec<Dialog> = order.into_iter().map(|(_, dialog)| dialog.clone()).collect();
+        let mut order = order.into_iter().peekable();
+        let at_once = self.api.client.caps().message_requests;
+        while budget > 0 && order.peek().is_some() {
+            // Each chat has its share of the budget before any of them begins: so they can be read side by side.
+            let mut shares = Vec::new();
+            while budget > 0
+                && let Some(dialog) = order.next()
+            {
+                let chat = Chat::new(self.clone(), dialog);
+                let share = chat.pages_to_reread().min(budget);
+                budget -= share;
+                shares.push((chat, share));
             }
-            let chat = Chat::new(self.clone(), dialog.clone());
-            let from = chat.before.reread_from.unwrap_or(1);
-            let Some(last) = chat.before.ranges.last().and_then(|last| i32::try_from(last).ok()) else { continue };
-            match chat.reread(from, last, Some(&mut budget)).await {
-                Ok(next) => {
-                    let done = next.is_none().then_some(self.observed);
-                    if done.is_some() && !read.contains_key(&dialog.peer) {
-                        chat.account_for_reread().await?;
-                        accounted.push(dialog.peer);
-                    }
-                    self.state
-                        .when_all(&chat.log.marks(), Effect::Reread { peer: dialog.peer, next, done, server_count: chat.server_count() });
-                }
-                Err(Trouble::Run(error)) => return Err(error),
-                Err(Trouble::Call(error)) => {
-                    let reason = self.api.or_reason("looking at old messages again", error)?;
-                    tracing::warn!(peer = %dialog.peer, reason, "old messages cannot be read again");
-                }
+            let mut rereads = stream::iter(shares).map(|(chat, share)| self.reread_share(chat, share, read)).buffered(at_once);
+            while let Some(reread) = rereads.next().await {
+                let (left, peer) = reread?;
+                budget += left;
+                accounted.extend(peer);
             }
         }
         Ok(accounted)
     }
+
+    /// Looks at a chat again within a share of the budget; gives what is left of it, and the chat where its coverage is written.
+    async fn reread_share(&self, chat: Chat, mut share: u32, read: &HashMap<Peer, bool>) -> Result<(u32, Option<Peer>), TelegramError> {
+        let peer = chat.peer();
+        let from = chat.before.reread_from.unwrap_or(1);
+        let Some(last) = chat.before.ranges.last().and_then(|last| i32::try_from(last).ok()) else { return Ok((share, None)) };
+        match chat.reread(from, last, Some(&mut share)).await {
+            Ok(next) => {
+                let done = next.is_none().then_some(self.observed);
+                let accounts = done.is_some() && !read.contains_key(&peer);
+                if accounts {
+                    chat.account_for_reread().await?;
+                }
+                self.state.when_all(&chat.log.marks(), Effect::Reread { peer, next, done, server_count: chat.server_count() });
+                Ok((share, accounts.then_some(peer)))
+            }
+            Err(Trouble::Run(error)) => Err(error),
+            Err(Trouble::Call(error)) => {
+                let reason = self.api.or_reason("looking at old messages again", error)?;
+                tracing::warn!(%peer, reason, "old messages cannot be read again");
+                Ok((share, None))
+            }
+        }
+    }
 }
 
 impl Chat {
+    /// Requests that looking at all the rest of it again takes, about.
+    fn pages_to_reread(&self) -> u32 {
+        let from = self.before.reread_from.unwrap_or(1);
+        let messages = self.before.messages.ids(from, i32::MAX).count();
+        u32::try_from(messages / usize::try_from(PAGE).unwrap_or(1) + 1).unwrap_or(u32::MAX)
+    }
+
     /// Catches up with a channel or supergroup whose counter moved.
     pub(super) async fn catch_up(&self) -> Result<(), Trouble> {
         let (Some(from), Some(channel)) = (self.before.pts, self.run.peers.input_channel(self.peer())) else {

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::batch::ChatLog;
+use super::chat_log::ChatLog;
 use crate::model::peer::Peer;
 use crate::model::reason::Reason;
 

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use grammers_tl_types::{enums, functions};
 
-use super::batch::{Batch, ChatLog};
+use super::batch::Batch;
+use super::chat_log::ChatLog;
 use super::message_files::emoji_key;
 use super::run::{BY_ID, Run};
 use crate::model::media::{MediaRole, MediaStatus};

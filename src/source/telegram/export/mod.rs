@@ -10,6 +10,7 @@ mod account_coverage;
 mod batch;
 mod catchup;
 mod chat;
+mod chat_log;
 mod dialogs;
 mod history;
 mod ledger;

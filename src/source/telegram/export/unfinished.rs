@@ -5,8 +5,9 @@ use std::collections::BTreeSet;
 
 use grammers_tl_types::{LAYER, enums, functions};
 
-use super::batch::{Batch, ChatLog};
+use super::batch::{Batch, lacks};
 use super::chat::Chat;
+use super::chat_log::ChatLog;
 use super::run::{BY_ID, Run};
 use crate::model::peer::Peer;
 use crate::source::telegram::error::{TelegramError, Trouble};
@@ -53,15 +54,6 @@ impl Run {
     }
 }
 
-/// What a message as it is stored lacks.
-pub(super) fn unfinished(message: &enums::Message) -> Option<Unfinished> {
-    let enums::Message::Message(inner) = message else { return None };
-    if is_in_part(message) {
-        return Some(Unfinished::InPart);
-    }
-    matches!(inner.media, Some(enums::MessageMedia::Unsupported)).then_some(Unfinished::Unsupported { layer: LAYER })
-}
-
 impl Chat {
     /// Messages that are stored unfinished and that may be had whole by now.
     pub(super) fn to_finish(&self) -> Vec<i32> {
@@ -81,7 +73,7 @@ impl Chat {
             messages.retain(|message| asked.contains(&message.id()));
             let mut whole = self.run.whole(self.peer(), &messages).await?.into_owned();
             // What lacks the same as before need not be written again.
-            whole.retain(|message| unfinished(message).as_ref() != self.before.unfinished.get(&message.id()));
+            whole.retain(|message| lacks(message).as_ref() != self.before.unfinished.get(&message.id()));
             self.run.add_messages(log, &mut batch, &whole).await?;
         }
         self.run.flush(log, &mut batch).await?;

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grammers_tl_types::types;
 
-use super::batch::{Batch, ChatLog};
+use super::batch::Batch;
+use super::chat_log::ChatLog;
 use super::dialogs::Dialog;
 use super::history::{Mode, Reader};
 use super::run::Run;

@@ -1,0 +1,79 @@
+//! State that earlier programs left on a machine, `tests/data/state/`: this program goes on with it. That of a later one is refused.
+//!
+//! - `v1/`: a vault, the state and the passphrase after `backup desktop-export tests/data/sample-export` by version 0.1.0. Never changed.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use serde_json::Value;
+use tgvault_test_support::sandbox::{Run, Sandbox};
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
+}
+
+/// All files below a folder, with their contents.
+fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut found = BTreeMap::new();
+    let mut folders = vec![folder.to_owned()];
+    while let Some(next) = folders.pop() {
+        for entry in fs::read_dir(next).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                let content = fs::read(&path).unwrap();
+                found.insert(path.strip_prefix(folder).unwrap().to_owned(), content);
+            }
+        }
+    }
+    found
+}
+
+/// A copy of what an earlier program left.
+fn machine(version: &str) -> Sandbox {
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
+    for (path, content) in files(&data("state").join(version)) {
+        let path = sandbox.folder().join("old").join(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+    sandbox
+}
+
+/// Runs with the old state and no key at all.
+fn run(machine: &Sandbox, arguments: &[&str]) -> Run {
+    let folder = machine.folder().join("old");
+    let place = |name: &str| folder.join(name).to_string_lossy().into_owned();
+    machine.run([&["--repo", &place("vault"), "--state-dir", &place("state")], arguments].concat()).unwrap()
+}
+
+#[test]
+fn state_of_an_earlier_version_is_taken_up() {
+    let machine = machine("v1");
+    let export = data("sample-export").to_string_lossy().into_owned();
+    let again = run(&machine, &["--json", "backup", "desktop-export", &export]);
+    assert_eq!(again.code, Some(0), "{}{}", again.stdout, again.stderr);
+    let summary: Value = serde_json::from_str(again.stdout.lines().last().unwrap()).unwrap();
+    // The machine is authorised, knows the snapshot before, and what the import stored: only the list of the export's files is new.
+    let new = summary["new_entries"].as_u64().unwrap();
+    assert!(new <= 3, "{summary}");
+    assert_eq!(run(&machine, &["snapshots"]).stdout.lines().filter(|line| line.contains("telegram:main")).count(), 2);
+    assert_eq!(fs::read_to_string(machine.folder().join("old/state/version")).unwrap().trim(), "2");
+}
+
+#[test]
+fn state_of_a_later_version_is_refused_and_not_touched() {
+    let machine = machine("v1");
+    let state = machine.folder().join("old/state");
+    fs::write(state.join("version"), "77\n").unwrap();
+    let before = files(&machine.folder().join("old"));
+    let export = data("sample-export").to_string_lossy().into_owned();
+    for arguments in [&["backup", "desktop-export", &export][..], &["snapshots"], &["verify"]] {
+        let refused = run(&machine, arguments);
+        assert_eq!(refused.code, Some(1), "{arguments:?}: {}{}", refused.stdout, refused.stderr);
+        assert!(refused.stderr.contains("has version 77") && refused.stderr.contains("newer tgvault"), "{}", refused.stderr);
+    }
+    assert_eq!(files(&machine.folder().join("old")), before);
+}
