@@ -44,7 +44,7 @@ struct Line<'a> {
 pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandError> {
     let accounts = args.connection.accounts(context)?;
     let options = args.connection.options(context, Arc::new(Unobserved))?;
-    let names = accounts.names().map_err(|source| CommandError::System { what: "the accounts cannot be listed", source })?;
+    let names = accounts.names().map_err(|source| CommandError::System { what: "cannot list the accounts", source })?;
     let output = &context.output;
     let mut rows = vec![["ACCOUNT", "ID", "KIND"].map(str::to_owned)];
     let mut exit = Exit::Done;
@@ -69,7 +69,7 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
         output.text(&units::columns(&rows, &[1]))?;
     }
     if names.is_empty() {
-        output.say("there is no login on this machine; make one with `tgvault login`");
+        output.say("this machine is not logged in to any account; run `tgvault login`");
     }
     Ok(exit)
 }

@@ -13,12 +13,15 @@ use super::units;
 use crate::model::entry::{EntryPath, PathError};
 use crate::operations::snapshot::choice::{Selection, SnapshotChoice};
 
+/// The heading of [`Global`] in the help.
+pub const HEADING_OF_ALL: &str = "Options for all commands";
+
 /// Options that all commands understand.
 #[derive(Debug, Args)]
-#[command(next_help_heading = "Options for all commands")]
+#[command(next_help_heading = HEADING_OF_ALL)]
 pub struct Global {
-    /// Where the vault is: a folder, file:///folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix
-    #[arg(long, global = true, value_name = "URL", env = "TGVAULT_REPO", value_parser = NonEmptyStringValueParser::new())]
+    /// The vault: a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix
+    #[arg(long, visible_alias = "vault", global = true, value_name = "URL", env = "TGVAULT_REPO", value_parser = NonEmptyStringValueParser::new())]
     pub repo: Option<String>,
 
     /// Unlock with the age identity in this file; `-` reads it from standard input
@@ -29,35 +32,35 @@ pub struct Global {
     #[arg(long, global = true, value_name = "FILE", env = "TGVAULT_PASSPHRASE_FILE")]
     pub passphrase_file: Option<PathBuf>,
 
-    /// Unlock with the passphrase that this shell command prints as its first line
+    /// Unlock with the passphrase printed by this shell command (first line)
     #[arg(long, global = true, value_name = "COMMAND", env = "TGVAULT_PASSPHRASE_COMMAND")]
     pub passphrase_command: Option<OsString>,
 
-    /// Unlock with the passphrase in the first line that this open file descriptor gives
+    /// Unlock with the passphrase read from this file descriptor (first line)
     #[arg(long, global = true, value_name = "NUMBER", env = "TGVAULT_PASSPHRASE_FD")]
     pub passphrase_fd: Option<u32>,
 
-    /// Look for the passphrase in the system keyring (service `tgvault`, user: the URL)
+    /// Look up the passphrase in the system keyring (service `tgvault`, user: the URL)
     #[arg(long, global = true, env = "TGVAULT_KEYRING", value_parser = FalseyValueParser::new())]
     pub keyring: bool,
 
-    /// Believe only a vault that this root key from the recovery sheet has signed
+    /// Accept only a vault signed by this root key (from the recovery sheet)
     #[arg(long, global = true, value_name = "KEY", env = "TGVAULT_ROOT_KEY")]
     pub root_key: Option<String>,
 
-    /// Read settings from this profile: ~/.config/tgvault/NAME.toml or /etc/tgvault/NAME.toml, or a path with a slash
+    /// Use this profile: ~/.config/tgvault/NAME.toml, /etc/tgvault/NAME.toml, or a path
     #[arg(short = 'P', long, global = true, value_name = "NAME", env = "TGVAULT_PROFILE")]
     pub profile: Option<String>,
 
-    /// Keep this machine's own state (sealed) here instead of ~/.local/state/tgvault
+    /// Keep this machine's encrypted state here instead of in ~/.local/state/tgvault
     #[arg(long, global = true, value_name = "DIR", env = "TGVAULT_STATE_DIR")]
     pub state_dir: Option<PathBuf>,
 
-    /// Send at most this many bytes a second, as in 500K or 10M
+    /// Limit uploads to this many bytes per second, such as 500K or 10M
     #[arg(long, global = true, value_name = "RATE", env = "TGVAULT_LIMIT_UPLOAD", value_parser = units::parse_rate)]
     pub limit_upload: Option<u64>,
 
-    /// Fetch at most this many bytes a second
+    /// Limit downloads to this many bytes per second
     #[arg(long, global = true, value_name = "RATE", env = "TGVAULT_LIMIT_DOWNLOAD", value_parser = units::parse_rate)]
     pub limit_download: Option<u64>,
 
@@ -69,23 +72,27 @@ pub struct Global {
     #[arg(long, global = true, hide_short_help = true, env = "TGVAULT_BUCKET_OWNER_FULL_CONTROL", value_parser = FalseyValueParser::new())]
     pub bucket_owner_full_control: bool,
 
-    /// Print JSON lines instead of text (docs/guide/json.md)
+    /// Do not use or fill this machine's cache of vaults in buckets
+    #[arg(long, global = true, env = "TGVAULT_NO_CACHE", value_parser = FalseyValueParser::new())]
+    pub no_cache: bool,
+
+    /// Print JSON lines instead of text (see docs/guide/json.md)
     #[arg(long, global = true, env = "TGVAULT_JSON", value_parser = FalseyValueParser::new())]
     pub json: bool,
 
-    /// Print results, problems and errors only
+    /// Print only data that was asked for, warnings and errors
     #[arg(short = 'q', long, global = true, env = "TGVAULT_QUIET", value_parser = FalseyValueParser::new())]
     pub quiet: bool,
 
-    /// Draw no progress bar
+    /// Do not draw a progress bar
     #[arg(long, global = true, env = "TGVAULT_NO_PROGRESS", value_parser = FalseyValueParser::new())]
     pub no_progress: bool,
 
-    /// Log more: -v what is done, -vv requests and retries, -vvv everything (also TGVAULT_LOG=debug, per module too)
+    /// Log more: -v for steps, -vv for requests and retries, -vvv for everything (or set TGVAULT_LOG)
     #[arg(short = 'v', long, global = true, action = ArgAction::Count)]
     pub verbose: u8,
 
-    /// Say at the end how long each stage took
+    /// Report how long each stage took
     #[arg(long, global = true, hide = true, env = "TGVAULT_TIMINGS", value_parser = FalseyValueParser::new())]
     pub timings: bool,
 }
@@ -93,14 +100,14 @@ pub struct Global {
 /// Which snapshot, of which machine and source.
 #[derive(Clone, Debug, Args)]
 pub struct Select {
-    /// Only snapshots of this machine
-    #[arg(long, value_name = "NAME")]
+    /// Consider only snapshots made on this machine
+    #[arg(long, value_name = "NAME", help_heading = "Which snapshot")]
     pub host: Option<String>,
-    /// Only snapshots with this tag; several: with all of them
-    #[arg(long = "tag", value_name = "TAG")]
+    /// Consider only snapshots with this tag; repeat to require several
+    #[arg(long = "tag", value_name = "TAG", help_heading = "Which snapshot")]
     pub tags: Vec<String>,
-    /// Only snapshots of this source, as `snapshots` shows it: an absolute path, or an account as in telegram:main
-    #[arg(long, value_name = "SOURCE")]
+    /// Consider only snapshots of this source: an absolute path or an account such as telegram:main
+    #[arg(long, value_name = "SOURCE", help_heading = "Which snapshot")]
     pub source: Option<String>,
 }
 
@@ -112,7 +119,7 @@ impl Select {
 
     /// Whether anything is selected at all.
     pub fn narrows(&self) -> bool {
-        self.host.is_some() || !self.tags.is_empty() || self.source.is_some()
+        self.selection().narrows()
     }
 
     /// One snapshot of the selection.
@@ -130,7 +137,7 @@ pub fn parse_snapshot(text: &str) -> Result<String, String> {
         return Ok(text.to_owned());
     }
     parse_id(text).map_err(|_| {
-        format!("'{}' is not a snapshot; it is `latest`, or the first digits of an id from `tgvault snapshots`", units::printable(text))
+        format!("'{}' is not a snapshot: use `latest` or the first digits of an ID from `tgvault snapshots`", units::printable(text))
     })
 }
 
@@ -141,7 +148,7 @@ pub fn parse_snapshot(text: &str) -> Result<String, String> {
 pub fn parse_id(text: &str) -> Result<String, String> {
     let digits = text.rsplit_once('-').map_or(text, |(_, id)| id);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_hexdigit()) {
-        return Err(format!("'{}' is not the beginning of a snapshot's id", units::printable(text)));
+        return Err(format!("'{}' is not the beginning of a snapshot ID", units::printable(text)));
     }
     // Ids are written small; the time before them has capitals.
     Ok(if text.contains('-') { text.to_owned() } else { text.to_ascii_lowercase() })
@@ -150,11 +157,11 @@ pub fn parse_id(text: &str) -> Result<String, String> {
 /// Which snapshot, and what of it.
 #[derive(Debug, Args)]
 pub struct Part {
-    /// `latest`, or the first digits of a snapshot's id
+    /// `latest`, or the first digits of a snapshot ID
     #[arg(value_parser = parse_snapshot)]
     pub snapshot: String,
 
-    /// Only what is at and below these paths of the snapshot
+    /// Only these paths in the snapshot and everything below them
     #[arg(value_name = "PATH")]
     pub paths: Vec<OsString>,
 

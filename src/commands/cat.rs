@@ -24,7 +24,7 @@ use crate::render::terminal::Conversation;
 const EXAMPLES: &str = "\
 Examples:
   tgvault cat latest result.json | jq .personal_information
-  tgvault cat latest 'chats/chat_1/photos/photo_1@04-05-2024_08-15-40.jpg' > photo.jpg
+  tgvault cat latest photos/photo_1@04-05-2024_08-15-40.jpg > photo.jpg
 
 Of a Telegram account or export:
   tgvault cat latest --chat Mara --last 50
@@ -39,15 +39,15 @@ pub struct Args {
     #[arg(value_parser = parse_snapshot)]
     pub snapshot: String,
 
-    /// The file's path in the snapshot
+    /// Path of the file in the snapshot
     #[arg(required_unless_present = "chat", conflicts_with = "chat")]
     pub path: Option<OsString>,
 
-    /// Print the messages of this chat, by its name, @username, id or link
+    /// Print the messages of this chat, given by name, @username, ID or link
     #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
     pub chat: Option<String>,
 
-    /// Only so many messages at the end
+    /// Only the last NUMBER messages
     #[arg(long, value_name = "NUMBER", requires = "chat")]
     pub last: Option<usize>,
 
@@ -72,7 +72,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         return messages(chat, args, context).await;
     }
     if args.span.narrows() {
-        return Err(CommandError::usage("--from, --till, --at and --history choose messages", "say of which chat with --chat NAME"));
+        return Err(CommandError::usage(
+            "--from, --till, --at, --history and --message select messages of a chat",
+            "name the chat with --chat NAME",
+        ));
     }
     let path = entry_path(args.path.as_deref().unwrap_or_default())?;
     let session = context.session(Keys::Needed).await?;
@@ -118,12 +121,12 @@ async fn messages(chat: &str, args: &Args, context: &Context) -> Result<Exit, Co
         }
         Ok(())
     };
-    let (choice, stop) = (args.select.choose(&args.snapshot), context.heeded.stop());
+    let (choice, stop) = (args.select.choose(&args.snapshot), context.heeded.stop_soon());
     let read = conversation(&session, &choice, options, reporter.clone(), stop, each).await;
     reporter.finish();
     let Trouble { problems, damaged } = read?;
     if damaged > 0 {
-        context.output.warn(&format!("{} in the vault", units::counted(damaged, "damaged content")));
+        context.output.warn(&format!("{} in the vault", units::counted(damaged, "damaged file")));
         return Ok(Exit::Integrity);
     }
     if problems > 0 {

@@ -18,18 +18,18 @@ use crate::source::telegram::{ChatSummary, ListingDetail};
 const EXAMPLES: &str = "\
 Examples:
   tgvault chats
-  tgvault chats --estimate                        how many messages, files and bytes a backup would fetch
+  tgvault chats --estimate       # messages, files and bytes a backup would fetch
   tgvault chats --quick --json";
 
 /// Options of `chats`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Also count files and estimate their bytes, chat by chat; takes some requests for each
+    /// Also count files and estimate their size (a few requests per chat)
     #[arg(long, conflicts_with = "quick")]
     pub estimate: bool,
 
-    /// Do not ask how many messages each chat has
+    /// Skip the message counts
     #[arg(long)]
     pub quick: bool,
 

@@ -3,13 +3,13 @@
 use std::ffi::OsString;
 
 use clap::builder::styling::{AnsiColor, Styles};
-use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, ValueHint};
 
-use super::arguments::Global;
+use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, backup, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, search,
-    snapshots, stats, verify,
+    accounts, backup, cache, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, search,
+    snapshots, stats, unknown, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -20,18 +20,18 @@ const STYLES: Styles = Styles::styled()
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault demo                                      try it on sample data, in a new folder
-  tgvault --repo /mnt/disk/vault init               make a vault
-  tgvault login                                     log in to Telegram, then:
-  tgvault --repo /mnt/disk/vault backup telegram    save the account
-  tgvault --repo /mnt/disk/vault backup ~/export    save a folder, a Telegram export say
-  tgvault --repo /mnt/disk/vault restore latest --to ~/restored
-  tgvault --repo s3://bucket/vault snapshots        or gs://…, az://… as the store";
+  tgvault demo                              # try it on sample data
+  export TGVAULT_REPO=/mnt/disk/vault       # or s3://…, gs://…, az://…
+  tgvault init                              # create the vault
+  tgvault login                             # log in to Telegram, then:
+  tgvault backup telegram                   # back up the account
+  tgvault backup ~/export                   # back up a Telegram export or a folder
+  tgvault restore latest --to ~/restored";
 
-/// Automatic, encrypted, verifiable backups of Telegram that belong to you alone.
+/// Automatic, encrypted, verifiable Telegram backups that only you can read
 #[derive(Debug, Parser)]
 #[command(name = "tgvault", version, styles = STYLES, after_help = EXAMPLES, after_long_help = EXAMPLES)]
-#[command(subcommand_required = true, arg_required_else_help = false, disable_help_subcommand = true, max_term_width = 100)]
+#[command(subcommand_required = true, max_term_width = 100)]
 pub struct Cli {
     /// What all commands understand.
     #[command(flatten)]
@@ -44,48 +44,50 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Make a new vault and print its recovery sheet
+    /// Create a vault and print its recovery sheet
     Init(init::Args),
-    /// Log this machine in to a Telegram account
+    /// Log in to a Telegram account
     Login(login::Args),
-    /// End a login, at Telegram too
+    /// Log out of a Telegram account and end its session
     Logout(logout::Args),
-    /// List the Telegram accounts of this machine
+    /// List the Telegram accounts this machine is logged in to
     Accounts(accounts::Args),
     /// List the chats of a Telegram account
     Chats(chats::Args),
-    /// Back up a Telegram account or a folder
+    /// Back up a Telegram account, a Telegram Desktop export, or a folder
     Backup(backup::Args),
-    /// Restore a snapshot, or a part of it, into a folder
+    /// Restore a snapshot, or part of one, into a folder
     Restore(restore::Args),
-    /// Write one file of a snapshot, or the messages of a chat, to standard output
+    /// Print a file from a snapshot, or the messages of a chat
     Cat(cat::Args),
-    /// Check that everything stored is there and unchanged
+    /// Check that everything in the vault is present and intact
     Verify(verify::Args),
     /// Make a vault whose statements of trust are damaged usable again; overwrites and deletes nothing
     Repair,
-    /// List the snapshots
+    /// List snapshots
     Snapshots(snapshots::Args),
-    /// List what a snapshot holds
+    /// List the contents of a snapshot
     Ls(ls::Args),
     /// Find files in snapshots by name
     Find(find::Args),
-    /// Find messages by words
+    /// Search messages
     Search(search::Args),
-    /// Say what differs between two snapshots
+    /// Compare two snapshots
     Diff(diff::Args),
-    /// Say how complete the chats of a snapshot are
+    /// Report how complete each chat in a snapshot is
     Coverage(coverage::Args),
-    /// Count what is stored
+    /// Show message counts and sizes
     Stats(stats::Args),
-    /// Show the settings that hold, and where each comes from
+    /// Show the settings in effect and where each one comes from
     #[command(subcommand)]
     Config(config::Action),
-    /// Try it: back up sample data into a new vault in a new folder
+    /// Try tgvault on sample data in a new folder
     Demo(demo::Args),
-    /// Print completions for a shell
+    /// Show or delete this machine's cache of vaults in buckets
+    Cache(cache::Args),
+    /// Generate shell completions
     Completions(completions::Args),
-    /// Print the manual page, or write the pages of all commands into a folder
+    /// Generate manual pages
     Man(man::Args),
 }
 
@@ -95,14 +97,44 @@ pub fn exit_codes() -> String {
     format!("Exit codes:\n{}", lines.collect::<Vec<_>>().join("\n"))
 }
 
+/// What `-h` says of the options for all commands, which `--help` lists.
+const GLOBAL: &str = "\
+Options for all commands (listed by --help): --repo URL, -P NAME, -i FILE, -q, -v, --json,
+  --no-progress, --passphrase-…, --keyring, --root-key, --state-dir, --limit-…";
+
 /// The parser, as completions and manual pages need it too.
 pub fn parser() -> clap::Command {
     let long = format!("{EXAMPLES}\n\n{}", exit_codes());
-    // Values of variables stay out of the help: some name places that are nobody's business in a screenshot.
-    fn hide(command: clap::Command) -> clap::Command {
-        command.mut_args(|arg| arg.hide_env_values(true)).mut_subcommands(hide)
+    finished(Cli::command()).after_long_help(long)
+}
+
+/// Fits a command, and all below it, for people: `-h` is one screen, and shells know which values are files.
+fn finished(command: clap::Command) -> clap::Command {
+    let examples = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+    let command = command.mut_args(|arg| {
+        let is_for_all = arg.get_help_heading() == Some(HEADING_OF_ALL);
+        let arg = with_hint(arg);
+        // Values of variables stay out of the help: some name places that are nobody's business in a screenshot.
+        if is_for_all { arg.hide_short_help(true) } else { arg }.hide_env_values(true)
+    });
+    let short = if examples.is_empty() { GLOBAL.to_owned() } else { format!("{GLOBAL}\n\n{examples}") };
+    command.after_long_help(examples).after_help(short).mut_subcommands(finished)
+}
+
+/// Says which values are files and folders. What is neither has no file names to offer.
+fn with_hint(arg: clap::Arg) -> clap::Arg {
+    if !arg.get_action().takes_values() {
+        return arg;
     }
-    hide(Cli::command().after_long_help(long))
+    let name = arg.get_value_names().and_then(|names| names.first()).map(ToString::to_string);
+    match name.as_deref() {
+        None => arg,
+        Some("FILE") => arg.value_hint(ValueHint::FilePath),
+        Some("DIR") => arg.value_hint(ValueHint::DirPath),
+        Some("COMMAND") => arg.value_hint(ValueHint::CommandString),
+        Some("PATH") if arg.get_long().is_none() => arg.value_hint(ValueHint::AnyPath),
+        Some(_) => arg.value_hint(ValueHint::Other),
+    }
 }
 
 /// Reads the command line and the environment.
@@ -111,7 +143,7 @@ pub fn parser() -> clap::Command {
 /// Wrong usage, and the requests for help and version, which print themselves.
 pub fn parse(arguments: impl IntoIterator<Item = OsString>) -> Result<(Cli, ArgMatches), clap::Error> {
     let mut parser = parser();
-    let matches = parser.try_get_matches_from_mut(arguments)?;
+    let matches = parser.try_get_matches_from_mut(arguments).map_err(unknown::with_advice)?;
     let cli = Cli::from_arg_matches(&matches).map_err(|error| error.format(&mut parser))?;
     Ok((cli, matches))
 }
@@ -134,6 +166,56 @@ mod tests {
     #[test]
     fn the_definition_is_sound() {
         parser().debug_assert();
+    }
+
+    /// The command and all commands below it, with the words that lead to each.
+    fn all(command: clap::Command, path: &str, found: &mut Vec<(String, clap::Command)>) {
+        for below in command.get_subcommands().filter(|below| below.get_name() != "help") {
+            all(below.clone(), &format!("{path} {}", below.get_name()), found);
+        }
+        found.push((path.to_owned(), command));
+    }
+
+    fn commands() -> Vec<(String, clap::Command)> {
+        let (mut found, mut parser) = (Vec::new(), parser());
+        parser.build();
+        all(parser, "tgvault", &mut found);
+        found
+    }
+
+    /// Lines of a terminal that `-h` may take.
+    const SCREEN: usize = 56;
+
+    #[test]
+    fn short_help_is_one_screen_and_breaks_no_example() {
+        for (path, mut command) in commands() {
+            let help = command.render_help().to_string();
+            assert!(help.lines().count() <= SCREEN, "{path} -h has {} lines", help.lines().count());
+            assert!(!help.contains("--limit-upload <"), "{path} -h lists an option for all commands");
+            for line in help.split("Examples:").skip(1).flat_map(str::lines) {
+                assert!(line.chars().count() < 84, "{path} -h: {line}");
+            }
+        }
+    }
+
+    #[test]
+    fn examples_can_be_pasted() {
+        let mut tried = 0;
+        for (path, command) in commands() {
+            let help = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+            for line in help.split("Examples:").skip(1).flat_map(str::lines).map(str::trim).filter(|line| line.starts_with("tgvault")) {
+                // A pipe or a file behind it is somebody else's business.
+                let ours = line.split([' ']).take_while(|word| !["|", ">"].contains(word)).collect::<Vec<_>>().join(" ");
+                let script = format!("tgvault() {{ printf '%s\\0' \"$@\"; }}; {ours}");
+                let shell = std::process::Command::new("sh").args(["-c", &script]).output().unwrap();
+                assert!(shell.status.success(), "{path}: {line}: {}", String::from_utf8_lossy(&shell.stderr));
+                let words = String::from_utf8(shell.stdout).unwrap();
+                let typed = std::iter::once("tgvault").chain(words.split_terminator('\0')).map(OsString::from);
+                assert!(parse(typed).is_ok(), "{path}: {line}");
+                tried += 1;
+            }
+        }
+        assert!(tried > 50, "{tried} examples");
     }
 
     #[test]

@@ -10,7 +10,7 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault completions bash > ~/.local/share/bash-completion/completions/tgvault
   tgvault completions fish > ~/.config/fish/completions/tgvault.fish
-  tgvault completions zsh > ~/.zfunc/_tgvault     with ~/.zfunc in $fpath";
+  tgvault completions zsh > ~/.zfunc/_tgvault     # with ~/.zfunc in $fpath";
 
 /// Options of `completions`.
 #[derive(Debug, clap::Args)]

@@ -10,12 +10,15 @@ use super::config::settings::Settings;
 use super::error::CommandError;
 use super::interrupt::Heeded;
 use super::keyring;
+use super::outage;
 use super::output::Output;
+use super::passphrase;
 use super::secrets::{self, SecretError, SecretSource};
 use crate::operations::Session;
 use crate::repository;
-use crate::repository::keys::Unlock;
-use crate::state::{MachineKey, StateFolder};
+use crate::repository::RepositoryError;
+use crate::repository::keys::{self, Unlock};
+use crate::state::{CacheUse, MachineKey, StateFolder};
 use crate::storage::{Storage, StorageOptions};
 
 /// What every command starts from.
@@ -26,6 +29,8 @@ pub struct Context {
     pub output: Output,
     /// How the user's Ctrl-C reaches an operation.
     pub heeded: Heeded,
+    /// Whether nothing of a vault is kept on this machine.
+    pub no_cache: bool,
     /// Whether stage timings are wanted.
     pub timings: bool,
 }
@@ -62,6 +67,7 @@ impl Context {
             limit_download_bytes_per_s: limit(&self.settings.limit_download),
             ca_file: self.settings.ca_file.as_ref().map(|file| file.value.clone()),
             bucket_owner_full_control: self.settings.bucket_owner_full_control.value,
+            on_wait: Some(outage::on_wait(&self.output, address)),
             ..StorageOptions::default()
         };
         // What is not UTF-8 is nothing that a cloud's client reads.
@@ -78,7 +84,8 @@ impl Context {
             MachineKeyPlace::File => None,
             MachineKeyPlace::Keyring => Some(MachineKey::parse(&keyring::machine_key().map_err(SecretError::MachineKey)?)?),
         };
-        Ok(StateFolder::open(self.settings.require_state_dir()?, key)?)
+        let state = StateFolder::open(self.settings.require_state_dir()?, key)?;
+        Ok(if self.no_cache { state.with_cache(CacheUse::Never) } else { state })
     }
 
     /// Opens the vault as far as a command needs it.
@@ -93,24 +100,58 @@ impl Context {
             Keys::None => None,
             Keys::IfGiven => self.given(&storage)?,
             Keys::Needed => match self.given(&storage)? {
-                Some(unlock) => Some(unlock),
-                None => {
-                    // Nobody types a passphrase for a vault that is not there.
-                    repository::find(&storage).await?;
-                    Some(self.ask(&storage)?)
-                }
+                Some(unlock) => Some(self.try_given(&storage, unlock).await?),
+                None => Some(self.ask(&storage).await?),
             },
         };
         Ok(Session { unlock, root_key, ..Session::new(storage, state) })
     }
 
-    /// Asks for the vault's passphrase.
+    /// Asks for the vault's passphrase until it opens the vault, three times at most.
     ///
     /// # Errors
-    /// When there is no terminal, or the user interrupts.
-    pub fn ask(&self, storage: &Storage) -> Result<Unlock, CommandError> {
-        let prompt = format!("Passphrase of {}: ", super::units::printable(storage.address()));
-        Ok(Unlock::Passphrase(secrets::ask(&prompt)?))
+    /// When there is no terminal or no vault, the user interrupts, or none of the passphrases opens it.
+    pub async fn ask(&self, storage: &Storage) -> Result<Unlock, CommandError> {
+        /// Passphrases that somebody may type.
+        const TRIES: u32 = 3;
+        // Nobody types a passphrase for a vault that is not there.
+        let id = repository::find(storage).await?;
+        let prompt = format!("Passphrase for {}: ", super::units::printable(storage.address()));
+        let mut tries = 0;
+        loop {
+            let passphrase = secrets::ask(&prompt)?;
+            let typo = passphrase::typo(&passphrase);
+            match keys::unlock(storage, id, &Unlock::Passphrase(passphrase)).await {
+                Ok(identity) => return Ok(Unlock::Opened(identity)),
+                Err(error @ RepositoryError::WrongKey { .. }) => {
+                    tries += 1;
+                    if let Some(typo) = typo {
+                        self.output.warn(&typo.to_string());
+                    }
+                    if tries == TRIES {
+                        return Err(error.into());
+                    }
+                    self.output.warn("this passphrase does not unlock the vault; try again");
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Unlocks the vault with what was given, once for all that the command does.
+    async fn try_given(&self, storage: &Storage, unlock: Unlock) -> Result<Unlock, CommandError> {
+        let id = repository::find(storage).await?;
+        match (keys::unlock(storage, id, &unlock).await, &unlock) {
+            (Ok(identity), _) => Ok(Unlock::Opened(identity)),
+            (Err(error @ RepositoryError::WrongKey { .. }), Unlock::Passphrase(passphrase)) => {
+                // Where it goes may be a log: the place of the word is enough, and the word stays unsaid.
+                if let Some(typo) = passphrase::typo(passphrase) {
+                    self.output.warn(&typo.without_words());
+                }
+                Err(error.into())
+            }
+            (Err(error), _) => Err(error.into()),
+        }
     }
 
     /// The passphrase that a file, a command or a descriptor gives, if one of them was named.
@@ -144,9 +185,9 @@ impl Context {
         if self.settings.keyring.value {
             match keyring::passphrase(storage.address()) {
                 Ok(Some(passphrase)) => return Ok(Some(Unlock::Passphrase(passphrase))),
-                Ok(None) => self.output.say("the system keyring has no passphrase for this vault"),
+                Ok(None) => self.output.say("there is no passphrase for this vault in the system keyring"),
                 // The keyring is a convenience: without it there are still the other ways.
-                Err(why) => self.output.warn(&format!("the system keyring cannot be asked: {why}")),
+                Err(why) => self.output.warn(&format!("cannot read the system keyring: {why}")),
             }
         }
         Ok(None)
@@ -160,7 +201,7 @@ impl Context {
 pub fn host_name() -> Result<String, CommandError> {
     let name = rustix::system::uname();
     let text = name.nodename().to_str().map_err(|error| CommandError::System {
-        what: "this machine's name is no text; give --host NAME",
+        what: "the name of this machine is not valid text; use --host NAME",
         source: io::Error::new(io::ErrorKind::InvalidData, error),
     })?;
     Ok(text.to_owned())

@@ -17,19 +17,19 @@ use crate::operations::coverage::{ChatCoverage, coverage, missing_parts};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault coverage                                the last snapshot
+  tgvault coverage
   tgvault coverage 3f9a1b2c --incomplete
-  tgvault coverage latest --source work --json";
+  tgvault coverage latest --source telegram:work --json";
 
 /// Options of `coverage`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The snapshot: `latest`, or the first digits of its id
+    /// `latest`, or the first digits of a snapshot ID
     #[arg(default_value = "latest", value_parser = parse_snapshot)]
     pub snapshot: String,
 
-    /// Only chats of which something is missing or unknown
+    /// Only chats that are incomplete or unknown
     #[arg(long)]
     pub incomplete: bool,
 

@@ -19,27 +19,27 @@ use crate::operations::snapshot::choice::SnapshotChoice;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault diff 3f9a latest                        + new, - gone, M other content, U metadata only
-  tgvault diff 3f9a latest --chats                what came, changed and went in each chat
+  tgvault diff 3f9a latest                # + added, - removed, M modified, U metadata
+  tgvault diff 3f9a latest --chats        # changes per chat
   tgvault diff 3f9a latest --chat @hikers";
 
 /// Options of `diff`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The older: `latest`, or the first digits of a snapshot's id
+    /// The older snapshot: `latest`, or the first digits of its ID
     #[arg(value_parser = parse_snapshot)]
     pub from: String,
 
-    /// The newer
+    /// The newer snapshot
     #[arg(value_parser = parse_snapshot)]
     pub to: String,
 
-    /// Only the chats of a Telegram account, and not the paths below them
+    /// Compare only the chats of a Telegram account, not its files
     #[arg(long)]
     pub chats: bool,
 
-    /// Only this chat, by its name, @username, id or link; may be given several times
+    /// Only this chat, by name, @username, ID or link; may be repeated
     #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
     pub chat: Vec<String>,
 

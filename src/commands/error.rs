@@ -42,22 +42,25 @@ pub enum CommandError {
     #[error(transparent)]
     Secret(#[from] SecretError),
     /// A chosen passphrase is too easy to guess.
-    #[error("this passphrase is too easy to guess: about {bits:.0} bits of strength, {} are wanted", super::passphrase::LEAST_BITS)]
+    #[error(
+        "this passphrase is too easy to guess: it has about {bits:.0} bits of strength, {} are required",
+        super::passphrase::LEAST_BITS
+    )]
     WeakPassphrase {
         /// Its estimated strength.
         bits: f64,
     },
     /// The passphrase of this machine's logins is not the one that they were protected with.
-    #[error("the passphrase of this machine's logins is wrong")]
+    #[error("the login passphrase is wrong")]
     LoginPassphrase,
     /// The passphrase of this machine's logins is not given, and nobody can be asked.
-    #[error("the logins of this machine have a passphrase, and there is no terminal to ask for it on")]
+    #[error("the logins on this machine are protected with a passphrase, and there is no terminal to ask for it on")]
     NoLoginPassphrase,
     /// A pattern cannot be understood.
     #[error(transparent)]
     Pattern(#[from] PatternError),
     /// A path inside a snapshot cannot be one.
-    #[error("this cannot be a path in a snapshot")]
+    #[error("this is not a path in a snapshot")]
     Path(#[from] PathError),
     /// A recipient or an identity cannot be used.
     #[error(transparent)]
@@ -121,9 +124,10 @@ impl CommandError {
     /// What the parser of the command line says, without how it lays it out for a terminal.
     pub fn of_parser(error: &clap::Error) -> Self {
         let text = error.to_string();
-        let lines = text.lines().map(str::trim).take_while(|line| !line.is_empty());
-        let what = lines.collect::<Vec<_>>().join(" ");
-        Self::usage(what.strip_prefix("error: ").unwrap_or(&what), "`--help` says how it is used")
+        let mut lines = text.lines().map(str::trim);
+        let what = lines.by_ref().take_while(|line| !line.is_empty()).collect::<Vec<_>>().join(" ");
+        let tip = lines.find_map(|line| line.strip_prefix("tip: "));
+        Self::usage(what.strip_prefix("error: ").unwrap_or(&what), tip.unwrap_or("see `--help` for how to use it"))
     }
 
     /// Says that a file of the user's cannot be used.
@@ -162,11 +166,9 @@ impl CommandError {
             Self::Usage { hint, .. } => hint.as_deref().map(Cow::Borrowed),
             Self::Config(error) => error.hint().map(Cow::Borrowed),
             Self::Secret(error) => error.hint().map(Cow::Borrowed),
-            Self::WeakPassphrase { .. } => {
-                fixed("take the generated one, add words that do not belong together, or insist with --force-weak-passphrase")
-            }
-            Self::LoginPassphrase => fixed("it is the one that was given to the first `tgvault login --session-passphrase`"),
-            Self::NoLoginPassphrase => fixed("give --session-passphrase-file FILE or --session-passphrase-command COMMAND"),
+            Self::WeakPassphrase { .. } => fixed("accept the suggested one, add unrelated words, or use --force-weak-passphrase"),
+            Self::LoginPassphrase => fixed("use the passphrase you chose with `tgvault login --session-passphrase`"),
+            Self::NoLoginPassphrase => fixed("use --session-passphrase-file FILE or --session-passphrase-command COMMAND"),
             Self::Storage(error) => error.hint().map(Cow::Borrowed),
             Self::Repository(error) => repository_hint(error).map(Cow::Borrowed),
             Self::State(error) => state_hint(error).map(Cow::Borrowed),
@@ -301,31 +303,29 @@ fn is_wrong_key(error: &io::Error) -> bool {
 
 fn telegram_hint(error: &TelegramError) -> Option<Cow<'static, str>> {
     let hint = match error {
-        TelegramError::LoginNeeded { .. } => "log in with `tgvault login`; what is stored stays, and the next backup goes on from it",
-        TelegramError::TryLater { .. } => "run the same command again then; it goes on where it was",
+        TelegramError::LoginNeeded { .. } => "log in with `tgvault login`; stored data is kept, and the next backup resumes from it",
+        TelegramError::TryLater { .. } => "run the same command again then; it resumes where it stopped",
         TelegramError::Call { source, .. } if source.is_unreachable() => {
-            "check the network, and run the same command again; it goes on where it was"
+            "check the network and run the same command again; it resumes where it stopped"
         }
         TelegramError::WrongServer { .. } => {
-            "check the server's address and public key (--telegram-server, --telegram-server-key); if it is Telegram itself, somebody may \
-             be in between: try another network"
+            "check the address and public key of the server (--telegram-server, --telegram-server-key); if it is Telegram itself, somebody may \
+             be intercepting the connection: try another network"
         }
-        TelegramError::Call { source: CallError::Exchange(_), .. } => {
-            "something else than a Telegram server answers there: check the address and the port"
-        }
+        TelegramError::Call { source: CallError::Exchange(_), .. } => "this is not a Telegram server: check the address and the port",
         TelegramError::Local { source, .. } if is_wrong_key(source) => {
-            "the key that the logins are sealed with was exchanged; log in again with `tgvault login`"
+            "the key that encrypts the logins has changed; log in again with `tgvault login`"
         }
         TelegramError::NoSuchChat { .. } => {
-            "see what there is with `tgvault chats`; a chat goes by its name, @username, id or link; those that you left are found with \
+            "list the chats with `tgvault chats`; name a chat by its name, @username, ID or link; find chats that you left with \
              --takeout always"
         }
         TelegramError::NoSuchFolder { known, .. } if known.is_empty() => {
-            "this account has no folders; they are made in a Telegram app, under Settings → Folders"
+            "this account has no folders; create them in a Telegram app under Settings → Folders"
         }
         TelegramError::NoSuchFolder { known, .. } => {
             let known: Vec<String> = known.iter().map(|(number, name)| format!("'{}' ({number})", printable(name))).collect();
-            return Some(Cow::Owned(format!("a folder goes by its name or number; there are {}", known.join(", "))));
+            return Some(Cow::Owned(format!("name a folder by its name or number: {}", known.join(", "))));
         }
         _ => return None,
     };
@@ -334,13 +334,13 @@ fn telegram_hint(error: &TelegramError) -> Option<Cow<'static, str>> {
 
 fn state_hint(error: &StateError) -> Option<&'static str> {
     Some(match error {
-        StateError::Locked { .. } => "wait until it has ended; a run that died leaves no lock behind",
+        StateError::Locked { .. } => "wait for it to finish; a run that was killed leaves no lock behind",
         StateError::Sealed { .. } => {
-            "the machine's key was exchanged; with the state folder moved away, the next backup starts anew once it is unlocked"
+            "this machine's key has changed; move the state folder away and run the backup once with the passphrase to rebuild it"
         }
         StateError::Newer { .. } => "update tgvault, or use another folder with --state-dir DIR",
-        StateError::Damaged { .. } => "move the file away: what it held is read from the vault again",
-        StateError::File { .. } => "this machine's state must be writable: mend that, or name another folder with --state-dir DIR",
+        StateError::Damaged { .. } => "move the file away; its contents are rebuilt from the vault",
+        StateError::File { .. } => "the state folder is not writable; fix its permissions, or choose another one with --state-dir DIR",
     })
 }
 
@@ -352,24 +352,29 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         OperationError::Target(TargetError::Root { source, .. })
             if matches!(source.kind(), io::ErrorKind::AlreadyExists | io::ErrorKind::NotADirectory) =>
         {
-            "--to names a folder, which is made if it is missing; there is a file of that name"
+            "--to needs a folder, but there is a file with that name"
         }
         OperationError::KeyNeeded => SecretError::NobodyToAsk.hint()?,
-        OperationError::NoSuchPath { .. } => "see what there is with `tgvault ls` or `tgvault find`",
-        OperationError::NoSuchChat { .. } => "see what there is with `tgvault ls`; a chat goes by its name, @username, id or link",
-        OperationError::SeveralChats { .. } => "say which one by its id, as in user123 or channel456",
-        OperationError::NoChats { .. } => {
-            "choose the snapshot of an account with --source telegram:NAME (`tgvault snapshots` shows them); files come with --as files"
+        OperationError::NoSuchPath { .. } => "list the files with `tgvault ls` or `tgvault find`",
+        OperationError::NoSuchChat { near, .. } if !near.is_empty() => {
+            return Some(Cow::Owned(format!("did you mean {}?", near.join(" or "))));
         }
-        OperationError::NoImport { .. } => "name one with --import, or restore in another form with --as telegram-desktop",
+        OperationError::NoSuchChat { .. } => {
+            "list the chats with `tgvault ls latest --chats`; name a chat by its name, @username, ID or link"
+        }
+        OperationError::SeveralChats { .. } => "name the one you mean by its ID, such as user123 or channel456",
+        OperationError::NoChats { .. } => {
+            "select a snapshot of an account with --source telegram:NAME (see `tgvault snapshots`), or use --as files to restore files"
+        }
+        OperationError::NoImport { .. } => "choose one with --import, or restore another form with --as telegram-desktop",
         OperationError::Lost { .. } => {
-            "see what is lost with `tgvault verify`, and what is left with `tgvault ls`; an earlier snapshot may have it"
+            "`tgvault verify` lists what is lost, `tgvault ls` what is left; an earlier snapshot may still have it"
         }
         OperationError::Emptied { .. } => {
-            "check that the disk is mounted and the path is right; where that much was deleted, run it once with --allow-empty, or with \
+            "check that the disk is mounted and the path is right; if the files were really deleted, run it once with --allow-empty or \
              --max-removed PERCENT"
         }
-        OperationError::Content { .. } => "see what else is affected with `tgvault verify`",
+        OperationError::Content { .. } => "run `tgvault verify` to see what else is affected",
         _ => return None,
     };
     Some(Cow::Borrowed(hint))
@@ -378,9 +383,9 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
 fn source_hint(error: &SourceError) -> Option<Cow<'static, str>> {
     let hint = match error {
         SourceError::NoExport { .. } => {
-            "name the folder that holds result.json, messages.html or export_results.html, or save it with `tgvault backup folder PATH`"
+            "give the folder that contains result.json, messages.html or export_results.html, or back it up as it is with `tgvault backup folder PATH`"
         }
-        SourceError::OtherAccount { .. } => "give --account NAME, so that the chats of two people are not taken for one",
+        SourceError::OtherAccount { .. } => "use --account NAME to keep the chats of two people apart",
         SourceError::Telegram { source, .. } => return telegram_hint(source),
         SourceError::Unreadable { .. } | SourceError::Stopped(_) => return None,
     };
@@ -389,26 +394,26 @@ fn source_hint(error: &SourceError) -> Option<Cow<'static, str>> {
 
 fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
     Some(match error {
-        RepositoryError::Absent { .. } => "check the address, or make a vault there with `tgvault init`",
-        RepositoryError::Occupied { .. } => "use another folder or prefix for a new vault; this one is opened by every other command",
+        RepositoryError::Absent { .. } => "check the address, or create a vault there with `tgvault init`",
+        RepositoryError::Occupied { .. } => "choose another folder or prefix for a new vault; to use this one, run any other command",
         RepositoryError::Newer { .. } => "use a newer tgvault",
-        RepositoryError::WrongKey { .. } => "check the passphrase or the identity file; the recovery sheet names the vault it belongs to",
+        RepositoryError::WrongKey { .. } => "check the passphrase or identity file; the recovery sheet shows which vault it belongs to",
         RepositoryError::Trust(_) => {
-            "somebody may have exchanged the vault: compare its id and root key with the recovery sheet before you go on"
+            "somebody may have replaced the vault: compare its ID and root key with the recovery sheet before you continue"
         }
         RepositoryError::Divided { .. } => "unlock the vault once with `tgvault repair`: it keeps the recipient that your key reads",
-        RepositoryError::NotAWriter(_) => "unlock it once with -i FILE or the passphrase, so that this machine is let in",
+        RepositoryError::NotAWriter(_) => "unlock the vault once with -i FILE or the passphrase to authorise this machine",
         RepositoryError::Missing { name } | RepositoryError::Damaged { name, .. } if name.starts_with(names::ROOT) => {
             "run `tgvault repair` with the passphrase or identity: it makes the vault usable again from the statements that are sound"
         }
         RepositoryError::Missing { .. } | RepositoryError::Damaged { .. } | RepositoryError::Untrusted { .. } => {
-            "see what else is affected with `tgvault verify`"
+            "run `tgvault verify` to see what else is affected"
         }
         RepositoryError::Gone { .. } => {
-            "somebody may have set the store back or deleted the snapshot: look for deleted or older versions there; an older snapshot can be named by its id"
+            "the store may have been rolled back, or the snapshot deleted: look for deleted or older versions there; you can still select an older snapshot by its ID"
         }
-        RepositoryError::NoSnapshot { .. } => "see which there are with `tgvault snapshots`",
-        RepositoryError::Ambiguous { .. } => "give more digits of its id",
+        RepositoryError::NoSnapshot { .. } => "list them with `tgvault snapshots`",
+        RepositoryError::Ambiguous { .. } => "give more digits of the ID",
         RepositoryError::Storage(error) => return error.hint(),
         RepositoryError::Archive { .. } | RepositoryError::Crypt(_) => return None,
     })
@@ -423,10 +428,7 @@ mod tests {
         let error = CommandError::file("read", "/x\n".as_ref(), io::Error::from_raw_os_error(2));
         assert_eq!(error.text(), "error: cannot read '/x\\n'\n  caused by: No such file or directory (os error 2)\n");
         let error = CommandError::from(RepositoryError::Absent { address: "/v".into() });
-        assert_eq!(
-            error.text(),
-            "error: there is no repository at /v\nhint: check the address, or make a vault there with `tgvault init`\n"
-        );
+        assert_eq!(error.text(), "error: there is no vault at /v\nhint: check the address, or create a vault there with `tgvault init`\n");
         let json: serde_json::Value = serde_json::from_str(&error.json_line()).unwrap();
         assert_eq!((&json["message_type"], &json["exit_code"]), (&"error".into(), &10.into()));
     }

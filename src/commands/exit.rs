@@ -52,21 +52,21 @@ pub const MEANINGS: [(Exit, &str); 19] = [
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong usage: command line, environment or profile"),
     (Exit::Incomplete, "finished, but something could not be read or restored; it is listed"),
-    (Exit::NoRepository, "no repository at the place"),
-    (Exit::Locked, "another run holds the lock"),
-    (Exit::WrongKey, "no key, or a wrong one"),
-    (Exit::LoginNeeded, "Telegram wants a login"),
+    (Exit::NoRepository, "no vault at this address"),
+    (Exit::Locked, "another run is in progress"),
+    (Exit::WrongKey, "no key, or the wrong key"),
+    (Exit::LoginNeeded, "login to Telegram needed"),
     (Exit::TryLater, "try again later; the message says when"),
     (Exit::Integrity, "stored data is missing, changed or forged"),
     (Exit::TooOld, "no snapshot is as new as it should be"),
-    (Exit::Emptied, "most of what a source had is gone; no snapshot was made"),
+    (Exit::Emptied, "most files are gone from the source; no snapshot was made"),
     (Exit::StoreFull, "the store is full, or its quota used up"),
     (Exit::WrongClock, "the store refuses requests because this machine's clock is wrong"),
     (Exit::WrongRegion, "the bucket is in another region"),
     (Exit::WrongScheme, "the server expects http instead of https, or https instead of http"),
     (Exit::UnknownHost, "the server's name does not resolve"),
     (Exit::Untrusted, "the server's certificate is not trusted"),
-    (Exit::Interrupted, "interrupted; run the same command again to go on"),
+    (Exit::Interrupted, "interrupted; run the same command again to resume"),
 ];
 
 impl Exit {
@@ -77,6 +77,11 @@ impl Exit {
             (false, true) => Self::Incomplete,
             (false, false) => Self::Done,
         }
+    }
+
+    /// The code for a command that did several things: that of the worst, which is the largest number.
+    pub fn worse(self, other: Self) -> Self {
+        if other.code() > self.code() { other } else { self }
     }
 
     /// The number.

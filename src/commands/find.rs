@@ -6,26 +6,26 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::ls;
 use crate::model::filter::PathFilter;
-use crate::operations::look;
+use crate::operations::{find, look};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault find '*.jpg'                            in all snapshots
+  tgvault find '*.jpg'                                 # in all snapshots
   tgvault find --snapshot latest 'photo_1*' result.json";
 
 /// Options of `find`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Patterns as in `backup --exclude`: `*.jpg` anywhere, `/chats` at the top
+    /// Patterns as for `backup --exclude`: `*.jpg` anywhere, `/chats` at the top
     #[arg(value_name = "PATTERN", required = true)]
     pub patterns: Vec<String>,
 
-    /// Only in this snapshot: `latest`, or the first digits of an id
+    /// Search only this snapshot: `latest`, or the first digits of its ID
     #[arg(long, value_name = "SNAPSHOT", value_parser = parse_snapshot)]
     pub snapshot: Option<String>,
 
-    /// Print mode, owner, size and time too
+    /// Also show mode, owner, size and time
     #[arg(short = 'l', long)]
     pub long: bool,
 
@@ -54,7 +54,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         }
         None => {
             let among = args.select.selection();
-            let each = look::find(&session, &among, &filter, |snapshot, path, entry| {
+            let each = find::find(&session, &among, &filter, |snapshot, path, entry| {
                 found += 1;
                 ls::print(&mut lines, Some(snapshot.id.to_string()), path, entry, args.long)
             });
@@ -64,7 +64,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     lines.finish()?;
     ended?;
     if found == 0 {
-        context.output.say("nothing matches");
+        context.output.say("no file matches");
     }
     Ok(Exit::Done)
 }

@@ -16,9 +16,9 @@ use crate::operations::init::{InitOptions, init};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault --repo /mnt/disk/vault init               proposes a passphrase, prints the recovery sheet
-  tgvault --repo s3://bucket/vault init -r age1…    who holds that identity can read the vault
-  tgvault --repo vault init --generate-passphrase --sheet sheet.txt     asks nothing";
+  tgvault --repo /mnt/disk/vault init              # suggests a passphrase
+  tgvault --repo s3://bucket/vault init -R keys.txt      # for age recipients
+  tgvault --repo vault init --generate-passphrase --sheet sheet.txt";
 
 /// How many times a weak passphrase may be replaced by another.
 const TRIES: usize = 5;
@@ -27,23 +27,23 @@ const TRIES: usize = 5;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Let the identity of this age recipient (age1…) open the vault; may be given several times
+    /// Let this age recipient (age1…) unlock the vault; may be repeated
     #[arg(short = 'r', long = "recipient", value_name = "RECIPIENT")]
     pub recipients: Vec<String>,
 
-    /// Let the identities of the recipients in this file open it, one a line; `-` reads standard input
+    /// Let the age recipients in this file unlock the vault, one per line; `-` reads standard input
     #[arg(short = 'R', long = "recipients-file", value_name = "FILE")]
     pub recipients_files: Vec<PathBuf>,
 
-    /// Make a passphrase of ten words without asking; it stands on the recovery sheet
+    /// Generate a ten-word passphrase without asking; it is printed on the recovery sheet
     #[arg(long)]
     pub generate_passphrase: bool,
 
-    /// Take a chosen passphrase even if it is easy to guess
+    /// Accept a passphrase that is easy to guess
     #[arg(long)]
     pub force_weak_passphrase: bool,
 
-    /// Write the recovery sheet into this new file (mode 0600) instead of printing it
+    /// Write the recovery sheet to this new file (mode 0600) instead of printing it
     #[arg(long, value_name = "FILE")]
     pub sheet: Option<PathBuf>,
 }
@@ -77,7 +77,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let address = session.storage.address().to_owned();
     let readers = readers(args, context, &address)?;
     if readers.is_generated && context.output.is_json() && args.sheet.is_none() {
-        return Err(CommandError::usage("a generated passphrase needs a place to be told", "give --sheet FILE with --json"));
+        return Err(CommandError::usage("a generated passphrase has to be written somewhere", "add --sheet FILE when you use --json"));
     }
     // The sheet's file is made first: a vault without its sheet would be a trap.
     let mut file = args.sheet.as_deref().map(sheet::create).transpose()?;
@@ -104,7 +104,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     } else if !context.output.is_json() {
         // The one output that must not be lost in silence.
         context.output.text(&sheet.text()).map_err(|error| match error {
-            CommandError::Output(source) => CommandError::System { what: "the recovery sheet could not be printed", source },
+            CommandError::Output(source) => CommandError::System { what: "cannot print the recovery sheet", source },
             other => other,
         })?;
     }
@@ -112,7 +112,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         && let Some(passphrase) = &readers.passphrase
         && let Err(why) = keyring::keep_passphrase(&address, passphrase)
     {
-        context.output.warn(&format!("the system keyring does not keep the passphrase: {why}"));
+        context.output.warn(&format!("cannot store the passphrase in the system keyring: {why}"));
     }
     if context.output.is_json() {
         context.output.json(&Summary {
@@ -125,9 +125,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             sheet: args.sheet.as_deref(),
         })?;
     } else {
-        context.output.say(&format!("made the vault {} at {address}", report.repository));
+        context.output.say(&format!("created vault {} at {address}", report.repository));
         if let Some(path) = &args.sheet {
-            context.output.say(&format!("its recovery sheet is in {}: print it, and keep it elsewhere", path.display()));
+            context.output.say(&format!("recovery sheet: {} (print it and keep it somewhere else)", path.display()));
         }
     }
     Ok(Exit::Done)
@@ -156,7 +156,7 @@ fn readers(args: &Args, context: &Context, address: &str) -> Result<Readers, Com
     }
     let (passphrase, is_generated) = match given {
         Some(_) if args.generate_passphrase => {
-            return Err(CommandError::usage("a passphrase is given and to be generated", "leave one of the two out"));
+            return Err(CommandError::usage("--generate-passphrase cannot be combined with a passphrase", "leave out one of the two"));
         }
         Some(given) => {
             check_strength(&given, args)?;
@@ -174,12 +174,12 @@ fn readers(args: &Args, context: &Context, address: &str) -> Result<Readers, Com
 fn choose(args: &Args, context: &Context, address: &str) -> Result<(Option<SecretString>, bool), CommandError> {
     let proposed = generate()?;
     context.output.tell(&format!(
-        "A vault is to be made at {}.\nProposed passphrase (write it down; it will also stand on the recovery sheet):\n\n    {}\n\n",
+        "Creating a vault at {}.\nSuggested passphrase (write it down; it is also printed on the recovery sheet):\n\n    {}\n\n",
         super::units::printable(address),
         proposed.expose_secret()
     ));
     for _ in 0..TRIES {
-        let Some(chosen) = secrets::ask_or_nothing("Press Enter to take it, or type your own (not shown): ")? else {
+        let Some(chosen) = secrets::ask_or_nothing("Press Enter to accept it, or type your own (hidden): ")? else {
             return Ok((Some(proposed), true));
         };
         match check_strength(&chosen, args) {
@@ -209,7 +209,7 @@ fn check_strength(passphrase: &SecretString, args: &Args) -> Result<(), CommandE
 /// # Errors
 /// When the system gives no randomness.
 pub(super) fn generate() -> Result<SecretString, CommandError> {
-    passphrase::generate().map_err(|error| CommandError::System { what: "the system gives no randomness", source: error.into() })
+    passphrase::generate().map_err(|error| CommandError::System { what: "cannot get random numbers from the system", source: error.into() })
 }
 
 fn read_text(path: &Path) -> Result<String, CommandError> {

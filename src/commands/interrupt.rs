@@ -2,12 +2,16 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::error::CommandError;
 use super::output::Output;
 use crate::operations::Stop;
+
+/// How long an operation that leaves nothing half done may take to end.
+const GRACE: Duration = Duration::from_millis(1500);
 
 /// `SIGXFSZ`, which has the same number wherever this program runs.
 const FILE_SIZE: i32 = 25;
@@ -27,6 +31,8 @@ pub struct Interrupts {
 pub struct Heeded {
     stop: Stop,
     is_heeded: Arc<AtomicBool>,
+    /// Whether the operation leaves nothing half done: then it need not be waited for.
+    is_harmless: Arc<AtomicBool>,
 }
 
 impl Heeded {
@@ -34,6 +40,13 @@ impl Heeded {
     pub fn stop(&self) -> Stop {
         self.is_heeded.store(true, Ordering::Relaxed);
         self.stop.clone()
+    }
+
+    /// The same for an operation that only reads, or whose files get their names when they are whole: where it hangs in a call,
+    /// the program ends all the same.
+    pub fn stop_soon(&self) -> Stop {
+        self.is_harmless.store(true, Ordering::Relaxed);
+        self.stop()
     }
 }
 
@@ -69,8 +82,12 @@ impl Interrupts {
         self.next().await;
         if self.heeded.is_heeded.load(Ordering::Relaxed) {
             self.heeded.stop.now();
-            self.output.say("ending the run; press Ctrl-C again to leave at once");
-            self.next().await;
+            self.output.say("stopping; press Ctrl-C again to quit at once");
+            if self.heeded.is_harmless.load(Ordering::Relaxed) {
+                let _ = tokio::time::timeout(GRACE, self.next()).await;
+            } else {
+                self.next().await;
+            }
         }
     }
 

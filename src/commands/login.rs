@@ -21,48 +21,48 @@ use crate::source::telegram::LoginWay;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault login                                   asks for the number, the code and the second password
-  tgvault login --qr --account work               shows a QR code for a phone that is logged in
-  echo 12345 | tgvault login --phone +441234567890 --password-command 'pass telegram'
+  tgvault login                            # asks for phone number, code, password
+  tgvault login --qr --account work        # scan a QR code with your phone
+  tgvault login --phone +441234567890 --password-command 'pass telegram'
   tgvault login --bot --account robot --token-file ~/token";
 
 /// Options of `login`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Log in with this phone number, in international form; without it, the terminal is asked
+    /// Phone number in international format; asked for if not given
     #[arg(long, value_name = "NUMBER")]
     pub phone: Option<String>,
 
-    /// Log in by a QR code that a phone scans
+    /// Log in by scanning a QR code with a phone
     #[arg(long, conflicts_with_all = ["phone", "bot"])]
     pub qr: bool,
 
-    /// Log in as a bot; its token is the first line of standard input unless a file or command gives it
+    /// Log in as a bot; the token is read from standard input unless a file or command is given
     #[arg(long, conflicts_with = "phone")]
     pub bot: bool,
 
-    /// Take the login code from the first line that this shell command prints
+    /// Read the login code from this shell command (first line)
     #[arg(long, value_name = "COMMAND")]
     pub code_command: Option<OsString>,
 
-    /// Take the second password (two-step verification) from the first line that this shell command prints
+    /// Read the two-step verification password from this shell command (first line)
     #[arg(long, value_name = "COMMAND", conflicts_with = "password_file")]
     pub password_command: Option<OsString>,
 
-    /// Take the second password from the first line of this file
+    /// Read the two-step verification password from the first line of this file
     #[arg(long, value_name = "FILE")]
     pub password_file: Option<PathBuf>,
 
-    /// Take the bot's token from the first line that this shell command prints
+    /// Read the bot token from this shell command (first line)
     #[arg(long, value_name = "COMMAND", requires = "bot", conflicts_with = "token_file")]
     pub token_command: Option<OsString>,
 
-    /// Take the bot's token from the first line of this file
+    /// Read the bot token from the first line of this file
     #[arg(long, value_name = "FILE", requires = "bot")]
     pub token_file: Option<PathBuf>,
 
-    /// Protect the logins of this machine with a passphrase, which every backup then needs
+    /// Protect the logins on this machine with a passphrase that every backup then needs
     #[arg(long)]
     pub session_passphrase: bool,
 
@@ -116,8 +116,8 @@ fn log_in(args: &Args, context: &Context) -> Result<crate::source::telegram::Acc
     } else {
         if args.phone.is_none() && !secrets::can_ask() {
             return Err(CommandError::usage(
-                "no phone number is given, and there is no terminal to ask on",
-                "give --phone NUMBER, and the code and the password as lines on standard input or by commands; or --qr, or --bot",
+                "no phone number was given, and there is no terminal to ask on",
+                "use --phone NUMBER with the code and password on standard input or from commands, or use --qr or --bot",
             ));
         }
         LoginWay::Phone(args.phone.clone())
@@ -134,7 +134,7 @@ fn token(args: &Args, context: &Context) -> Result<SecretString, CommandError> {
     Ok(match (&args.token_command, &args.token_file) {
         (Some(command), _) => secrets::command_line("token", command)?,
         (None, Some(file)) => secrets::file_line("token", file, &mut |text| context.output.warn(&text))?,
-        (None, None) if secrets::can_ask() => secrets::ask("Token of the bot: ")?,
+        (None, None) if secrets::can_ask() => secrets::ask("Bot token: ")?,
         (None, None) => secrets::input_line("token")?,
     })
 }
@@ -143,16 +143,16 @@ fn token(args: &Args, context: &Context) -> Result<SecretString, CommandError> {
 fn what_a_thief_gets(context: &Context) -> Result<String, CommandError> {
     let state = context.state()?;
     let by = if login_key(&state).exists()? {
-        "a passphrase: without it, a thief of this machine gets nothing of the account".to_owned()
+        "a passphrase: without it, nobody who steals this machine can use the account".to_owned()
     } else {
         let key = match context.settings.machine_key.value {
-            MachineKey::File => "a key file beside it",
-            MachineKey::Keyring => "a key in the system's keyring",
+            MachineKey::File => "a key file next to it",
+            MachineKey::Keyring => "a key in the system keyring",
         };
         format!(
-            "{key}: whoever takes this machine and can use that key can act as the account and read what Telegram still serves, \
-             until the session is ended (`tgvault logout`, or in Telegram: Settings > Devices)"
+            "{key}: anyone who gets this machine and that key can use the account, \
+             until you end the session (`tgvault logout`, or in Telegram: Settings > Devices)"
         )
     };
-    Ok(format!("the login lies in {}, sealed with {by}", state.path().join("telegram").display()))
+    Ok(format!("the login is stored in {}, encrypted with {by}", state.path().join("telegram").display()))
 }

@@ -49,7 +49,7 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
     if output.is_json() {
         output.json(&Summary { message_type: "summary", command: "logout", account: &name })?;
     } else {
-        output.line(&format!("logged out: the session of account '{name}' is ended, and its login is gone from this machine"))?;
+        output.line(&format!("logged out of account '{name}': its session has ended and its login was removed from this machine"))?;
     }
     Ok(Exit::Done)
 }

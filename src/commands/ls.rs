@@ -19,7 +19,7 @@ use crate::repository::tree::TreeEntry;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault ls latest                               the chats of an account and its paths, or the paths of a folder
+  tgvault ls latest
   tgvault ls --chats latest
   tgvault ls latest --chat @hikers
   tgvault ls -l latest media/photo";
@@ -32,15 +32,15 @@ pub struct Args {
     #[command(flatten)]
     pub part: Part,
 
-    /// Print mode, owner, size and time too
+    /// Also show mode, owner, size and time
     #[arg(short = 'l', long)]
     pub long: bool,
 
-    /// Only the chats of a Telegram account
+    /// List only the chats of a Telegram account
     #[arg(long, conflicts_with = "paths")]
     pub chats: bool,
 
-    /// Only this chat, by its name, @username, id or link; may be given several times
+    /// Only this chat, by name, @username, ID or link; may be repeated
     #[arg(long, value_name = "CHAT", allow_negative_numbers = true, conflicts_with = "paths")]
     pub chat: Vec<String>,
 }

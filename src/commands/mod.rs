@@ -15,6 +15,7 @@ pub mod exit;
 pub mod interrupt;
 pub mod keyring;
 pub mod logging;
+pub mod outage;
 pub mod output;
 pub mod passphrase;
 pub mod program;
@@ -25,9 +26,11 @@ pub mod sheet;
 pub mod span;
 pub mod telegram;
 pub mod units;
+pub mod unknown;
 
 pub mod accounts;
 pub mod backup;
+pub mod cache;
 pub mod cat;
 pub mod chats;
 pub mod completions;
@@ -74,7 +77,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
     let settings = Settings::resolve(&cli.global, matches, &Places::of_process())?;
     // Where a file's content goes to standard output, nothing else may.
     let output = if matches!(cli.command, Command::Cat(_)) { output.data_only() } else { output.clone() };
-    let context = Arc::new(Context { settings, output, heeded, timings: cli.global.timings });
+    let context = Arc::new(Context { settings, output, heeded, no_cache: cli.global.no_cache, timings: cli.global.timings });
     match &cli.command {
         Command::Init(args) => init::run(args, &context).await,
         Command::Backup(args) => backup::run(args, &context).await,
@@ -84,6 +87,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Chats(args) => chats::run(args, &context).await,
         Command::Coverage(args) => coverage::run(args, &context).await,
         Command::Restore(args) => restore::run(args, &context).await,
+        Command::Cache(args) => cache::run(args, &context),
         Command::Cat(args) => cat::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
         Command::Repair => repair::run(&context).await,

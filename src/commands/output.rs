@@ -39,7 +39,7 @@ impl Output {
 
     /// The same for a command that writes a file's content to standard output.
     pub fn data_only(&self) -> Self {
-        Self { data_only: true, ..self.clone() }
+        Self { data_only: true, draws: false, ..self.clone() }
     }
 
     /// Whether results are JSON lines.
@@ -50,6 +50,11 @@ impl Output {
     /// Whether only results, problems and errors are wanted.
     pub fn is_quiet(&self) -> bool {
         self.quiet
+    }
+
+    /// Whether standard output is for content alone.
+    pub fn is_data_only(&self) -> bool {
+        self.data_only
     }
 
     /// Whether bars are drawn.
@@ -68,6 +73,15 @@ impl Output {
     /// When standard output is closed or full.
     pub fn line(&self, text: &str) -> Result<(), CommandError> {
         self.print(&format!("{text}\n"))
+    }
+
+    /// Prints one line of what a run did, for people: nothing when quiet, since a program that mails what is printed should mail
+    /// nothing when all is well.
+    ///
+    /// # Errors
+    /// As [`Output::line`].
+    pub fn summary(&self, text: &str) -> Result<(), CommandError> {
+        if self.quiet { Ok(()) } else { self.line(text) }
     }
 
     /// Prints text of several lines as it is.

@@ -39,6 +39,55 @@ pub fn generate() -> Result<SecretString, getrandom::Error> {
     Ok(SecretString::from(text.as_str()))
 }
 
+/// A word of a passphrase that looks generated, which is not in the list of words.
+pub struct Typo {
+    /// Its place, from 1.
+    place: usize,
+    word: Zeroizing<String>,
+    /// The nearest words of the list.
+    near: Vec<&'static str>,
+}
+
+impl Typo {
+    /// The same without the word, for where others may read it.
+    pub fn without_words(&self) -> String {
+        format!("word {} of the passphrase is not in the list of words", self.place)
+    }
+}
+
+impl std::fmt::Display for Typo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "word {}, '{}', is not in the list", self.place, super::units::printable(&self.word))?;
+        if !self.near.is_empty() {
+            write!(f, ": {}?", self.near.join(" or "))?;
+        }
+        Ok(())
+    }
+}
+
+/// The first word that is not in the list, where most of the others are: somebody has mistyped a generated passphrase.
+pub fn typo(passphrase: &SecretString) -> Option<Typo> {
+    /// Letters by which a word of the list may differ from what was typed.
+    const MOST_CHANGES: usize = 2;
+    let list = bip39::Language::English.word_list();
+    let words: Vec<Zeroizing<String>> = passphrase
+        .expose_secret()
+        .split(|c: char| c.is_whitespace() || "-_,.;".contains(c))
+        .filter(|word| !word.is_empty())
+        .map(|word| Zeroizing::new(word.to_lowercase()))
+        .collect();
+    let unknown = |word: &String| !list.contains(&word.as_str());
+    let strangers = words.iter().filter(|word| unknown(word)).count();
+    if words.len() < WORDS - 2 || strangers * 3 > words.len() {
+        return None;
+    }
+    let (place, word) = words.iter().enumerate().find(|(_, word)| unknown(word))?;
+    let distance = |known: &str| strsim::osa_distance(known, word);
+    let nearest = list.iter().map(|known| distance(known)).min().filter(|changes| *changes <= MOST_CHANGES);
+    let near = nearest.map_or_else(Vec::new, |nearest| list.iter().copied().filter(|known| distance(known) == nearest).take(3).collect());
+    Some(Typo { place: place + 1, word: word.clone(), near })
+}
+
 /// What a passphrase has that nobody sees, in words; `None` for one that is typed as it is read.
 pub fn invisible(passphrase: &SecretString) -> Option<&'static str> {
     let text = passphrase.expose_secret();
@@ -108,6 +157,17 @@ mod tests {
             assert!(strength_bits(&passphrase) > LEAST_BITS, "{}", strength_bits(&passphrase));
             assert!(seen.insert(passphrase.expose_secret().to_owned()));
         }
+    }
+
+    #[test]
+    fn a_mistyped_word_is_named_with_what_was_meant() {
+        let said = |text: &str| typo(&SecretString::from(text)).map(|typo| (typo.to_string(), typo.without_words()));
+        let right = "able about above absent bord abstract absurd abuse access accident";
+        let (named, unnamed) = said(right).unwrap();
+        assert!(named.starts_with("word 5, 'bord', is not in the list: ") && named.contains("board"), "{named}");
+        assert!(unnamed.contains("word 5") && !unnamed.contains("bord"), "{unnamed}");
+        assert!(said("Able-about above  absent board abstract absurd abuse access accident").is_none());
+        assert!(said("hunter2").is_none() && said("gravel tundra oxidize parakeet velvet sardine mosaic quench").is_none());
     }
 
     #[test]

@@ -11,6 +11,11 @@ use super::output::Output;
 
 /// Does what the command line of this process says; gives its exit code.
 pub fn run() -> ExitCode {
+    if std::env::args_os().len() <= 1 {
+        // There is nowhere left to say that the terminal is closed.
+        let _ = cli::parser().print_help();
+        return Exit::Done.into();
+    }
     let (cli, matches) = match cli::parse(std::env::args_os()) {
         Ok(parsed) => parsed,
         Err(error) => {
@@ -36,6 +41,8 @@ pub fn run() -> ExitCode {
             () = interrupts.unheeded() => Ok(Exit::Interrupted),
         }
     });
+    // What is left of a bar would stay in the terminal.
+    let _ = output.bars().clear();
     // What still hangs in a system call must not keep the program from ending.
     runtime.shutdown_background();
     match ended {

@@ -19,10 +19,10 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 const JSON_EVERY: Duration = Duration::from_secs(1);
 
 /// The bar once the size of everything is known.
-const BAR: &str = "{verb} [{bar:30}] {percent:>3}%  {binary_bytes} of {binary_total_bytes}  {msg}  {binary_bytes_per_sec}  {eta} left";
+const BAR: &str = "{verb} {percent:>3}% [{bar:16}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left  {wide_msg}";
 
 /// The line before that.
-const SPINNER: &str = "{verb} {spinner} {binary_bytes}  {msg}  {binary_bytes_per_sec}";
+const SPINNER: &str = "{verb} {spinner} {binary_bytes}, {binary_bytes_per_sec}  {wide_msg}";
 
 /// Turns the events of one run into what the user sees.
 pub struct Reporter {
@@ -138,7 +138,7 @@ impl Reporter {
                     stored_bytes: progress.stored_bytes,
                 });
             }
-        } else if !self.output.is_quiet() && self.is_due(LINE_EVERY) {
+        } else if !self.output.is_quiet() && !self.output.is_data_only() && self.is_due(LINE_EVERY) {
             self.output.say(&self.plain(progress));
         }
     }
@@ -195,7 +195,7 @@ impl Events for Reporter {
             Event::Problem { path, what } if json => self.of_entry("problem", path, Some(what), None),
             Event::Problem { path, what } => self.output.tell(&format!("problem: '{path}': {}\n", units::printable(what))),
             Event::Skipped { path, why } if json => self.of_entry("skipped", path, Some(why), None),
-            Event::Skipped { path, why } => self.output.say(&format!("left out: '{path}': {why}")),
+            Event::Skipped { path, why } => self.output.say(&format!("skipped: '{path}': {why}")),
             Event::Planned { path, bytes } if json => self.of_entry("planned", path, None, Some(bytes)),
             // What would be done is the result of a dry run.
             Event::Planned { path, bytes } => drop(self.output.line(&format!("{:>12}  {path}", units::count(bytes)))),

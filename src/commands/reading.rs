@@ -35,7 +35,7 @@ impl Unread {
 
     /// Tells that a file cannot be read.
     pub fn file(&mut self, path: &EntryPath, error: &OperationError) {
-        self.tell(&format!("'{path}' cannot be read: {error}"), error.is_damage());
+        self.tell(&format!("cannot read '{path}': {error}"), error.is_damage());
     }
 
     /// Tells what of the logs cannot be read.

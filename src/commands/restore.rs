@@ -1,6 +1,7 @@
 //! `tgvault restore`: a snapshot, or a part of it, back into a folder.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use clap::ValueEnum;
@@ -16,30 +17,28 @@ use super::span::SpanArgs;
 use super::units;
 use crate::model::filter::PathFilter;
 use crate::model::kinds::KindChoice;
-use crate::operations::reading_lanes;
 use crate::operations::render::{Form, RenderOptions, render};
 use crate::operations::restore::{Made, RestoreOptions, RestoreSummary, restore, restore_fitting};
+use crate::operations::snapshot::choice::{SnapshotChoice, holds_chats};
+use crate::operations::{Session, look, reading_lanes};
+use crate::repository::RepositoryError;
+use crate::repository::format::snapshot::Snapshot;
 use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault restore latest --to restored
-  tgvault restore latest --to restored chats/chat_1/photos result.json
-  tgvault restore 3f9a --to / --overwrite if-changed --include '*.jpg' --dry-run
-
-Of a Telegram account or export:
-  tgvault restore latest --to readable                     result.json, HTML pages and media
-  tgvault restore latest --to mara --chat Mara --format html --media photos,videos
+  tgvault restore latest --to restored        # chats as JSON and HTML, or files
+  tgvault restore latest --to mara --chat Mara --format html --media photos
   tgvault restore latest --to may --chat @hikers --from 2024-05-01 --till 2024-05-31
-  tgvault restore latest --to then --at 2026-03-01
-  tgvault restore latest --to photos --chat Mara --media photos --dry-run     says what that would write
-  tgvault restore latest --to old-export --as original";
+  tgvault restore latest --to march --at 2026-03-01       # as it was then
+  tgvault restore latest --to old-export --as original    # an export, byte for byte
+  tgvault restore 3f9a --to / --include '*.jpg' --dry-run";
 
 /// Options of `restore`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Read this many pieces of the vault at a time instead of two per core (at most 6)
+    /// Number of parallel reads from the vault (default: two per core, at most 6)
     #[arg(long, value_name = "NUMBER", hide = true, env = "TGVAULT_LANES")]
     pub lanes: Option<usize>,
 
@@ -47,52 +46,57 @@ pub struct Args {
     #[command(flatten)]
     pub part: Part,
 
-    /// The folder to restore into; made if it is missing
+    /// The folder to restore into; created if missing
     #[arg(long, value_name = "DIR")]
     pub to: PathBuf,
 
-    /// In which form; by default what a Telegram account or export gives is written as Telegram Desktop would, anything else as files
+    /// The form to restore
+    ///
+    /// By default, chats are written the way Telegram Desktop exports them, and everything else as files.
     #[arg(long = "as", value_name = "FORM", value_enum)]
     pub form: Option<As>,
 
-    /// What to write of a Telegram Desktop export
-    #[arg(long, value_name = "FORMAT", value_enum)]
+    /// Write JSON, HTML or both
+    #[arg(help_heading = "Chats", long, value_name = "FORMAT", value_enum)]
     pub format: Option<Format>,
 
-    /// Only this chat, by its name, @username, id or link; may be given several times
-    #[arg(long = "chat", value_name = "CHAT", allow_negative_numbers = true)]
+    /// Only this chat, by name, @username, ID or link; may be repeated
+    #[arg(help_heading = "Chats", long = "chat", value_name = "CHAT", allow_negative_numbers = true)]
     pub chats: Vec<String>,
 
-    /// Only media of these kinds, the others get a placeholder: photos, videos, voice-messages, video-messages, stickers, gifs, files,
-    /// music, any, or none
-    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    /// Only these kinds: photos, videos, voice-messages, video-messages, stickers, gifs, files, music, any, none
+    #[arg(help_heading = "Chats", long, value_name = "KINDS", value_delimiter = ',')]
     pub media: Vec<KindChoice>,
 
     /// Which messages.
     #[command(flatten)]
     pub span: SpanArgs,
 
-    /// With --as original: which import, where there are several; the last one otherwise
-    #[arg(long, value_name = "NAME")]
+    /// With --as original: the import to restore, if there are several [default: the last]
+    #[arg(help_heading = "Chats", long, value_name = "NAME")]
     pub import: Option<String>,
 
-    /// Restore only what matches, in the patterns of `backup --exclude`
-    #[arg(long, value_name = "PATTERN")]
+    /// Restore only matching files (patterns as for `backup --exclude`)
+    #[arg(help_heading = "Files", long, value_name = "PATTERN")]
     pub include: Vec<String>,
 
-    /// Leave out what matches
-    #[arg(long, value_name = "PATTERN")]
+    /// Skip matching files
+    #[arg(help_heading = "Files", long, value_name = "PATTERN")]
     pub exclude: Vec<String>,
 
-    /// What to do with files that exist already
+    /// Restore the latest snapshot of every source, each into a folder of its own below DIR
+    #[arg(long, conflicts_with_all = ["source", "paths"])]
+    pub all_sources: bool,
+
+    /// When to replace existing files
     #[arg(long, value_name = "WHEN", value_enum, default_value_t = When::IfChanged, env = "TGVAULT_OVERWRITE")]
     pub overwrite: When,
 
-    /// Write also what a lost part of the vault may have changed or deleted, each file with `.unproven` at the end of its name
+    /// Also restore files that a lost part of the vault may have changed or deleted, with `.unproven` added to their names
     #[arg(long)]
     pub unproven: bool,
 
-    /// List what would be restored, and restore nothing
+    /// Show what would be restored, without restoring anything
     #[arg(short = 'n', long)]
     pub dry_run: bool,
 }
@@ -100,13 +104,13 @@ pub struct Args {
 /// In which form things come back.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum As {
-    /// A Telegram Desktop export: result.json, HTML pages, media
+    /// Like a Telegram Desktop export: result.json, HTML pages, media
     TelegramDesktop,
-    /// Logs, account and media as they are stored
+    /// Chat logs, account data and media as stored
     Raw,
-    /// The folder that an import was made from, byte for byte
+    /// The imported folder, byte for byte
     Original,
-    /// Every file of the snapshot as it is stored
+    /// Every file in the snapshot as stored
     Files,
 }
 
@@ -124,9 +128,9 @@ pub enum Format {
 /// When existing files are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum When {
-    /// Replace them all
+    /// Replace all of them
     Always,
-    /// Replace those whose size or time differs
+    /// Replace those whose size or modification time differs
     IfChanged,
     /// Keep them
     Never,
@@ -143,11 +147,13 @@ impl From<When> for Overwrite {
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct Summary<'a> {
     message_type: &'static str,
     command: &'static str,
     dry_run: bool,
     snapshot: String,
+    source: &'a str,
+    to: &'a Path,
     time: jiff::Timestamp,
     writer: String,
     sequence: u64,
@@ -180,8 +186,8 @@ impl Args {
             Some(form) => Some(form),
             None if self.speaks_of_chats() && self.speaks_of_files() => {
                 return Err(CommandError::usage(
-                    "some options choose chats, others stored files, and a restore does one of both",
-                    "say which with --as telegram-desktop or --as files, and leave the other options out",
+                    "options for chats cannot be combined with options for files",
+                    "use --as telegram-desktop or --as files, and leave out the options for the other",
                 ));
             }
             None if self.speaks_of_chats() => Some(As::TelegramDesktop),
@@ -190,26 +196,29 @@ impl Args {
         };
         let refuse = |what: &str, hint: &str| Err(CommandError::usage(what, hint));
         match form {
-            Some(As::Files) if self.speaks_of_chats() => {
-                refuse("--as files takes no options that choose chats, messages or media", "use PATH, --include and --exclude with it")
-            }
+            Some(As::Files) if self.speaks_of_chats() => refuse(
+                "--as files cannot be combined with options for chats, messages or media",
+                "use PATH, --include and --exclude with it",
+            ),
             Some(As::Original) if self.speaks_of_chats() => {
-                refuse("--as original gives an import back whole", "leave out --chat, --media, --format and the options about time")
+                refuse("--as original restores a whole import", "leave out --chat, --media, --format and the time options")
             }
             Some(As::Raw) if self.span.narrows() || self.format.is_some() => {
-                refuse("--as raw gives logs whole", "leave out --format, --from, --till, --at and --history")
+                refuse("--as raw restores whole logs", "leave out --format, --from, --till, --at, --history and --message")
             }
             Some(form) if form != As::Files && self.speaks_of_files() => {
-                refuse("PATH, --include and --exclude choose stored files", "use them with --as files")
+                refuse("PATH, --include and --exclude select stored files", "use them with --as files")
             }
-            Some(form) if form != As::Original && self.import.is_some() => refuse("--import names an import", "use it with --as original"),
+            Some(form) if form != As::Original && self.import.is_some() => {
+                refuse("--import selects an import", "use it with --as original")
+            }
             form => Ok(form),
         }
     }
 
-    fn files(&self) -> Result<RestoreOptions, CommandError> {
+    fn files(&self, to: PathBuf) -> Result<RestoreOptions, CommandError> {
         Ok(RestoreOptions {
-            to: self.to.clone(),
+            to,
             filter: PathFilter::new(&self.include, &self.exclude)?,
             paths: self.part.paths()?,
             overwrite: self.overwrite.into(),
@@ -219,7 +228,7 @@ impl Args {
         })
     }
 
-    fn rendered(&self, form: As) -> Result<RenderOptions, CommandError> {
+    fn rendered(&self, form: As, to: PathBuf) -> Result<RenderOptions, CommandError> {
         let format = self.format.unwrap_or(Format::Both);
         let form = match form {
             As::Raw => Form::Raw,
@@ -227,7 +236,7 @@ impl Args {
             As::TelegramDesktop | As::Files => Form::TelegramDesktop { json: format != Format::Html, html: format != Format::Json },
         };
         Ok(RenderOptions {
-            to: self.to.clone(),
+            to,
             form,
             chats: self.chats.clone(),
             span: self.span.span()?,
@@ -246,24 +255,112 @@ impl Args {
 /// When no key fits, the snapshot or the target cannot be used, or the run is interrupted.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let form = args.form()?;
-    let (files, rendered) = (args.files()?, args.rendered(form.unwrap_or(As::TelegramDesktop))?);
-    let session = context.session(Keys::Needed).await?;
-    let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
-    let choice = args.part.choice();
-    let (events, stop) = (reporter.clone(), context.heeded.stop());
-    let made = match form {
-        Some(As::Files) => restore(&session, &choice, files, events, stop).await.map(Made::Files),
-        Some(_) => render(&session, &choice, rendered, events, stop).await.map(Made::Rendered),
-        None => restore_fitting(&session, &choice, files, rendered, events, stop).await,
-    };
-    reporter.finish();
-    match made? {
-        Made::Files(summary) => conclude(&summary, None, args, context),
-        Made::Rendered(made) => conclude(&made.restored, Some((made.chats, made.messages)), args, context),
+    if args.all_sources && args.part.snapshot != "latest" {
+        return Err(CommandError::usage("--all-sources restores the latest snapshot of each source", "use it with `restore latest`"));
     }
+    // What is wrong with the options is told before anybody types a passphrase.
+    args.files(PathBuf::new())?;
+    args.rendered(As::TelegramDesktop, PathBuf::new())?;
+    let session = context.session(Keys::Needed).await?;
+    if !args.all_sources {
+        let restored = one(args, form, &args.part.choice(), args.to.clone(), &session, context).await?;
+        if args.part.snapshot == "latest" && args.part.select.source.is_none() {
+            tell_others(&restored.source, args, &session, context).await?;
+        }
+        return Ok(restored.exit);
+    }
+    let mut exit = Exit::Done;
+    let mut taken = HashSet::new();
+    for snapshot in newest_of_each(&session, args).await? {
+        let to = args.to.join(folder_name(&snapshot, &mut taken));
+        let ended = one(args, form, &SnapshotChoice::of(&snapshot), to.clone(), &session, context).await?.exit;
+        exit = exit.worse(ended);
+    }
+    Ok(exit)
 }
 
-fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, args: &Args, context: &Context) -> Result<Exit, CommandError> {
+/// What became of one restore.
+struct Restored {
+    source: String,
+    exit: Exit,
+}
+
+/// Restores one snapshot into a folder, and tells what it did.
+async fn one(
+    args: &Args,
+    form: Option<As>,
+    choice: &SnapshotChoice,
+    to: PathBuf,
+    session: &Session,
+    context: &Context,
+) -> Result<Restored, CommandError> {
+    let (files, rendered) = (args.files(to.clone())?, args.rendered(form.unwrap_or(As::TelegramDesktop), to.clone())?);
+    let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
+    let (events, stop) = (reporter.clone(), context.heeded.stop_soon());
+    let made = match form {
+        Some(As::Files) => restore(session, choice, files, events, stop).await.map(Made::Files),
+        Some(_) => render(session, choice, rendered, events, stop).await.map(Made::Rendered),
+        None => restore_fitting(session, choice, files, rendered, events, stop).await,
+    };
+    reporter.finish();
+    let (summary, chats) = match made? {
+        Made::Files(summary) => (summary, None),
+        Made::Rendered(made) => (made.restored, Some((made.chats, made.messages))),
+    };
+    let exit = conclude(&summary, chats, &to, args, context)?;
+    Ok(Restored { source: summary.source, exit })
+}
+
+/// The newest complete snapshot of each source, of each machine, the newest first.
+async fn newest_of_each(session: &Session, args: &Args) -> Result<Vec<Snapshot>, CommandError> {
+    let listed = look::snapshots(session, &args.part.select.selection(), false).await?.snapshots;
+    let mut seen = HashSet::new();
+    let newest = listed.into_iter().rev().filter(|snapshot| {
+        // An account is one, whatever machine saved it; a folder belongs to its machine.
+        let host = if holds_chats(snapshot) { "" } else { &snapshot.host };
+        seen.insert((snapshot.source.to_string(), host.to_owned()))
+    });
+    let newest: Vec<Snapshot> = newest.collect();
+    if newest.is_empty() {
+        return Err(RepositoryError::NoSnapshot { wanted: "latest".into() }.into());
+    }
+    Ok(newest)
+}
+
+/// A folder's name for a source: letters and digits of what it is called.
+fn folder_name(snapshot: &Snapshot, taken: &mut HashSet<String>) -> String {
+    let words = snapshot.source.to_string();
+    let words = words.split(|c: char| !(c.is_alphanumeric() || "._-".contains(c))).filter(|word| !word.trim_matches('.').is_empty());
+    let mut name = words.collect::<Vec<_>>().join("-");
+    if name.is_empty() {
+        name = snapshot.id.to_string();
+    }
+    let name: String = name.chars().take(80).collect();
+    let mut free = name.clone();
+    for number in 2.. {
+        if taken.insert(free.to_lowercase()) {
+            break;
+        }
+        free = format!("{name}-{number}");
+    }
+    free
+}
+
+/// Says what else the vault has: `latest` is of one source.
+async fn tell_others(source: &str, args: &Args, session: &Session, context: &Context) -> Result<(), CommandError> {
+    let others = newest_of_each(session, args).await?;
+    let others: Vec<String> = others
+        .iter()
+        .filter(|other| other.source.to_string() != source)
+        .map(|other| format!("{} ({})", other.source, units::time(other.time)))
+        .collect();
+    if !others.is_empty() {
+        context.output.say(&format!("  the vault also has: {}; restore one with --source, or all with --all-sources", others.join(", ")));
+    }
+    Ok(())
+}
+
+fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, to: &Path, args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let output = &context.output;
     let id = summary.snapshot.to_string();
     if output.is_json() {
@@ -272,6 +369,8 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, args: &Args, co
             command: "restore",
             dry_run: args.dry_run,
             snapshot: id,
+            source: &summary.source,
+            to,
             time: summary.time,
             writer: summary.writer.to_string(),
             sequence: summary.sequence,
@@ -291,24 +390,32 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, args: &Args, co
             }
             _ => String::new(),
         };
-        output.line(&format!(
-            "{} snapshot {} of {}: {messages}{}, {} in {}",
+        output.summary(&format!(
+            "{} snapshot {} of {} from {}: {messages}{}, {} in {}",
             if args.dry_run { "would restore" } else { "restored" },
             units::short_id(&id),
+            units::printable(&summary.source),
             units::time(summary.time),
             units::counted(summary.entries, "entry"),
             units::bytes(summary.bytes),
             units::duration(summary.elapsed)
         ))?;
         if summary.kept > 0 {
-            output.line(&format!("  kept as they were: {}", units::counted(summary.kept, "entry")))?;
+            output.summary(&format!("  skipped because they exist: {}", units::counted(summary.kept, "entry")))?;
         }
         // A store that was set back shows an old head: on a new machine only the user can notice.
-        output.say(&format!("  it is number {} of writer {}", summary.sequence, units::short_id(&summary.writer.to_string())));
+        output.say(&format!("  snapshot number {} of writer {}", summary.sequence, units::short_id(&summary.writer.to_string())));
     }
     if summary.damaged > 0 {
-        output.warn(&format!("{} in the vault; nothing wrong was restored", units::counted(summary.damaged, "damaged content")));
+        output.warn(&format!(
+            "{} in the vault could not be restored; no damaged data was written",
+            units::counted(summary.damaged, "damaged file")
+        ));
         return Ok(Exit::Integrity);
+    }
+    if summary.entries + summary.kept == 0 && !args.include.is_empty() {
+        output.warn("no file in the snapshot matches --include");
+        return Ok(Exit::Incomplete);
     }
     if summary.problems > 0 {
         output.warn(&format!("{} could not be restored", units::counted(summary.problems, "entry")));

@@ -28,9 +28,9 @@ use crate::render::terminal::harmless;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault search harbour tickets                      messages with both words, anywhere and in any case
-  tgvault search \"see you at\" --chat Mara --from 2024-05-01 --till 2024-05-31
-  tgvault search --media voice-messages --chat @hikers         all voice messages of a chat
+  tgvault search harbour tickets                  # messages with both words
+  tgvault search \"see you at\" --chat Mara --from 2024-05-01
+  tgvault search --media voice-messages --chat @hikers
   tgvault search --snapshot 3f9a --json привет";
 
 /// Letters of a message that one line shows, at most.
@@ -40,28 +40,29 @@ const SHOWN: usize = 160;
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Words that a message must have, all of them; what stands in quotes is one, spaces included. Without any, all messages
+    /// Find messages that contain all of these words; quote a phrase to match it exactly
+    ///
+    /// Without words, all messages match.
     #[arg(value_name = "TEXT")]
     pub words: Vec<String>,
 
-    /// In this snapshot: `latest`, or the first digits of an id
+    /// Search this snapshot: `latest`, or the first digits of its ID
     #[arg(long, value_name = "SNAPSHOT", default_value = "latest", value_parser = parse_snapshot)]
     pub snapshot: String,
 
-    /// Only in this chat, by its name, @username, id or link; may be given several times
+    /// Only this chat, by name, @username, ID or link; may be repeated
     #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
     pub chat: Vec<String>,
 
-    /// Only messages sent on this day or later: 2024-05-04, or with a time 2024-05-04T12:30
+    /// Only messages sent on or after this day or time: 2024-05-04 or 2024-05-04T12:30
     #[arg(long, value_name = "DATE", value_parser = parse_moment)]
     pub from: Option<Moment>,
 
-    /// Only messages sent until the end of this day, or until this time
+    /// Only messages sent up to the end of this day, or up to this time
     #[arg(long, value_name = "DATE", value_parser = parse_moment)]
     pub till: Option<Moment>,
 
-    /// Only messages with media of these kinds: photos, videos, voice-messages, video-messages, stickers, gifs, files, music, any, or
-    /// none
+    /// Only messages with these: photos, videos, voice-messages, video-messages, stickers, gifs, files, music, any, none
     #[arg(long, value_name = "KINDS", value_delimiter = ',')]
     pub media: Vec<KindChoice>,
 
@@ -111,7 +112,7 @@ struct Summary {
 /// When no key fits, there is no such chat, or the snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let mut query =
-        Query::new(&typed(&args.words)).map_err(|error| CommandError::usage(error.to_string(), "give fewer or shorter words"))?;
+        Query::new(&typed(&args.words)).map_err(|error| CommandError::usage(error.to_string(), "use fewer or shorter words"))?;
     check_order(args.from, args.till)?;
     query.from = args.from.map(|moment| moment.first);
     query.till = args.till.map(|moment| moment.last.saturating_add(1));
@@ -120,7 +121,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let chats = OpenChats::open_with_chats(&session.open().await?, &args.select.choose(&args.snapshot)).await?;
     chats.stands_in().into_iter().for_each(|said| context.output.say(said));
     let snapshot = chats.opened().snapshot().id.to_string();
-    let (output, stop, names, history) = (context.output.clone(), context.heeded.stop(), args.chat.clone(), args.history);
+    let (output, stop, names, history) = (context.output.clone(), context.heeded.stop_soon(), args.chat.clone(), args.history);
     let searched = tokio::task::spawn_blocking(move || {
         let mut unread = Unread::new(&output);
         unread.lost(&chats);
@@ -154,7 +155,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         let (Searched { chats, messages, found, .. }, unreadable) = (searched, unread.count);
         context.output.json(&Summary { message_type: "summary", command: "search", snapshot, chats, messages, found, unreadable })?;
     } else if searched.found == 0 {
-        context.output.say("nothing matches");
+        context.output.say("no message matches");
     } else {
         context.output.say(&format!(
             "found {} among {} in {}",
@@ -162,6 +163,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             units::counted(searched.messages, "stored version"),
             units::counted(searched.chats, "chat")
         ));
+        context.output.say("show a message: tgvault cat latest --chat NAME --message NUMBER (the number after #)");
     }
     Ok(unread.exit())
 }

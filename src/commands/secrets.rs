@@ -28,10 +28,10 @@ const CREDENTIAL: &str = "tgvault-passphrase";
 #[derive(Debug, thiserror::Error)]
 pub enum SecretError {
     /// A passphrase stands in a plain variable.
-    #[error("{REFUSED_VARIABLE} is set; a passphrase in the environment can be read by other programs, in logs and crash reports")]
+    #[error("{REFUSED_VARIABLE} is set, but other programs, logs and crash reports can reveal a passphrase in the environment")]
     PlainVariable,
     /// Two sources of one rank.
-    #[error("two ways to unlock are given: {first} and {second}")]
+    #[error("two ways to unlock were given: {first} and {second}")]
     TwoSources {
         /// The name of one.
         first: &'static str,
@@ -39,10 +39,10 @@ pub enum SecretError {
         second: &'static str,
     },
     /// Nothing was given, and nobody can be asked.
-    #[error("no passphrase or identity is given, and there is no terminal to ask on")]
+    #[error("no passphrase or identity was given, and there is no terminal to ask on")]
     NobodyToAsk,
     /// A new vault needs somebody who can read it.
-    #[error("nobody could read this vault: no passphrase or recipient is given, and there is no terminal to ask on")]
+    #[error("nobody could read this vault: no passphrase or recipient was given, and there is no terminal to ask on")]
     NoReader,
     /// A file cannot be read.
     #[error("cannot read the {what} from {from}")]
@@ -63,7 +63,7 @@ pub enum SecretError {
         source: CryptError,
     },
     /// There is no secret in the first line, or it is no text or too long.
-    #[error("{from} gives no {secret}: its first line is {what}")]
+    #[error("no {secret} in {from}: the first line is {what}")]
     Line {
         /// `passphrase`, `code`, `password`, `token`.
         secret: &'static str,
@@ -81,7 +81,7 @@ pub enum SecretError {
         status: ExitStatus,
     },
     /// The two entries at `init` differ.
-    #[error("the two passphrases are not the same")]
+    #[error("the two passphrases do not match")]
     Differ,
     /// The user interrupted a question.
     #[error("interrupted")]
@@ -90,7 +90,7 @@ pub enum SecretError {
     #[error("cannot ask on the terminal")]
     Terminal(#[source] io::Error),
     /// The keyring does not give the key that this machine's state is sealed with.
-    #[error("the system keyring does not give this machine's key: {0}")]
+    #[error("cannot read this machine's key from the system keyring: {0}")]
     MachineKey(String),
 }
 
@@ -103,9 +103,11 @@ impl SecretError {
             }
             Self::TwoSources { .. } => "keep one of them",
             Self::NobodyToAsk => {
-                "give -i FILE, --passphrase-file FILE, --passphrase-command COMMAND or --passphrase-fd N, or run it in a terminal"
+                "use -i FILE, --passphrase-file FILE, --passphrase-command COMMAND or --passphrase-fd N, or run the command in a terminal"
             }
-            Self::NoReader => "give -r RECIPIENT, --generate-passphrase with --sheet FILE, --passphrase-file FILE, or run it in a terminal",
+            Self::NoReader => {
+                "use -r RECIPIENT, --generate-passphrase with --sheet FILE, or --passphrase-file FILE, or run the command in a terminal"
+            }
             Self::MachineKey(_) => "unlock the keyring, or keep the key in a file with `machine-key = \"file\"` in the profile",
             _ => return None,
         })
@@ -279,7 +281,7 @@ pub fn ask_or_nothing(prompt: &str) -> Result<Option<SecretString>, SecretError>
 /// # Errors
 /// As [`ask`], and when the two differ.
 pub fn ask_again(first: &SecretString) -> Result<(), SecretError> {
-    let second = ask("The same again: ")?;
+    let second = ask("Repeat the passphrase: ")?;
     if first.expose_secret() == second.expose_secret() { Ok(()) } else { Err(SecretError::Differ) }
 }
 
@@ -295,7 +297,7 @@ fn open(what: &'static str, path: &Path, warn: &mut dyn FnMut(String)) -> Result
         return Err(unreadable(io::Error::from(io::ErrorKind::IsADirectory)));
     }
     if meta.is_file() && meta.mode() & 0o077 != 0 {
-        warn(format!("{} is open to other users (mode {:04o}); chmod 600 it", shown(path), meta.mode() & 0o7777));
+        warn(format!("other users can read {} (mode {:04o}); run chmod 600 on it", shown(path), meta.mode() & 0o7777));
     }
     Ok(file)
 }

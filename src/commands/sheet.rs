@@ -49,20 +49,24 @@ tgvault recovery sheet                                        keep it on paper, 
 ",
             self.report.repository,
         );
+        for (name, value) in store_settings(self.address, &|name| std::env::var(name).ok()) {
+            let _ = writeln!(text, "  {name:<10} {}", printable(&value));
+        }
         if let Some(passphrase) = self.generated {
-            let _ = writeln!(text, "  passphrase {}", passphrase.expose_secret());
+            add_words(&mut text, passphrase.expose_secret());
         }
         if self.chosen {
-            let _ = writeln!(text, "  passphrase the one that you chose; it is not printed");
+            let _ = writeln!(text, "  passphrase the one you chose (not printed)");
         }
         for recipient in self.recipients {
-            let _ = writeln!(text, "  identity   the one of {}", printable(recipient));
+            let _ = writeln!(text, "  identity   the one for {}", printable(recipient));
         }
         let unlock = if self.recipients.is_empty() { "" } else { "   # with an identity: add -i FILE" };
         let _ = write!(
             text,
             "
-Without the passphrase or an identity, nobody can read the vault, you included.
+Without the passphrase or an identity, nobody can read the vault, not even you.
+Type the words of the passphrase in their order; spaces, hyphens and capitals do not matter.
 
 With tgvault, on any machine:
   tgvault --repo {repo} --root-key {root_key} restore latest --to restored{unlock}
@@ -94,6 +98,40 @@ Without tgvault, with age, minisign, zstd, GNU tar and bash, in a copy of the va
     }
 }
 
+/// The words of a passphrase with their numbers, in two columns of short lines: paper and narrow terminals break none of them.
+fn add_words(text: &mut String, passphrase: &str) {
+    let words: Vec<&str> = passphrase.split(' ').collect();
+    let rows = words.len().div_ceil(2);
+    for row in 0..rows {
+        let name = if row == 0 { "passphrase" } else { "" };
+        let left = words.get(row).copied().unwrap_or_default();
+        // Writing to a string does not fail.
+        let _ = match words.get(row + rows) {
+            Some(right) => writeln!(text, "  {name:<10} {:>2} {left:<12} {:>2} {right}", row + 1, row + rows + 1),
+            None => writeln!(text, "  {name:<10} {:>2} {left}", row + 1),
+        };
+    }
+}
+
+/// What somebody must know beside the address to reach the store: where its server is, and in which region. No secrets.
+fn store_settings(address: &str, variable: &dyn Fn(&str) -> Option<String>) -> Vec<(&'static str, String)> {
+    let first = |names: &[&str]| names.iter().find_map(|name| variable(name).filter(|value| !value.is_empty()));
+    let scheme = address.split_once("://").map_or("", |(scheme, _)| scheme);
+    let known = match scheme {
+        "s3" | "s3a" => vec![
+            ("endpoint", first(&["AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"])),
+            ("region", first(&["AWS_REGION", "AWS_DEFAULT_REGION"])),
+        ],
+        "az" | "azure" | "abfs" | "abfss" | "adl" => vec![
+            ("account", first(&["AZURE_STORAGE_ACCOUNT_NAME", "AZURE_STORAGE_ACCOUNT"])),
+            ("endpoint", first(&["AZURE_STORAGE_ENDPOINT", "AZURE_ENDPOINT"])),
+        ],
+        _ => Vec::new(),
+    };
+    // What comes before an @ of an address may be a password.
+    known.into_iter().filter_map(|(name, value)| Some((name, value?))).filter(|(_, value)| !value.contains('@')).collect()
+}
+
 /// Makes a file that was not there, for the user only.
 ///
 /// # Errors
@@ -109,4 +147,32 @@ pub fn create(path: &Path) -> Result<File, CommandError> {
 /// When it cannot be written.
 pub fn write_all(file: &mut File, path: &Path, bytes: &[u8]) -> Result<(), CommandError> {
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(|source| CommandError::file("write", path, source))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_leads_to_the_store_is_on_the_sheet_and_no_secret_is() {
+        let variables = |name: &str| match name {
+            "AWS_ENDPOINT_URL" => Some("https://minio.example.org:9000".to_owned()),
+            "AWS_DEFAULT_REGION" => Some("eu-south-2".to_owned()),
+            "AZURE_STORAGE_ACCOUNT" => Some("user:hunter2@x".to_owned()),
+            name if name.contains("SECRET") || name.contains("KEY") => panic!("{name} is asked for"),
+            _ => None,
+        };
+        let told = |address: &str| store_settings(address, &variables);
+        assert_eq!(told("s3://bucket/x"), [("endpoint", "https://minio.example.org:9000".into()), ("region", "eu-south-2".into())]);
+        assert!(told("/mnt/vault").is_empty() && told("az://c/x").is_empty());
+    }
+
+    #[test]
+    fn words_stand_in_two_columns_of_short_lines() {
+        let mut text = String::new();
+        add_words(&mut text, "a b c d e f g h i absolute");
+        let lines: Vec<&str> = text.lines().collect();
+        assert_eq!((lines.len(), lines[0]), (5, "  passphrase  1 a             6 f"));
+        assert!(lines[4].ends_with("10 absolute") && lines.iter().all(|line| line.len() < 50), "{text}");
+    }
 }

@@ -17,17 +17,17 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault snapshots
   tgvault snapshots --tag monthly --json
-  tgvault snapshots --source telegram:main --max-age 2d     ends with 16 when no backup came for two days";
+  tgvault snapshots --source telegram:main --max-age 2d   # 16 if none in 2 days";
 
 /// Options of `snapshots`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Also list the checkpoints of interrupted runs
+    /// Also list checkpoints of interrupted backups
     #[arg(long)]
     pub partial: bool,
 
-    /// End with code 16 when the newest of them is older than this, as in 36h, 2d or 1w, or when there is none
+    /// Exit with code 16 if the newest is older than this, such as 36h, 2d or 1w, or if there is none
     #[arg(long, value_name = "SPAN", value_parser = units::parse_span)]
     pub max_age: Option<Duration>,
 
@@ -102,11 +102,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 fn too_old(snapshots: &[Snapshot], most: Duration, now: jiff::Timestamp) -> Option<String> {
     // What a clock that was ahead has made says nothing about its age.
     let Some(newest) = snapshots.iter().map(|snapshot| snapshot.time).filter(|time| !is_ahead(*time, now)).max() else {
-        return Some(format!("there is no snapshot of a known age; there should be one of the last {}", units::duration(most)));
+        return Some(format!("no snapshot of known age found; expected one from the last {}", units::duration(most)));
     };
     let age = Duration::try_from(now.duration_since(newest)).unwrap_or_default();
     (age > most)
-        .then(|| format!("the newest snapshot is {} old, and should be of the last {}", units::duration(age), units::duration(most)))
+        .then(|| format!("the newest snapshot is {} old; expected one from the last {}", units::duration(age), units::duration(most)))
 }
 
 /// Whether the clock of whoever made a snapshot was ahead by more than clocks differ.

@@ -11,27 +11,31 @@ use crate::operations::chats::conversation::Span;
 /// Options that choose messages of chats.
 #[derive(Clone, Debug, Default, Args)]
 pub struct SpanArgs {
-    /// Only messages sent on this day or later: 2024-05-04, or with a time 2024-05-04T12:30
-    #[arg(long, value_name = "DATE", value_parser = parse_moment)]
+    /// Only messages sent on or after this day or time: 2024-05-04 or 2024-05-04T12:30
+    #[arg(help_heading = "Messages", long, value_name = "DATE", value_parser = parse_moment)]
     pub from: Option<Moment>,
 
-    /// Only messages sent until the end of this day, or until this time
-    #[arg(long, value_name = "DATE", value_parser = parse_moment)]
+    /// Only messages sent up to the end of this day, or up to this time
+    #[arg(help_heading = "Messages", long, value_name = "DATE", value_parser = parse_moment)]
     pub till: Option<Moment>,
 
-    /// Chats as they were at the end of this day, or at this time
-    #[arg(long, value_name = "DATE", value_parser = parse_moment)]
+    /// Show chats as they were at the end of this day, or at this time
+    #[arg(help_heading = "Messages", long, value_name = "DATE", value_parser = parse_moment)]
     pub at: Option<Moment>,
 
-    /// With earlier versions of edited messages; with --at also what had been deleted by then
-    #[arg(long)]
+    /// Include earlier versions of edited messages (with --at, also messages deleted by then)
+    #[arg(help_heading = "Messages", long)]
     pub history: bool,
+
+    /// Only the message with this ID, as `search` shows it
+    #[arg(help_heading = "Messages", long, value_name = "ID", allow_negative_numbers = true)]
+    pub message: Option<i64>,
 }
 
 impl SpanArgs {
     /// Whether anything is chosen.
     pub fn narrows(&self) -> bool {
-        self.from.is_some() || self.till.is_some() || self.at.is_some() || self.history
+        self.from.is_some() || self.till.is_some() || self.at.is_some() || self.history || self.message.is_some()
     }
 
     /// The span as operations take it.
@@ -41,10 +45,10 @@ impl SpanArgs {
     pub fn span(&self) -> Result<Span, CommandError> {
         check_order(self.from, self.till)?;
         if let Some(at) = self.at {
-            let hint = "leave --at out for what was saved last";
+            let hint = "leave out --at to get the latest state";
             check_past("--at", at, hint)?;
             if self.from.is_some_and(|from| from.first > at.last) {
-                return Err(CommandError::usage("--from lies after --at: no message had been sent by then", "exchange them"));
+                return Err(CommandError::usage("--from is later than --at, so no message can match", "swap the two"));
             }
         }
         Ok(Span {
@@ -52,6 +56,7 @@ impl SpanArgs {
             till: self.till.map(|moment| moment.last.saturating_add(1)),
             at: self.at.map(|moment| moment.last),
             history: self.history,
+            message: self.message,
         })
     }
 }
@@ -63,9 +68,9 @@ impl SpanArgs {
 pub fn check_order(from: Option<Moment>, till: Option<Moment>) -> Result<(), CommandError> {
     let Some(from) = from else { return Ok(()) };
     if till.is_some_and(|till| from.first > till.last) {
-        return Err(CommandError::usage("--till lies before --from", "exchange them"));
+        return Err(CommandError::usage("--till is earlier than --from", "swap the two"));
     }
-    check_past("--from", from, "messages are sent before they can be read; see the year")
+    check_past("--from", from, "check the year")
 }
 
 /// Refuses a time that has not come yet. A day counts as come when it has begun.
@@ -73,7 +78,7 @@ fn check_past(option: &str, moment: Moment, hint: &'static str) -> Result<(), Co
     // Clocks differ, and somewhere the day has begun already.
     const DAY: i64 = 24 * 60 * 60;
     let now = jiff::Timestamp::now().as_second();
-    if moment.first > now.saturating_add(DAY) { Err(CommandError::usage(format!("{option} lies in the future"), hint)) } else { Ok(()) }
+    if moment.first > now.saturating_add(DAY) { Err(CommandError::usage(format!("{option} is in the future"), hint)) } else { Ok(()) }
 }
 
 /// A day or a point in time, by its first and last second, Unix time.
@@ -94,7 +99,7 @@ pub fn parse_moment(text: &str) -> Result<Moment, String> {
 }
 
 fn moment(text: &str, zone: &TimeZone) -> Result<Moment, String> {
-    let wrong = || format!("'{}' is no date; write 2024-05-04, or 2024-05-04T12:30:00", super::units::printable(text));
+    let wrong = || format!("'{}' is not a date; use 2024-05-04 or 2024-05-04T12:30:00", super::units::printable(text));
     if let Ok(at) = text.parse::<jiff::Timestamp>() {
         return Ok(Moment { first: at.as_second(), last: at.as_second() });
     }
@@ -118,9 +123,9 @@ mod tests {
         let moment = |text: &str| Some(parse_moment(text).unwrap());
         let (may, june) = (moment("2024-05-04"), moment("2024-06-04"));
         assert!(check_order(may, june).is_ok() && check_order(may, may).is_ok() && check_order(None, may).is_ok());
-        assert!(check_order(june, may).unwrap_err().to_string().contains("--till lies before --from"));
+        assert!(check_order(june, may).unwrap_err().to_string().contains("--till is earlier than --from"));
         assert!(check_order(moment("2999-01-01"), None).unwrap_err().to_string().contains("in the future"));
-        let span = |from, till, at| SpanArgs { from, till, at, history: false }.span();
+        let span = |from, till, at| SpanArgs { from, till, at, ..SpanArgs::default() }.span();
         assert!(span(may, None, june).is_ok() && span(None, may, None).is_ok());
         assert!(span(june, None, may).is_err() && span(june, may, None).is_err() && span(None, None, moment("2999-01-01")).is_err());
     }
@@ -136,7 +141,7 @@ mod tests {
         assert_eq!(read("2024-05-04 08:15"), Ok((1_714_803_300, 1_714_803_300)));
         assert_eq!(read("2024-05-04T06:15:40Z"), Ok((1_714_803_340, 1_714_803_340)));
         for bad in ["", "yesterday", "2024-13-01", "04.05.2024", "2024-05-04T25:00", "\u{1b}[31m"] {
-            assert!(read(bad).unwrap_err().contains("is no date"), "{bad}");
+            assert!(read(bad).unwrap_err().contains("is not a date"), "{bad}");
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::operations::{OperationError, look};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault stats                                   of an account also messages per chat, year and kind
+  tgvault stats
   tgvault stats 3f9a --json";
 
 /// Options of `stats`.

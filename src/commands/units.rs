@@ -17,7 +17,7 @@ pub use crate::model::harmless::printable;
 pub fn parse_size(text: &str) -> Result<u64, String> {
     let digits = text.trim().find(|character: char| !character.is_ascii_digit()).unwrap_or(text.trim().len());
     let (number, unit) = text.trim().split_at(digits);
-    let malformed = || format!("'{}' is not a size; write a number and K, M, G or T, as in 10M", printable(text));
+    let malformed = || format!("'{}' is not a size; use a number with K, M, G or T, such as 10M", printable(text));
     let number: u64 = number.parse().map_err(|_| malformed())?;
     let unit = unit.trim().to_ascii_uppercase();
     let shift = match unit.strip_suffix("IB").or_else(|| unit.strip_suffix('B')).unwrap_or(&unit) {
@@ -37,7 +37,7 @@ pub fn parse_size(text: &str) -> Result<u64, String> {
 /// As [`parse_size`], and for 0.
 pub fn parse_rate(text: &str) -> Result<u64, String> {
     match parse_size(text)? {
-        0 => Err("a limit of 0 bytes a second would never end; leave it out for no limit".to_owned()),
+        0 => Err("a limit of 0 bytes per second would never finish; leave the option out for no limit".to_owned()),
         rate => Ok(rate),
     }
 }
@@ -50,7 +50,7 @@ pub fn parse_percent(text: &str) -> Result<f64, String> {
     let number = text.trim().trim_end_matches('%').trim_end();
     match number.parse::<f64>() {
         Ok(percent) if percent > 0.0 && percent <= 100.0 => Ok(percent),
-        _ => Err(format!("'{}' is not a share; write a number above 0 and up to 100, as in 5%", printable(text))),
+        _ => Err(format!("'{}' is not a percentage; use a number above 0 and up to 100, such as 5%", printable(text))),
     }
 }
 
@@ -107,7 +107,7 @@ pub fn duration(span: Duration) -> String {
 /// When it is none.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
     const HOUR: u64 = 60 * 60;
-    let malformed = || format!("'{}' is not a span of time; write a number and h, d or w, as in 30d", printable(text));
+    let malformed = || format!("'{}' is not a time span; use a number with h, d or w, such as 30d", printable(text));
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| malformed())?;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
-use super::arguments::{Select, parse_id};
+use super::arguments::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
@@ -16,32 +16,32 @@ use crate::operations::verify::{VerifyOptions, VerifyReport, verify};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault verify                                  every stored byte against its checksum; needs no key
-  tgvault verify --quick                          existence and length only
-  tgvault verify --sample 5%                      a random twentieth of the archives
-  tgvault verify --deep                           decrypt and read everything to its end; needs the key";
+  tgvault verify                 # every byte against its checksum; needs no key
+  tgvault verify --quick         # existence and length only
+  tgvault verify --sample 5%     # 5% of the archives, chosen at random
+  tgvault verify --deep          # decrypt and check every file; needs the key";
 
 /// Options of `verify`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// Only the snapshots whose ids begin with these digits
-    #[arg(value_name = "SNAPSHOT", value_parser = parse_id)]
+    /// Only these snapshots: `latest`, or the first digits of an ID
+    #[arg(value_name = "SNAPSHOT", value_parser = parse_snapshot)]
     pub snapshots: Vec<String>,
 
-    /// Check existence and length, and read nothing
+    /// Check existence and length only; read nothing
     #[arg(long, conflicts_with_all = ["sample", "deep"])]
     pub quick: bool,
 
-    /// Read only this share of the archives, chosen at random
+    /// Check only this share of the archives, chosen at random
     #[arg(long, value_name = "PERCENT", value_parser = units::parse_percent)]
     pub sample: Option<f64>,
 
-    /// Also decrypt and decompress, read every archive to its end, and check every file
+    /// Also decrypt every archive and check every file
     #[arg(long)]
     pub deep: bool,
 
-    /// Read this many pieces of the vault at a time instead of two per core (at most 6)
+    /// Number of parallel reads from the vault (default: two per core, at most 6)
     #[arg(long, value_name = "NUMBER", hide = true, env = "TGVAULT_LANES")]
     pub lanes: Option<usize>,
 
@@ -104,7 +104,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         lanes: args.lanes.unwrap_or_else(reading_lanes),
     };
     let reporter = Arc::new(Reporter::new(&context.output, "checked", "object"));
-    let ended = verify(&session, options, reporter.clone(), context.heeded.stop()).await;
+    let ended = verify(&session, options, reporter.clone(), context.heeded.stop_soon()).await;
     reporter.finish();
     conclude(&ended?, args, context)
 }
@@ -137,14 +137,14 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
         })?;
     } else {
         for finding in &report.wrong {
-            output.line(&format!("wrong: {}: {}", units::printable(&finding.object), units::printable(&finding.what)))?;
+            output.line(&format!("problem: {}: {}", units::printable(&finding.object), units::printable(&finding.what)))?;
         }
         for (snapshot, path) in &report.lost {
             output.line(&format!("lost: snapshot {}: '{path}'", units::short_id(&snapshot.to_string())))?;
         }
         for (snapshot, archive) in &report.lost_unknown {
             output.line(&format!(
-                "lost: snapshot {}: all that '{}' alone held, under paths that nobody knows, since its index is lost with it",
+                "lost: snapshot {}: files stored only in '{}'; their paths are unknown because its index is lost too",
                 units::short_id(&snapshot.to_string()),
                 units::printable(archive)
             ))?;
@@ -154,11 +154,11 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
             (_, true) => "every checksum, signature and content",
             _ => "checksums and signatures",
         };
-        output.line(&format!(
+        output.summary(&format!(
             "checked {how} of {} in {}: {}, {} in {}",
             units::counted(report.objects, "object"),
             units::counted(report.snapshots, "snapshot"),
-            if is_sound { "all sound".to_owned() } else { format!("{} wrong", units::count(report.wrong.len() as u64)) },
+            if is_sound { "no problems found".to_owned() } else { units::counted(report.wrong.len() as u64, "problem") },
             units::bytes(report.bytes),
             units::duration(report.elapsed)
         ))?;
@@ -167,14 +167,17 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
         }
         if report.unnamed_archives > 0 {
             output.say(&format!(
-                "  {} in no snapshot, of interrupted or running backups",
+                "  {} not in any snapshot yet (from running or interrupted backups)",
                 units::counted(report.unnamed_archives, "archive")
             ));
         }
     }
+    if report.snapshots == 0 && is_sound {
+        output.warn("the vault has no snapshots yet");
+    }
     if !report.is_anchored {
         output.warn(&format!(
-            "the signatures hold under root key {}, which only the vault itself vouches for: compare it with the recovery sheet, or give --root-key",
+            "the signatures are valid for root key {}, which comes from the vault itself: compare it with your recovery sheet, or use --root-key",
             report.root_key.as_str()
         ));
     }

@@ -29,7 +29,7 @@ pub enum OperationError {
     #[error("could not write an archive")]
     Archive(#[from] ArchiveError),
     /// A key is needed, and none was given.
-    #[error("reading this repository needs a passphrase or an identity, and none was given")]
+    #[error("reading this vault needs a passphrase or an identity, and none was given")]
     KeyNeeded,
     /// A path is not in the snapshot.
     #[error("'{path}' is not in snapshot {snapshot}")]
@@ -54,13 +54,15 @@ pub enum OperationError {
     /// A chat is not in the snapshot.
     #[error("snapshot {snapshot} has no chat called '{chat}'")]
     NoSuchChat {
+        /// Chats with similar names, for people.
+        near: Vec<String>,
         /// What the user called it.
         chat: String,
         /// The snapshot.
         snapshot: String,
     },
     /// Several chats go by one name.
-    #[error("several chats are called '{chat}': {}", peers.join(", "))]
+    #[error("several chats match '{chat}': {}", peers.join(", "))]
     SeveralChats {
         /// What the user called them.
         chat: String,
@@ -74,7 +76,7 @@ pub enum OperationError {
         snapshot: String,
     },
     /// What was asked for is not there, and a part of the snapshot is lost.
-    #[error("a part of the snapshot is lost, what was asked for may be in it ({wanted}): {lost}")]
+    #[error("part of the snapshot is lost and may include {wanted}: {lost}")]
     Lost {
         /// What is not there, in words.
         wanted: String,
@@ -90,7 +92,7 @@ pub enum OperationError {
         known: Vec<String>,
     },
     /// Something in the snapshot has a form that this program does not understand.
-    #[error("'{path}' cannot be understood: {why}")]
+    #[error("cannot read '{path}': {why}")]
     Form {
         /// Its path in the snapshot.
         path: String,
@@ -108,7 +110,7 @@ pub enum OperationError {
         had: u64,
     },
     /// The user ended the run.
-    #[error("the run was ended; what is stored stays stored, and the same command goes on from there")]
+    #[error("interrupted; everything stored so far is kept, and the same command resumes from there")]
     Interrupted,
     /// Output could not be written.
     #[error("could not write the output")]

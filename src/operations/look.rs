@@ -86,29 +86,6 @@ pub async fn ls_in(
     broken.into_iter().next().map_or(Ok(snapshot), |error| Err(error.into()))
 }
 
-/// Hands the entries that match in each selected snapshot to `each`, newest snapshot first.
-///
-/// # Errors
-/// When a snapshot cannot be read or is gone, after all others were searched; otherwise what `each` says.
-pub async fn find(
-    session: &Session,
-    among: &Selection,
-    filter: &PathFilter,
-    mut each: impl FnMut(&Snapshot, &EntryPath, &TreeEntry) -> std::io::Result<()>,
-) -> Result<(), OperationError> {
-    let opened = session.open().await?;
-    let identity = opened.identity()?;
-    let mut listed = opened.repository.snapshots(&identity.identities).await?;
-    listed.broken.extend(opened.compare(&listed.stems, listed.snapshots.iter().map(|(found, _)| found))?);
-    for (_, snapshot) in listed.snapshots.iter().rev().filter(|(_, snapshot)| snapshot.complete && among.takes(snapshot)) {
-        let tree = opened.repository.tree(snapshot, &identity.identities, Some(&mut listed.broken)).await?;
-        for (path, entry) in tree.iter().filter(|(path, _)| filter.takes(path)) {
-            each(snapshot, path, entry).map_err(OperationError::Output)?;
-        }
-    }
-    listed.broken.into_iter().next().map_or(Ok(()), |error| Err(error.into()))
-}
-
 /// How an entry differs between two snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]

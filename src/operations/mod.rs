@@ -17,6 +17,7 @@ pub mod chats;
 pub mod coverage;
 mod error;
 pub mod events;
+pub mod find;
 pub mod imports;
 pub mod init;
 mod lanes;

@@ -23,6 +23,8 @@ pub(super) struct Report {
     pub total_bytes: AtomicU64,
     pub entries: AtomicU64,
     pub bytes: AtomicU64,
+    /// Bytes of files that are not whole yet.
+    underway: AtomicU64,
     pub kept: AtomicU64,
     pub problems: AtomicU64,
     pub damaged: AtomicU64,
@@ -40,12 +42,18 @@ impl Report {
             total_bytes: zero(),
             entries: zero(),
             bytes: zero(),
+            underway: zero(),
             kept: zero(),
             problems: zero(),
             damaged: zero(),
             ended: AtomicBool::new(false),
             failed: Mutex::default(),
         }
+    }
+
+    /// Begins to count the bytes of a file until it is whole, or given up.
+    pub fn arriving(&self) -> Arriving<'_> {
+        Arriving { report: self, bytes: 0 }
     }
 
     /// Notes an entry that was restored.
@@ -101,9 +109,29 @@ impl Report {
         self.events.event(&Event::Progress(Progress {
             entries_done: get(&self.entries) + get(&self.kept),
             entries_total: Some(get(&self.total_entries)),
-            bytes_done: get(&self.bytes),
+            bytes_done: get(&self.bytes) + get(&self.underway),
             bytes_total: Some(get(&self.total_bytes)),
             stored_bytes,
         }));
+    }
+}
+
+/// The bytes of one file that have come; they no longer count as such when this is dropped.
+pub(in crate::operations) struct Arriving<'a> {
+    report: &'a Report,
+    bytes: u64,
+}
+
+impl Arriving<'_> {
+    /// Counts bytes that were written.
+    pub fn add(&mut self, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.report.underway.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Arriving<'_> {
+    fn drop(&mut self) {
+        self.report.underway.fetch_sub(self.bytes, Ordering::Relaxed);
     }
 }

@@ -3,17 +3,21 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use bytes::Bytes;
+
 use super::OperationError;
 use crate::crypt::keys::Recipients;
 use crate::crypt::signature::{SigningKey, VerifyingKey};
+use crate::model::digest::Id;
 use crate::repository::commit::Writer;
 use crate::repository::format::root;
 use crate::repository::keys::{self, Identity, Unlock};
+use crate::repository::pieces::{Pieces, Shelf};
 use crate::repository::snapshots::SnapshotRef;
 use crate::repository::trust::{Anchor, Known, Trust};
 use crate::repository::{self, Machine, Repository, RepositoryError};
 use crate::state::pins::{PinnedStatement, PinnedWriter};
-use crate::state::{Heads, Pins, SealedFolder, StateFolder};
+use crate::state::{Cache, CacheUse, Heads, Pins, SealedFolder, StateFolder};
 use crate::storage::Storage;
 
 /// Where a repository is, and what this user and machine bring along.
@@ -58,13 +62,12 @@ impl Session {
     /// # Errors
     /// When there is no repository, no key fits, or trust is broken.
     pub async fn open(&self) -> Result<Opened, OperationError> {
-        let id = repository::find(&self.storage).await?;
-        let folder = self.state.repository(id)?;
+        let (id, folder) = self.find().await?;
         let identity = match &self.unlock {
-            Some(unlock) => Some(Arc::new(keys::unlock(&self.storage, id, unlock).await?)),
+            Some(unlock) => Some(keys::unlock(&self.storage, id, unlock).await?),
             None => None,
         };
-        self.open_with(identity, folder).await
+        self.open_with(self.storage.clone(), identity, folder).await
     }
 
     /// Opens the repository without asking for secrets, whatever was given.
@@ -72,9 +75,8 @@ impl Session {
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_locked(&self) -> Result<Opened, OperationError> {
-        let id = repository::find(&self.storage).await?;
-        let folder = self.state.repository(id)?;
-        self.open_with(None, folder).await
+        let (_, folder) = self.find().await?;
+        self.open_with(self.storage.clone(), None, folder).await
     }
 
     /// Opens the repository for writing: a passphrase costs a second and much memory, so the secrets are left alone where this
@@ -83,13 +85,39 @@ impl Session {
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_to_write(&self) -> Result<Opened, OperationError> {
-        let opened = self.open_locked().await?;
+        let (_, folder) = self.find().await?;
+        // A writer needs to know all that is there, many times: it is listed once.
+        let opened = self.open_with(self.storage.with_listing().await?, None, folder).await?;
         let pinned = opened.pins.as_ref().and_then(|pins| pins.writer.as_ref());
         let is_writer = pinned.is_some_and(|pinned| opened.repository.root.writer(pinned.id).is_some());
         if is_writer || (pinned.is_some() && self.unlock.is_none()) { Ok(opened) } else { self.open().await }
     }
 
-    async fn open_with(&self, identity: Option<Arc<Identity>>, folder: SealedFolder) -> Result<Opened, OperationError> {
+    /// What this machine keeps of the repository, without opening it.
+    ///
+    /// # Errors
+    /// When there is no repository, or the state cannot be read.
+    pub(super) async fn kept(&self) -> Result<SealedFolder, OperationError> {
+        Ok(self.find().await?.1)
+    }
+
+    /// Which repository it is, and what this machine keeps of it.
+    async fn find(&self) -> Result<(Id, SealedFolder), OperationError> {
+        let id = repository::find_known(&self.storage, |id| self.state.knows(id)).await?;
+        Ok((id, self.state.repository(id)?))
+    }
+
+    /// What this machine has read of a repository before.
+    fn pieces(&self, folder: &SealedFolder, repository: Id) -> Pieces {
+        let is_kept = match self.state.cache_use() {
+            CacheUse::Never => false,
+            CacheUse::Remote => !self.storage.is_local(),
+            CacheUse::Always => true,
+        };
+        if is_kept { Pieces::on(Arc::new(Kept(Cache::open(folder, repository)))) } else { Pieces::default() }
+    }
+
+    async fn open_with(&self, storage: Storage, identity: Option<Arc<Identity>>, folder: SealedFolder) -> Result<Opened, OperationError> {
         let mut pins = Pins::read(&folder)?;
         let vouched = identity.as_ref().map(|identity| identity.root_key.public().clone()).or_else(|| self.root_key.clone());
         let anchor = match (&pins, &vouched) {
@@ -98,7 +126,9 @@ impl Session {
             (None, None) => Anchor::AsFound,
         };
         let is_anchored = !matches!(anchor, Anchor::AsFound);
-        let repository = Repository::open(self.storage.clone(), &anchor, &self.machine).await?;
+        let repository = Repository::open(storage, &anchor, &self.machine).await?;
+        let pieces = self.pieces(&folder, repository.id);
+        let repository = repository.with_pieces(pieces);
         for root_key in vouched.iter().chain(&self.root_key) {
             check_root_key(&repository, root_key)?;
         }
@@ -128,6 +158,27 @@ pub(super) fn raise(pins: &mut Pins, repository: &Repository, folder: &SealedFol
         pins.write(folder)?;
     }
     Ok(())
+}
+
+/// What this machine keeps of a repository, where its pieces outlast the process.
+struct Kept(Cache);
+
+impl Shelf for Kept {
+    fn has(&self, name: &str) -> bool {
+        self.0.has(name)
+    }
+
+    fn get(&self, name: &str) -> Option<Bytes> {
+        self.0.get(name)
+    }
+
+    fn keep(&self, name: &str, bytes: &Bytes) {
+        self.0.keep(name, bytes);
+    }
+
+    fn forget(&self, name: &str) {
+        self.0.forget(name);
+    }
 }
 
 fn check_root_key(repository: &Repository, wanted: &VerifyingKey) -> Result<(), OperationError> {
@@ -208,7 +259,7 @@ impl Opened {
         if let (None, Some(unlock)) = (&self.identity, &session.unlock) {
             let identity = keys::unlock(&session.storage, self.repository.id, unlock).await?;
             check_root_key(&self.repository, identity.root_key.public())?;
-            self.identity = Some(Arc::new(identity));
+            self.identity = Some(identity);
         }
         Ok(self.identity.clone())
     }

@@ -3,52 +3,116 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
 use futures::StreamExt;
 use tokio::runtime::Handle;
 
+use super::format::pack;
 use super::format::snapshot::{ArchiveRecord, Snapshot};
 use super::index_copies::IndexCopy;
 use super::tree::Tree;
 use super::{Repository, RepositoryError};
 use crate::archive::ArchiveError;
 use crate::archive::index::IndexEntry;
-use crate::archive::reader::{ArchiveReader, ReadAt};
+use crate::archive::reader::{ArchiveReader, HEAD_BYTES, OwnMembers, ReadAt, TAIL_BYTES};
 use crate::crypt::keys::Identities;
+use crate::crypt::payload::SEALED_CHUNK_BYTES;
 use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::storage::{Storage, StorageError};
 
-/// How many archives' indexes are read at a time.
+/// How many archives' indexes are taken apart at a time.
 const PARALLEL: usize = 8;
+
+/// How many archives' ends are asked for at a time.
+const PARALLEL_REQUESTS: usize = 32;
+
+/// An archive up to this length is read in one request.
+const SMALL_BYTES: u64 = 256 * 1024;
+
+/// What is read of the end of a longer one: its table and, for most, its index, from whatever chunk these begin in.
+const END_BYTES: u64 = TAIL_BYTES + 2 * SEALED_CHUNK_BYTES as u64;
+
+/// The longest own members of an archive that are fetched in one piece, and kept.
+const MAX_OWN_BYTES: u64 = 16 * 1024 * 1024;
 
 /// An object of a store, read from ordinary threads.
 pub struct StoredObject {
     storage: Storage,
     name: String,
     runtime: Handle,
+    at_hand: Mutex<AtHand>,
+}
+
+/// What is at hand of an object: its first bytes, and those from a place to its end.
+#[derive(Clone, Debug, Default)]
+struct AtHand {
+    head: Bytes,
+    end: Bytes,
+    end_from: u64,
+}
+
+impl AtHand {
+    fn slice(&self, range: &Range<u64>) -> Option<Bytes> {
+        let of = |bytes: &Bytes, from: u64| {
+            let start = usize::try_from(range.start.checked_sub(from)?).ok()?;
+            let end = usize::try_from(range.end.checked_sub(from)?).ok()?;
+            (start <= end && end <= bytes.len()).then(|| bytes.slice(start..end))
+        };
+        of(&self.end, self.end_from).or_else(|| of(&self.head, 0))
+    }
 }
 
 impl StoredObject {
     /// The object `name`; reads run on `runtime`, and must not be made from its own threads.
     pub fn new(storage: Storage, name: String, runtime: Handle) -> Self {
-        Self { storage, name, runtime }
+        Self { storage, name, runtime, at_hand: Mutex::default() }
+    }
+
+    fn at_hand(&self) -> MutexGuard<'_, AtHand> {
+        self.at_hand.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets what was at hand: who keeps many objects open has no room for it.
+    pub fn release(&self) {
+        *self.at_hand() = AtHand::default();
+    }
+
+    /// Bytes that are at hand.
+    pub fn held_bytes(&self) -> usize {
+        let at_hand = self.at_hand();
+        at_hand.head.len() + at_hand.end.len()
     }
 }
 
 impl ReadAt for StoredObject {
     fn read_at(&self, range: Range<u64>) -> io::Result<Bytes> {
-        self.runtime.block_on(self.storage.get_range(&self.name, range)).map_err(|error| {
-            let kind = match error {
-                StorageError::WrongLength { .. } => io::ErrorKind::UnexpectedEof,
-                StorageError::NotFound { .. } => io::ErrorKind::InvalidData,
-                _ => io::ErrorKind::Other,
-            };
-            io::Error::new(kind, error)
-        })
+        if let Some(bytes) = self.at_hand().slice(&range) {
+            return Ok(bytes);
+        }
+        self.runtime.block_on(self.storage.get_range(&self.name, range)).map_err(io_error)
     }
+
+    fn read_head(&self, bytes: u64) -> io::Result<Bytes> {
+        let head = self.at_hand().head.clone();
+        if head.is_empty() { self.read_at(0..bytes) } else { Ok(head) }
+    }
+
+    fn at_hand_from(&self) -> Option<u64> {
+        let at_hand = self.at_hand();
+        (!at_hand.end.is_empty()).then_some(at_hand.end_from)
+    }
+}
+
+fn io_error(error: StorageError) -> io::Error {
+    let kind = match error {
+        StorageError::WrongLength { .. } => io::ErrorKind::UnexpectedEof,
+        StorageError::NotFound { .. } => io::ErrorKind::InvalidData,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
 }
 
 /// What one archive adds to a state.
@@ -71,19 +135,104 @@ impl Repository {
         identities: &Identities,
         runtime: &Handle,
     ) -> Result<ArchiveReader<StoredObject>, RepositoryError> {
-        let object = StoredObject::new(self.storage.clone(), record.object.clone(), runtime.clone());
-        ArchiveReader::open(object, &record.expected(), identities).map_err(|source| RepositoryError::Archive { id: record.id, source })
+        self.with_ends(record, runtime, self.pieces_of(record).map(Ok), |object| {
+            ArchiveReader::open(object, &record.expected(), identities)
+        })
     }
 
-    fn layer(&self, record: ArchiveRecord, identities: &Identities, runtime: &Handle) -> Result<Layer, RepositoryError> {
+    /// The pieces of an archive that are at hand.
+    fn pieces_of(&self, record: &ArchiveRecord) -> Option<AtHand> {
+        let (head, end) = pack::ends(&record.object);
+        let (head, end) = (self.pieces.get(&head)?, self.pieces.get(&end)?);
+        let end_from = record.length.checked_sub(end.len() as u64)?;
+        Some(AtHand { head, end, end_from })
+    }
+
+    /// Asks the store for the two ends of an archive: in one request where it is small, else in two at once.
+    async fn fetch_ends(&self, record: &ArchiveRecord) -> Result<AtHand, StorageError> {
+        let (object, length) = (&record.object, record.length);
+        if length <= SMALL_BYTES {
+            let end = self.storage.get_range(object, 0..length).await?;
+            let head = end.slice(..end.len().min(HEAD_BYTES as usize));
+            return Ok(AtHand { head, end, end_from: 0 });
+        }
+        // Older records do not say where the end begins.
+        let own_from = record.own.map(|own| own.from).filter(|&from| from < length && length - from <= MAX_OWN_BYTES);
+        let end_from = own_from.unwrap_or_else(|| length.saturating_sub(END_BYTES));
+        let (head, end) =
+            futures::try_join!(self.storage.get_range(object, 0..HEAD_BYTES), self.storage.get_range(object, end_from..length))?;
+        Ok(AtHand { head, end, end_from })
+    }
+
+    /// Reads an archive by its ends, as they are at hand or were fetched; where those at hand do not pass, the store's count.
+    fn with_ends<T>(
+        &self,
+        record: &ArchiveRecord,
+        runtime: &Handle,
+        ends: Option<Result<AtHand, StorageError>>,
+        read: impl Fn(StoredObject) -> Result<T, ArchiveError>,
+    ) -> Result<T, RepositoryError> {
         let wrong = |source: ArchiveError| RepositoryError::Archive { id: record.id, source };
-        let reader = self.open_archive(&record, identities, runtime)?;
-        let mut entries = Vec::new();
-        let own = reader.own_members(&mut |entry| {
-            entries.push(entry);
-            Ok(())
-        });
-        Ok(Layer { remove: own.map_err(wrong)?.remove, entries, record, is_copied: false })
+        let attempt = |ends: Result<AtHand, StorageError>| {
+            let at_hand = Mutex::new(ends.map_err(|error| wrong(io_error(error).into()))?);
+            let object = StoredObject { at_hand, ..StoredObject::new(self.storage.clone(), record.object.clone(), runtime.clone()) };
+            read(object).map_err(wrong)
+        };
+        let (head, end) = pack::ends(&record.object);
+        let may_be_stale = self.pieces.has(&head) && self.pieces.has(&end);
+        match ends.map(attempt) {
+            Some(Ok(value)) => return Ok(value),
+            Some(Err(error)) if !may_be_stale || !error.is_integrity() => return Err(error),
+            Some(Err(_)) => {
+                self.pieces.refuse(&head);
+                self.pieces.refuse(&end);
+            }
+            None => {}
+        }
+        attempt(runtime.block_on(self.fetch_ends(record)))
+    }
+
+    fn layer(
+        &self,
+        record: ArchiveRecord,
+        ends: Result<AtHand, StorageError>,
+        identities: &Identities,
+        runtime: &Handle,
+    ) -> Result<Layer, RepositoryError> {
+        self.with_ends(&record, runtime, Some(ends), |object| {
+            let reader = ArchiveReader::open(object, &record.expected(), identities)?;
+            let own = self.own_bytes(&reader, &record)?;
+            let mut entries = Vec::new();
+            let OwnMembers { remove, .. } = reader.own_members(&mut |entry| {
+                entries.push(entry);
+                Ok(())
+            })?;
+            // All that was read has proved to be the archive's.
+            if let Some((head, end)) = own {
+                let names = pack::ends(&record.object);
+                self.pieces.keep(&names.0, &head);
+                self.pieces.keep(&names.1, &end);
+            }
+            Ok(Layer { remove, entries, record: record.clone(), is_copied: false })
+        })
+    }
+
+    /// Brings the archive's own members to hand, the rest of them in one request; gives the pieces to keep of it.
+    fn own_bytes(&self, reader: &ArchiveReader<StoredObject>, record: &ArchiveRecord) -> Result<Option<(Bytes, Bytes)>, ArchiveError> {
+        let (header_bytes, own_from) = reader.own_bytes();
+        let object = reader.object();
+        if record.length.saturating_sub(own_from) > MAX_OWN_BYTES {
+            return Ok(None);
+        }
+        let end_from = object.at_hand().end_from;
+        if own_from < end_from {
+            let before = object.read_at(own_from..end_from)?;
+            let mut at_hand = object.at_hand();
+            at_hand.end = [before, at_hand.end.clone()].concat().into();
+            at_hand.end_from = own_from;
+        }
+        let at_hand = object.at_hand();
+        Ok(at_hand.slice(&(0..header_bytes)).zip(at_hand.slice(&(own_from..record.length))))
     }
 
     /// Lays together the state of a snapshot. Where an archive is missing or damaged, the second copy of its index stands in; without
@@ -119,6 +268,9 @@ impl Repository {
                 before.iter().rposition(|record| record.merged).unwrap_or(0)
             };
             let firsts: Vec<usize> = snapshots.iter().zip(&lost_from).map(begins).collect();
+            for (snapshot, &first) in snapshots.iter().zip(&firsts) {
+                self.fetch_packed_indexes(snapshot, first).await;
+            }
             let (tree, failed) = self.lay_together(snapshots, &firsts, identities, &known).await?;
             let unknown: HashSet<Id> = failed.iter().map(|(id, _)| *id).filter(|id| !known.contains_key(id)).collect();
             if !unknown.is_empty() {
@@ -162,23 +314,63 @@ impl Repository {
             let layers = snapshot.archives.get(first..).unwrap_or_default();
             records.extend(layers.iter().filter(|record| layered.insert(record.id)).cloned());
         }
+        self.lay(&mut tree, records, identities, known, &mut failed).await?;
+        Ok((tree, failed))
+    }
+
+    /// Lays further archives over a state; `false` where one of them cannot be read, and the state is of no use any more.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn lay_over(
+        &self,
+        tree: &mut Tree,
+        records: &[ArchiveRecord],
+        identities: &Arc<Identities>,
+    ) -> Result<bool, RepositoryError> {
+        for record in records {
+            tree.add_archive(record.clone());
+        }
+        let mut failed = Vec::new();
+        self.lay(tree, records.to_vec(), identities, &HashMap::new(), &mut failed).await?;
+        Ok(failed.is_empty())
+    }
+
+    /// Lays archives over a state, in their order; `failed` takes those whose index cannot be read and has no copy in `known`.
+    async fn lay(
+        &self,
+        tree: &mut Tree,
+        records: Vec<ArchiveRecord>,
+        identities: &Arc<Identities>,
+        known: &HashMap<Id, Option<IndexCopy>>,
+        failed: &mut Vec<(Id, RepositoryError)>,
+    ) -> Result<(), RepositoryError> {
         let runtime = Handle::current();
-        let layers = futures::stream::iter(records).map(|record| {
+        let fetched = futures::stream::iter(records).map(|record| async move {
+            let ends = match self.pieces_of(&record) {
+                _ if known.get(&record.id).is_some_and(Option::is_some) => None,
+                Some(at_hand) => Some(Ok(at_hand)),
+                None => Some(self.fetch_ends(&record).await),
+            };
+            (record, ends)
+        });
+        let layers = fetched.buffered(PARALLEL_REQUESTS).map(|(record, ends)| {
             let (this, identities, runtime) = (self.clone(), Arc::clone(identities), runtime.clone());
             let copy = known.get(&record.id).cloned().flatten();
             async move {
-                if let Some(copy) = copy {
+                let (Some(ends), None) = (ends, &copy) else {
+                    let copy = copy.unwrap_or_default();
                     return (record.clone(), Ok(Layer { record, remove: copy.remove, entries: copy.entries, is_copied: true }));
-                }
+                };
                 let (id, again) = (record.id, record.clone());
-                let joined = tokio::task::spawn_blocking(move || this.layer(again, &identities, &runtime)).await;
+                let joined = tokio::task::spawn_blocking(move || this.layer(again, ends, &identities, &runtime)).await;
                 (record, joined.unwrap_or_else(|error| Err(RepositoryError::Archive { id, source: io::Error::other(error).into() })))
             }
         });
         let mut layers = layers.buffered(PARALLEL);
         while let Some((record, layer)) = layers.next().await {
             match layer {
-                Ok(layer) => apply(&mut tree, layer)?,
+                Ok(layer) => apply(tree, layer)?,
                 Err(error) if error.is_integrity() => {
                     failed.push((record.id, error));
                     tree.note_lost(record);
@@ -186,7 +378,7 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
-        Ok((tree, failed))
+        Ok(())
     }
 }
 

@@ -72,6 +72,7 @@ impl Repository {
     /// [`RepositoryError::Missing`] when an archive that it names is not stored (any more); otherwise when the store fails.
     pub async fn commit_with(&self, snapshot: &mut Snapshot, copies: &[u8], writer: &Writer) -> Result<SnapshotRef, RepositoryError> {
         let stem = names::snapshot_stem(snapshot.time, snapshot.id);
+        self.pack_indexes(snapshot).await;
         let new_lists = cut_lists(snapshot);
         // Everything is in memory before the first object is put.
         let covered: usize = snapshot.lists.iter().map(|list| list.archives).sum();
@@ -96,10 +97,17 @@ impl Repository {
         for list in new_lists {
             mirrored::put(&self.storage, &names::list(sha256(list.as_bytes())), Bytes::from(list)).await?;
         }
-        mirrored::put(&self.storage, &names::sums(&stem), Bytes::from(text)).await?;
-        mirrored::put(&self.storage, &names::signature(&names::sums(&stem)), Bytes::from(signature)).await?;
-        mirrored::put(&self.storage, &names::snapshot(&stem), object).await?;
-        Ok(SnapshotRef { stem, signed, sums: lines })
+        let (sums, signature_name, name) = (names::sums(&stem), names::signature(&names::sums(&stem)), names::snapshot(&stem));
+        let objects = [(&sums, Bytes::from(text)), (&signature_name, Bytes::from(signature)), (&name, object)];
+        for (name, bytes) in &objects {
+            mirrored::put(&self.storage, name, bytes.clone()).await?;
+        }
+        for (name, bytes) in &objects {
+            self.pieces.keep(name, bytes);
+        }
+        let found = SnapshotRef { stem, signed, sums: lines };
+        self.pack_snapshots(&found).await;
+        Ok(found)
     }
 }
 

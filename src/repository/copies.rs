@@ -8,6 +8,7 @@ use bytes::Bytes;
 use super::format::names;
 use super::format::root::Root;
 use super::format::sums;
+use super::pieces::Pieces;
 use super::{Repository, RepositoryError, mirrored};
 use crate::crypt::digest::sha256;
 
@@ -28,7 +29,7 @@ impl Repository {
         for object in self.storage.list(names::MIRROR).await? {
             seconds.extend(object.name.strip_prefix(names::MIRROR).map(str::to_owned));
         }
-        if self.storage.head(names::DESCRIPTOR).await?.is_some() {
+        if self.storage.exists(names::DESCRIPTOR).await? {
             firsts.insert(names::DESCRIPTOR.to_owned());
         }
         let mut completed = 0;
@@ -52,13 +53,15 @@ impl Repository {
 
     /// The bytes of a small object, if something vouches for them.
     async fn sound_copy(&self, name: &str, is_committed: impl Fn(&str) -> bool) -> Result<Option<Bytes>, RepositoryError> {
+        // What the store has is asked for here, and not what was read of it before.
+        let this = self.clone().with_pieces(Pieces::default());
         let unfit = || RepositoryError::damaged(name, "nothing vouches for it");
         if let Some(rest) = name.strip_prefix(names::SNAPSHOTS) {
             let Some(stem) = SNAPSHOT_ENDINGS.iter().find_map(|ending| rest.strip_suffix(ending)) else { return Ok(None) };
             if !is_committed(stem) {
                 return Ok(None);
             }
-            let found = self.snapshot_ref(stem).await?;
+            let found = this.snapshot_ref(stem).await?;
             let line = found.sums.iter().find(|line| line.name == name);
             let is_sound = |bytes: &Bytes| match line {
                 Some(line) => bytes.len() as u64 == line.length && sha256(bytes) == line.sha256,

@@ -10,19 +10,19 @@ use crate::storage::StorageError;
 #[non_exhaustive]
 pub enum RepositoryError {
     /// There is no repository at the place.
-    #[error("there is no repository at {address}")]
+    #[error("there is no vault at {address}")]
     Absent {
         /// The place.
         address: String,
     },
     /// `init` met a repository, or what may be one.
-    #[error("{address} holds a repository, or parts of one, already")]
+    #[error("there is already a vault, or part of one, at {address}")]
     Occupied {
         /// The place.
         address: String,
     },
     /// The repository was written by a later program.
-    #[error("the repository has format {found}; this program reads {readable}")]
+    #[error("the vault has format {found}; this version of tgvault reads {readable}")]
     Newer {
         /// Its format.
         found: String,
@@ -30,16 +30,16 @@ pub enum RepositoryError {
         readable: String,
     },
     /// No passphrase or identity given opens any key slot.
-    #[error("none of the repository's {slots} key slots opens with this passphrase or identity")]
+    #[error("this passphrase or identity opens none of the vault's {slots} key slots")]
     WrongKey {
         /// How many slots were tried.
         slots: usize,
     },
     /// The trust statements do not fit what this machine, the sheet or the identity says.
-    #[error("the repository's trust is broken: {0}")]
+    #[error("the vault cannot be trusted: {0}")]
     Trust(String),
     /// This machine has no writer key that the repository accepts.
-    #[error("this machine may not write to the repository: {0}")]
+    #[error("this machine is not authorised to write to the vault: {0}")]
     NotAWriter(String),
     /// Two statements of trust name different recipients for new archives.
     #[error("the repository has {} current recipients instead of one: {}", recipients.len(), recipients.join(", "))]
@@ -70,7 +70,7 @@ pub enum RepositoryError {
         why: String,
     },
     /// The last snapshot of a chain that this machine has seen is no longer there.
-    #[error("snapshot '{stem}', number {sequence} of its chain, was here before and is gone, and no record says that it was forgotten")]
+    #[error("snapshot '{stem}', number {sequence} of its chain, was here before and is gone, and there is no record of its deletion")]
     Gone {
         /// The snapshot's stem.
         stem: String,
@@ -78,13 +78,13 @@ pub enum RepositoryError {
         sequence: u64,
     },
     /// No snapshot fits what was asked for.
-    #[error("no snapshot fits '{wanted}'")]
+    #[error("no snapshot matches '{wanted}'")]
     NoSnapshot {
         /// What was asked for.
         wanted: String,
     },
     /// More than one snapshot fits.
-    #[error("'{wanted}' fits {count} snapshots")]
+    #[error("'{wanted}' matches {count} snapshots")]
     Ambiguous {
         /// What was asked for.
         wanted: String,

@@ -58,6 +58,13 @@ impl Inventory {
         }
         this.read_small_objects(repository, each).await?;
         this.stored = repository.stored_archives().await?;
+        this.compare(each);
+        Ok(this)
+    }
+
+    /// Compares the archives that are named with those that are stored.
+    pub(super) fn compare(&mut self, each: Each<'_>) {
+        let this = self;
         for line in this.named.values().filter(|line| line.name.starts_with(names::ARCHIVES)) {
             let what = match this.stored.get(&line.name) {
                 None => MISSING.to_owned(),
@@ -67,7 +74,6 @@ impl Inventory {
             each(Looked { object: &line.name, bytes: 0, wrong: Some(&what) });
             this.broken.push(Broken { object: line.name.clone(), what });
         }
-        Ok(this)
     }
 
     /// The archives that are named, and stored in the length that they should have.

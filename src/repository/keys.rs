@@ -41,6 +41,8 @@ pub enum Unlock {
     Passphrase(SecretString),
     /// The text of an identity file: one that opens a slot, or the repository's own.
     IdentityFile(SecretString),
+    /// The secrets themselves, unlocked before.
+    Opened(Arc<Identity>),
 }
 
 /// The repository's secrets, in memory for as long as they are needed.
@@ -143,21 +145,55 @@ impl NewSlot {
 ///
 /// # Errors
 /// [`RepositoryError::WrongKey`] when none does; otherwise when the store fails or the slot's content is damaged.
-pub async fn unlock(storage: &Storage, repository: Id, unlock: &Unlock) -> Result<Identity, RepositoryError> {
-    let identities = match unlock {
-        Unlock::Passphrase(passphrase) => Identities::passphrase(passphrase),
-        Unlock::IdentityFile(text) if text.expose_secret().contains(ROOT_KEY_LINE) => {
-            return of_repository(Identity::parse(text.clone())?, repository);
+pub async fn unlock(storage: &Storage, repository: Id, unlock: &Unlock) -> Result<Arc<Identity>, RepositoryError> {
+    let opened = match unlock {
+        Unlock::Opened(identity) if identity.repository == repository => return Ok(Arc::clone(identity)),
+        Unlock::Opened(_) => return Err(CryptError::Key(format!("the secrets are not those of {repository}")).into()),
+        Unlock::Passphrase(passphrase) => {
+            let typed = open_any_slot(storage, repository, &Identities::passphrase(passphrase)).await;
+            match (typed, as_generated(passphrase)) {
+                (Err(RepositoryError::WrongKey { .. }), Some(meant)) => {
+                    open_any_slot(storage, repository, &Identities::passphrase(&meant)).await
+                }
+                (typed, _) => typed,
+            }
         }
-        Unlock::IdentityFile(text) => Identities::parse(text.expose_secret())?,
+        Unlock::IdentityFile(text) if text.expose_secret().contains(ROOT_KEY_LINE) => {
+            of_repository(Identity::parse(text.clone())?, repository)
+        }
+        Unlock::IdentityFile(text) => open_any_slot(storage, repository, &Identities::parse(text.expose_secret())?).await,
     };
+    opened.map(Arc::new)
+}
+
+/// The passphrase as `init` writes those that it makes, where it has their ten words in another way: capitals, hyphens, line
+/// breaks, more spaces. `None` when it is written so already, or is none of those.
+fn as_generated(passphrase: &SecretString) -> Option<SecretString> {
+    const WORDS: usize = 10;
+    let text = passphrase.expose_secret();
+    let mut meant = Zeroizing::new(String::with_capacity(text.len()));
+    let mut words = 0;
+    for word in text.split(|c: char| c.is_whitespace() || "-_,.;".contains(c)).filter(|word| !word.is_empty()) {
+        if !word.bytes().all(|byte| byte.is_ascii_alphabetic()) {
+            return None;
+        }
+        if words > 0 {
+            meant.push(' ');
+        }
+        meant.extend(word.chars().map(|c| c.to_ascii_lowercase()));
+        words += 1;
+    }
+    (words == WORDS && meant.as_str() != text).then(|| SecretString::from(meant.as_str()))
+}
+
+async fn open_any_slot(storage: &Storage, repository: Id, identities: &Identities) -> Result<Identity, RepositoryError> {
     let slots = mirrored::list(storage, names::KEYS).await?;
     if slots.is_empty() {
         return Err(RepositoryError::Missing { name: format!("{}*", names::KEYS) });
     }
     let mut damaged = None;
     for name in slots.iter().take(MAX_SLOTS) {
-        match open_slot(storage, name, &identities).await {
+        match open_slot(storage, name, identities).await {
             Ok(None) => {}
             Ok(Some(text)) => {
                 let text = std::str::from_utf8(&text).map_err(|_| RepositoryError::damaged(name, "it is not text"))?;

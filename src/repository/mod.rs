@@ -3,7 +3,8 @@
 //! - [`mod@format`]: the types on disk and the names of objects.
 //! - [`keys`] and [`trust`]: who may read, who may write.
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name, [`contents`] reads from it.
-//! - [`inventory`]: what snapshots name, and what the store has of it.
+//! - [`inventory`]: what snapshots name, and what the store has of it; [`listed`]: the same by a listing alone.
+//! - [`pieces`]: bytes that need not be asked for again; `packs`: many small objects in one.
 //! - [`recovery`]: page and script for recovery without this program, kept in the vault.
 //! - [`tree`]: the state of a snapshot, laid together from its archives' indexes, or from their copies in [`index_copies`].
 
@@ -16,8 +17,11 @@ pub mod format;
 pub mod index_copies;
 pub mod inventory;
 pub mod keys;
+pub mod listed;
 mod machine;
 mod mirrored;
+mod packs;
+pub mod pieces;
 pub mod recovery;
 mod small_objects;
 pub mod snapshots;
@@ -36,6 +40,7 @@ use format::names;
 use format::root::{Root, RootRecipient, Slot};
 use format::version::CURRENT;
 use keys::Identity;
+use pieces::Pieces;
 use trust::{Anchor, Trust};
 
 /// An opened repository, whose statement of trust has been checked.
@@ -49,6 +54,8 @@ pub struct Repository {
     pub root: Root,
     /// The statements themselves.
     pub trust: Trust,
+    /// What of it is at hand already.
+    pub pieces: Pieces,
     /// The time, and randomness for names.
     pub machine: Machine,
 }
@@ -58,6 +65,20 @@ pub struct Repository {
 /// # Errors
 /// [`RepositoryError::Absent`] when none does, [`RepositoryError::Newer`] when this program cannot read it.
 pub async fn find(storage: &Storage) -> Result<Id, RepositoryError> {
+    find_known(storage, |_| false).await
+}
+
+/// As [`find`], on a machine that knows some repositories: where it finds one of them, the second copy is not asked for.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_known(storage: &Storage, is_known: impl Fn(Id) -> bool) -> Result<Id, RepositoryError> {
+    if let Ok(Some(bytes)) = storage.get(names::DESCRIPTOR, names::MAX_SMALL_BYTES).await
+        && let Ok(id) = read_descriptor(&bytes)
+        && is_known(id)
+    {
+        return Ok(id);
+    }
     let read = async |name: &str| match storage.get(name, names::MAX_SMALL_BYTES).await? {
         Some(bytes) => read_descriptor(&bytes).map(Some),
         None => Ok(None),
@@ -101,7 +122,12 @@ impl Repository {
     pub async fn open(storage: Storage, anchor: &Anchor, machine: &Machine) -> Result<Self, RepositoryError> {
         let id = find(&storage).await?;
         let trust = trust::load(&storage, id, anchor).await?;
-        Ok(Self { storage, id, root: trust.root.clone(), trust, machine: machine.clone() })
+        Ok(Self { storage, id, root: trust.root.clone(), trust, pieces: Pieces::default(), machine: machine.clone() })
+    }
+
+    /// The same repository with what is at hand of it.
+    pub fn with_pieces(self, pieces: Pieces) -> Self {
+        Self { pieces, ..self }
     }
 
     /// Makes a new repository: slots, first statement of trust with `writer`, and last the object that says it is one.
@@ -139,7 +165,7 @@ impl Repository {
         mirrored::put(&storage, names::DESCRIPTOR, Bytes::from(json)).await?;
         // Where a store lets two machines make a vault in one place at once, one of them finds the other's name here.
         match find(&storage).await {
-            Ok(id) if id == root.repository => Ok(Self { storage, id, root, trust, machine: machine.clone() }),
+            Ok(id) if id == root.repository => Ok(Self { storage, id, root, trust, pieces: Pieces::default(), machine: machine.clone() }),
             Ok(_) | Err(RepositoryError::Trust(_)) => Err(RepositoryError::Occupied { address: storage.address().to_owned() }),
             Err(error) => Err(error),
         }
@@ -156,7 +182,7 @@ impl Repository {
                 return Err(occupied());
             }
         }
-        for folder in [names::ROOT, names::KEYS, names::SNAPSHOTS, names::ARCHIVES] {
+        for folder in [names::ROOT, names::KEYS, names::SNAPSHOTS, names::ARCHIVES, names::MIRROR] {
             if !storage.list(folder).await?.is_empty() {
                 return Err(occupied());
             }
@@ -199,6 +225,8 @@ impl Repository {
     /// # Errors
     /// When the store fails, or what is there is damaged.
     pub async fn enroll(&mut self, identity: &Identity, writer: format::root::Writer) -> Result<(), RepositoryError> {
+        // What other machines do at this moment is the point.
+        self.storage = self.storage.without_listing();
         let anchor = Anchor::Last(identity.root_key.public().clone());
         let trust = trust::load(&self.storage, self.id, &anchor).await?;
         self.trust = trust::amend(&self.storage, &trust, &identity.root_key, self.machine.now(), |root| {

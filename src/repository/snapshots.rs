@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::format::names;
@@ -19,8 +19,8 @@ use crate::model::digest::Id;
 /// Clocks that differ by less are taken for right.
 pub const CLOCKS_DIFFER: SignedDuration = SignedDuration::from_mins(10);
 
-/// How many small objects are read at a time.
-const PARALLEL: usize = 16;
+/// How many snapshots are read at a time.
+const PARALLEL: usize = 32;
 
 /// What a writer signs beside the sums.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,26 +89,75 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::Untrusted`] when no accepted writer signed them; otherwise when they are missing or damaged.
     pub async fn snapshot_ref(&self, stem: &str) -> Result<SnapshotRef, RepositoryError> {
-        let name = names::sums(stem);
-        let untrusted = |why: String| RepositoryError::Untrusted { stem: stem.to_owned(), why };
+        let (name, signature_name) = (names::sums(stem), names::signature(&names::sums(stem)));
+        if let (Some(bytes), Some(signature)) = (self.pieces.get(&name), self.pieces.get(&signature_name)) {
+            let checked = std::str::from_utf8(&signature).ok().and_then(|signature| self.signed_sums(stem, &bytes, signature).ok());
+            for (name, bytes) in [(&name, &bytes), (&signature_name, &signature)] {
+                if checked.is_some() { self.pieces.keep(name, bytes) } else { self.pieces.refuse(name) }
+            }
+            if let Some(found) = checked {
+                return Ok(found);
+            }
+        }
         mirrored::get_signed(&self.storage, &name, |bytes, signature| {
-            let (writer, signed) = self
-                .root
-                .writers
-                .iter()
-                .find_map(|writer| Some((writer.id, Signed::parse(&writer.key.verify(bytes, signature).ok()?, self.id)?)))
-                .ok_or_else(|| untrusted("no writer of this repository signed it".into()))?;
-            if signed.writer != writer || !self.root.accepts(writer, signed.chain, signed.sequence) {
-                return Err(untrusted(format!("writer {writer} was revoked, or signed in another's name")));
-            }
-            let text = std::str::from_utf8(bytes).map_err(|_| RepositoryError::damaged(&name, "it is not text"))?;
-            let sums = sums::read(text).map_err(|error| RepositoryError::damaged(&name, error))?;
-            if !sums.iter().any(|line| line.name == names::snapshot(stem)) {
-                return Err(untrusted("its sums belong to another snapshot".into()));
-            }
-            Ok(SnapshotRef { stem: stem.to_owned(), signed, sums })
+            let found = self.signed_sums(stem, bytes, signature)?;
+            self.pieces.keep(&name, bytes);
+            self.pieces.keep(&signature_name, &Bytes::copy_from_slice(signature.as_bytes()));
+            Ok(found)
         })
         .await
+    }
+
+    /// What a snapshot's sums say, if an accepted writer signed them.
+    fn signed_sums(&self, stem: &str, bytes: &Bytes, signature: &str) -> Result<SnapshotRef, RepositoryError> {
+        let name = names::sums(stem);
+        let untrusted = |why: String| RepositoryError::Untrusted { stem: stem.to_owned(), why };
+        let (writer, signed) = self
+            .root
+            .writers
+            .iter()
+            .find_map(|writer| Some((writer.id, Signed::parse(&writer.key.verify(bytes, signature).ok()?, self.id)?)))
+            .ok_or_else(|| untrusted("no writer of this repository signed it".into()))?;
+        if signed.writer != writer || !self.root.accepts(writer, signed.chain, signed.sequence) {
+            return Err(untrusted(format!("writer {writer} was revoked, or signed in another's name")));
+        }
+        let text = std::str::from_utf8(bytes).map_err(|_| RepositoryError::damaged(&name, "it is not text"))?;
+        let sums = sums::read(text).map_err(|error| RepositoryError::damaged(&name, error))?;
+        if !sums.iter().any(|line| line.name == names::snapshot(stem)) {
+            return Err(untrusted("its sums belong to another snapshot".into()));
+        }
+        Ok(SnapshotRef { stem: stem.to_owned(), signed, sums })
+    }
+
+    /// Brings a snapshot's three objects to hand in one round of questions, unchecked. What does not come is asked for by whoever
+    /// needs it, from its second copy too.
+    pub(super) async fn fetch_snapshot(&self, stem: &str) {
+        let (sums, object) = (names::sums(stem), names::snapshot(stem));
+        let wanted =
+            [(names::signature(&sums), names::MAX_SMALL_BYTES), (sums, names::MAX_SMALL_BYTES), (object, names::MAX_SNAPSHOT_BYTES)];
+        if wanted.iter().any(|(name, _)| self.pieces.has(name)) {
+            return;
+        }
+        let fetch = |(name, limit): (String, u64)| {
+            let fetched = async move {
+                if let Ok(Some(bytes)) = self.storage.get(&name, limit).await {
+                    self.pieces.offer(&name, bytes);
+                }
+            };
+            fetched.boxed()
+        };
+        futures::future::join_all(wanted.map(fetch)).await;
+    }
+
+    /// Reads what a snapshot says, and what its writer signed.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot_ref`] and [`Self::snapshot`].
+    pub async fn read_snapshot(&self, stem: &str, identities: &Identities) -> Result<(SnapshotRef, Snapshot), RepositoryError> {
+        self.fetch_snapshot(stem).await;
+        let found = self.snapshot_ref(stem).await?;
+        let snapshot = self.snapshot(&found, identities).await?;
+        Ok((found, snapshot))
     }
 
     /// Reads all snapshots' sums, oldest first, each with what is wrong with it if anything is.
@@ -117,11 +166,54 @@ impl Repository {
     /// When they cannot be listed.
     pub async fn snapshot_refs(&self) -> Result<Vec<(String, Result<SnapshotRef, RepositoryError>)>, RepositoryError> {
         let stems = self.snapshot_stems().await?;
+        self.fetch_packed_snapshots(&stems).await;
         let read = futures::stream::iter(stems).map(|stem| async move {
             let found = self.snapshot_ref(&stem).await;
             (stem, found)
         });
         Ok(read.buffered(PARALLEL).collect().await)
+    }
+
+    /// As [`Self::snapshot_refs`], for one who reads the snapshots too: what they say is at hand afterwards.
+    ///
+    /// # Errors
+    /// When they cannot be listed.
+    pub async fn snapshot_refs_with(
+        &self,
+        identities: &Identities,
+    ) -> Result<Vec<(String, Result<SnapshotRef, RepositoryError>)>, RepositoryError> {
+        let stems = self.snapshot_stems().await?;
+        self.fetch_packed_snapshots(&stems).await;
+        let read = futures::stream::iter(stems).map(|stem| async move {
+            let found = match self.read_snapshot(&stem, identities).await {
+                Ok((found, _)) => Ok(found),
+                // Its object is checked by whoever reads it.
+                Err(_) => self.snapshot_ref(&stem).await,
+            };
+            (stem, found)
+        });
+        Ok(read.buffered(PARALLEL).collect().await)
+    }
+
+    /// Reads a list of archives that `line` names, by either copy.
+    ///
+    /// # Errors
+    /// When neither is there or what is named.
+    pub async fn list(&self, line: &SumsLine) -> Result<Vec<SumsLine>, RepositoryError> {
+        let name = &line.name;
+        let check = |bytes: &Bytes| {
+            if bytes.len() as u64 != line.length || sha256(bytes) != line.sha256 {
+                return Err(RepositoryError::damaged(name, "it is not what the snapshot names"));
+            }
+            let text = std::str::from_utf8(bytes).map_err(|_| RepositoryError::damaged(name, "it is not text"))?;
+            let listed = sums::read(text).map_err(|error| RepositoryError::damaged(name, error))?;
+            self.pieces.keep(name, bytes);
+            Ok(listed)
+        };
+        if let Some(Ok(listed)) = self.pieces.get(name).map(|bytes| check(&bytes)) {
+            return Ok(listed);
+        }
+        mirrored::get(&self.storage, name, names::MAX_SMALL_BYTES, check).await
     }
 
     /// Reads what a snapshot says.
@@ -149,11 +241,21 @@ impl Repository {
     pub(super) async fn snapshot_bytes(&self, found: &SnapshotRef) -> Result<Bytes, RepositoryError> {
         let name = names::snapshot(&found.stem);
         let line = found.sums.iter().find(|line| line.name == name).ok_or_else(|| RepositoryError::Missing { name: name.clone() })?;
-        mirrored::get(&self.storage, &name, names::MAX_SNAPSHOT_BYTES, |bytes| {
+        let check = |bytes: &Bytes| {
             let sound = bytes.len() as u64 == line.length && sha256(bytes) == line.sha256;
             if sound { Ok(bytes.clone()) } else { Err(RepositoryError::damaged(&name, "it is not what its writer signed")) }
-        })
-        .await
+        };
+        let bytes = match self.pieces.get(&name).map(|bytes| check(&bytes)) {
+            Some(Ok(bytes)) => bytes,
+            at_hand => {
+                if at_hand.is_some() {
+                    self.pieces.refuse(&name);
+                }
+                mirrored::get(&self.storage, &name, names::MAX_SNAPSHOT_BYTES, check).await?
+            }
+        };
+        self.pieces.keep(&name, &bytes);
+        Ok(bytes)
     }
 
     /// Reads all trusted snapshots, oldest first, and what is wrong with the others.
@@ -162,11 +264,8 @@ impl Repository {
     /// When they cannot be listed, or no identity fits.
     pub async fn snapshots(&self, identities: &Identities) -> Result<Listed, RepositoryError> {
         let mut listed = Listed { stems: self.snapshot_stems().await?, ..Listed::default() };
-        let read = futures::stream::iter(listed.stems.clone()).map(|stem| async move {
-            let found = self.snapshot_ref(&stem).await?;
-            let snapshot = self.snapshot(&found, identities).await?;
-            Ok::<_, RepositoryError>((found, snapshot))
-        });
+        self.fetch_packed_snapshots(&listed.stems).await;
+        let read = futures::stream::iter(listed.stems.clone()).map(|stem| async move { self.read_snapshot(&stem, identities).await });
         let mut read = read.buffered(PARALLEL);
         while let Some(result) = read.next().await {
             match result {

@@ -399,6 +399,7 @@ mod tests {
             sha256: Digest([0; 32]),
             header_sha256: Digest([0; 32]),
             merged: false,
+            own: None,
         }
     }
 

@@ -163,13 +163,13 @@ pub enum SourceError {
         source: TelegramError,
     },
     /// There is no export in a folder.
-    #[error("'{folder}' holds no Telegram Desktop export")]
+    #[error("'{folder}' is not a Telegram Desktop export")]
     NoExport {
         /// The folder.
         folder: String,
     },
     /// An export is of somebody else than what is stored under the name of its account.
-    #[error("the export is of user {told}, and what the vault holds as account '{account}' is of user {known}")]
+    #[error("the export belongs to user {told}, but account '{account}' in the vault belongs to user {known}")]
     OtherAccount {
         /// The name that was given to the account.
         account: String,

@@ -72,11 +72,24 @@ impl MachineKey {
     }
 }
 
+/// When what was read of a vault is kept on this machine.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum CacheUse {
+    /// Never.
+    Never,
+    /// Where the vault is in a bucket: a folder is as close as the cache would be.
+    #[default]
+    Remote,
+    /// Of every vault.
+    Always,
+}
+
 /// Everything that this machine keeps.
 #[derive(Clone)]
 pub struct StateFolder {
     root: PathBuf,
     key: Arc<MachineKey>,
+    cache: CacheUse,
 }
 
 /// Makes a folder and those above it, private to the user.
@@ -100,7 +113,7 @@ impl StateFolder {
         if version != Some(VERSION) {
             sealed::replace_plain(&root.join(VERSION_FILE), format!("{VERSION}\n").as_bytes())?;
         }
-        Ok(Self { root, key: Arc::new(key) })
+        Ok(Self { root, key: Arc::new(key), cache: CacheUse::default() })
     }
 
     /// The version that the state says it has; `None` where it says nothing.
@@ -130,6 +143,21 @@ impl StateFolder {
             Err(error) => return Err(StateError::file("read", path)(error)),
         };
         MachineKey::parse(&text).map_err(|error| StateError::Damaged { path: path.to_owned(), why: error.to_string() })
+    }
+
+    /// The same, with another rule for what was read.
+    pub fn with_cache(self, cache: CacheUse) -> Self {
+        Self { cache, ..self }
+    }
+
+    /// When what was read is kept.
+    pub fn cache_use(&self) -> CacheUse {
+        self.cache
+    }
+
+    /// Whether anything is kept of a repository.
+    pub fn knows(&self, id: Id) -> bool {
+        self.root.join(id.to_string()).is_dir()
     }
 
     /// Where the folder is.

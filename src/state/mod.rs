@@ -2,10 +2,12 @@
 //!
 //! - [`folder`]: the state folder and the machine's own key, with which everything below is sealed.
 //! - [`sealed`]: files that are replaced whole or not at all.
+//! - [`cache`]: what was read of a repository before, so that it is not read again.
 //! - [`pins`]: what this machine knows of a repository since its first use.
 //! - [`heads`]: the last snapshots that were seen, so that a store that was set back is noticed.
 //! - [`lock`]: one run at a time for one purpose.
 
+pub mod cache;
 pub mod folder;
 pub mod heads;
 pub mod lock;
@@ -14,7 +16,8 @@ pub mod sealed;
 
 use std::path::{Path, PathBuf};
 
-pub use folder::{MachineKey, ProtectedKey, StateFolder};
+pub use cache::{Cache, CacheSize};
+pub use folder::{CacheUse, MachineKey, ProtectedKey, StateFolder};
 pub use heads::Heads;
 pub use lock::Lock;
 pub use pins::Pins;
@@ -37,13 +40,13 @@ pub enum StateError {
         source: std::io::Error,
     },
     /// Another run holds the lock.
-    #[error("another run is doing the same: '{}' is locked", path.display())]
+    #[error("another run is in progress: '{}' is locked", path.display())]
     Locked {
         /// The lock file.
         path: PathBuf,
     },
     /// A sealed file does not open with this machine's key.
-    #[error("'{}' does not open with this machine's key", path.display())]
+    #[error("this machine's key does not open '{}'", path.display())]
     Sealed {
         /// The file.
         path: PathBuf,

@@ -22,14 +22,14 @@ pub struct SealedFolder {
 }
 
 /// Writes a file and gives it its name only when it is whole and on the disk.
-struct Replacement {
-    file: File,
+pub(super) struct Replacement {
+    pub(super) file: File,
     temporary: PathBuf,
     path: PathBuf,
 }
 
 impl Replacement {
-    fn create(path: &Path) -> Result<Self, StateError> {
+    pub(super) fn create(path: &Path) -> Result<Self, StateError> {
         let mut random = [0; 8];
         getrandom::fill(&mut random).map_err(|error| StateError::file("write", path)(io::Error::other(error)))?;
         let mut name = path.as_os_str().to_owned();
@@ -37,6 +37,11 @@ impl Replacement {
         let temporary = PathBuf::from(name);
         let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&temporary);
         Ok(Self { file: file.map_err(StateError::file("write", path))?, temporary, path: path.to_owned() })
+    }
+
+    /// Gives the file its name without waiting for the disk.
+    pub(super) fn rename(self) -> Result<(), StateError> {
+        fs::rename(&self.temporary, &self.path).map_err(StateError::file("write", &self.path))
     }
 
     fn finish(self) -> Result<(), StateError> {
@@ -104,6 +109,10 @@ impl SealedFolder {
     /// Where the folder is.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    pub(super) fn key(&self) -> Arc<MachineKey> {
+        Arc::clone(&self.key)
     }
 
     /// Takes the lock `name`.

@@ -53,6 +53,14 @@ pub(crate) trait Backend: Debug + Send + Sync + 'static {
     /// Every object below a folder (`""` is all), in any order.
     fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>>;
 
+    /// Whether it is known that creating a name that is taken is refused without a look beforehand.
+    fn honours_conditions(&self) -> bool {
+        true
+    }
+
+    /// Takes it as known, from an earlier use of the same store.
+    fn trust_conditions(&self) {}
+
     /// Deletes an object; an absent one is no error.
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
 

@@ -168,6 +168,14 @@ impl Backend for Faulty {
         self.faults.apply("list", folder, self.inner.list(folder)).boxed()
     }
 
+    fn honours_conditions(&self) -> bool {
+        self.inner.honours_conditions()
+    }
+
+    fn trust_conditions(&self) {
+        self.inner.trust_conditions();
+    }
+
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {
         self.faults.apply("delete", name, self.inner.delete(name)).boxed()
     }

@@ -6,7 +6,7 @@
 //! - [`Upload`]: an object written in parts of [`PART_BYTES`]; it appears whole at [`Upload::complete`] or not at all.
 //! - [`UploadNotes`]: where uploads are noted that are under way, so that a later process can remove them.
 //! - [`StorageOptions`]: rate limits, the retry budget, the time after which a silent connection counts as dead.
-//! - [`Faults`]: a wrapper for tests that makes chosen calls fail.
+//! - [`Faults`]: a wrapper for tests that makes chosen calls fail; [`Counts`]: one that notes them.
 //!
 //! **Invariants.** An object is never overwritten: a name that is taken answers [`StorageError::Exists`], unless it holds
 //! the very same bytes. What a call reported as written is on the disk, folders included. A listing is complete or it is
@@ -15,8 +15,10 @@
 mod address;
 mod backend;
 mod cloud;
+mod counted;
 mod error;
 mod faulty;
+mod listing;
 mod local;
 mod object;
 mod options;
@@ -28,9 +30,10 @@ mod unfinished;
 mod upload;
 
 pub use backend::ObjectInfo;
+pub use counted::{Counts, Request};
 pub use error::StorageError;
 pub use faulty::{FaultKind, Faults};
-pub use options::StorageOptions;
+pub use options::{OnWait, StorageOptions, Waiting};
 pub use reader::ObjectReader;
 pub use store::Storage;
 pub use traffic::Traffic;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -29,8 +29,8 @@ pub(crate) struct ObjectBackend {
     container: String,
     /// `Some` where no HTTP client counts and slows the bytes.
     meter: Option<Arc<Meter>>,
-    /// Some servers ignore "only if it does not exist yet": there the name is looked up first.
-    look_first: bool,
+    /// Whether the server honours "only if it does not exist yet", as a [`Conditions`].
+    conditions: AtomicU8,
     /// Set once the server answered that it knows no conditional puts at all.
     plain_puts: AtomicBool,
     /// Azure keeps the blocks of an upload that was given up until the name is written.
@@ -47,7 +47,7 @@ impl ObjectBackend {
             prefix,
             container,
             meter: None,
-            look_first: false,
+            conditions: AtomicU8::new(Conditions::Honoured as u8),
             plain_puts: AtomicBool::new(false),
             discard_by_overwrite: false,
         }
@@ -58,9 +58,9 @@ impl ObjectBackend {
         Self { meter: Some(meter), ..Self::cloud(InMemory::new(), Path::default(), "memory://".into()) }
     }
 
-    /// For servers that may ignore the condition on a put.
-    pub(crate) fn look_first(self) -> Self {
-        Self { look_first: true, ..self }
+    /// For servers that may ignore the condition on a put: the first small object shows whether this one does.
+    pub(crate) fn may_ignore_conditions(self) -> Self {
+        Self { conditions: AtomicU8::new(Conditions::Unknown as u8), ..self }
     }
 
     /// For Azure, see the field.
@@ -148,6 +148,32 @@ impl ObjectBackend {
         let body = if self.meter.is_some() { own_memory(&body) } else { body };
         self.store.put_opts(&path, body.into(), PutOptions::from(mode)).await.map(drop)
     }
+
+    /// Creates an object where nobody knows yet whether the server honours the condition: the name is looked up first, and a small
+    /// object is then created once more. A server that refuses that is one whose word counts from then on; one that overwrites has
+    /// written the same bytes.
+    async fn create_and_learn(&self, name: &str, body: Bytes) -> Result<(), object_store::Error> {
+        const MAX_BYTES: usize = 64 * 1024;
+        self.put(name, body.clone(), PutMode::Create).await?;
+        if body.len() <= MAX_BYTES {
+            let learned = match self.put(name, body, PutMode::Create).await {
+                Ok(()) => Conditions::Ignored,
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Conditions::Honoured,
+                // The object is there; another one will tell.
+                Err(_) => Conditions::Unknown,
+            };
+            self.conditions.store(learned as u8, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+/// Whether a server honours the condition on a put.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Conditions {
+    Unknown,
+    Honoured,
+    Ignored,
 }
 
 impl fmt::Debug for ObjectBackend {
@@ -161,11 +187,17 @@ impl Backend for ObjectBackend {
     fn create<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<()>> {
         async move {
             let conditional = !self.plain_puts.load(Ordering::Relaxed);
-            if self.look_first || !conditional {
+            let known = self.conditions.load(Ordering::Relaxed);
+            if known != Conditions::Honoured as u8 || !conditional {
                 self.refuse_existing(name).await?;
             }
             if conditional {
-                match self.put(name, body.clone(), PutMode::Create).await {
+                let created = if known == Conditions::Unknown as u8 {
+                    self.create_and_learn(name, body.clone()).await
+                } else {
+                    self.put(name, body.clone(), PutMode::Create).await
+                };
+                match created {
                     Err(error) if is_not_implemented(&error) => self.plain_puts.store(true, Ordering::Relaxed),
                     other => return other.map_err(|error| self.explain("write", name, error)),
                 }
@@ -237,6 +269,14 @@ impl Backend for ObjectBackend {
             Ok(found)
         }
         .boxed()
+    }
+
+    fn honours_conditions(&self) -> bool {
+        !self.plain_puts.load(Ordering::Relaxed) && self.conditions.load(Ordering::Relaxed) == Conditions::Honoured as u8
+    }
+
+    fn trust_conditions(&self) {
+        self.conditions.store(Conditions::Honoured as u8, Ordering::Relaxed);
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {

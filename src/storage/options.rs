@@ -1,6 +1,7 @@
 //! How a store is used: limits, retries, patience.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 /// How a [`Storage`](super::Storage) behaves towards its store.
@@ -28,6 +29,42 @@ pub struct StorageOptions {
     pub bucket_owner_full_control: bool,
     /// How many parts of one upload are under way at a time; each holds [`PART_BYTES`](super::PART_BYTES) in memory.
     pub max_in_flight: usize,
+    /// Who hears that calls have to wait for a store that does not answer.
+    pub on_wait: Option<OnWait>,
+}
+
+/// A call that waits before it is tried again.
+#[derive(Debug)]
+pub struct Waiting<'a> {
+    /// How often it was tried.
+    pub attempts: u32,
+    /// How long it waits now.
+    pub pause: Duration,
+    /// Why it could not be done.
+    pub why: &'a dyn std::error::Error,
+}
+
+type Hears = dyn Fn(Option<&Waiting<'_>>) + Send + Sync;
+
+/// Hears of each wait, and with `None` when a call that waited has come to its end. It is called from several threads.
+#[derive(Clone)]
+pub struct OnWait(Arc<Hears>);
+
+impl OnWait {
+    /// Hands what is to be heard to `hears`, which must not block.
+    pub fn new(hears: impl Fn(Option<&Waiting<'_>>) + Send + Sync + 'static) -> Self {
+        Self(Arc::new(hears))
+    }
+
+    pub(super) fn tell(&self, waiting: Option<&Waiting<'_>>) {
+        (self.0)(waiting);
+    }
+}
+
+impl std::fmt::Debug for OnWait {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("OnWait")
+    }
 }
 
 impl Default for StorageOptions {
@@ -43,6 +80,7 @@ impl Default for StorageOptions {
             ca_file: None,
             bucket_owner_full_control: false,
             max_in_flight: 4,
+            on_wait: None,
         }
     }
 }

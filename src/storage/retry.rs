@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::error::{Result, StorageError};
-use super::options::StorageOptions;
+use super::options::{OnWait, StorageOptions, Waiting};
 
 /// The attempts of one call.
 #[derive(Debug)]
@@ -15,6 +15,7 @@ pub(crate) struct Attempts {
     budget: Duration,
     next_delay: Duration,
     max_delay: Duration,
+    on_wait: Option<OnWait>,
 }
 
 impl Attempts {
@@ -25,6 +26,7 @@ impl Attempts {
             budget: options.retry_budget,
             next_delay: options.retry_first_delay,
             max_delay: options.retry_max_delay,
+            on_wait: options.on_wait.clone(),
         }
     }
 
@@ -44,13 +46,24 @@ impl Attempts {
             return Err(StorageError::Unavailable { operation, name, attempts: self.made, elapsed, retry_after, source });
         }
         // A single failure is everyday; who waits longer should learn why.
-        if self.made == 1 {
-            tracing::debug!(operation, name, ?delay, error = %source, "the store is not available, trying again");
-        } else {
-            tracing::warn!(operation, name, attempt = self.made, ?delay, error = %source, "the store is not available, trying again");
+        tracing::debug!(operation, name, attempt = self.made, ?delay, error = %source, "the store is not available, trying again");
+        if self.made > 1
+            && let Some(on_wait) = &self.on_wait
+        {
+            on_wait.tell(Some(&Waiting { attempts: self.made, pause: delay, why: source.as_ref() }));
         }
         tokio::time::sleep(delay).await;
         Ok(())
+    }
+}
+
+impl Drop for Attempts {
+    fn drop(&mut self) {
+        if self.made > 1
+            && let Some(on_wait) = &self.on_wait
+        {
+            on_wait.tell(None);
+        }
     }
 }
 

@@ -9,8 +9,10 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::address::Address;
 use super::backend::{Backend, Body, ObjectInfo, check_folder, check_name};
 use super::cloud;
+use super::counted::{Counted, Counts};
 use super::error::{Result, StorageError};
 use super::faulty::{Faults, Faulty};
+use super::listing::Listing;
 use super::local::LocalBackend;
 use super::object::ObjectBackend;
 use super::options::StorageOptions;
@@ -30,12 +32,14 @@ const PARALLEL_RANGES: usize = 8;
 #[derive(Debug, Clone)]
 pub struct Storage {
     inner: Arc<Inner>,
+    listing: Option<Arc<Listing>>,
 }
 
 #[derive(Debug)]
 struct Inner {
     backend: Arc<dyn Backend>,
     address: String,
+    is_local: bool,
     options: StorageOptions,
     meter: Arc<Meter>,
     notes: Option<Arc<dyn UploadNotes>>,
@@ -58,23 +62,21 @@ impl Storage {
                 Arc::new(cloud::open(*provider, url, prefix.clone(), env, &options, Arc::clone(&meter))?)
             }
         };
-        Ok(Self { inner: Arc::new(Inner { backend, address: address.to_string(), options, meter, notes: None }) })
+        let is_local = !matches!(address, Address::Cloud { .. });
+        Ok(Self { inner: Arc::new(Inner { backend, address: address.to_string(), is_local, options, meter, notes: None }), listing: None })
     }
 
     /// The same store with calls that fail as `faults` says. For tests.
     pub fn with_faults(&self, faults: &Faults) -> Self {
-        let backend = Arc::new(Faulty::new(Arc::clone(&self.inner.backend), faults.clone()));
-        self.with_backend(backend, self.inner.notes.clone())
+        self.wrapped(|inner| Arc::new(Faulty::new(inner, faults.clone())))
     }
 
     /// The same store, whose uploads are noted as long as they are under way.
     pub fn with_upload_notes(&self, notes: Arc<dyn UploadNotes>) -> Self {
-        self.with_backend(Arc::clone(&self.inner.backend), Some(notes))
-    }
-
-    fn with_backend(&self, backend: Arc<dyn Backend>, notes: Option<Arc<dyn UploadNotes>>) -> Self {
-        let (address, options, meter) = (self.inner.address.clone(), self.inner.options.clone(), Arc::clone(&self.inner.meter));
-        Self { inner: Arc::new(Inner { backend, address, options, meter, notes }) }
+        let Inner { backend, address, is_local, options, meter, .. } = &*self.inner;
+        let (backend, address, options, meter) = (Arc::clone(backend), address.clone(), options.clone(), Arc::clone(meter));
+        let inner = Inner { backend, address, is_local: *is_local, options, meter, notes: Some(notes) };
+        Self { inner: Arc::new(inner), listing: self.listing.clone() }
     }
 
     /// Where uploads are noted.
@@ -106,6 +108,69 @@ impl Storage {
         &self.inner.options
     }
 
+    /// Whether this store is a folder or memory: reading it needs no line.
+    pub fn is_local(&self) -> bool {
+        self.inner.is_local
+    }
+
+    /// Whether it is known that the store refuses to create a name that is taken, so that nothing is asked for beforehand.
+    pub fn honours_conditions(&self) -> bool {
+        self.backend().honours_conditions()
+    }
+
+    /// Takes that as known, because [`Self::honours_conditions`] said so at an earlier use of the same store.
+    pub fn trust_conditions(&self) {
+        self.backend().trust_conditions();
+    }
+
+    /// The same store with every request noted in `counts`. For tests.
+    pub fn with_counts(&self, counts: &Counts) -> Self {
+        self.wrapped(|inner| Arc::new(Counted::new(inner, counts.clone())))
+    }
+
+    fn wrapped(&self, wrap: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend>) -> Self {
+        let backend = wrap(Arc::clone(&self.inner.backend));
+        let (address, options, meter) = (self.inner.address.clone(), self.inner.options.clone(), Arc::clone(&self.inner.meter));
+        Self {
+            inner: Arc::new(Inner { backend, address, is_local: self.inner.is_local, options, meter, notes: self.inner.notes.clone() }),
+            listing: None,
+        }
+    }
+
+    /// The same store with a listing of everything, which answers every [`Self::list`] for a minute: for a run that asks many times.
+    /// It has what is written and deleted through this and its clones; what others do meanwhile it does not show.
+    ///
+    /// # Errors
+    /// The store's failures.
+    pub async fn with_listing(&self) -> Result<Self> {
+        let taken = tokio::time::Instant::now();
+        let objects = self.without_listing().list("").await?;
+        Ok(Self { listing: Some(Arc::new(Listing::new(taken, objects))), ..self.clone() })
+    }
+
+    /// The same store, each of whose listings is asked for: for who must see what others have just written.
+    pub fn without_listing(&self) -> Self {
+        Self { listing: None, ..self.clone() }
+    }
+
+    /// Whether there is an object of this name: by the listing, where there is one, or by a question.
+    ///
+    /// # Errors
+    /// As [`Self::head`].
+    pub async fn exists(&self, name: &str) -> Result<bool> {
+        match self.listing.as_ref().and_then(|listing| listing.has(name)) {
+            Some(is_there) => Ok(is_there),
+            None => Ok(self.head(name).await?.is_some()),
+        }
+    }
+
+    /// Notes an object that is stored now.
+    pub(super) fn note_put(&self, name: &str, size_bytes: u64) {
+        if let Some(listing) = &self.listing {
+            listing.put(name, size_bytes);
+        }
+    }
+
     pub(super) fn backend(&self) -> &dyn Backend {
         self.inner.backend.as_ref()
     }
@@ -135,9 +200,15 @@ impl Storage {
     /// [`StorageError::Exists`] if the name is taken by other bytes, and the store's failures.
     pub async fn put_new(&self, name: &str, body: Bytes) -> Result<()> {
         check_name(name)?;
+        self.create(name, &body).await?;
+        self.note_put(name, body.len() as u64);
+        Ok(())
+    }
+
+    async fn create(&self, name: &str, body: &Bytes) -> Result<()> {
         retry(self.options(), || async {
             match self.backend().create(name, body.clone()).await {
-                Err(StorageError::Exists { .. }) => match self.same_content(name, &body).await? {
+                Err(StorageError::Exists { .. }) => match self.same_content(name, body).await? {
                     Some(true) => Ok(()),
                     Some(false) => Err(StorageError::Exists { name: name.into() }),
                     // Another writer was at it and gave up, or deleted it.
@@ -285,6 +356,9 @@ impl Storage {
     /// The store's failures, also when they come after the first page.
     pub async fn list(&self, folder: &str) -> Result<Vec<ObjectInfo>> {
         let folder = check_folder(folder)?;
+        if let Some(found) = self.listing.as_ref().and_then(|listing| listing.below(folder)) {
+            return Ok(found);
+        }
         let mut found = retry(self.options(), || self.backend().list(folder)).await?;
         found.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(found)
@@ -296,7 +370,11 @@ impl Storage {
     /// The store's failures.
     pub async fn delete(&self, name: &str) -> Result<()> {
         check_name(name)?;
-        retry(self.options(), || self.backend().delete(name)).await
+        retry(self.options(), || self.backend().delete(name)).await?;
+        if let Some(listing) = &self.listing {
+            listing.delete(name);
+        }
+        Ok(())
     }
 }
 

@@ -217,11 +217,17 @@ impl Work {
         }
         let (storage, name, len_bytes) = (&self.storage, &self.name, self.len_bytes);
         let finished = retry(storage.options(), || sink.finish(len_bytes)).await;
-        let Err(error) = finished else { return Ok(()) };
+        let Err(error) = finished else {
+            storage.note_put(name, len_bytes);
+            return Ok(());
+        };
         // The answer to an attempt may have been lost, and the store then no longer knows the upload: what servers say to
         // that differs. The name was free before, so an object of this length under it now is this one.
         match storage.head(name).await {
-            Ok(Some(found)) if found.size_bytes == len_bytes => Ok(()),
+            Ok(Some(found)) if found.size_bytes == len_bytes => {
+                storage.note_put(name, len_bytes);
+                Ok(())
+            }
             _ => Err(error),
         }
     }

@@ -452,7 +452,7 @@ fn the_photo_of_a_group_is_a_small_link() {
     let page = &pages.0["chats/chat_1/messages.html"];
     let photo = page.split("<div class=\"userpic_wrap\"><a class=\"userpic_link\" href=\"").nth(1).expect("a photo of a group");
     let (link, image) = photo.split_once("\"><img class=\"userpic\" style=\"width: 60px; height: 60px\" src=\"").unwrap();
-    assert!(files.contains(&format!("chats/chat_1/{link}")) && image.starts_with(&format!("{link}\"")));
+    assert!(files.contains(link.trim_start_matches("../../")) && image.starts_with(&format!("{link}\"")));
 }
 
 #[test]

@@ -137,13 +137,13 @@ async fn an_export_of_one_topic_names_the_topic_and_not_the_chat() {
         }
         let told = result(&restored(&world, "out", &["--as", "telegram-desktop"]));
         assert_eq!((&told["name"], &told["type"], &told["id"]), (&"Hikers".into(), &"private_supergroup".into(), &33.into()), "{order:?}");
-        assert_eq!(told["topics"], json!([{"id": 2, "title": "Photos"}]));
         assert_eq!(told["messages"].as_array().unwrap().len(), 4);
     }
     let world = World::new().await;
     import(&world, &export(&world, "part", &part.to_string()), &[]);
     let told = result(&restored(&world, "out", &["--as", "telegram-desktop"]));
     assert_eq!((&told["name"], told["type"].is_string()), (&"Photos".into(), true), "nothing else is known of it");
+    assert_eq!(told["topics"], json!([{"id": 2, "title": "Photos"}]));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -217,7 +217,7 @@ async fn service_messages_say_all_they_know() {
             "5 winners of the giveaway, whose prizes are Stars, were selected; 2 prizes are unclaimed",
         ),
         (json!({"action": "suggested_post_refund", "user_initiated": true}), "refunded, as the payer asked"),
-        (json!({"action": "future_action", "words": "futureword", "count": 7}), "Ada: future action (words futureword, count 7)"),
+        (json!({"action": "future_action", "words": "futureword"}), "Ada: future action (words futureword)"),
     ];
     let world = World::new().await;
     let messages: Vec<Value> = (1i64..)

@@ -113,6 +113,8 @@ impl Forged {
             header_sha256,
             tar_bytes: self.tar.len() as u64,
             entries: 0,
+            header_bytes: 0,
+            own_from: 0,
         };
         (stored, sealed)
     }
@@ -151,6 +153,7 @@ pub fn record(sealed: &Sealed) -> ArchiveRecord {
         sha256: sealed.sha256,
         header_sha256: sealed.header_sha256,
         merged: false,
+        own: None,
     }
 }
 
@@ -174,6 +177,7 @@ pub fn snapshot(writer: &Writer, archives: Vec<ArchiveRecord>) -> Snapshot {
         counts: Counts::default(),
         archives,
         lists: Vec::new(),
+        packs: Vec::new(),
     }
 }
 

@@ -197,16 +197,24 @@ async fn an_export_is_found_where_a_folder_holds_one() {
         read(&world, "snapshot", &["snapshots"]).iter().map(|one| (text(&one["source_kind"]), text(&one["source"]))).collect()
     };
     let ran = run(&world, &["backup", "folder", path]);
-    assert_eq!((ran.code, ran.err.matches("its chats are taken in").count()), (0, 1), "{}", ran.err);
+    assert_eq!((ran.code, ran.err.matches("importing its chats").count()), (0, 1), "{}", ran.err);
     assert_eq!(sources(), [("telegram".into(), "main".into())]);
-    for (arguments, told) in [(vec!["backup", path, "--exclude", "x"], "a part of it is left out"), (vec!["backup", path, "--plain"], "")] {
+    for (arguments, told) in [(vec!["backup", path, "--exclude", "x"], "parts of it are excluded"), (vec!["backup", path, "--plain"], "")] {
         let ran = run(&world, &arguments);
-        assert!(ran.code == 0 && ran.err.contains(told) && !ran.err.contains("are taken in"), "{}", ran.err);
+        assert!(ran.code == 0 && ran.err.contains(told) && !ran.err.contains("importing its chats"), "{}", ran.err);
         assert_eq!(sources().last().unwrap().0, "folder");
     }
+    // Whose chats they are is said in the same three ways as everywhere else.
+    let second = export(&world, "second", &chat(&[message(2, "hello", "")]));
+    let second = second.to_str().unwrap();
+    let ran = run(&world, &["backup", second, "--account", "anna"]);
+    assert!(ran.code == 0 && ran.err.contains("account 'anna'"), "{}", ran.err);
+    assert_eq!(sources().last().unwrap(), &("telegram".into(), "anna".into()));
+    let ran = run(&world, &["backup", second, "--account", "anna", "--plain"]);
+    assert_eq!(ran.code, 2, "{}", ran.err);
     // What was a folder in earlier backups stays one.
     let ran = run(&world, &["backup", path]);
-    assert!(ran.err.contains("stays the plain folder"), "{}", ran.err);
+    assert!(ran.err.contains("stored it as an ordinary folder"), "{}", ran.err);
     assert_eq!(sources().last().unwrap().0, "folder");
     // A file of that name is not enough.
     for (name, content) in [("a", "{}"), ("b", r#"{"type":"report","id":5,"results":[]}"#), ("c", "\0\u{1}"), ("d", "")] {
@@ -348,7 +356,7 @@ async fn messages_are_found_in_any_script() {
     assert!(String::from_utf8_lossy(&output.stdout).contains("Bo (user5)\n  2020-09-13 14:27  #1        Ada: Привет, мир\n"), "{output:?}");
     for (arguments, code, told) in [
         (vec!["search", "x", "--chat", "nobody"], 1, "has no chat called 'nobody'"),
-        (vec!["search", "x", "--from", "yesterday"], 2, "is no date"),
+        (vec!["search", "x", "--from", "yesterday"], 2, "is not a date"),
         (vec!["search", "x", "--media", "smell"], 2, "none of photos, videos"),
     ] {
         let output = tgvault(&world, &arguments);
@@ -440,4 +448,58 @@ async fn an_import_that_was_never_noted_goes_on_under_its_own_name() {
     assert!(stored(&import(&world, &folder, &[])) < 4_000);
     assert_eq!(read(&world, "summary", &["stats"])[0]["messages"], 2000);
     comes_back(&world, &folder, "out");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_of_several_sources_says_so_and_is_restored_whole() {
+    let world = World::new().await;
+    let anna = export(&world, "anna", &chat(&[message(1, "hello from Anna", "")]));
+    let ben = export(&world, "ben", &chat(&[message(2, "hello from Ben", "")]));
+    import(&world, &anna, &["--account", "anna"]);
+    let plain = world.root.path().join("photos");
+    fs::create_dir(&plain).unwrap();
+    fs::write(plain.join("a.txt"), "a photo").unwrap();
+    assert_eq!(run(&world, &["backup", plain.to_str().unwrap()]).code, 0);
+    import(&world, &ben, &["--account", "ben"]);
+    let to = world.root.path().join("restored");
+    let restore = |more: &[&str]| {
+        let output = tgvault(&world, &[&["restore", "latest", "--to", to.to_str().unwrap()], more].concat());
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, err) = restore(&["--format", "json"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    assert!(out.contains("of telegram:ben from"), "{out}");
+    assert!(err.contains("telegram:anna (") && err.contains("photos (") && err.contains("--all-sources"), "{err}");
+    assert!(!err.contains("telegram:ben ("), "{err}");
+    let (code, out, err) = restore(&["--all-sources"]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let read = |path: &str| fs::read_to_string(to.join(path)).unwrap_or_else(|error| panic!("{path}: {error}"));
+    assert!(read("telegram-anna/result.json").contains("hello from Anna"));
+    assert!(read("telegram-ben/result.json").contains("hello from Ben"));
+    let folder = fs::read_dir(&to).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.join("a.txt").is_file());
+    assert!(folder.is_some(), "{out}");
+    let (code, _, err) = restore(&["--all-sources", "--source", "telegram:ben"]);
+    assert_eq!(code, Some(2), "{err}");
+    // Nothing that matches is no success.
+    let (code, _, err) = restore(&["--source", "folder", "--include", "*.nothing"]);
+    assert_eq!(code, Some(3), "{err}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn chats_are_found_by_what_people_remember_of_their_names() {
+    let world = World::new().await;
+    import(&world, &export(&world, "export", &chat(&[message(1, "hello", ""), message(2, "bye", "")])), &[]);
+    let name = read(&world, "chat", &["ls", "latest", "--chats"])[0]["name"].as_str().unwrap().to_owned();
+    let cat = |chat: &str, more: &[&str]| {
+        let output = tgvault(&world, &[&["cat", "latest", "--chat", chat], more].concat());
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    for known in [name.clone(), name.to_uppercase(), format!("\u{1f525} {name}!"), name.chars().take(2).collect()] {
+        assert_eq!(cat(&known, &[]).0, Some(0), "{known}");
+    }
+    let (code, _, err) = cat(&format!("{name}q"), &[]);
+    assert!(code == Some(1) && err.contains("did you mean") && err.contains(&name), "{err}");
+    let (code, out, err) = cat(&name, &["--message", "2"]);
+    assert!(code == Some(0) && out.contains("bye") && !out.contains("hello"), "{out}{err}");
 }

@@ -36,6 +36,7 @@ mod replay;
 mod restore_as;
 mod restore_records;
 mod round_trip;
+mod round_trips;
 mod signals;
 mod spelling;
 mod support;

@@ -55,14 +55,15 @@ async fn times_that_contradict_each_other_are_refused_everywhere() {
     for command in
         [&["search", "x"][..], &["restore", "latest", "--to", "out"], &["cat", "latest", "--chat", "Mara"], &["backup", "telegram"]]
     {
-        for (times, told) in [(["2024-05-04", "2024-05-03"], "--till lies before --from"), (["2999-01-01", "2999-01-02"], "in the future")]
+        for (times, told) in
+            [(["2024-05-04", "2024-05-03"], "--till is earlier than --from"), (["2999-01-01", "2999-01-02"], "in the future")]
         {
             let (code, _, err) = said(&world, &[command, &["--from", times[0], "--till", times[1]]].concat());
             assert!(code == 2 && err.contains(told) && err.contains("hint: "), "{command:?}: {err}");
         }
         if command[0] == "restore" || command[0] == "cat" {
             let (code, _, err) = said(&world, &[command, &["--at", "2999-01-01"]].concat());
-            assert!(code == 2 && err.contains("--at lies in the future"), "{err}");
+            assert!(code == 2 && err.contains("--at is in the future"), "{err}");
         }
     }
     assert!(!world.root.path().join("out").exists());

@@ -30,6 +30,8 @@ pub struct World {
     pub storage: Storage,
     pub report: InitReport,
     pub machine: Machine,
+    /// How many archives a backup builds side by side.
+    pub lanes: usize,
 }
 
 /// Keeps every event as text.
@@ -72,7 +74,8 @@ impl World {
     /// A world of which the same seed makes the same names and times again.
     pub async fn seeded(seed: u64) -> Self {
         let storage = Storage::open("memory://", [], options()).unwrap();
-        Self::on(tempdir(), storage, Machine::seeded(seed)).await
+        // Of two lanes either can be the first to take a file.
+        Self { lanes: 1, ..Self::on(tempdir(), storage, Machine::seeded(seed)).await }
     }
 
     async fn on(root: tempfile::TempDir, storage: Storage, machine: Machine) -> Self {
@@ -81,7 +84,7 @@ impl World {
         let state = StateFolder::open(root.path().join("state"), None).unwrap();
         let vault = Vault::new(storage.clone(), state).on(machine.clone());
         let report = vault.init(&InitOptions { passphrase: None, recipients: vec![recipient] }).await.unwrap();
-        Self { root, secret, storage, report, machine }
+        Self { root, secret, storage, report, machine, lanes: 2 }
     }
 
     pub fn source(&self) -> PathBuf {
@@ -109,7 +112,12 @@ impl World {
 
     pub async fn backup_to(&self, storage: &Storage) -> Result<BackupSummary, OperationError> {
         let source = FolderSource::open(&self.source(), FolderOptions::default()).unwrap();
-        backup(&self.locked(storage), Arc::new(source), Arc::new(Log::default())).await
+        self.backup_with(&self.locked(storage), Arc::new(source), Arc::new(Log::default())).await
+    }
+
+    async fn backup_with(&self, vault: &Vault, source: Arc<dyn Source>, log: Arc<Log>) -> Result<BackupSummary, OperationError> {
+        let options = |options: &mut BackupOptions| (options.host, options.lanes) = ("host".into(), self.lanes);
+        vault.backup(source).with(options).events(log).await
     }
 
     pub async fn backup(&self) -> BackupSummary {
@@ -162,7 +170,7 @@ impl World {
 
     pub async fn backup_in(&self, session: &Session, source: Arc<dyn Source>) -> Result<(BackupSummary, Vec<String>), OperationError> {
         let log = Arc::new(Log::default());
-        let summary = backup(&session.clone().into(), source, Arc::clone(&log)).await?;
+        let summary = self.backup_with(&session.clone().into(), source, Arc::clone(&log)).await?;
         let said = log.0.lock().unwrap().clone();
         Ok((summary, said))
     }
@@ -205,11 +213,6 @@ impl World {
     pub fn archives(&self) -> Vec<String> {
         tree(&self.root.path().join("vault")).into_keys().filter(|name| name.starts_with("archives/") && name.ends_with(".age")).collect()
     }
-}
-
-async fn backup(vault: &Vault, source: Arc<dyn Source>, log: Arc<Log>) -> Result<BackupSummary, OperationError> {
-    let options = |options: &mut BackupOptions| (options.host, options.lanes) = ("host".into(), 2);
-    vault.backup(source).with(options).events(log).await
 }
 
 pub fn restore_options(to: &Path, paths: Vec<EntryPath>) -> RestoreOptions {

@@ -6,6 +6,7 @@ use tgvault::Vault;
 use tgvault::crypt::signature::SigningKey;
 use tgvault::model::filter::PathFilter;
 use tgvault::operations::OperationError;
+use tgvault::operations::find;
 use tgvault::operations::init::InitOptions;
 use tgvault::operations::look;
 use tgvault::operations::session::Session;
@@ -28,7 +29,7 @@ async fn world() -> World {
     world
 }
 
-async fn identity(world: &World) -> Identity {
+async fn identity(world: &World) -> Arc<Identity> {
     unlock(&world.storage, world.report.repository, &world.unlock()).await.unwrap()
 }
 
@@ -272,7 +273,7 @@ async fn a_snapshot_that_was_seen_and_is_gone_is_missed() {
         assert_eq!((summary.damaged, std::fs::read(to.path().join("a")).unwrap().as_slice()), (1, b"content".as_slice()));
         assert!(log.0.lock().unwrap().iter().any(|said| said.contains("is gone")), "{:?}", log.0.lock().unwrap());
         assert!(is_gone(look::stats(&session, &choice("latest")).await.map(drop)));
-        assert!(is_gone(look::find(&session, &Selection::default(), &PathFilter::everything(), |_, _, _| Ok(())).await));
+        assert!(is_gone(find::find(&session, &Selection::default(), &PathFilter::everything(), |_, _, _| Ok(())).await));
         look::stats(&session, &choice(&first_id)).await.unwrap();
         let listed = Vault::from(session.clone()).snapshots(&Selection::default()).await.unwrap();
         assert_eq!((listed.snapshots.len(), listed.broken.len()), (1, 1), "{:?}", listed.broken);

@@ -49,6 +49,7 @@ impl Maker {
             sha256: sealed.sha256,
             header_sha256: sealed.header_sha256,
             merged: false,
+            own: None,
         });
         id
     }
@@ -72,6 +73,7 @@ impl Maker {
             counts: Counts::default(),
             archives: self.archives.clone(),
             lists: Vec::new(),
+            packs: Vec::new(),
         };
         self.opened.repository.commit(&mut snapshot, &self.writer).await.unwrap();
     }

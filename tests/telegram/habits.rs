@@ -125,7 +125,7 @@ fn a_takeout_that_is_refused_in_whatever_way() {
         let mut vault = Vault::default();
         setup.run(&mut vault, ExportOptions { recheck_budget: 0, ..ExportOptions::default() });
         assert_complete(&setup, &vault);
-        assert!(setup.events.notes().iter().any(|note| note.contains("offers no takeout here")), "{:?}", setup.events.notes());
+        assert!(setup.events.notes().iter().any(|note| note.contains("does not offer a takeout here")), "{:?}", setup.events.notes());
     }
 }
 

@@ -129,7 +129,7 @@ fn what_was_written_before_a_group_became_a_supergroup_is_read() {
     let moved = program.server.mutate(&Mutation::Migrate { group: id }).unwrap().peer.unwrap();
     program.server.mutate(&says(moved, "the first words there")).unwrap();
     let run = program.backup(&["--takeout", "never"], 0);
-    assert!(!run.stderr.contains("not in the list of chats any more"), "{}", run.stderr);
+    assert!(!run.stderr.contains("no longer in the chat list"), "{}", run.stderr);
     let vault = program.restored();
     assert_all_of(&program.server, &vault);
     let ids: Vec<i64> = program.server.message_ids(group).into_iter().map(i64::from).collect();
@@ -272,7 +272,7 @@ fn a_channel_that_was_left_is_not_joined_again_when_a_takeout_lists_it() {
     let chat = of_kind(&program, Kind::Broadcast);
     let Peer::Channel(channel) = chat else { panic!("not a channel") };
     program.server.mutate(&Mutation::Leave { channel }).unwrap();
-    let told = "1 of the chats in the backup are not in the list of chats any more";
+    let told = "1 of the chats in the backup are no longer in the chat list";
     assert!(program.backup(&[], 0).stderr.contains(told));
     program.backup(&["--takeout", "always"], 0);
     assert!(!program.backup(&[], 0).stderr.contains(told), "told twice");
@@ -324,7 +324,7 @@ fn a_chat_that_is_not_listed_any_more_is_told_of_once_and_kept() {
     let ids: Vec<i64> = program.server.message_ids(chat).into_iter().map(i64::from).collect();
     program.server.mutate(&Mutation::Remove { peer: chat }).unwrap();
     program.server.forget_requests();
-    let told = "1 of the chats in the backup are not in the list of chats any more";
+    let told = "1 of the chats in the backup are no longer in the chat list";
     let run = program.backup(&[], 0);
     assert!(run.stderr.contains(told), "{}", run.stderr);
     assert_eq!(method(&program, "messages.getHistory"), 0, "{:?}", program.server.methods());

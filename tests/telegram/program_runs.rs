@@ -234,7 +234,7 @@ fn a_delayed_takeout_ends_with_14_and_does_the_ordinary_work() {
     let fresh = Program::logged_in(small());
     fresh.server.add_fault(Fault { when: When::method("account.initTakeoutSession"), then: Effect::rpc(420, "TAKEOUT_INIT_DELAY_86400") });
     let run = fresh.backup(&[], 14);
-    assert!(run.stderr.contains("wait for a takeout, which Telegram grants on 20"), "{}", run.stderr);
+    assert!(run.stderr.contains("need a takeout, which Telegram allows from 20"), "{}", run.stderr);
     assert!(!fresh.server.methods().contains_key("messages.getHistory"));
     // Where all chats are known, nothing has to wait, though a takeout was wanted.
     program.backup(&["--takeout", "always"], 0);
@@ -265,7 +265,7 @@ fn a_long_flood_wait_ends_with_14_and_the_next_run_goes_on() {
     let run = program.backup(&["--takeout", "never"], 14);
     assert!(run.stderr.contains("wait 2 h 0 min"), "{}", run.stderr);
     let line = run.stdout.lines().last().unwrap();
-    assert!(line.starts_with("coverage: ") && line.ends_with("; the run did not come to its end"), "{}", run.stdout);
+    assert!(line.starts_with("coverage: ") && line.ends_with("; the run did not finish"), "{}", run.stdout);
     program.server.clear_faults();
     program.backup(&["--takeout", "never"], 0);
     assert_all_of(&program.server, &program.restored());

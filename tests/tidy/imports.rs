@@ -75,10 +75,12 @@ impl Imports {
             }
             let module = self.modules.get(&now)?;
             return match module.bound.get(word) {
+                // Another crate of ours, which Cargo keeps from coming back here.
+                Some(bound) if bound.first().is_some_and(|name| name.starts_with("tgvault_")) => None,
                 Some(bound) if bound != path => {
                     let whole = [bound.as_slice(), &rest[1..]].concat();
-                    // What is not of this crate is held by the module that names it.
-                    self.resolve(&now, &whole, depth + 1).or(Some(module))
+                    // What is not of this crate is no file of it, whatever name it goes by here.
+                    self.resolve(&now, &whole, depth + 1)
                 }
                 _ => Some(module),
             };
@@ -248,6 +250,15 @@ mod tests {
         let used = imports.by_file();
         assert_eq!(used["src/a/one.rs"].iter().copied().collect::<Vec<_>>(), ["src/a/mod.rs"]);
         assert_eq!(circles(&used), [] as [Vec<String>; 0]);
+    }
+
+    #[test]
+    fn what_comes_from_another_crate_ties_nothing_together() {
+        let sources =
+            sources(&[("lib.rs", "pub use other::far;\nmod a;\npub use a::A;\n"), ("a.rs", "use crate::far::Far;\npub struct A;\n")]);
+        let imports = Imports::of(&sources);
+        assert_eq!(imports.by_file()["src/a.rs"].len(), 0);
+        assert_eq!(circles(&imports.by_file()), [] as [Vec<String>; 0]);
     }
 
     #[test]

@@ -25,31 +25,31 @@ const MAX_REMOVED_PERCENT: u8 = 50;
 #[derive(Debug, clap::Args)]
 #[group(skip)]
 pub struct Common {
-    /// The machine's name in the snapshot instead of the system's
+    /// Record this machine name instead of the host name
     #[arg(long, global = true, value_name = "NAME", env = "TGVAULT_HOST")]
     pub host: Option<String>,
 
-    /// Give the snapshot this tag; may be given several times
+    /// Tag the snapshot; may be repeated
     #[arg(long = "tag", global = true, value_name = "TAG")]
     pub tags: Vec<String>,
 
-    /// Read everything again, also what looks unchanged
+    /// Read every file again, even if it looks unchanged
     #[arg(long, global = true)]
     pub force_rehash: bool,
 
-    /// Make a snapshot even if most of what a folder had is gone; without it, such a run stops with exit code 17
+    /// Make a snapshot even if most of a folder's files are gone; otherwise such a run stops with exit code 17
     #[arg(long, global = true)]
     pub allow_empty: bool,
 
-    /// Stop when more than this share of a folder's entries is gone (50 percent if not given)
+    /// Stop if more than this share of a folder's files is gone [default: 50]
     #[arg(long, global = true, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100), conflicts_with = "allow_empty")]
     pub max_removed: Option<u8>,
 
-    /// List what would be stored, and how much it is, and store nothing
+    /// Show what would be stored, without storing anything
     #[arg(short = 'n', long, global = true)]
     pub dry_run: bool,
 
-    /// Build this many archives at a time instead of one per core (at most 3)
+    /// Number of archives to build in parallel (default: one per core, at most 3)
     #[arg(long, global = true, value_name = "NUMBER", hide = true, env = "TGVAULT_LANES")]
     pub lanes: Option<usize>,
 }
@@ -101,8 +101,8 @@ pub async fn back_up(
         reporter.finish();
         match ended {
             Err(OperationError::Repository(RepositoryError::NotAWriter(_))) if session.unlock.is_none() && secrets::can_ask() => {
-                context.output.say("this machine writes to the vault for the first time and has to be let in");
-                session.unlock = Some(context.ask(&session.storage)?);
+                context.output.say("first backup from this machine: enter the passphrase once to authorise it");
+                session.unlock = Some(context.ask(&session.storage).await?);
             }
             ended => return Ok(ended?),
         }
@@ -180,9 +180,9 @@ pub fn conclude_with(
         }
         let failed = units::counted(counts.problems, "entry");
         output.warn(&if counts.entries == 0 {
-            format!("nothing could be read, and this snapshot is empty: {failed} failed")
+            format!("nothing could be read, so this snapshot is empty: {failed} failed")
         } else {
-            format!("{failed} could not be read whole; what an earlier snapshot has of them is kept")
+            format!("{failed} could not be read completely; the vault keeps the last version it has")
         });
         rest(Exit::Incomplete)
     };
@@ -212,13 +212,13 @@ pub fn conclude_with(
             Some(id) => format!("saved snapshot {id}"),
             None => "would save".to_owned(),
         };
-        output.line(&format!(
+        output.summary(&format!(
             "{what}: {}, {} in {}",
             units::counted(counts.entries, "entry"),
             units::bytes(counts.bytes),
             units::duration(summary.elapsed)
         ))?;
-        output.line(&format!(
+        output.summary(&format!(
             "  new or changed: {}, {}; unchanged: {}; removed: {}",
             units::count(counts.new_entries),
             units::bytes(counts.new_bytes),
@@ -226,7 +226,11 @@ pub fn conclude_with(
             units::count(counts.removed)
         ))?;
         if snapshot.is_some() {
-            output.line(&format!("  stored: {} in {}", units::bytes(counts.stored_bytes), units::counted(summary.archives, "archive")))?;
+            output.summary(&format!(
+                "  stored: {} in {}",
+                units::bytes(counts.stored_bytes),
+                units::counted(summary.archives, "archive")
+            ))?;
         }
         if context.timings {
             let Timings { read, hash, compress, check, seal } = summary.timings;

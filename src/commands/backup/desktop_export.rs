@@ -22,35 +22,38 @@ use crate::source::folder::FolderOptions;
 const EXAMPLES: &str = "\
 Examples:
   tgvault backup desktop-export ~/Downloads/DataExport_2021-05-04
-  tgvault backup desktop-export ~/old/ChatExport_2019-03-01 --account work --time-zone Europe/Lisbon
-  tgvault backup desktop-export ~/old                                 all exports in this folder, oldest first
-  tgvault backup desktop-export ~/pages --chat user123456789         an HTML export of one chat, joined with that chat
-  tgvault restore latest --as original --to ~/restored               gives the folder back as it was";
+  tgvault backup desktop-export ~/ChatExport_2019-03-01 --account work
+  tgvault backup desktop-export ~/old              # all exports in this folder
+  tgvault backup desktop-export ~/pages --chat user123456789   # HTML, one chat
+  tgvault restore latest --as original --to ~/restored         # the same folder back";
 
 /// Options of `backup desktop-export`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
 pub struct Args {
-    /// The folder with the export: the one that holds result.json, messages.html or export_results.html. Several are taken
-    /// one after the other, and so are those in a folder that is no export itself
+    /// The export: the folder that contains result.json, messages.html or export_results.html
+    ///
+    /// Several exports are imported one after the other, and so are all exports in a folder that is none itself.
     #[arg(value_name = "PATH", required = true, num_args = 1..)]
     pub paths: Vec<PathBuf>,
 
-    /// The account whose chats these are: with its live backups and other exports they make one history; `main` where
-    /// nothing names one
+    /// Import into this account [default: main]
+    ///
+    /// All exports and live backups of an account form one history.
     #[arg(long, value_name = "NAME", env = "TGVAULT_ACCOUNT", value_parser = parse_account)]
     pub account: Option<String>,
 
-    /// The day or moment at which the export was made, instead of what its folder and files say
+    /// When the export was made, if its folder name and files are wrong
     #[arg(long, value_name = "DATE", value_parser = parse_made)]
     pub made: Option<Made>,
 
-    /// The time zone of the machine that made the export, for exports that tell local times only (before 2021); this
-    /// machine's otherwise
+    /// Time zone of the computer that made the export, for exports before 2021 (which hold local times only)
+    ///
+    /// Defaults to the time zone of this machine.
     #[arg(long, value_name = "ZONE", value_parser = parse_zone)]
     pub time_zone: Option<TimeZone>,
 
-    /// The chat whose pages these are, as in user123, chat123 or channel123, for an HTML export of a single chat
+    /// For an HTML export of a single chat: the chat it belongs to, such as user123, chat123 or channel123
     #[arg(long, value_name = "PEER", value_parser = parse_peer)]
     pub chat: Option<Peer>,
 }
@@ -64,20 +67,20 @@ pub enum Made {
     At(jiff::Timestamp),
 }
 
-fn parse_account(text: &str) -> Result<String, String> {
+pub(super) fn parse_account(text: &str) -> Result<String, String> {
     let is_sound = (1..=64).contains(&text.len()) && !text.chars().any(|c| c.is_control() || c == '/');
-    if is_sound { Ok(text.to_owned()) } else { Err("it has 1 to 64 bytes, without slashes and control characters".into()) }
+    if is_sound { Ok(text.to_owned()) } else { Err("use 1 to 64 bytes, without slashes or control characters".into()) }
 }
 
 fn parse_made(text: &str) -> Result<Made, String> {
     if let Ok(at) = text.parse() {
         return Ok(Made::At(at));
     }
-    text.parse().map(Made::Day).map_err(|_| "write it as in 2021-05-04 or 2021-05-04T12:30:00Z".into())
+    text.parse().map(Made::Day).map_err(|_| "use a form such as 2021-05-04 or 2021-05-04T12:30:00Z".into())
 }
 
 fn parse_zone(text: &str) -> Result<TimeZone, String> {
-    TimeZone::get(text).map_err(|error| format!("{error}; write it as in Europe/Lisbon or UTC"))
+    TimeZone::get(text).map_err(|error| format!("{error}; use a name such as Europe/Lisbon or UTC"))
 }
 
 fn parse_peer(text: &str) -> Result<Peer, String> {
@@ -85,9 +88,15 @@ fn parse_peer(text: &str) -> Result<Peer, String> {
 }
 
 impl Args {
-    /// An export that was named without any options of its own.
-    pub(super) fn plain(path: &Path) -> Self {
-        Self { paths: vec![path.to_owned()], account: None, made: None, time_zone: None, chat: None }
+    /// An export that was named without any options of its own but the account.
+    pub(super) fn plain(path: &Path, account: Option<String>) -> Self {
+        Self { paths: vec![path.to_owned()], account, made: None, time_zone: None, chat: None }
+    }
+
+    /// The account whose chats these are: the option or its variable, then the profile.
+    pub(super) fn account<'a>(&'a self, context: &'a Context) -> &'a str {
+        let named = self.account.as_ref().or(context.settings.telegram.account.as_ref());
+        named.map_or(DEFAULT_ACCOUNT, String::as_str)
     }
 
     /// The options that decide what the snapshot holds, for its record.
@@ -109,7 +118,7 @@ impl Args {
             Some(Made::Day(day)) => {
                 let end = day.at(23, 59, 59, 0).to_zoned(zone.clone());
                 Some(
-                    end.map_err(|_| CommandError::usage("--made is no day in that time zone", "write it as in 2021-05-04"))?
+                    end.map_err(|_| CommandError::usage("--made is not a valid day in that time zone", "use a form such as 2021-05-04"))?
                         .timestamp()
                         .as_second(),
                 )
@@ -182,21 +191,20 @@ pub(super) async fn take_in(
     session: Session,
     never: Vec<(u64, u64)>,
 ) -> Result<Exit, CommandError> {
-    let typed = args.account.as_ref().or(context.settings.telegram.account.as_ref());
-    let account = typed.map_or(DEFAULT_ACCOUNT, String::as_str);
+    let account = args.account(context);
     let known = imports::remembered(&session, account).await?;
     let folder = FolderOptions { never, ..FolderOptions::default() };
-    let Some(named) = args.paths.first() else { return Err(CommandError::usage("no export is named", "name its folder")) };
+    let Some(named) = args.paths.first() else { return Err(CommandError::usage("no export was given", "give its folder")) };
     let path = folder_of(named)?;
     if path != *named {
-        context.output.say(&format!("the export is the whole folder '{}'", path.display()));
+        context.output.say(&format!("importing the whole folder '{}'", path.display()));
     }
     let source = DesktopExport::open_with(&path, folder, args.import_options()?, Arc::clone(&known))?;
     let source = source.of_account(account).of_chat(args.chat);
     let options = common.options(context, args.given())?;
     let summary = back_up(context, session, Arc::new(source), options).await?;
     if let Some(error) = known.failure() {
-        context.output.warn(&format!("what was stored could not be noted, so the next import stores some of it again: {error}"));
+        context.output.warn(&format!("cannot save the list of imported messages, so the next import stores some of them again: {error}"));
     }
     conclude(&summary, common.dry_run, context)
 }
@@ -215,13 +223,13 @@ fn folder_of(path: &Path) -> Result<PathBuf, CommandError> {
         return Ok(folder.unwrap_or(Path::new(".")).to_owned());
     }
     Err(CommandError::usage(
-        format!("'{}' is a file, and an export is a folder", units::printable(&path.to_string_lossy())),
-        "name the folder that holds result.json, messages.html or export_results.html; an archive is unpacked first",
+        format!("'{}' is a file, but an export is a folder", units::printable(&path.to_string_lossy())),
+        "give the folder that contains result.json, messages.html or export_results.html; unpack an archive first",
     ))
 }
 
 /// Whether the folder at `path` holds an export; no for what cannot be looked at, which other errors tell better.
-pub(super) fn is_export(path: &Path) -> bool {
+pub fn is_export(path: &Path) -> bool {
     told::is_export(path).unwrap_or(false)
 }
 

@@ -18,9 +18,10 @@ use common::Common;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault backup telegram                               with TGVAULT_REPO set, after `tgvault login`
-  tgvault --repo /mnt/disk/vault backup folder ~/export --tag monthly
-  tgvault backup ~/export --exclude '*.tmp' --exclude /cache --dry-run";
+  tgvault backup telegram                        # after `tgvault login`
+  tgvault backup ~/DataExport_2026-11-22         # import a Telegram Desktop export
+  tgvault backup ~/photos --tag monthly
+  tgvault backup ~/photos --exclude '*.tmp' --exclude /cache --dry-run";
 
 /// Options of `backup`.
 #[derive(Debug, clap::Args)]
@@ -29,7 +30,7 @@ Examples:
     override_usage = "tgvault backup [OPTIONS] <PATH>\n       tgvault backup <COMMAND> [OPTIONS]",
     subcommand_negates_reqs = true,
     disable_help_subcommand = true,
-    subcommand_help_heading = "Kinds of source"
+    subcommand_help_heading = "Sources"
 )]
 pub struct Args {
     /// The kind of source; without one, a folder.
@@ -46,9 +47,9 @@ pub struct Args {
 /// The kinds of source.
 #[derive(Debug, clap::Subcommand)]
 pub enum Kind {
-    /// Back up a folder; `backup PATH` is the same
+    /// Back up a folder (same as `backup PATH`)
     Folder(folder::Args),
-    /// Take an export of Telegram Desktop in: its chats join those of an account
+    /// Import a Telegram Desktop export into an account's chat history
     DesktopExport(desktop_export::Args),
     /// Back up a Telegram account
     Telegram(Box<telegram::Args>),

@@ -27,10 +27,10 @@ use crate::source::telegram::{
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault backup telegram                         everything that is the account's own
+  tgvault backup telegram                      # the whole account
   tgvault backup telegram --chats personal,private-groups --max-file-size 100M
-  tgvault backup telegram --chat @durov --chat 'Family' --media photos,voice-messages
-  tgvault backup telegram --from 2025-01-01 --till 2025-12-31 --takeout never";
+  tgvault backup telegram --chat @durov --chat Family --media photos
+  tgvault backup telegram --from 2025-01-01 --till 2025-12-31";
 
 /// Archives that are built at a time unless told otherwise: two keep up with any line to Telegram, and each takes its memory.
 const MOST_LANES: usize = 2;
@@ -40,68 +40,70 @@ const MOST_LANES: usize = 2;
 #[command(after_help = EXAMPLES)]
 #[group(skip)]
 pub struct Args {
-    /// Types of chats: personal, bots, private-groups, public-groups, private-channels, public-channels; all unless given
-    #[arg(long, value_name = "TYPES", value_delimiter = ',', value_parser = words::chat_class)]
+    /// Only these types: personal, bots, private-groups, public-groups, private-channels, public-channels
+    #[arg(help_heading = "Chats", long, value_name = "TYPES", value_delimiter = ',', value_parser = words::chat_class)]
     pub chats: Vec<ChatClass>,
 
-    /// Only this chat, by name, @username, id or link; may be given several times
-    #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
+    /// Only this chat, by name, @username, ID or link; may be repeated
+    #[arg(help_heading = "Chats", long, value_name = "CHAT", allow_negative_numbers = true)]
     pub chat: Vec<String>,
 
-    /// Leave out this chat, in the same forms; may be given several times
-    #[arg(long, value_name = "CHAT", allow_negative_numbers = true)]
+    /// Skip this chat; may be repeated
+    #[arg(help_heading = "Chats", long, value_name = "CHAT", allow_negative_numbers = true)]
     pub exclude_chat: Vec<String>,
 
-    /// Only the chats in this folder (chat list) of Telegram; may be given several times
-    #[arg(long, value_name = "FOLDER")]
+    /// Only chats in this Telegram folder; may be repeated
+    #[arg(help_heading = "Chats", long, value_name = "FOLDER")]
     pub folder: Vec<String>,
 
-    /// From groups and channels, only the account's own messages
-    #[arg(long)]
+    /// From groups and channels, only messages you sent
+    #[arg(help_heading = "Messages", long)]
     pub only_my_messages: bool,
 
-    /// Only media of these kinds: photos, videos, voice-messages, video-messages, stickers, gifs, files, music, any, or none
-    #[arg(long, value_name = "KINDS", value_delimiter = ',')]
+    /// Only these kinds: photos, videos, voice-messages, video-messages, stickers, gifs, files, music, any, none
+    #[arg(help_heading = "Media", long, value_name = "KINDS", value_delimiter = ',')]
     pub media: Vec<KindChoice>,
 
-    /// Leave out files larger than this, as in 100M
-    #[arg(long, value_name = "SIZE", value_parser = units::parse_size)]
+    /// Skip files larger than this, such as 100M
+    #[arg(help_heading = "Media", long, value_name = "SIZE", value_parser = units::parse_size)]
     pub max_file_size: Option<u64>,
 
-    /// Only messages from this day or time on, as in 2025-01-31
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    /// Only messages sent on or after this day or time, such as 2025-01-31
+    #[arg(help_heading = "Messages", long, value_name = "TIME", value_parser = parse_moment)]
     pub from: Option<Moment>,
 
-    /// Only messages up to this day (the whole of it) or time
-    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    /// Only messages sent up to the end of this day, or up to this time
+    #[arg(help_heading = "Messages", long, value_name = "TIME", value_parser = parse_moment)]
     pub till: Option<Moment>,
 
-    /// Only chats: no contacts, sessions, stories and other data of the account itself
-    #[arg(long)]
+    /// Skip contacts, sessions, stories and other account data
+    #[arg(help_heading = "Account", long)]
     pub no_account_data: bool,
 
-    /// Do not look for channels and groups that the account has left
-    #[arg(long)]
+    /// Skip groups and channels that you have left
+    #[arg(help_heading = "Chats", long)]
     pub no_left_chats: bool,
 
-    /// When to use a takeout, Telegram's way for large exports, of which your devices are told: always, auto or never
-    #[arg(long, value_name = "WHEN", value_parser = words::takeout)]
+    /// Use a takeout (Telegram's data export): always, auto or never
+    ///
+    /// A takeout has higher rate limits. Telegram notifies your devices about it.
+    #[arg(help_heading = "Takeout", long, value_name = "WHEN", value_parser = words::takeout)]
     pub takeout: Option<TakeoutUse>,
 
-    /// Wait until Telegram allows the takeout, up to a day, instead of ending with code 14
-    #[arg(long)]
+    /// Wait up to a day for the takeout instead of exiting with code 14
+    #[arg(help_heading = "Takeout", long)]
     pub wait: bool,
 
-    /// Only say how many messages, files and bytes there are in each of the chosen chats, before anything begins
+    /// Show the number of messages, files and bytes in each selected chat, and stop
     #[arg(long)]
     pub estimate: bool,
 
-    /// Look for edits and deletions this far back, as in 30d; 0 for not at all
-    #[arg(long, value_name = "SPAN", value_parser = units::parse_span)]
+    /// Check for edits and deletions this far back, such as 30d; 0 turns this off
+    #[arg(help_heading = "Messages", long, value_name = "SPAN", value_parser = units::parse_span)]
     pub recheck: Option<Duration>,
 
-    /// Requests that a run may spend on reading old messages again in rotation, for their reactions above all
-    #[arg(long, value_name = "NUMBER")]
+    /// Requests per run for rereading old messages, mainly for new reactions
+    #[arg(help_heading = "Messages", hide_short_help = true, long, value_name = "NUMBER")]
     pub recheck_budget: Option<u32>,
 
     /// Which account.
@@ -161,7 +163,7 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
     }
     conclude_with(&summary, common.dry_run, context, |exit| {
         if let Some(error) = source.state_error() {
-            let text = format!("what this machine remembers could not be saved; the next run does some of the work again ({error})");
+            let text = format!("cannot save the progress of this backup on this machine; the next run repeats some of the work ({error})");
             context.output.warn(&text);
         }
         tell(&source, exit, common.dry_run, context)
@@ -203,26 +205,23 @@ fn tell_so_far(source: &TelegramSource, context: &Context) -> Result<(), Command
     if context.output.is_json() {
         return tell_json(source, context);
     }
-    context.output.line(&format!("{}; the run did not come to its end", coverage_line(&source.coverage())))
+    context.output.line(&format!("{}; the run did not finish", coverage_line(&source.coverage())))
 }
 
 /// The line that every backup of an account ends with, and what has to wait.
 fn tell(source: &TelegramSource, exit: Exit, dry_run: bool, context: &Context) -> Result<Exit, CommandError> {
     let (outcome, counts, output) = (source.outcome(), source.coverage(), &context.output);
     if !output.is_json() && !dry_run {
-        output.line(&coverage_line(&counts))?;
+        output.summary(&coverage_line(&counts))?;
     }
     for text in &outcome.not_excluded {
-        output.warn(&format!(
-            "no chat is '{}': --exclude-chat left nothing out for it (`tgvault chats` shows what there is)",
-            units::printable(text)
-        ));
+        output.warn(&format!("--exclude-chat '{}' matches no chat (see `tgvault chats`)", units::printable(text)));
     }
     if let Some((chats, seconds)) = outcome.takeout_delayed {
         let at = later(seconds);
         output.warn(&format!(
-            "{} wait for a takeout, which Telegram grants on {}; run the same command again then, or confirm it in Telegram on another \
-             device and run it now (--takeout never does without)",
+            "{} need a takeout, which Telegram allows from {}; run the same command again then, or confirm the export in Telegram on another \
+             device and run it now (--takeout never skips the takeout)",
             units::counted(chats, "new chat"),
             units::time(at)
         ));
@@ -232,8 +231,7 @@ fn tell(source: &TelegramSource, exit: Exit, dry_run: bool, context: &Context) -
     if chats_failed + files_failed + lists_failed > 0 && exit == Exit::Done {
         let failed = [(chats_failed, "chat"), (files_failed, "file"), (lists_failed, "list")].into_iter().filter(|(count, _)| *count > 0);
         let failed: Vec<String> = failed.map(|(count, what)| units::counted(count, what)).collect();
-        output
-            .warn(&format!("{} could not be read this time; `tgvault coverage` says why, and the next run tries again", failed.join(", ")));
+        output.warn(&format!("{} could not be read; see `tgvault coverage` for the reasons; the next run retries", failed.join(", ")));
         return Ok(Exit::Incomplete);
     }
     Ok(exit)
@@ -249,7 +247,7 @@ fn coverage_line(counts: &CoverageCounts) -> String {
         line += &format!("; {} missing", units::counted(counts.files_missing, "file"));
     }
     if counts.files_left_out > 0 {
-        line += &format!("; {} left out by --media or --max-file-size", units::counted(counts.files_left_out, "file"));
+        line += &format!("; {} skipped by --media or --max-file-size", units::counted(counts.files_left_out, "file"));
     }
     line + &coverage::parts_missing(counts.parts_missing)
 }
@@ -269,9 +267,8 @@ fn export_options(args: &Args, common: &Common, context: &Context) -> Result<Exp
     };
     let recheck = match (args.recheck, &profile.recheck) {
         (Some(span), _) => span,
-        (None, Some(text)) => {
-            units::parse_span(text).map_err(|what| CommandError::usage(format!("recheck in the profile: {what}"), "write 30d"))?
-        }
+        (None, Some(text)) => units::parse_span(text)
+            .map_err(|what| CommandError::usage(format!("recheck in the profile: {what}"), "use a form such as 30d"))?,
         (None, None) => usual.recheck,
     };
     check_order(args.from, args.till)?;

@@ -8,7 +8,7 @@ use super::origin::Origin;
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     /// A profile was named and there is none.
-    #[error("there is no profile '{name}': looked for {}", looked.join(", "))]
+    #[error("profile '{name}' not found; looked for {}", looked.join(", "))]
     NoProfile {
         /// Its name.
         name: String,
@@ -24,7 +24,7 @@ pub enum ConfigError {
         source: std::io::Error,
     },
     /// A profile has an unknown key, a value of the wrong kind, or is no TOML.
-    #[error("the profile '{}' is not right: {why}", path.display())]
+    #[error("profile '{}' is not valid: {why}", path.display())]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -42,10 +42,10 @@ pub enum ConfigError {
         why: String,
     },
     /// Nobody said where the home folder is.
-    #[error("there is no place for this machine's state: neither XDG_STATE_HOME nor HOME is set")]
+    #[error("no place to keep this machine's state: neither XDG_STATE_HOME nor HOME is set")]
     NoHome,
     /// A command that needs a vault was called without one.
-    #[error("no vault is given")]
+    #[error("no vault was given")]
     NoRepo,
 }
 
@@ -53,8 +53,8 @@ impl ConfigError {
     /// What the user can do about it.
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
-            Self::NoHome => "give --state-dir DIR",
-            Self::NoRepo => "give --repo URL, set TGVAULT_REPO, or write `repo = \"…\"` into ~/.config/tgvault/default.toml",
+            Self::NoHome => "use --state-dir DIR",
+            Self::NoRepo => "use --repo URL, set TGVAULT_REPO, or put `repo = \"…\"` into ~/.config/tgvault/default.toml",
             Self::Malformed { .. } => "the keys are listed in docs/guide/settings.md",
             _ => return None,
         })

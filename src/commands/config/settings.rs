@@ -87,7 +87,7 @@ impl Settings {
         });
         let rate = |name: &'static str, id, typed, size: Option<Size>| match layers.pick(id, typed, size.map(|size| size.0)) {
             Some(Setting { value: 0, origin }) => {
-                Err(ConfigError::Value { name, origin, why: "a limit of 0 bytes a second would never end".to_owned() })
+                Err(ConfigError::Value { name, origin, why: "a limit of 0 bytes per second would never finish".to_owned() })
             }
             rate => Ok(rate),
         };
@@ -151,7 +151,7 @@ fn parse_root_key(text: &Setting<String>) -> Result<Setting<VerifyingKey>, Confi
     let value = VerifyingKey::parse(&text.value).map_err(|_| ConfigError::Value {
         name: "root-key",
         origin: text.origin.clone(),
-        why: "this is not a root key; it is the line that starts with RW on the recovery sheet".to_owned(),
+        why: "this is not a root key; use the line that starts with RW on the recovery sheet".to_owned(),
     })?;
     Ok(Setting { value, origin: text.origin.clone() })
 }

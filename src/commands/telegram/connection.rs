@@ -35,40 +35,40 @@ const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone, Debug, clap::Args)]
 #[group(skip)]
 pub struct Connection {
-    /// The account, by the name that it has on this machine; needed only when there are several
-    #[arg(long, value_name = "NAME", env = "TGVAULT_ACCOUNT")]
+    /// The account, if this machine is logged in to several
+    #[arg(help_heading = "Account", long, value_name = "NAME", env = "TGVAULT_ACCOUNT")]
     pub account: Option<String>,
 
-    /// How hard to work Telegram's servers: gentle, normal or fast (docs/guide/telegram.md has the limits)
-    #[arg(long, value_name = "PACE", env = "TGVAULT_PACE", value_parser = words::pace)]
+    /// How fast to send requests: gentle, normal or fast (see docs/guide/telegram.md)
+    #[arg(help_heading = "Server", long, value_name = "PACE", env = "TGVAULT_PACE", value_parser = words::pace)]
     pub pace: Option<Pace>,
 
-    /// The application's number from my.telegram.org; its secret goes into TGVAULT_API_HASH or the profile
-    #[arg(long, value_name = "NUMBER", env = "TGVAULT_API_ID")]
+    /// Your api_id from my.telegram.org; put the api_hash into TGVAULT_API_HASH or the profile
+    #[arg(help_heading = "Account", hide_short_help = true, long, value_name = "NUMBER", env = "TGVAULT_API_ID")]
     pub api_id: Option<i32>,
 
-    /// Read the application's secret (api_hash) from the first line of this file
-    #[arg(long, value_name = "FILE", env = "TGVAULT_API_HASH_FILE")]
+    /// Read your api_hash from the first line of this file
+    #[arg(help_heading = "Account", hide_short_help = true, long, value_name = "FILE", env = "TGVAULT_API_HASH_FILE")]
     pub api_hash_file: Option<PathBuf>,
 
-    /// A server other than Telegram's own: its test servers, or one that you run
-    #[arg(long, value_name = "HOST:PORT", env = "TGVAULT_TELEGRAM_SERVER")]
+    /// Connect to this server instead of Telegram's
+    #[arg(help_heading = "Server", hide_short_help = true, long, value_name = "HOST:PORT", env = "TGVAULT_TELEGRAM_SERVER")]
     pub telegram_server: Option<String>,
 
-    /// That server's public RSA key, a PEM file
-    #[arg(long, value_name = "FILE", env = "TGVAULT_TELEGRAM_SERVER_KEY")]
+    /// The public RSA key of that server (PEM file)
+    #[arg(help_heading = "Server", hide_short_help = true, long, value_name = "FILE", env = "TGVAULT_TELEGRAM_SERVER_KEY")]
     pub telegram_server_key: Option<PathBuf>,
 
-    /// The number of that server's data centre instead of 2
-    #[arg(long, value_name = "NUMBER", env = "TGVAULT_TELEGRAM_SERVER_DC")]
+    /// The data centre number of that server [default: 2]
+    #[arg(help_heading = "Server", hide_short_help = true, long, value_name = "NUMBER", env = "TGVAULT_TELEGRAM_SERVER_DC")]
     pub telegram_server_dc: Option<i32>,
 
-    /// The passphrase of the logins, where they have one, is the first line of this file
-    #[arg(long, value_name = "FILE", env = "TGVAULT_SESSION_PASSPHRASE_FILE")]
+    /// Read the login passphrase, if you set one, from the first line of this file
+    #[arg(help_heading = "Account", hide_short_help = true, long, value_name = "FILE", env = "TGVAULT_SESSION_PASSPHRASE_FILE")]
     pub session_passphrase_file: Option<PathBuf>,
 
-    /// The passphrase of the logins is the first line that this shell command prints
-    #[arg(long, value_name = "COMMAND", env = "TGVAULT_SESSION_PASSPHRASE_COMMAND")]
+    /// Read the login passphrase from this shell command (first line)
+    #[arg(help_heading = "Account", hide_short_help = true, long, value_name = "COMMAND", env = "TGVAULT_SESSION_PASSPHRASE_COMMAND")]
     pub session_passphrase_command: Option<OsString>,
 }
 
@@ -97,8 +97,8 @@ impl Connection {
         let names = accounts(&state, None).names().map_err(|source| CommandError::file("read", state.path(), source))?;
         if !names.is_empty() {
             return Err(CommandError::usage(
-                "there are logins on this machine that have no passphrase",
-                "end them with `tgvault logout` first; all logins of a machine have the same passphrase, or none",
+                "this machine already has logins without a passphrase",
+                "end them with `tgvault logout` first; all logins on a machine share one passphrase, or have none",
             ));
         }
         let key: MachineKey = own.create(&self.session_passphrase(context, true)?)?;
@@ -118,7 +118,7 @@ impl Connection {
         if !secrets::can_ask() {
             return Err(CommandError::NoLoginPassphrase);
         }
-        let passphrase = secrets::ask("Passphrase of this machine's logins: ")?;
+        let passphrase = secrets::ask("Login passphrase: ")?;
         if is_new {
             secrets::ask_again(&passphrase)?;
         }

@@ -106,7 +106,7 @@ impl Teller {
         let bar = (counts && output.draws()).then(|| {
             let bar = output.bars().add(ProgressBar::no_length());
             // The template is constant.
-            bar.set_style(ProgressStyle::with_template("{spinner} {msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
+            bar.set_style(ProgressStyle::with_template("{spinner} {wide_msg}").unwrap_or_else(|_| ProgressStyle::default_spinner()));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
@@ -200,7 +200,7 @@ impl Drop for Teller {
 }
 
 fn waiting(seconds: u64, method: &str) -> String {
-    format!("waiting {} because Telegram says so ({method})", units::duration(Duration::from_secs(seconds)))
+    format!("waiting {} for Telegram's rate limit ({method})", units::duration(Duration::from_secs(seconds)))
 }
 
 fn seconds_until(moment: Instant) -> u64 {
@@ -304,6 +304,8 @@ impl Observer for Teller {
                     figures.trouble = None;
                 }
             }
+            // What later versions of the connections tell is not shown.
+            Event::Connection(_) => {}
             Event::Note(text) => {
                 drop(figures);
                 board.output.say(&text);

@@ -60,7 +60,7 @@ fn told(error: SecretError) -> io::Error {
 
 fn once(given: &mut bool, what: &str) -> io::Result<()> {
     if std::mem::replace(given, true) {
-        return Err(io::Error::other(format!("the {what} that was given is wrong")));
+        return Err(io::Error::other(format!("the {what} is wrong")));
     }
     Ok(())
 }
@@ -78,9 +78,9 @@ fn ask_openly(prompt: &str) -> io::Result<String> {
 impl LoginPrompts for Prompts {
     fn phone(&mut self) -> io::Result<String> {
         if secrets::can_ask() {
-            ask_openly("Phone number, with the country's code (+44…): ")
+            ask_openly("Phone number with country code (+44…): ")
         } else {
-            Err(io::Error::other("give --phone"))
+            Err(io::Error::other("use --phone NUMBER"))
         }
     }
 
@@ -90,7 +90,7 @@ impl LoginPrompts for Prompts {
             return secrets::command_line("code", command).map_err(told);
         }
         if self.code_told.as_deref() != Some(how) {
-            self.output.say(&format!("Telegram has sent a code: {how}"));
+            self.output.say(&format!("Telegram sent a code: {how}"));
             self.code_told = Some(how.to_owned());
         }
         if secrets::can_ask() {
@@ -110,9 +110,9 @@ impl LoginPrompts for Prompts {
         }
         if secrets::can_ask() {
             if let Some(hint) = hint.filter(|hint| !hint.is_empty()) {
-                self.output.say(&format!("the account has a second password; its hint: {hint}"));
+                self.output.say(&format!("password hint: {hint}"));
             }
-            return secrets::ask("Second password: ").map_err(told);
+            return secrets::ask("Two-step verification password: ").map_err(told);
         }
         secrets::input_line("password").map_err(told)
     }
@@ -125,7 +125,7 @@ impl LoginPrompts for Prompts {
         let code = QrCode::new(link).map_err(io::Error::other)?;
         let drawn = code.render::<Dense1x2>().dark_color(Dense1x2::Light).light_color(Dense1x2::Dark).build();
         self.output.tell(&format!(
-            "{drawn}\nScan this with Telegram on a phone: Settings > Devices > Link Desktop Device. A new code comes every half minute.\n"
+            "{drawn}\nScan this with Telegram on a phone: Settings > Devices > Link Desktop Device. The code is renewed every 30 seconds.\n"
         ));
         Ok(())
     }

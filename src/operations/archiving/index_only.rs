@@ -25,7 +25,7 @@ fn write(
     let with = Archiving { pool: PartPool::new(3), ..with.clone() };
     let mut open = OpenArchive::begin(&with)?;
     fill(&mut open.writer)?;
-    let (record, uploaded) = open.seal(merged, entries, remove, note)?;
+    let (record, uploaded) = open.seal(&with, merged, entries, remove, note)?;
     with.runtime.block_on(wait_for(uploaded))?;
     Ok(record)
 }

@@ -21,12 +21,15 @@ use crate::crypt::keys::Recipients;
 use crate::model::entry::EntryPath;
 use crate::repository::Machine;
 use crate::repository::format::snapshot::ArchiveRecord;
+use crate::repository::pieces::Pieces;
 use crate::storage::Storage;
 
 /// What those who write archives need.
 #[derive(Clone)]
 pub(super) struct Archiving {
     pub storage: Storage,
+    /// What is at hand of the vault, to which small archives are added.
+    pub pieces: Pieces,
     pub recipients: Arc<Recipients>,
     pub pool: PartPool,
     pub runtime: Handle,

@@ -7,7 +7,8 @@ use crate::archive::writer::ArchiveWriter;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::repository::format::names;
-use crate::repository::format::snapshot::ArchiveRecord;
+use crate::repository::format::pack::ends;
+use crate::repository::format::snapshot::{ArchiveRecord, OwnPlace};
 
 /// An archive being written.
 pub(in crate::operations) struct OpenArchive {
@@ -36,6 +37,7 @@ impl OpenArchive {
     /// When it cannot be written or noted.
     pub fn seal(
         self,
+        with: &Archiving,
         merged: bool,
         entries: &[IndexEntry],
         remove: &[EntryPath],
@@ -49,7 +51,17 @@ impl OpenArchive {
             sha256: sealed.sha256,
             header_sha256: sealed.header_sha256,
             merged,
+            own: Some(OwnPlace { header: sealed.header_bytes, from: sealed.own_from }),
         };
+        // What was just written need not be read again.
+        if let Some(bytes) = &sink.small {
+            let piece = |from: u64, to: u64| Some(bytes.get(usize::try_from(from).ok()?..usize::try_from(to).ok()?)?.to_vec().into());
+            let (head, end) = ends(&record.object);
+            if let (Some(header), Some(own)) = (piece(0, sealed.header_bytes), piece(sealed.own_from, sealed.length)) {
+                with.pieces.keep(&head, &header);
+                with.pieces.keep(&end, &own);
+            }
+        }
         note(&record, entries, remove)?;
         sink.end();
         Ok((record, self.uploaded))

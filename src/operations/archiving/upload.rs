@@ -18,7 +18,12 @@ enum Message {
 /// The lane's end: takes parts, waits while the store is busy.
 pub(in crate::operations) struct UploadSink {
     parts: mpsc::Sender<Message>,
+    /// The whole object, as long as it is small.
+    pub small: Option<Vec<u8>>,
 }
+
+/// An object up to this length is small.
+const SMALL_BYTES: usize = 256 * 1024;
 
 /// The result of an upload, once the object is whole in the store.
 pub(in crate::operations) type Uploaded = oneshot::Receiver<Result<(), StorageError>>;
@@ -53,7 +58,7 @@ impl UploadSink {
             };
             let _ = done.send(result);
         });
-        Ok((Self { parts }, uploaded))
+        Ok((Self { parts, small: Some(Vec::new()) }, uploaded))
     }
 
     /// Says that all parts were given.
@@ -64,6 +69,8 @@ impl UploadSink {
 
 impl PartSink for UploadSink {
     fn part(&mut self, part: PartBuffer) -> io::Result<()> {
+        let bytes = part.as_ref();
+        self.small = self.small.take().filter(|small| small.len() + bytes.len() <= SMALL_BYTES).map(|small| [&small, bytes].concat());
         self.parts.blocking_send(Message::Part(part)).map_err(|_| io::ErrorKind::BrokenPipe.into())
     }
 }

@@ -452,6 +452,7 @@ impl Journal {
             snapshot.archives.retain(|record| !lost.contains(&record.id));
             // Lists name what is lost: new ones are made where they are due.
             snapshot.lists.clear();
+            snapshot.packs.clear();
         }
         self.head.healing = true;
         self.head.incarnation = Some(self.machine.id()?);

@@ -424,7 +424,7 @@ impl<'a> Lane<'a> {
         let (reported, after) = oneshot::channel();
         let before = self.before.replace(after);
         let timings = archive.writer.timings();
-        let (record, uploaded) = archive.seal(false, &entries, &[], self.setup.note(Order::Last, self.number))?;
+        let (record, uploaded) = archive.seal(&self.setup.archiving, false, &entries, &[], self.setup.note(Order::Last, self.number))?;
         let reports = self.setup.reports.clone();
         self.setup.archiving.runtime.spawn(async move {
             let stored = wait_for(uploaded).await;

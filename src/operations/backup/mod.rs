@@ -96,8 +96,7 @@ pub struct BackupSummary {
 /// # Errors
 /// When there is no repository, or the state cannot be read.
 pub async fn has_earlier(session: &Session, source: &dyn Source) -> Result<bool, OperationError> {
-    let opened = session.open_locked().await?;
-    parent::has_journal(&opened, &names_of(source))
+    parent::has_journal(&session.kept().await?, &session.machine, &names_of(source))
 }
 
 /// All that a source may be called, its own name first.

@@ -12,6 +12,7 @@ use crate::operations::events::{Event, Events};
 use crate::operations::session::{Opened, Session};
 use crate::operations::snapshot::choice::holds_chats;
 use crate::operations::uploads::Uploads;
+use crate::repository::Machine;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::tree::Tree;
@@ -32,9 +33,9 @@ pub(super) struct Parent {
 }
 
 /// The folder that holds the journal of a source; named by a hash, because names of folders are not sealed.
-fn journal_folder(opened: &Opened, source: &SourceName) -> Result<SealedFolder, OperationError> {
+fn journal_folder(kept: &SealedFolder, source: &SourceName) -> Result<SealedFolder, OperationError> {
     let name = sha256(format!("{}\0{}", source.kind, source.name).as_bytes()).to_string();
-    Ok(opened.folder.folder(&format!("chain-{}", name.get(..32).unwrap_or(&name)))?)
+    Ok(kept.folder(&format!("chain-{}", name.get(..32).unwrap_or(&name)))?)
 }
 
 fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
@@ -45,9 +46,9 @@ fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
 ///
 /// # Errors
 /// When the state cannot be read.
-pub(super) fn has_journal(opened: &Opened, names: &[SourceName]) -> Result<bool, OperationError> {
+pub(super) fn has_journal(kept: &SealedFolder, machine: &Machine, names: &[SourceName]) -> Result<bool, OperationError> {
     for name in names {
-        let journal = Journal::open(&journal_folder(opened, name)?, &opened.repository.machine)?;
+        let journal = Journal::open(&journal_folder(kept, name)?, machine)?;
         if journal.is_some_and(|journal| journal.snapshot().is_some()) {
             return Ok(true);
         }
@@ -61,7 +62,7 @@ fn adopt(opened: &Opened, folder: &SealedFolder, others: &[SourceName]) -> Resul
         return Ok(());
     }
     for name in others {
-        let other = journal_folder(opened, name)?;
+        let other = journal_folder(&opened.folder, name)?;
         let _lock = other.lock("run.lock")?;
         if Journal::open(&other, &opened.repository.machine)?.is_some() {
             return Journal::adopt(folder, &other);
@@ -83,7 +84,7 @@ pub(super) async fn find(
     events: &dyn Events,
 ) -> Result<Parent, OperationError> {
     let Some((source, others)) = names.split_first() else { return Err(OperationError::Internal("a source has no name".into())) };
-    let folder = journal_folder(opened, source)?;
+    let folder = journal_folder(&opened.folder, source)?;
     let lock = folder.lock("run.lock")?;
     opened.repository.storage = Uploads::resume(&folder, &opened.repository.storage).await?;
     if let Err(error) = adopt(opened, &folder, others) {
@@ -94,10 +95,10 @@ pub(super) async fn find(
     match Journal::open(&folder, &opened.repository.machine) {
         Ok(Some(mut journal)) => match journal.take_in(|record| !is_lost(&stored, record)).and_then(|_| journal.remembered()) {
             Ok(state) => remembered = Some((journal, state)),
-            Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
+            Err(error) => events.event(&Event::Note(&format!("cannot read the state on this machine ({error})"))),
         },
         Ok(None) => {}
-        Err(error) => events.event(&Event::Note(&format!("what this machine remembers cannot be read ({error})"))),
+        Err(error) => events.event(&Event::Note(&format!("cannot read the state on this machine ({error})"))),
     }
     let (mut journal, mut state, broken) = match remembered {
         Some((journal, state)) => (journal, state, Vec::new()),
@@ -106,6 +107,7 @@ pub(super) async fn find(
             opened.unlock(session).await?;
             let begun = begin(opened, &folder, writer, names, options, events).await?;
             // Another machine may just have stored what the snapshot names that was found.
+            opened.repository.storage = opened.repository.storage.without_listing();
             stored = opened.repository.stored_archives().await?;
             begun
         }
@@ -120,7 +122,7 @@ pub(super) async fn find(
     if !lost.is_empty() {
         let dropped = state.tree.drop_lost(|record| lost.contains(&record.id));
         let count = lost.len();
-        events.event(&Event::Note(&format!("{count} archives are gone from the store or broken; {dropped} entries are stored again")));
+        events.event(&Event::Note(&format!("{count} archives are missing or damaged in the store; {dropped} entries are stored again")));
         state.pending.retain(|record| !lost.contains(&record.id));
         // The merged index that comes first says what is left; nothing before it counts.
         state.removals.clear();
@@ -128,13 +130,13 @@ pub(super) async fn find(
     }
     match opened.repository.complete_copies().await {
         Ok(0) => {}
-        Ok(count) => events.event(&Event::Note(&format!("{count} missing second copies of small objects were put back"))),
+        Ok(count) => events.event(&Event::Note(&format!("restored {count} missing second copies of small objects"))),
         // What is saved does not depend on it, and verify reports what is still missing.
         Err(error) => tracing::warn!(%error, "missing second copies could not be put back"),
     }
     let stems = opened.repository.snapshot_stems().await?;
     for gone in opened.compare(&stems, [])? {
-        events.event(&Event::Note(&format!("{gone}; the backup goes on all the same")));
+        events.event(&Event::Note(&format!("{gone}; continuing with the backup")));
     }
     let last = last_sequence(opened, &journal, &stems).await?;
     journal.raise_sequence(last);
@@ -181,7 +183,7 @@ async fn begin(
                 if let RepositoryError::Archive { id, .. } = &error {
                     lost.push(*id);
                 }
-                events.event(&Event::Note(&format!("an archive of the last snapshot is broken; what it held is stored again ({error})")));
+                events.event(&Event::Note(&format!("an archive of the last snapshot is damaged; its contents are stored again ({error})")));
             }
             if snapshot.writer == writer {
                 (chain, sequence) = (snapshot.chain, snapshot.sequence);

@@ -108,6 +108,7 @@ impl Run {
         let setup = LaneSetup {
             archiving: Archiving {
                 storage: opened.repository.storage.clone(),
+                pieces: opened.repository.pieces.clone(),
                 recipients: Arc::new(recipients),
                 pool: PartPool::new(2 * options.lanes + 3),
                 runtime: Handle::current(),
@@ -149,7 +150,7 @@ impl Run {
         // Before anything is committed: a snapshot without what is gone is not readable without it.
         this.put_merged_index(is_healing).await?;
         if pending > 0 {
-            this.shared.events.event(&Event::Note(&format!("going on after {pending} archives of an interrupted run")));
+            this.shared.events.event(&Event::Note(&format!("resuming an interrupted run: {pending} archives are already stored")));
             this.keep().await?;
         }
         Ok(this)
@@ -280,6 +281,8 @@ impl Run {
     /// Commits what is finished, with the removals up to number `removed`.
     async fn commit(&mut self, complete: bool, counts: Counts, removed: u64) -> Result<Id, OperationError> {
         if self.in_doubt {
+            let storage = &mut self.opened.repository.storage;
+            *storage = storage.without_listing();
             let stems = self.opened.repository.snapshot_stems().await?;
             let last = parent::last_sequence(&self.opened, &self.journal, &stems).await?;
             self.journal.raise_sequence(last);
@@ -312,6 +315,7 @@ impl Run {
             counts,
             archives,
             lists: parent.map(|parent| parent.lists.clone()).unwrap_or_default(),
+            packs: parent.map(|parent| parent.packs.clone()).unwrap_or_default(),
         };
         self.in_doubt = true;
         let copies = self.journal.index_copies(&self.finished, &self.derived)?;

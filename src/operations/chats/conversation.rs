@@ -28,6 +28,8 @@ pub struct Span {
     pub at: Option<i64>,
     /// With earlier versions.
     pub history: bool,
+    /// Only the message with this id.
+    pub message: Option<i64>,
 }
 
 impl Span {
@@ -122,7 +124,8 @@ impl Conversation {
                     first = first.or(folded.map(|folded| Found { part: index, folded }));
                 }
             }
-            if let Some(found) = first.filter(|found| self.span.takes(&found.folded)) {
+            let is_meant = self.span.message.is_none_or(|id| id == lowest);
+            if let Some(found) = first.filter(|found| is_meant && self.span.takes(&found.folded)) {
                 return Some(found);
             }
         }

@@ -9,6 +9,7 @@
 mod batches;
 mod choose;
 pub mod conversation;
+mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -17,6 +18,7 @@ use serde::de::DeserializeOwned;
 
 pub use batches::BatchReader;
 pub(super) use choose::{Chosen, choose};
+use names::Nearly;
 
 use super::OperationError;
 use super::session::{Opened, Session};
@@ -128,11 +130,17 @@ impl OpenChats {
         let mut wanted = BTreeSet::new();
         for name in names {
             let called: Vec<Peer> = all.iter().filter(|chat| chat.is_called(name)).map(|chat| chat.peer).collect();
-            if called.is_empty() {
-                let snapshot = self.opened.snapshot().id.to_string();
-                return Err(self.opened.missing(OperationError::NoSuchChat { chat: printable(name), snapshot }));
+            if !called.is_empty() {
+                wanted.extend(called);
+                continue;
             }
-            wanted.extend(called);
+            match names::nearly(&all, name) {
+                Nearly::One(peer) => drop(wanted.insert(peer)),
+                Nearly::Like(near) => {
+                    let snapshot = self.opened.snapshot().id.to_string();
+                    return Err(self.opened.missing(OperationError::NoSuchChat { chat: printable(name), snapshot, near }));
+                }
+            }
         }
         Ok(wanted)
     }

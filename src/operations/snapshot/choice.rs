@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::{FutureExt, StreamExt};
+
 use crate::model::digest::Id;
 use crate::operations::OperationError;
 use crate::operations::session::Opened;
@@ -30,7 +32,21 @@ pub struct SnapshotChoice {
     pub among: Selection,
 }
 
+impl std::fmt::Display for Selection {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let tags = self.tags.iter().map(|tag| format!("--tag {tag}"));
+        let host = self.host.iter().map(|host| format!("--host {host}"));
+        let source = self.source.iter().map(|source| format!("--source {source}"));
+        f.write_str(&host.chain(tags).chain(source).collect::<Vec<_>>().join(" "))
+    }
+}
+
 impl Selection {
+    /// Whether anything is left out.
+    pub fn narrows(&self) -> bool {
+        self.host.is_some() || !self.tags.is_empty() || self.source.is_some()
+    }
+
     /// Whether a snapshot is meant.
     pub fn takes(&self, snapshot: &Snapshot) -> bool {
         let source = &snapshot.source;
@@ -60,18 +76,10 @@ impl SnapshotChoice {
         if self.wanted != "latest" || self.among.source.is_some() {
             return Ok(None);
         }
-        let (identity, repository) = (opened.identity()?, &opened.repository);
-        let mut sources = BTreeSet::new();
-        for stem in repository.snapshot_stems().await? {
-            match read(repository, &identity, &stem).await {
-                Ok((_, snapshot)) if self.among.takes(&snapshot) && holds_chats(&snapshot) => {
-                    sources.insert(format!("{}:{}", snapshot.source.kind, snapshot.source.name));
-                }
-                Ok(_) => {}
-                Err(error) if error.is_integrity() => {}
-                Err(error) => return Err(error.into()),
-            }
-        }
+        let listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
+        let fitting =
+            listed.snapshots.iter().map(|(_, snapshot)| snapshot).filter(|snapshot| self.among.takes(snapshot) && holds_chats(snapshot));
+        let sources: BTreeSet<String> = fitting.map(|snapshot| format!("{}:{}", snapshot.source.kind, snapshot.source.name)).collect();
         let mut sources = sources.into_iter();
         let (Some(source), None) = (sources.next(), sources.next()) else { return Ok(None) };
         Ok(Some(Self { wanted: self.wanted.clone(), among: Selection { source: Some(source), ..self.among.clone() } }))
@@ -137,10 +145,23 @@ impl SnapshotChoice {
         others: &mut Vec<SnapshotRef>,
         passed_over: &mut Vec<RepositoryError>,
     ) -> Result<Option<(SnapshotRef, Snapshot)>, RepositoryError> {
+        // The newest is it, as a rule; where it is not, those before it are asked for several at a time.
+        const AHEAD: usize = 16;
         let mut partial = None;
-        for stem in stems.iter().rev() {
+        let (earlier, newest) = stems.split_at(stems.len().saturating_sub(1));
+        let reading = |stem: String| {
+            let found = async move {
+                let found = read(repository, identity, &stem).await;
+                (stem, found)
+            };
+            found.boxed()
+        };
+        let newest = futures::stream::iter(newest.to_vec()).then(reading);
+        let earlier = futures::stream::iter(earlier.iter().rev().cloned()).map(reading).buffered(AHEAD);
+        let mut read = std::pin::pin!(newest.chain(earlier));
+        while let Some((stem, found)) = read.next().await {
             // What is not signed by an accepted writer is never `latest`; a later check reports it.
-            let (found, snapshot) = match read(repository, identity, stem).await {
+            let (found, snapshot) = match found {
                 Ok(pair) => pair,
                 Err(error) if error.is_integrity() => {
                     tracing::warn!(stem, %error, "a snapshot is passed over");
@@ -177,7 +198,7 @@ impl SnapshotChoice {
         }
         let (identity, repository) = (opened.identity()?, &opened.repository);
         let stems = repository.snapshot_stems().await?;
-        let mut heads: BTreeMap<Id, u64> = BTreeMap::new();
+        let mut heads = BTreeMap::from([(latest.signed.chain, latest.signed.sequence)]);
         let mut found: BTreeMap<Id, Snapshot> = BTreeMap::new();
         for stem in stems.iter().rev() {
             // Numbers of a chain begin with 1: when they make up all snapshots there are, there is no further chain.
@@ -193,7 +214,8 @@ impl SnapshotChoice {
             };
             let chain = reference.signed.chain;
             let is_head = !heads.contains_key(&chain);
-            heads.entry(chain).or_insert(reference.signed.sequence);
+            let last = heads.entry(chain).or_default();
+            *last = reference.signed.sequence.max(*last);
             let is_better = found.get(&chain).is_some_and(|head| !head.complete);
             if chain == latest.signed.chain || !(is_head || is_better) {
                 continue;
@@ -230,7 +252,5 @@ pub fn holds_chats(snapshot: &Snapshot) -> bool {
 }
 
 async fn read(repository: &Repository, identity: &Identity, stem: &str) -> Result<(SnapshotRef, Snapshot), RepositoryError> {
-    let found = repository.snapshot_ref(stem).await?;
-    let snapshot = repository.snapshot(&found, &identity.identities).await?;
-    Ok((found, snapshot))
+    repository.read_snapshot(stem, &identity.identities).await
 }

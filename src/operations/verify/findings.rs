@@ -53,6 +53,10 @@ impl Findings {
         }
     }
 
+    pub fn nothing_wrong(&self) -> bool {
+        self.wrong.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     pub fn progress(&self) {
         let get = |value: &AtomicU64| value.load(Ordering::Relaxed);
         self.events.event(&Event::Progress(Progress {

@@ -31,6 +31,8 @@ pub struct RestoreSummary {
     pub writer: Id,
     /// Its number in its chain.
     pub sequence: u64,
+    /// What it is of, as `snapshots` shows it.
+    pub source: String,
     /// When it was made.
     pub time: jiff::Timestamp,
     /// Entries restored.
@@ -53,6 +55,7 @@ pub(super) fn summary(snapshot: &Snapshot, report: &Report, began: Instant) -> R
         snapshot: snapshot.id,
         writer: snapshot.writer,
         sequence: snapshot.sequence,
+        source: snapshot.source.to_string(),
         time: snapshot.time,
         entries: get(&report.entries),
         bytes: get(&report.bytes),
@@ -120,7 +123,7 @@ pub(super) fn finish(target: TargetFolder, report: &Report) -> Result<(), Operat
     }
     for (count, what) in [(restored.owners_refused, "owners"), (restored.xattrs_refused, "extended attributes")] {
         if count > 0 {
-            report.events.event(&Event::Note(&format!("{count} {what} could not be set")));
+            report.events.event(&Event::Note(&format!("could not set {count} {what}")));
         }
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::crypt::digest::Hasher;
 use crate::model::causes::with_causes;
 use crate::model::digest::Digest;
 use crate::operations::OperationError;
-use crate::operations::report::Report;
+use crate::operations::report::{Arriving, Report};
 use crate::repository::RepositoryError;
 use crate::repository::contents::Contents;
 use crate::repository::tree::Place;
@@ -21,6 +21,7 @@ struct OpenFile<'f, 'p> {
     place: &'f Place,
     writer: FileWriter,
     hasher: Hasher,
+    arriving: Arriving<'f>,
     left: u64,
 }
 
@@ -96,6 +97,10 @@ impl<'a> UnitWorker<'a> {
             let frames = reader.frame_at(first.offset).map_err(failed)?..reader.frame_at(end - 1).map_err(failed)? + 1;
             let scanned = reader.scan(frames, &mut scratch, &mut |start, plain| {
                 let frame_end = start + plain.len() as u64;
+                if self.report.stop.is_wanted() {
+                    fatal = Some(OperationError::Interrupted);
+                    return Err(std::io::Error::from(std::io::ErrorKind::Interrupted).into());
+                }
                 loop {
                     if open.is_none() {
                         let Some((file, place)) = queue.as_slice().first().filter(|(_, place)| place.offset < frame_end) else {
@@ -104,7 +109,8 @@ impl<'a> UnitWorker<'a> {
                         queue.next();
                         match self.begin(file) {
                             Ok(Some(writer)) => {
-                                open = Some(OpenFile { file, place, writer, hasher: Hasher::new(), left: place.length });
+                                let arriving = self.report.arriving();
+                                open = Some(OpenFile { file, place, writer, hasher: Hasher::new(), arriving, left: place.length });
                             }
                             Ok(None) => continue,
                             Err(error) => {
@@ -119,6 +125,7 @@ impl<'a> UnitWorker<'a> {
                     let piece = piece.get(..usize::try_from(current.left).unwrap_or(usize::MAX)).unwrap_or(piece);
                     current.hasher.update(piece);
                     current.left -= piece.len() as u64;
+                    current.arriving.add(piece.len());
                     let written = current.writer.write_all(piece);
                     let is_done = current.left == 0;
                     if let Err(error) = written {
@@ -169,6 +176,7 @@ impl<'a> UnitWorker<'a> {
         let Some(mut writer) = self.begin(file)? else { return Ok(()) };
         let mut refused = None;
         let mut written = 0;
+        let mut arriving = self.report.arriving();
         for (at, place) in file.entry.pieces().unwrap_or_default() {
             let gap = at.saturating_sub(written);
             if let Err(error) = std::io::copy(&mut std::io::repeat(0).take(gap), &mut writer) {
@@ -177,12 +185,19 @@ impl<'a> UnitWorker<'a> {
             written = at + place.length;
             let mut hasher = Hasher::new();
             let read = self.contents.read(&place, &mut |piece| {
+                if self.report.stop.is_wanted() {
+                    return Err(ArchiveError::Io(std::io::ErrorKind::Interrupted.into()));
+                }
+                arriving.add(piece.len());
                 hasher.update(piece);
                 writer.write_all(piece).map_err(|error| {
                     refused = Some(TargetError::from_write(file.path, error));
                     ArchiveError::Io(std::io::ErrorKind::Interrupted.into())
                 })
             });
+            if self.report.stop.is_wanted() {
+                return Err(OperationError::Interrupted);
+            }
             if let Some(error) = refused {
                 return self.report.refused(file.path, error);
             }

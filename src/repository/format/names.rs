@@ -20,6 +20,10 @@ pub const LISTS: &str = "lists/";
 pub const SNAPSHOTS: &str = "snapshots/";
 /// Leases of runs in progress.
 pub const RUNNING: &str = "running/";
+/// Pieces of many objects in one.
+pub const PACKS: &str = "packs/";
+/// Those of snapshots.
+pub const PACKS_OF_SNAPSHOTS: &str = "packs/snapshots/";
 /// The second copies of the small objects.
 pub const MIRROR: &str = "mirror/";
 

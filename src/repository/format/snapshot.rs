@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::pack::PackRecord;
 use super::version::FormatVersion;
 use crate::archive::reader::Expected;
 use crate::model::digest::{Digest, Id};
@@ -50,6 +51,9 @@ pub struct Snapshot {
     /// The lists that cover the first of these archives, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<ListRecord>,
+    /// Packs with the ends of the first of these archives, in order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub packs: Vec<PackRecord>,
 }
 
 /// One list of archives that snapshots share.
@@ -98,6 +102,18 @@ pub struct ArchiveRecord {
     /// Whether it holds nothing but the merged index of all archives before it.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub merged: bool,
+    /// Where what readers need first lies.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub own: Option<OwnPlace>,
+}
+
+/// Where, among the stored bytes of an archive, its header ends and the chunks with its own members begin.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct OwnPlace {
+    /// Bytes of the header, the nonce included.
+    pub header: u64,
+    /// The first byte of the chunk in which the archive's own members begin.
+    pub from: u64,
 }
 
 impl ArchiveRecord {

@@ -77,6 +77,7 @@ pub struct Trust {
     pub lost: Vec<String>,
     ancestors: BTreeSet<Digest>,
     is_closed: bool,
+    lost_number: u64,
 }
 
 struct Statement {
@@ -121,7 +122,7 @@ pub async fn amend(
     }
     let parents: BTreeSet<Digest> = trust.heads.iter().filter_map(|head| names::parse_statement(&head.name)?.1).collect();
     root.format = CURRENT;
-    root.number += 1;
+    root.number = root.number.max(trust.lost_number).saturating_add(1);
     root.time = now.max(root.time);
     root.ancestors = trust.ancestors.difference(&parents).copied().collect();
     root.parents = parents.into_iter().collect();
@@ -152,6 +153,7 @@ pub async fn put(storage: &Storage, root: Root, key: &SigningKey) -> Result<Trus
         lost: Vec::new(),
         ancestors: root.parents.iter().chain(&root.ancestors).copied().chain([sha256]).collect(),
         is_closed: root.numbered > 0,
+        lost_number: 0,
         root,
     })
 }
@@ -207,7 +209,7 @@ async fn read_all(storage: &Storage, repository: Id, anchor: &Anchor, passes_dam
     let covered = reading.heads.iter().map(|head| head.root.numbered).max().unwrap_or(0);
     let (line, is_closed) = reading.line(anchor, &listing.numbered, covered).await?;
     reading.fit(anchor, covered.max(last_number))?;
-    let Reading { heads, ancestors, lost, .. } = reading;
+    let Reading { heads, ancestors, lost, lost_number, .. } = reading;
     let root = merge(heads.iter().map(|head| &head.root).chain(&line));
     let root = root.ok_or_else(|| RepositoryError::Missing { name: format!("{}*", names::ROOT) })?;
     if let Anchor::Last(expected) = anchor
@@ -242,6 +244,8 @@ struct Reading<'a> {
     /// All that the heads stand on, and they themselves.
     ancestors: BTreeSet<Digest>,
     lost: Vec<String>,
+    /// The highest number of a statement that is lost.
+    lost_number: u64,
 }
 
 impl Reading<'_> {
@@ -271,6 +275,7 @@ impl Reading<'_> {
                 Ok(None) => continue,
                 Err(error) if self.passes_damage && error.is_integrity() => {
                     self.lost.push(error.to_string());
+                    self.lost_number = self.lost_number.max(number);
                     self.ancestors.insert(sha256);
                     continue;
                 }

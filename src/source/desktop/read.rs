@@ -321,8 +321,12 @@ impl Reader<'_> {
             _ => return,
         };
         let Some((id, title)) = named else { return };
-        chat.told_more = true;
         let is_topic = is_first && !chat.in_list && chat.head.kind.as_deref() == Some(ChatType::PublicSupergroup.key());
+        // The topics of a whole chat are told by its messages, as in the export itself.
+        if !is_topic && chat.topic.is_none() {
+            return;
+        }
+        chat.told_more = true;
         if is_topic {
             chat.topic = Some(id);
         }

@@ -17,7 +17,7 @@ pub enum TelegramError {
         why: String,
     },
     /// Telegram asks for patience.
-    #[error("Telegram asks us to wait {} before {what}", in_words(*seconds))]
+    #[error("Telegram requires a wait of {} before {what}", in_words(*seconds))]
     TryLater {
         /// What has to wait.
         what: String,
@@ -25,7 +25,7 @@ pub enum TelegramError {
         seconds: u64,
     },
     /// The login did not go through.
-    #[error("the login did not go through: {0}")]
+    #[error("login failed: {0}")]
     Login(String),
     /// A request failed.
     #[error("{what}")]

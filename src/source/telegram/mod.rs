@@ -1,7 +1,7 @@
 //! A Telegram account, live, through its API.
 //!
 //! Rooms, each of which uses only those above it:
-//! - `wire`: connections, key exchange, pacing, retries. It knows no account and no message.
+//! - `wire`: the crate `tgvault-mtproto`: connections, key exchange, pacing, retries. It knows no account and no message.
 //! - `tl`: from Telegram's types to records; it needs no connection.
 //! - `stored`: what is stored for good; it moves when items are committed, never before.
 //! - `account`: accounts by name, logging in and out, requests made for one.

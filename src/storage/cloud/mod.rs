@@ -100,7 +100,7 @@ impl Opening<'_> {
         let backend = self.backend(built)?;
         // Amazon honours the condition on a put; of the others, some ignore it and overwrite.
         Ok(match endpoint {
-            Some(endpoint) if !is_amazon(&endpoint) => backend.look_first(),
+            Some(endpoint) if !is_amazon(&endpoint) => backend.may_ignore_conditions(),
             _ => backend,
         })
     }

@@ -18,10 +18,10 @@ use crate::model::digest::{Digest, Id};
 use crate::model::entry::EntryPath;
 
 /// Bytes read at first for the header: enough for a dozen recipients.
-const HEAD_BYTES: u64 = 4 * 1024;
+pub const HEAD_BYTES: u64 = 4 * 1024;
 
 /// Plain bytes read at first from the end: seek table and, for most archives, the whole index.
-const TAIL_BYTES: u64 = 128 * 1024;
+pub const TAIL_BYTES: u64 = 128 * 1024;
 
 /// Coded bytes asked for at a time when frames are read one after the other.
 const FETCH_BYTES: u64 = 4 * 1024 * 1024;
@@ -36,6 +36,19 @@ pub trait ReadAt: Send + Sync {
     /// # Errors
     /// When they cannot be had, all of them.
     fn read_at(&self, range: Range<u64>) -> io::Result<Bytes>;
+
+    /// Reads the first bytes, `bytes` of them or as many as are at hand.
+    ///
+    /// # Errors
+    /// As [`Self::read_at`].
+    fn read_head(&self, bytes: u64) -> io::Result<Bytes> {
+        self.read_at(0..bytes)
+    }
+
+    /// From which place on the object is at hand to its end, if it is: reading less than that asks nobody.
+    fn at_hand_from(&self) -> Option<u64> {
+        None
+    }
 }
 
 impl ReadAt for Bytes {
@@ -97,7 +110,7 @@ impl<R: ReadAt> ArchiveReader<R> {
     /// [`ArchiveError::ForeignHeader`] when the object is not the one that was stored under this name;
     /// otherwise when no identity fits, or the object is damaged or cannot be read.
     pub fn open(object: R, expected: &Expected, identities: &Identities) -> Result<Self, ArchiveError> {
-        let mut head = object.read_at(0..expected.length.min(HEAD_BYTES))?;
+        let mut head = object.read_head(expected.length.min(HEAD_BYTES))?;
         let (header_bytes, key) = loop {
             match header::open(&head, identities) {
                 Ok((length, key)) => break (length, key),
@@ -131,7 +144,11 @@ impl<R: ReadAt> ArchiveReader<R> {
     }
 
     fn read_layout(&mut self, expected: &Expected) -> Result<(), ArchiveError> {
-        let tail_start = self.plain_bytes.saturating_sub(TAIL_BYTES);
+        let at_hand = self.object.at_hand_from().map_or(0, |stored| {
+            let chunk = stored.saturating_sub(self.header_bytes).div_ceil(SEALED_CHUNK_BYTES as u64);
+            (chunk * CHUNK_BYTES as u64).min(self.plain_bytes.saturating_sub(1))
+        });
+        let tail_start = self.plain_bytes.saturating_sub(TAIL_BYTES).max(at_hand);
         let mut tail = Vec::new();
         self.read_plain(tail_start..self.plain_bytes, &mut tail)?;
         let footer = tail.len().checked_sub(seek::FOOTER_BYTES).and_then(|from| tail.get(from..)).unwrap_or_default();
@@ -173,6 +190,18 @@ impl<R: ReadAt> ArchiveReader<R> {
         plain.drain(..skip.min(plain.len()));
         plain.truncate((range.end - range.start) as usize);
         Ok(())
+    }
+
+    /// The object itself.
+    pub fn object(&self) -> &R {
+        &self.object
+    }
+
+    /// Where, among the stored bytes, the header ends, and where the chunks with the archive's own members begin: with what is before
+    /// the one and behind the other, [`Self::open`] and [`Self::own_members`] need nothing else.
+    pub fn own_bytes(&self) -> (u64, u64) {
+        let coded = self.starts.get(self.layout.own_frame as usize).map_or(0, |start| start.0);
+        (self.header_bytes, self.header_bytes + coded / CHUNK_BYTES as u64 * SEALED_CHUNK_BYTES as u64)
     }
 
     /// Number of frames.

@@ -10,7 +10,7 @@ use super::{ArchiveError, FRAME_BYTES, TARGET_BYTES, TARGET_INDEX_BYTES, member,
 use crate::crypt::digest::{Hasher, sha256};
 use crate::crypt::header;
 use crate::crypt::keys::Recipients;
-use crate::crypt::payload::PayloadWriter;
+use crate::crypt::payload::{CHUNK_BYTES, PayloadWriter, SEALED_CHUNK_BYTES};
 use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind, Metadata, Stamp};
 
@@ -62,6 +62,10 @@ pub struct Sealed {
     pub tar_bytes: u64,
     /// Index lines in it.
     pub entries: u64,
+    /// Stored bytes of the header, the nonce included.
+    pub header_bytes: u64,
+    /// The stored byte with which the chunk begins in which its own members begin.
+    pub own_from: u64,
 }
 
 /// Where the time of writing went.
@@ -101,6 +105,7 @@ fn timed<T>(sum: &mut Duration, work: impl FnOnce() -> T) -> T {
 pub struct ArchiveWriter<S: PartSink> {
     id: Id,
     header_sha256: Digest,
+    header_bytes: u64,
     payload: PayloadWriter<PartsWriter<S>>,
     coder: FrameCoder,
     frame: Box<[u8]>,
@@ -129,6 +134,7 @@ impl<S: PartSink> ArchiveWriter<S> {
         Ok(Self {
             id,
             header_sha256: sha256(&head),
+            header_bytes: head.len() as u64,
             payload: PayloadWriter::new(key, parts),
             coder: FrameCoder::new()?,
             frame: vec![0; FRAME_BYTES].into_boxed_slice(),
@@ -266,10 +272,13 @@ impl<S: PartSink> ArchiveWriter<S> {
         self.flush_frame()?;
         let own_frame = self.own_frame.unwrap_or_default();
         let layout = seek::Layout { id: self.id, own_frame, frames: std::mem::take(&mut self.frames) };
+        let coded: u64 = layout.frames.iter().take(own_frame as usize).map(|frame| u64::from(frame.coded)).sum();
+        let header_bytes = self.header_bytes;
+        let own_from = header_bytes + coded / CHUNK_BYTES as u64 * SEALED_CHUNK_BYTES as u64;
         self.payload.write_all(&seek::write(&layout))?;
         let (sink, sha256, length) = self.payload.finish()?.finish()?;
         let (id, header_sha256, tar_bytes, entries) = (self.id, self.header_sha256, self.tar_bytes, self.entries);
-        Ok((Sealed { id, length, sha256, header_sha256, tar_bytes, entries }, sink))
+        Ok((Sealed { id, length, sha256, header_sha256, tar_bytes, entries, header_bytes, own_from }, sink))
     }
 
     /// Writes the header of a member, in a new frame where the member would cross the end of this one; gives the frame's number.

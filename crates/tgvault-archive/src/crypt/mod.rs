@@ -17,7 +17,7 @@ pub mod signature;
 #[derive(Debug, thiserror::Error)]
 pub enum CryptError {
     /// None of the identities fits any recipient of the file.
-    #[error("no given key opens this; it was encrypted for somebody else, or the passphrase is wrong")]
+    #[error("none of the given keys opens this: it was encrypted for somebody else, or the passphrase is wrong")]
     WrongKey,
     /// The bytes are not an age file, or its header was changed.
     #[error("not a valid age file: {0}")]
@@ -26,7 +26,7 @@ pub enum CryptError {
     #[error("the age header is not complete")]
     Incomplete,
     /// A chunk did not authenticate: the file was changed or cut.
-    #[error("the encrypted data was changed or cut at chunk {chunk}")]
+    #[error("the encrypted data was changed or cut off at chunk {chunk}")]
     Chunk {
         /// Number of the 64 KiB chunk, from 0.
         chunk: u64,
@@ -43,7 +43,7 @@ pub enum CryptError {
     #[error("{0}")]
     Key(String),
     /// A signature is missing its form, was made by another key, or does not fit the signed bytes.
-    #[error("the signature does not hold: {0}")]
+    #[error("the signature is not valid: {0}")]
     Signature(String),
     /// The content is larger than what it may be.
     #[error("sealed content of more than {limit_bytes} bytes")]

@@ -184,7 +184,7 @@ mod tests {
         assert_eq!(elements(all[0].1).collect::<Vec<_>>(), ["1", r#"{"b":"]}\"" }"#, "-0.50"]);
         assert_eq!(get(object, "a").and_then(text).as_deref(), Some("x\ny"));
         assert_eq!(members("{}").count() + elements(" [ ] ").count() + members("[1]").count() + elements("").count(), 0);
-        assert_eq!((integer(" 12 "), digits("\"-5\""), integer("\"1\""), digits("7")), (Some(12), Some(-5), None, None));
+        assert_eq!((integer(" 12 "), digits("\"-5\""), integer("\"1\""), digits("7")), (Some(12), Some(-5), None, Some(7)));
         assert_eq!(split_first(r#"{"a":[1,"}"]},"b":2}"#), Some((r#"{"a":[1,"}"]}"#, r#","b":2}"#)));
         assert_eq!((split_first("12,3"), split_first(""), split_first("}")), (Some(("12", ",3")), None, None));
         assert_eq!([shape("{"), shape(" ["), shape("\""), shape("1")], [Shape::Object, Shape::Array, Shape::String, Shape::Plain]);

@@ -198,7 +198,7 @@ impl Source for DesktopExport {
             _ => {}
         }
         if let Found::Damaged(why) = &found {
-            sink.note(&format!("what this machine knows of earlier imports cannot be read ({why})"));
+            sink.note(&format!("cannot read the list of imported messages on this machine ({why})"));
         }
         let run = known.begin(&self.fingerprint(&items).map_err(unreadable)?.0, &self.options.run);
         known.keep_only(|path| sink.before(path).is_some());

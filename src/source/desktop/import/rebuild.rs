@@ -81,9 +81,9 @@ pub(super) fn rebuild(known: &Remembered, sink: &mut dyn Sink) -> io::Result<()>
             _ => {}
         }
     }
-    sink.note("this machine did not know what earlier imports of this account stored, and has read it from the vault");
+    sink.note("read the list of imported messages from the vault, because this machine had lost it");
     if unread > 0 {
-        sink.note(&format!("{unread} files of earlier imports could not be read; what they held is stored again"));
+        sink.note(&format!("{unread} files from earlier imports could not be read; their contents are stored again"));
     }
     Ok(())
 }

@@ -236,7 +236,7 @@ impl Api {
         }
         match self.init().await {
             Ok(id) => {
-                self.observer.event(Event::Note("Telegram ended the takeout; a new one goes on from here".into()));
+                self.observer.event(Event::Note("Telegram ended the takeout; continuing with a new one".into()));
                 self.set_takeout(Takeout::Open(id));
             }
             Err(error) => self.give_up(&format!("and grants no new one ({error})")),

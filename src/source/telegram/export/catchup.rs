@@ -111,7 +111,7 @@ impl Run {
             Ok(counting) => Ok(counting),
             Err(error) => {
                 let reason = self.api.or_reason("asking what changed", error)?;
-                self.tell(Event::Note(format!("Telegram does not tell what changed ({reason}): recent messages are read again")));
+                self.tell(Event::Note(format!("Telegram does not report changes ({reason}): rereading recent messages")));
                 Ok(Counting { now: None, too_long: before.is_some() })
             }
         }
@@ -182,7 +182,7 @@ impl Run {
 
     fn alarm(&self, peer: Peer, deletions: usize) {
         if deletions >= ALARM_DELETIONS {
-            self.tell(Event::Note(format!("{deletions} messages of {peer} were deleted since the last run; the backup keeps them")));
+            self.tell(Event::Note(format!("{deletions} messages in {peer} were deleted since the last run; the backup keeps them")));
         }
     }
 
@@ -333,7 +333,7 @@ impl Chat {
         match self.channel_difference(from, channel).await {
             Ok(true) => Ok(()),
             Ok(false) => {
-                self.note("too much happened since the last run: the recent messages were read again");
+                self.note("too many changes since the last run: recent messages were reread");
                 self.reread_window().await
             }
             // A server that does not know the method, or not for this chat.
@@ -448,7 +448,7 @@ impl Chat {
             let messages = match messages_by_id(&self.run.api, &self.run.peers, self.peer(), ids).await {
                 Ok(messages) => messages,
                 Err(error) if error.rpc().is_some_and(|rpc| rpc.code == 400) => {
-                    self.note("some messages are not shown any more, and Telegram does not tell whether they were deleted");
+                    self.note("some messages are no longer shown, and Telegram does not say whether they were deleted");
                     return Ok(vec![]);
                 }
                 Err(error) => return Err(error.into()),

@@ -302,8 +302,7 @@ impl Run {
             Chat::new(self.clone(), Dialog::bare(peer, false)).tell_unlisted().await?;
         }
         if !unlisted.is_empty() {
-            let what =
-                format!("{} of the chats in the backup are not in the list of chats any more: the backup keeps them", unlisted.len());
+            let what = format!("{} of the chats in the backup are no longer in the chat list; the backup keeps them", unlisted.len());
             self.tell(Event::Note(what));
         }
         Ok(unlisted)
@@ -382,7 +381,7 @@ impl Run {
                 Start::Open => return Ok(Decision::Go),
                 Start::Refused(reason) => {
                     self.api.owe_takeout(false);
-                    self.tell(Event::Note(format!("Telegram offers no takeout here ({reason}): going on with ordinary requests")));
+                    self.tell(Event::Note(format!("Telegram does not offer a takeout here ({reason}): continuing with ordinary requests")));
                     return Ok(Decision::Go);
                 }
                 Start::Delayed(seconds) => {
@@ -435,7 +434,7 @@ impl Run {
             }
             Err(error) => {
                 let reason = self.api.or_reason("reading the account's message ranges", error)?;
-                self.tell(Event::Note(format!("the account's message ranges are unknown ({reason}): taking them as one")));
+                self.tell(Event::Note(format!("the account's message ranges are unknown ({reason}): treating them as one")));
             }
         }
         Ok(())

@@ -47,7 +47,7 @@ impl Login<'_> {
             if let Some(authorization) = self.redeem(&number, &sent).await? {
                 return Ok(authorization);
             }
-            self.prompts.say("The code has expired; Telegram sends a new one.");
+            self.prompts.say("The code has expired; Telegram is sending a new one.");
         }
         Err(TelegramError::Login("the codes expired".into()))
     }

@@ -62,7 +62,7 @@ impl Chat {
 
     /// Says of a chat that Telegram lists no more that it does not, and remembers that this was said.
     pub(crate) async fn tell_unlisted(&self) -> Result<(), TelegramError> {
-        self.note("it is not in the list of chats any more");
+        self.note("it is no longer in the chat list");
         self.findings().own_only = self.before.only_my;
         let mark = self.account_for().await?;
         let (peer, gone) = (self.peer(), Some(UNLISTED.to_owned()));

@@ -164,7 +164,7 @@ impl Chat {
         let mode = self.mode();
         let result = match self.read(mode).await {
             Err(Trouble::Call(error)) if mode == Mode::All && self.shows_own_only(&error) => {
-                self.note("the chat is closed: only the account's own messages are asked for");
+                self.note("no access to this chat: only your own messages are requested");
                 self.findings().closed = error.rpc().map(|rpc| rpc.name.clone());
                 self.read(Mode::Own).await
             }

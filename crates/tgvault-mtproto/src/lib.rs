@@ -1,4 +1,5 @@
-//! Getting a request to the right data centre and its answer back.
+//! Getting a request to the right data centre of Telegram and its answer back: MTProto's connections, pacing and repeating over
+//! grammers' layers without sockets.
 //!
 //! - `server_key`, `key_exchange`: how an authorization key is made.
 //! - `connection`: one socket with many requests in flight. `notices`: what the protocol library does not tell of its packets.

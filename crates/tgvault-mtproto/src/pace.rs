@@ -332,7 +332,7 @@ mod tests {
 
     #[test]
     fn the_guide_has_the_same_table() {
-        let guide = include_str!("../../../../docs/guide/telegram.md");
+        let guide = include_str!("../../../docs/guide/telegram.md");
         for (name, pace) in [("gentle", Pace::Gentle), ("normal", Pace::Normal), ("fast", Pace::Fast)] {
             let Caps { message_connections, message_requests, file_connections, file_requests, interval } = pace.caps();
             let row = format!(

@@ -1,0 +1,108 @@
+//! The quick check: existence and length, as one listing of everything shows them. Signatures come from what is at hand.
+
+use std::collections::HashMap;
+
+use futures::{FutureExt, StreamExt};
+
+use super::format::names;
+use super::format::sums::{self, SumsLine};
+use super::inventory::{Broken, Each, Inventory, Looked};
+use super::snapshots::SnapshotRef;
+use super::{Repository, RepositoryError};
+
+/// How many lists are asked for at a time.
+const PARALLEL: usize = 32;
+
+/// Every object there is, with its length in bytes.
+#[derive(Debug, Default)]
+pub struct Everything(HashMap<String, u64>);
+
+impl Everything {
+    /// Lists the store.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub async fn list(repository: &Repository) -> Result<Self, RepositoryError> {
+        let found = repository.storage.list("").await?;
+        Ok(Self(found.into_iter().map(|object| (object.name, object.size_bytes)).collect()))
+    }
+
+    /// Whether both copies of an object are there, with the length that is expected, or at least of one length.
+    fn check(&self, name: &str, expected: Option<u64>, each: Each<'_>) {
+        let copies = [name.to_owned(), names::mirror(name)];
+        let lengths = copies.each_ref().map(|copy| self.0.get(copy).copied());
+        let expected = expected.or_else(|| lengths.into_iter().flatten().next());
+        for (copy, length) in copies.iter().zip(lengths) {
+            let wrong = match (length, expected) {
+                (None, _) => Some("it is missing".to_owned()),
+                (Some(length), Some(expected)) if length != expected => Some(format!("it has {length} bytes instead of {expected}")),
+                _ => None,
+            };
+            each(Looked { object: copy, bytes: 0, wrong: wrong.as_deref() });
+        }
+    }
+
+    /// As [`Repository::check_trust`], by existence and length.
+    pub fn check_trust(&self, repository: &Repository, each: Each<'_>) {
+        let statements = self.0.keys().map(|name| name.strip_prefix(names::MIRROR).unwrap_or(name));
+        let mut named: Vec<String> = statements.filter(|name| name.starts_with(names::ROOT)).map(str::to_owned).collect();
+        named.push(names::DESCRIPTOR.to_owned());
+        named.extend(repository.root.slots.iter().map(|slot| names::key_slot(slot.id)));
+        named.sort_unstable();
+        named.dedup();
+        named.iter().for_each(|name| self.check(name, None, each));
+    }
+
+    /// As [`Repository::check_signed`], by existence and length.
+    pub fn check_signed(&self, found: &SnapshotRef, each: Each<'_>) {
+        let name = names::sums(&found.stem);
+        self.check(&name, Some(sums::write(&found.sums).len() as u64), each);
+        self.check(&names::signature(&name), None, each);
+    }
+}
+
+impl Inventory {
+    /// As [`Inventory::take`], by existence and length; only lists are read, and only those that are not at hand.
+    ///
+    /// # Errors
+    /// As [`Inventory::take`].
+    pub async fn listed(
+        repository: &Repository,
+        snapshots: &[SnapshotRef],
+        everything: &Everything,
+        each: Each<'_>,
+    ) -> Result<Self, RepositoryError> {
+        let mut this = Self::default();
+        for line in snapshots.iter().flat_map(|found| &found.sums) {
+            this.named.entry(line.name.clone()).or_insert_with(|| line.clone());
+        }
+        let twice: Vec<SumsLine> = this.named.values().filter(|line| !line.name.starts_with(names::ARCHIVES)).cloned().collect();
+        twice.iter().for_each(|line| everything.check(&line.name, Some(line.length), each));
+        let lists = twice.into_iter().filter(|line| line.name.starts_with(names::LISTS));
+        let read = futures::stream::iter(lists).map(|line| {
+            async move {
+                let listed = repository.list(&line).await;
+                (line, listed)
+            }
+            .boxed()
+        });
+        let mut read = read.buffered(PARALLEL);
+        while let Some((line, listed)) = read.next().await {
+            match listed {
+                Ok(listed) => this.named.extend(listed.into_iter().map(|line| (line.name.clone(), line))),
+                // That it is missing has been said.
+                Err(RepositoryError::Missing { .. }) => {}
+                Err(error) if error.is_integrity() => {
+                    let what = error.to_string();
+                    each(Looked { object: &line.name, bytes: 0, wrong: Some(&what) });
+                    this.broken.push(Broken { object: line.name, what });
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        let archives = everything.0.iter().filter(|(name, _)| name.starts_with(names::ARCHIVES));
+        this.stored = archives.map(|(name, &length)| (name.clone(), length)).collect();
+        this.compare(each);
+        Ok(this)
+    }
+}

@@ -1,0 +1,3 @@
+//! The crate `tgvault-mtproto`, as if it were a room of this house.
+
+pub use tgvault_mtproto::*;
