@@ -199,8 +199,17 @@ async fn read_all(storage: &Storage, repository: Id, anchor: &Anchor, passes_dam
     if last_number > MAX_STATEMENTS || listing.hashed.values().map(BTreeSet::len).sum::<usize>() as u64 > MAX_STATEMENTS {
         return Err(RepositoryError::Trust("there are more statements of trust than any vault has".into()));
     }
-    let mut reading =
-        Reading { storage, repository, known, passes_damage, key: None, heads: Vec::new(), ancestors: BTreeSet::new(), lost: Vec::new() };
+    let mut reading = Reading {
+        storage,
+        repository,
+        known,
+        passes_damage,
+        key: None,
+        heads: Vec::new(),
+        ancestors: BTreeSet::new(),
+        lost: Vec::new(),
+        lost_number: 0,
+    };
     reading.key = reading.key_of(anchor, last_number).await?;
     // The newest first: what a statement stands on need not be read.
     for (&number, found) in listing.hashed.iter().rev() {
@@ -229,6 +238,7 @@ async fn read_all(storage: &Storage, repository: Id, anchor: &Anchor, passes_dam
         last_number,
         ancestors,
         lost,
+        lost_number,
         root,
     })
 }
