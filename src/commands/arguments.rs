@@ -64,6 +64,14 @@ pub struct Global {
     #[arg(long, global = true, value_name = "RATE", env = "TGVAULT_LIMIT_DOWNLOAD", value_parser = units::parse_rate)]
     pub limit_download: Option<u64>,
 
+    /// Trust the store's server by the certificates in this PEM file, beside the system's (also AWS_CA_BUNDLE, SSL_CERT_FILE)
+    #[arg(long, global = true, hide_short_help = true, value_name = "FILE", env = "TGVAULT_CA_FILE")]
+    pub ca_file: Option<PathBuf>,
+
+    /// Give the owner of an S3 bucket full control of what this machine stores (x-amz-acl: bucket-owner-full-control)
+    #[arg(long, global = true, hide_short_help = true, env = "TGVAULT_BUCKET_OWNER_FULL_CONTROL", value_parser = FalseyValueParser::new())]
+    pub bucket_owner_full_control: bool,
+
     /// Do not use or fill this machine's cache of vaults in buckets
     #[arg(long, global = true, env = "TGVAULT_NO_CACHE", value_parser = FalseyValueParser::new())]
     pub no_cache: bool,

@@ -62,6 +62,8 @@ pub enum Command {
     Cat(cat::Args),
     /// Check that everything in the vault is present and intact
     Verify(verify::Args),
+    /// Make a vault whose statements of trust are damaged usable again; overwrites and deletes nothing
+    Repair,
     /// List snapshots
     Snapshots(snapshots::Args),
     /// List the contents of a snapshot

@@ -65,6 +65,8 @@ impl Context {
         let options = StorageOptions {
             limit_upload_bytes_per_s: limit(&self.settings.limit_upload),
             limit_download_bytes_per_s: limit(&self.settings.limit_download),
+            ca_file: self.settings.ca_file.as_ref().map(|file| file.value.clone()),
+            bucket_owner_full_control: self.settings.bucket_owner_full_control.value,
             on_wait: Some(outage::on_wait(&self.output, address)),
             ..StorageOptions::default()
         };

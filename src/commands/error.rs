@@ -17,6 +17,7 @@ use crate::model::entry::PathError;
 use crate::model::filter::PatternError;
 use crate::operations::OperationError;
 use crate::repository::RepositoryError;
+use crate::repository::format::names;
 use crate::source::SourceError;
 use crate::source::telegram::{CallError, TelegramError};
 use crate::state::StateError;
@@ -230,7 +231,6 @@ fn of_repository(error: &RepositoryError) -> Exit {
     match error {
         RepositoryError::Absent { .. } => Exit::NoRepository,
         RepositoryError::WrongKey { .. } | RepositoryError::NotAWriter(_) => Exit::WrongKey,
-        RepositoryError::Overtaken => Exit::TryLater,
         error if error.is_integrity() => Exit::Integrity,
         RepositoryError::Storage(error) => of_storage(error),
         RepositoryError::Crypt(CryptError::WrongKey | CryptError::Key(_)) => Exit::WrongKey,
@@ -265,6 +265,12 @@ fn of_storage(error: &StorageError) -> Exit {
         StorageError::Address { .. } | StorageError::NoBucket { .. } | StorageError::Settings { .. } => Exit::Usage,
         StorageError::NoContainer { .. } | StorageError::NotAFolder { .. } => Exit::NoRepository,
         StorageError::Unavailable { .. } => Exit::TryLater,
+        StorageError::Full { .. } => Exit::StoreFull,
+        StorageError::WrongClock { .. } => Exit::WrongClock,
+        StorageError::WrongRegion { .. } => Exit::WrongRegion,
+        StorageError::WrongScheme { .. } => Exit::WrongScheme,
+        StorageError::UnknownHost { .. } => Exit::UnknownHost,
+        StorageError::Untrusted { .. } => Exit::Untrusted,
         _ => Exit::Failed,
     }
 }
@@ -395,8 +401,11 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::Trust(_) => {
             "somebody may have replaced the vault: compare its ID and root key with the recovery sheet before you continue"
         }
-        RepositoryError::Overtaken => "run the same command again",
+        RepositoryError::Divided { .. } => "unlock the vault once with `tgvault repair`: it keeps the recipient that your key reads",
         RepositoryError::NotAWriter(_) => "unlock the vault once with -i FILE or the passphrase to authorise this machine",
+        RepositoryError::Missing { name } | RepositoryError::Damaged { name, .. } if name.starts_with(names::ROOT) => {
+            "run `tgvault repair` with the passphrase or identity: it makes the vault usable again from the statements that are sound"
+        }
         RepositoryError::Missing { .. } | RepositoryError::Damaged { .. } | RepositoryError::Untrusted { .. } => {
             "run `tgvault verify` to see what else is affected"
         }
@@ -433,7 +442,7 @@ mod tests {
             (SecretError::Interrupted.into(), 130),
             (RepositoryError::Absent { address: String::new() }.into(), 10),
             (RepositoryError::WrongKey { slots: 1 }.into(), 12),
-            (RepositoryError::Overtaken.into(), 14),
+            (RepositoryError::Divided { recipients: Vec::new() }.into(), 1),
             (RepositoryError::NotAWriter("it has no writer key yet".into()).into(), 12),
             (RepositoryError::Missing { name: String::new() }.into(), 15),
             (StorageError::NoBucket { address: "s3://".into() }.into(), 2),

@@ -30,12 +30,24 @@ pub enum Exit {
     TooOld = 16,
     /// Most of what a source had is gone; no snapshot was made.
     Emptied = 17,
+    /// The store's disk is full, or a quota used up.
+    StoreFull = 20,
+    /// The store refuses requests because of this machine's clock.
+    WrongClock = 21,
+    /// The bucket is in another region.
+    WrongRegion = 22,
+    /// HTTP where HTTPS was expected, or the other way round.
+    WrongScheme = 23,
+    /// The server's name does not resolve.
+    UnknownHost = 24,
+    /// The server's certificate is not trusted.
+    Untrusted = 25,
     /// Interrupted by the user or the system.
     Interrupted = 130,
 }
 
 /// The codes with the words of `--help` and the guide.
-pub const MEANINGS: [(Exit, &str); 13] = [
+pub const MEANINGS: [(Exit, &str); 19] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong usage: command line, environment or profile"),
@@ -48,6 +60,12 @@ pub const MEANINGS: [(Exit, &str); 13] = [
     (Exit::Integrity, "stored data is missing, changed or forged"),
     (Exit::TooOld, "no snapshot is as new as it should be"),
     (Exit::Emptied, "most files are gone from the source; no snapshot was made"),
+    (Exit::StoreFull, "the store is full, or its quota used up"),
+    (Exit::WrongClock, "the store refuses requests because this machine's clock is wrong"),
+    (Exit::WrongRegion, "the bucket is in another region"),
+    (Exit::WrongScheme, "the server expects http instead of https, or https instead of http"),
+    (Exit::UnknownHost, "the server's name does not resolve"),
+    (Exit::Untrusted, "the server's certificate is not trusted"),
     (Exit::Interrupted, "interrupted; run the same command again to resume"),
 ];
 

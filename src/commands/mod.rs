@@ -43,6 +43,7 @@ pub mod login;
 pub mod logout;
 pub mod ls;
 pub mod man;
+pub mod repair;
 pub mod restore;
 pub mod search;
 pub mod snapshots;
@@ -89,6 +90,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Cache(args) => cache::run(args, &context),
         Command::Cat(args) => cat::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
+        Command::Repair => repair::run(&context).await,
         Command::Snapshots(args) => snapshots::run(args, &context).await,
         Command::Ls(args) => ls::run(args, &context).await,
         Command::Find(args) => find::run(args, &context).await,

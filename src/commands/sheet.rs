@@ -71,24 +71,28 @@ Type the words of the passphrase in their order; spaces, hyphens and capitals do
 With tgvault, on any machine:
   tgvault --repo {repo} --root-key {root_key} restore latest --to restored{unlock}
 
-Without tgvault, with age, zstd and tar, in a copy of the vault's folder:
-  umask 077; mkdir restored
+Without tgvault, with age, minisign, zstd, GNU tar and bash, in a copy of the vault's folder:
+  cd {recovery}
+  minisign -Vm recover.sh -P {root_key}
+  cd ../..
+  umask 077
 ",
+            recovery = self.report.recovery,
         );
         for slot in &self.report.slots {
             let name = names::key_slot(slot.id);
             let _ = match &slot.kind {
-                SlotKind::Passphrase => writeln!(text, "  age -d {name} > identity.txt   # asks for the passphrase"),
-                SlotKind::Recipient(_) => writeln!(text, "  age -d -i FILE {name} > identity.txt   # FILE holds the identity"),
+                SlotKind::Passphrase => writeln!(text, "  age -d {name} > ../identity.txt   # asks for the passphrase"),
+                SlotKind::Recipient(_) => writeln!(text, "  age -d -i FILE {name} > ../identity.txt   # FILE holds the identity"),
             };
         }
         let _ = write!(
             text,
-            "  age -d -i identity.txt snapshots/NEWEST.json.zst.age | zstd -d > snapshot.json
-                                                  # lists the archives in order; for each of them:
-  age -d -i identity.txt archives/YYYY/MM/ID.tar.zst.age | zstd -d | tar -x -C restored
-  The whole procedure, including deleted files and large files, is docs/recovery.md in tgvault's source code.
+            "  bash {recovery}recover.sh list . ../identity.txt
+  bash {recovery}recover.sh recover . ../identity.txt SNAPSHOT ../restored
+  recovery.md beside it explains each step. Later versions of tgvault put theirs beside it: take the newest.
 ",
+            recovery = self.report.recovery,
         );
         text
     }

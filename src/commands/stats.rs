@@ -78,6 +78,7 @@ struct Summary {
     bytes: u64,
     archives: u64,
     stored_bytes: u64,
+    unfinished_uploads: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     chats: Option<u64>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -114,6 +115,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             bytes: stats.bytes,
             archives: stats.archives,
             stored_bytes: stats.stored_bytes,
+            unfinished_uploads: stats.unfinished_uploads,
             chats: messages.as_ref().map(|messages| messages.chats),
             messages: messages.as_ref().map(|messages| messages.messages),
             deleted: messages.as_ref().map(|messages| messages.deleted),
@@ -130,6 +132,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             ["stored".to_owned(), units::bytes(stats.stored_bytes)],
         ];
         output.text(&units::columns(&rows, &[1]))?;
+        if stats.unfinished_uploads > 0 {
+            output.say(&super::verify::unfinished(stats.unfinished_uploads));
+        }
         if let Some(messages) = messages {
             output.text(&messages.text())?;
         }

@@ -84,6 +84,7 @@ struct Summary<'a> {
     wrong: Vec<Wrong<'a>>,
     lost: u64,
     lost_unknown: u64,
+    unfinished_uploads: u64,
     seconds: f64,
 }
 
@@ -131,6 +132,7 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
             wrong: report.wrong.iter().map(|wrong| Wrong { object: &wrong.object, what: &wrong.what }).collect(),
             lost: report.lost.len() as u64,
             lost_unknown: report.lost_unknown.len() as u64,
+            unfinished_uploads: report.unfinished_uploads,
             seconds: seconds(report.elapsed),
         })?;
     } else {
@@ -160,6 +162,9 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
             units::bytes(report.bytes),
             units::duration(report.elapsed)
         ))?;
+        if report.unfinished_uploads > 0 {
+            output.say(&unfinished(report.unfinished_uploads));
+        }
         if report.unnamed_archives > 0 {
             output.say(&format!(
                 "  {} not in any snapshot yet (from running or interrupted backups)",
@@ -177,4 +182,9 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
         ));
     }
     Ok(if is_sound { Exit::Done } else { Exit::Integrity })
+}
+
+/// What is said of unfinished uploads.
+pub(super) fn unfinished(number: u64) -> String {
+    format!("  {} of this machine unfinished: the next backup removes what interrupted runs left", units::counted(number, "upload"))
 }

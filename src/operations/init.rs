@@ -33,6 +33,8 @@ pub struct InitReport {
     pub root_key: VerifyingKey,
     /// The recipient that archives are encrypted for.
     pub recipient: String,
+    /// Where the vault keeps page and script for recovery without this program.
+    pub recovery: String,
     /// The key slots, in the order in which the options name who opens them.
     pub slots: Vec<root::Slot>,
 }
@@ -106,9 +108,10 @@ pub async fn init(session: &Session, options: &InitOptions) -> Result<InitReport
     let id = machine.id()?;
     let writer = root::Writer { id, key: key.public().clone() };
     let repository = Repository::init(session.storage.clone(), &identity, slots, writer, machine).await?;
+    let recovery = repository.put_recovery(&identity.root_key).await?;
     let folder = session.state.repository(repository.id)?;
     pin(&repository, &folder, &identity, PinnedWriter::new(id, &key))?;
     begun.forget()?;
     let root::Root { root_key, slots, .. } = repository.root;
-    Ok(InitReport { repository: repository.id, root_key, recipient: identity.recipient.clone(), slots })
+    Ok(InitReport { repository: repository.id, root_key, recipient: identity.recipient.clone(), recovery, slots })
 }

@@ -207,6 +207,8 @@ pub struct Stats {
     pub archives: u64,
     /// Bytes that those take in the store.
     pub stored_bytes: u64,
+    /// Uploads of this machine that are under way, or that killed runs left.
+    pub unfinished_uploads: u64,
 }
 
 /// Counts what a snapshot holds.
@@ -233,5 +235,6 @@ pub async fn stats_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Stats,
         bytes: tree.iter().map(|(_, entry)| entry.size).sum(),
         archives: snapshot.archives.len() as u64,
         stored_bytes: snapshot.archives.iter().map(|record| record.length).sum(),
+        unfinished_uploads: opened.unfinished_uploads()?,
     })
 }

@@ -1,7 +1,7 @@
 //! What a user can have done: the one place that joins source, repository, storage and state.
 //!
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`snapshot`]: picking and opening a snapshot.
-//! - [`init`], [`backup`], [`restore`], [`cat`], [`render`], [`verify`], [`look`]: one module an operation.
+//! - [`init`], [`backup`], [`restore`], [`cat`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
@@ -24,11 +24,13 @@ mod lanes;
 pub mod look;
 pub mod messages;
 pub mod render;
+pub mod repair;
 mod report;
 pub mod restore;
 pub mod session;
 pub mod snapshot;
 pub mod stop;
+mod uploads;
 pub mod verify;
 mod writing;
 

@@ -14,9 +14,9 @@ use crate::repository::format::root;
 use crate::repository::keys::{self, Identity, Unlock};
 use crate::repository::pieces::{Pieces, Shelf};
 use crate::repository::snapshots::SnapshotRef;
-use crate::repository::trust::Anchor;
+use crate::repository::trust::{Anchor, Known, Trust};
 use crate::repository::{self, Machine, Repository, RepositoryError};
-use crate::state::pins::PinnedWriter;
+use crate::state::pins::{PinnedStatement, PinnedWriter};
 use crate::state::{Cache, CacheUse, Heads, Pins, SealedFolder, StateFolder};
 use crate::storage::Storage;
 
@@ -88,7 +88,9 @@ impl Session {
         let (_, folder) = self.find().await?;
         // A writer needs to know all that is there, many times: it is listed once.
         let opened = self.open_with(self.storage.with_listing().await?, None, folder).await?;
-        if opened.pins.as_ref().is_some_and(|pins| pins.writer.is_some()) { Ok(opened) } else { self.open().await }
+        let pinned = opened.pins.as_ref().and_then(|pins| pins.writer.as_ref());
+        let is_writer = pinned.is_some_and(|pinned| opened.repository.root.writer(pinned.id).is_some());
+        if is_writer || (pinned.is_some() && self.unlock.is_none()) { Ok(opened) } else { self.open().await }
     }
 
     /// What this machine keeps of the repository, without opening it.
@@ -119,7 +121,7 @@ impl Session {
         let mut pins = Pins::read(&folder)?;
         let vouched = identity.as_ref().map(|identity| identity.root_key.public().clone()).or_else(|| self.root_key.clone());
         let anchor = match (&pins, &vouched) {
-            (Some(pins), _) => Anchor::Pinned { root_key: pins.root_key.clone(), number: pins.root_number },
+            (Some(pins), _) => pins_anchor(pins),
             (None, Some(root_key)) => Anchor::Last(root_key.clone()),
             (None, None) => Anchor::AsFound,
         };
@@ -130,15 +132,32 @@ impl Session {
         for root_key in vouched.iter().chain(&self.root_key) {
             check_root_key(&repository, root_key)?;
         }
-        if let Some(pins) = &mut pins
-            && pins.root_number < repository.root.number
-        {
-            pins.root_number = repository.root.number;
-            pins.root_key = repository.root.root_key.clone();
-            pins.write(&folder)?;
+        if let Some(pins) = &mut pins {
+            raise(pins, &repository, &folder)?;
         }
         Ok(Opened { repository, folder, identity, is_anchored, pins })
     }
+}
+
+fn pins_anchor(pins: &Pins) -> Anchor {
+    let known = |pinned: &PinnedStatement| Known { name: pinned.name.clone(), text: pinned.text.clone() };
+    Anchor::Pinned { root_key: pins.root_key.clone(), number: pins.root_number, heads: pins.statements.iter().map(known).collect() }
+}
+
+fn pinned_statements(trust: &Trust) -> Vec<PinnedStatement> {
+    trust.heads.iter().map(|head| PinnedStatement { name: head.name.clone(), text: head.text.clone() }).collect()
+}
+
+/// Notes what the store shows now as what it must not show less than.
+pub(super) fn raise(pins: &mut Pins, repository: &Repository, folder: &SealedFolder) -> Result<(), OperationError> {
+    let statements = pinned_statements(&repository.trust);
+    if pins.root_number < repository.trust.last_number || pins.statements != statements {
+        pins.root_number = pins.root_number.max(repository.trust.last_number);
+        pins.root_key = repository.root.root_key.clone();
+        pins.statements = statements;
+        pins.write(folder)?;
+    }
+    Ok(())
 }
 
 /// What this machine keeps of a repository, where its pieces outlast the process.
@@ -261,9 +280,14 @@ impl Opened {
         if let Some(pins) = &self.pins
             && let Some(pinned) = &pins.writer
         {
+            // The statement that named it was lost: it is said again, where the key to do so is given.
             if self.repository.root.writer(pinned.id).is_none() {
-                return Err(RepositoryError::NotAWriter(format!("its writer key {} is not in the root", pinned.id)).into());
+                let Some(identity) = self.identity.clone() else {
+                    return Err(RepositoryError::NotAWriter(format!("no statement of trust names its writer key {}", pinned.id)).into());
+                };
+                self.repository.enroll(&identity, root::Writer { id: pinned.id, key: pinned.key()?.public().clone() }).await?;
             }
+            self.check_recipient()?;
             let known: Vec<&str> = self.repository.root.recipients.iter().map(|recipient| recipient.recipient.as_str()).collect();
             if let Some(foreign) = pins.recipients.iter().find(|pinned| !known.contains(&pinned.as_str())) {
                 return Err(RepositoryError::Trust(format!("the root no longer names {foreign}, for which this machine encrypts")).into());
@@ -274,6 +298,7 @@ impl Opened {
         let Some(identity) = self.identity.clone() else {
             return Err(RepositoryError::NotAWriter("it has no writer key yet".into()).into());
         };
+        self.check_recipient()?;
         let key = SigningKey::generate()?;
         let id = self.repository.machine.id()?;
         self.repository.enroll(&identity, root::Writer { id, key: key.public().clone() }).await?;
@@ -282,11 +307,42 @@ impl Opened {
     }
 }
 
+impl Opened {
+    /// How many uploads of this machine are unfinished: killed runs left them, or a run is in progress.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn unfinished_uploads(&self) -> Result<u64, OperationError> {
+        super::uploads::count(&self.folder)
+    }
+
+    /// Sees that the vault holds page and script for recovery without this program, as this version has them.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub(super) async fn keep_recovery(&self, key: &SigningKey) -> Result<(), OperationError> {
+        const FILE: &str = "recovery.age";
+        let wanted = repository::recovery::folder();
+        if self.folder.read_json::<String>(FILE)? != Some(wanted) {
+            let stored = self.repository.put_recovery(key).await?;
+            self.folder.write_json(FILE, &stored)?;
+        }
+        Ok(())
+    }
+
+    /// Refuses to write while it is not clear for whom: two statements at once may have named different recipients.
+    fn check_recipient(&self) -> Result<(), OperationError> {
+        let recipients: Vec<String> = self.repository.root.current_recipients().map(str::to_owned).collect();
+        if recipients.len() == 1 { Ok(()) } else { Err(RepositoryError::Divided { recipients }.into()) }
+    }
+}
+
 /// Notes on this machine what it may no longer take from the store.
 pub(super) fn pin(repository: &Repository, folder: &SealedFolder, identity: &Identity, writer: PinnedWriter) -> Result<(), OperationError> {
     let pins = Pins {
         root_key: repository.root.root_key.clone(),
-        root_number: repository.root.number,
+        root_number: repository.trust.last_number,
+        statements: pinned_statements(&repository.trust),
         recipients: vec![identity.recipient.clone()],
         writer: Some(writer),
     };

@@ -73,7 +73,8 @@ impl Repository {
             return mirrored::get(&self.storage, name, names::MAX_SNAPSHOT_BYTES, check).await.map(Some);
         }
         let slot = self.root.slots.iter().find(|slot| names::key_slot(slot.id) == name);
-        let number = name.strip_prefix(names::ROOT).and_then(|rest| rest.split_once('.')?.0.parse::<u64>().ok());
+        let statement = names::parse_statement(name);
+        let signed = name.strip_suffix(".minisig").and_then(|stem| names::parse_statement(&format!("{stem}.json")));
         let is_sound = |bytes: &Bytes| {
             if let Some(slot) = slot {
                 sha256(bytes) == slot.sha256
@@ -81,11 +82,13 @@ impl Repository {
                 names::list(sha256(bytes)) == name
             } else if name == names::DESCRIPTOR {
                 super::read_descriptor(bytes).is_ok_and(|id| id == self.id)
-            } else if number.is_some_and(|number| name == names::root(number)) {
-                serde_json::from_slice(bytes).is_ok_and(|root: Root| root.repository == self.id && Some(root.number) == number)
+            } else if let Some((_, Some(named))) = statement {
+                sha256(bytes) == named
+            } else if let Some((number, None)) = statement {
+                serde_json::from_slice(bytes).is_ok_and(|root: Root| root.repository == self.id && root.number == number)
             } else {
                 // A signature without its statement, or of a wrong one, deceives nobody.
-                number.is_some_and(|number| number <= self.root.number && name == names::signature(&names::root(number)))
+                signed.is_some()
             }
         };
         let check = |bytes: &Bytes| if is_sound(bytes) { Ok(bytes.clone()) } else { Err(unfit()) };

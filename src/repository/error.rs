@@ -41,9 +41,12 @@ pub enum RepositoryError {
     /// This machine has no writer key that the repository accepts.
     #[error("this machine is not authorised to write to the vault: {0}")]
     NotAWriter(String),
-    /// Other machines were let in at the same moment, again and again.
-    #[error("this machine could not be authorised: another machine was being authorised at the same time")]
-    Overtaken,
+    /// Two statements of trust name different recipients for new archives.
+    #[error("the repository has {} current recipients instead of one: {}", recipients.len(), recipients.join(", "))]
+    Divided {
+        /// The recipients.
+        recipients: Vec<String>,
+    },
     /// An object is missing, also its second copy where it has one.
     #[error("'{name}' is missing")]
     Missing {

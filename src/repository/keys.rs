@@ -248,7 +248,7 @@ async fn open_slot(storage: &Storage, name: &str, identities: &Identities) -> Re
 
 /// Finds a slot of which no copy is what the root names, for the user whose key is right and fits nothing.
 async fn changed_slot(storage: &Storage, repository: Id) -> Option<RepositoryError> {
-    let root = super::trust::load(storage, repository, &super::trust::Anchor::AsFound).await.ok()?;
+    let root = super::trust::load(storage, repository, &super::trust::Anchor::AsFound).await.ok()?.root;
     for slot in root.slots {
         let name = names::key_slot(slot.id);
         let check = |bytes: &Bytes| {

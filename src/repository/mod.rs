@@ -5,6 +5,7 @@
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name, [`contents`] reads from it.
 //! - [`inventory`]: what snapshots name, and what the store has of it; [`listed`]: the same by a listing alone.
 //! - [`pieces`]: bytes that need not be asked for again; `packs`: many small objects in one.
+//! - [`recovery`]: page and script for recovery without this program, kept in the vault.
 //! - [`tree`]: the state of a snapshot, laid together from its archives' indexes, or from their copies in [`index_copies`].
 
 pub mod archives;
@@ -21,6 +22,7 @@ mod machine;
 mod mirrored;
 mod packs;
 pub mod pieces;
+pub mod recovery;
 mod small_objects;
 pub mod snapshots;
 pub mod tree;
@@ -39,7 +41,7 @@ use format::root::{Root, RootRecipient, Slot};
 use format::version::CURRENT;
 use keys::Identity;
 use pieces::Pieces;
-use trust::Anchor;
+use trust::{Anchor, Trust};
 
 /// An opened repository, whose statement of trust has been checked.
 #[derive(Clone, Debug)]
@@ -48,8 +50,10 @@ pub struct Repository {
     pub storage: Storage,
     /// Its name.
     pub id: Id,
-    /// The last statement of trust.
+    /// What its statements of trust say.
     pub root: Root,
+    /// The statements themselves.
+    pub trust: Trust,
     /// What of it is at hand already.
     pub pieces: Pieces,
     /// The time, and randomness for names.
@@ -83,11 +87,12 @@ pub async fn find_known(storage: &Storage, is_known: impl Fn(Id) -> bool) -> Res
     match futures::join!(read(names::DESCRIPTOR), read(&second_name)) {
         // Nothing signs the descriptor; the statements of trust, which are checked next, say which copy is right.
         (Ok(Some(first)), Ok(Some(second))) if first != second => {
-            let name = names::root(1);
-            let parse = |bytes: &Bytes| serde_json::from_slice::<Root>(bytes).map_err(|error| RepositoryError::damaged(&name, error));
-            let named = mirrored::get(storage, &name, names::MAX_SMALL_BYTES, parse).await?.repository;
-            let differ = || RepositoryError::Trust("the two copies of its descriptor name different repositories".into());
-            [first, second].into_iter().find(|id| *id == named).ok_or_else(differ)
+            for id in [first, second] {
+                if trust::load(storage, id, &Anchor::AsFound).await.is_ok() {
+                    return Ok(id);
+                }
+            }
+            Err(RepositoryError::Trust("the two copies of its descriptor name different repositories".into()))
         }
         (Ok(Some(id)), _) | (_, Ok(Some(id))) => Ok(id),
         (Ok(None), Ok(None)) => Err(RepositoryError::Absent { address: storage.address().to_owned() }),
@@ -116,8 +121,8 @@ impl Repository {
     /// As [`find`] and [`trust::load`].
     pub async fn open(storage: Storage, anchor: &Anchor, machine: &Machine) -> Result<Self, RepositoryError> {
         let id = find(&storage).await?;
-        let root = trust::load(&storage, id, anchor).await?;
-        Ok(Self { storage, id, root, pieces: Pieces::default(), machine: machine.clone() })
+        let trust = trust::load(&storage, id, anchor).await?;
+        Ok(Self { storage, id, root: trust.root.clone(), trust, pieces: Pieces::default(), machine: machine.clone() })
     }
 
     /// The same repository with what is at hand of it.
@@ -143,17 +148,27 @@ impl Repository {
             repository: identity.repository(),
             number: 1,
             time: machine.now(),
+            parents: Vec::new(),
+            ancestors: Vec::new(),
+            numbered: 0,
             root_key: identity.root_key.public().clone(),
             recipients: vec![RootRecipient { recipient: identity.recipient.clone(), current: true }],
             slots,
+            removed_slots: Vec::new(),
             writers: vec![writer],
             revoked: Vec::new(),
         };
-        trust::put(&storage, &root, &identity.root_key).await?;
+        let trust = trust::put(&storage, root, &identity.root_key).await?;
+        let root = trust.root.clone();
         let descriptor = Descriptor { format: CURRENT, repository: root.repository };
         let json = serde_json::to_vec(&descriptor).map_err(|error| RepositoryError::damaged(names::DESCRIPTOR, error))?;
         mirrored::put(&storage, names::DESCRIPTOR, Bytes::from(json)).await?;
-        Ok(Self { storage, id: root.repository, root, pieces: Pieces::default(), machine: machine.clone() })
+        // Where a store lets two machines make a vault in one place at once, one of them finds the other's name here.
+        match find(&storage).await {
+            Ok(id) if id == root.repository => Ok(Self { storage, id, root, trust, pieces: Pieces::default(), machine: machine.clone() }),
+            Ok(_) | Err(RepositoryError::Trust(_)) => Err(RepositoryError::Occupied { address: storage.address().to_owned() }),
+            Err(error) => Err(error),
+        }
     }
 
     /// Refuses a place that a new repository would share with another, or with what is left of one.
@@ -175,12 +190,14 @@ impl Repository {
         Ok(())
     }
 
-    /// The objects of a new repository with these slots, before anything is backed up into it.
+    /// The objects of a new repository with these slots, before anything is backed up into it; what ends with `-` or `/` is the
+    /// beginning of names that are not known yet.
     pub fn first_objects(slots: &[keys::NewSlot]) -> Vec<String> {
-        let root = names::root(1);
         let mut objects: Vec<String> = slots.iter().map(keys::NewSlot::object).collect();
-        objects.extend([names::signature(&root), root, names::DESCRIPTOR.to_owned()]);
-        objects.iter().flat_map(|name| [names::mirror(name), name.clone()]).collect()
+        objects.extend([format!("{}1-", names::ROOT), names::DESCRIPTOR.to_owned()]);
+        let mut objects: Vec<String> = objects.iter().flat_map(|name| [names::mirror(name), name.clone()]).collect();
+        objects.push(recovery::folder());
+        objects
     }
 
     /// Removes what is left of a repository that was never finished, if there is nothing at the place but some of `objects`.
@@ -188,43 +205,37 @@ impl Repository {
     /// # Errors
     /// When the store fails, or does not let anybody delete.
     pub async fn remove_unfinished(storage: &Storage, objects: &[String]) -> Result<(), RepositoryError> {
+        let names_it =
+            |object: &String, name: &String| object == name || (object.ends_with(['-', '/']) && name.starts_with(object.as_str()));
+        let place = |name: &String| objects.iter().position(|object| names_it(object, name));
         let mut found: Vec<String> = storage.list("").await?.into_iter().map(|object| object.name).collect();
-        if found.iter().any(|name| !objects.contains(name)) {
+        if found.iter().any(|name| place(name).is_none()) {
             return Ok(());
         }
         // What makes it a repository goes first.
-        found.sort_by_key(|name| std::cmp::Reverse(objects.iter().position(|object| object == name)));
+        found.sort_by_key(|name| std::cmp::Reverse(place(name)));
         for name in found {
             storage.delete(&name).await?;
         }
         Ok(())
     }
 
-    /// Makes a further statement of trust that lets `writer` write, and keeps it.
+    /// Makes a further statement of trust that lets `writer` write. What other machines say at the same moment stays beside it.
     ///
     /// # Errors
-    /// When the store fails, or other machines were first too many times.
+    /// When the store fails, or what is there is damaged.
     pub async fn enroll(&mut self, identity: &Identity, writer: format::root::Writer) -> Result<(), RepositoryError> {
-        /// Machines that enroll at once: each takes the next number, and looks again whether the last statement has them all.
-        const TRIES: u32 = 16;
         // What other machines do at this moment is the point.
         self.storage = self.storage.without_listing();
-        for _ in 0..TRIES {
-            let (mut root, is_behind) = trust::complete(&self.storage, self.id, identity.root_key.public()).await?;
-            if !is_behind && root.writer(writer.id).is_some() {
-                self.root = root;
-                return Ok(());
-            }
+        let anchor = Anchor::Last(identity.root_key.public().clone());
+        let trust = trust::load(&self.storage, self.id, &anchor).await?;
+        self.trust = trust::amend(&self.storage, &trust, &identity.root_key, self.machine.now(), |root| {
             if root.writer(writer.id).is_none() {
-                root.writers.push(writer.clone());
+                root.writers.push(writer);
             }
-            root.number = trust::next_number(&self.storage).await?;
-            root.time = self.machine.now();
-            match trust::put(&self.storage, &root, &identity.root_key).await {
-                Ok(()) | Err(RepositoryError::Storage(crate::storage::StorageError::Exists { .. })) => {}
-                Err(error) => return Err(error),
-            }
-        }
-        Err(RepositoryError::Overtaken)
+        })
+        .await?;
+        self.root = self.trust.root.clone();
+        Ok(())
     }
 }

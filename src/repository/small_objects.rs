@@ -1,12 +1,13 @@
 //! Checking what is written twice and what no snapshot names: descriptor, statements of trust, key slots; sums and signatures.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use bytes::Bytes;
 
 use super::format::names;
 use super::format::sums;
 use super::inventory::{Each, Looked, MISSING};
+use super::recovery;
 use super::snapshots::SnapshotRef;
 use super::trust::{self, Anchor};
 use super::{Repository, RepositoryError};
@@ -24,8 +25,8 @@ impl Repository {
     pub async fn check_trust(&self, each: Each<'_>) -> Result<(), RepositoryError> {
         let root = &self.root;
         let mut named = vec![names::DESCRIPTOR.to_owned()];
-        for number in 1..=root.number {
-            let statement = names::root(number);
+        for statement in &self.trust.names {
+            let statement = statement.clone();
             let signature = names::signature(&statement);
             named.push(statement);
             // A statement that nobody signed counts for nothing: its writer died before it could.
@@ -46,6 +47,38 @@ impl Repository {
                     _ => None,
                 };
                 each(Looked { object: &copy, bytes: 0, wrong });
+            }
+        }
+        Ok(())
+    }
+
+    /// Checks page and script for recovery, of each version that is stored: whether they are whole, and signed.
+    ///
+    /// # Errors
+    /// When the store fails. What is wrong goes to `each`.
+    pub async fn check_recovery(&self, each: Each<'_>) -> Result<(), RepositoryError> {
+        let found: Vec<String> = self.storage.list(recovery::FOLDER).await?.into_iter().map(|object| object.name).collect();
+        let folders: BTreeSet<&str> = found.iter().filter_map(|name| Some(name.rsplit_once('/')?.0)).collect();
+        let keys = || [&self.root.root_key].into_iter().chain(self.root.writers.iter().map(|writer| &writer.key));
+        for folder in folders {
+            for name in recovery::NAMES {
+                let object = format!("{folder}/{name}");
+                let signature_name = format!("{object}.minisig");
+                let (text, signature) = (self.copy(&object).await?, self.copy(&signature_name).await?);
+                let said = recovery::comment(self.id, &object);
+                let signature_text = signature.as_ref().and_then(|signature| std::str::from_utf8(signature).ok());
+                let holds = match (&text, signature_text) {
+                    (Some(text), Some(signature)) => keys().any(|key| key.verify(text, signature).is_ok_and(|found| found == said)),
+                    _ => false,
+                };
+                for (object, bytes) in [(&object, &text), (&signature_name, &signature)] {
+                    let wrong = match bytes {
+                        None => Some("it is missing"),
+                        Some(_) if !holds => Some("its signature does not hold"),
+                        Some(_) => None,
+                    };
+                    each(Looked { object, bytes: bytes.as_ref().map_or(0, |bytes| bytes.len() as u64), wrong });
+                }
             }
         }
         Ok(())

@@ -14,12 +14,24 @@ const FILE: &str = "pins.age";
 pub struct Pins {
     /// The root key of the last statement of trust that was seen.
     pub root_key: VerifyingKey,
-    /// That statement's number: a store that shows an older one was set back.
+    /// The last number of statements of format 1 that was seen: a store that shows an older one was set back.
     pub root_number: u64,
+    /// The statements that no other one stood on, which the store must show, or others that stand on them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub statements: Vec<PinnedStatement>,
     /// Whom archives are encrypted for; never taken from the store again.
     pub recipients: Vec<String>,
     /// This machine's name as a writer, and its secret key.
     pub writer: Option<PinnedWriter>,
+}
+
+/// A statement of trust that was checked, kept whole: it is not asked for again.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PinnedStatement {
+    /// The object.
+    pub name: String,
+    /// Its content.
+    pub text: String,
 }
 
 /// The machine's own writer key.

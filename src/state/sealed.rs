@@ -207,6 +207,17 @@ impl SealedFolder {
         Ok(())
     }
 
+    /// The names of the folders below this one.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn folders(&self) -> Result<Vec<String>, StateError> {
+        let entries = fs::read_dir(&self.path).and_then(Iterator::collect::<io::Result<Vec<_>>>);
+        let entries = entries.map_err(StateError::file("read", &self.path))?;
+        let folders = entries.into_iter().filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+        Ok(folders.map(|entry| entry.file_name().to_string_lossy().into_owned()).collect())
+    }
+
     /// Takes over all files of another folder that is sealed with the same key; `last` comes last, so that it is here only when
     /// everything is, and leaves the other folder first.
     ///

@@ -41,6 +41,9 @@ pub(crate) trait Backend: Debug + Send + Sync + 'static {
     /// Begins an object of several parts.
     fn begin<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<dyn PartSink>>>;
 
+    /// Removes what was sent of an upload that another process began; one that is gone is no error.
+    fn abandon<'a>(&'a self, name: &'a str, id: &'a str) -> BoxFuture<'a, Result<()>>;
+
     /// Opens an object, or a non-empty range of it, for reading; [`StorageError::NotFound`] if it is absent.
     fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>>;
 
@@ -75,6 +78,9 @@ pub(crate) trait PartSink: Debug + Send + Sync + 'static {
 
     /// Makes the object appear, whole, with `len_bytes` in all.
     fn finish<'a>(&'a self, len_bytes: u64) -> BoxFuture<'a, Result<()>>;
+
+    /// The store's name for the upload, where it outlives this process.
+    fn id(&self) -> Option<&str>;
 
     /// Removes what was sent; an upload that is gone is no error.
     fn abort<'a>(&'a self) -> BoxFuture<'a, Result<()>>;

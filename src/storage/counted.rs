@@ -124,6 +124,10 @@ impl Backend for Counted {
         self.counts.ask("PUT", name).then(|()| self.inner.begin(name)).boxed()
     }
 
+    fn abandon<'a>(&'a self, name: &'a str, id: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.counts.ask("DELETE", name).then(|()| self.inner.abandon(name, id)).boxed()
+    }
+
     fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>> {
         self.counts.ask("GET", name).then(|()| self.inner.read(name, range)).boxed()
     }

@@ -109,6 +109,57 @@ pub enum StorageError {
         source: Cause,
     },
 
+    /// The store refuses requests that are made at another time than its own.
+    #[error("'{container}' refuses requests because this machine's clock is {}", clock(ahead))]
+    WrongClock {
+        /// The bucket or container.
+        container: String,
+        /// How far this machine's clock is ahead of the store's, where the store says its own.
+        ahead: Option<jiff::SignedDuration>,
+        /// The store's answer.
+        source: Cause,
+    },
+
+    /// The bucket is in another region than the settings say.
+    #[error("'{container}' is in {}", expected.as_ref().map_or("another region".to_owned(), |region| format!("region {region}")))]
+    WrongRegion {
+        /// The bucket.
+        container: String,
+        /// Its region, where the store says it.
+        expected: Option<String>,
+        /// The store's answer.
+        source: Cause,
+    },
+
+    /// The server speaks HTTP where HTTPS was expected, or the other way round.
+    #[error("the server of '{container}' expects {wants}:// addresses")]
+    WrongScheme {
+        /// The bucket or container.
+        container: String,
+        /// `http` or `https`.
+        wants: &'static str,
+        /// What happened.
+        source: Cause,
+    },
+
+    /// The server's name is not known.
+    #[error("the server of '{container}' cannot be found: its name does not resolve")]
+    UnknownHost {
+        /// The bucket or container.
+        container: String,
+        /// The system's answer.
+        source: Cause,
+    },
+
+    /// The server's certificate is not trusted.
+    #[error("the server of '{container}' has a certificate that is not trusted")]
+    Untrusted {
+        /// The bucket or container.
+        container: String,
+        /// What is wrong with it.
+        source: Cause,
+    },
+
     /// The name is taken by an object with other bytes.
     #[error("'{name}' exists already, with other content")]
     Exists {
@@ -194,6 +245,18 @@ pub enum StorageError {
     },
 }
 
+/// "20 minutes ahead", in words that fit into a sentence.
+fn clock(ahead: &Option<jiff::SignedDuration>) -> String {
+    match ahead {
+        Some(ahead) => {
+            let minutes = ahead.abs().as_mins();
+            let (number, unit) = if minutes < 120 { (minutes, "minutes") } else { (minutes / 60, "hours") };
+            format!("{number} {unit} {} the store's", if ahead.is_negative() { "behind" } else { "ahead of" })
+        }
+        None => "not the store's".to_owned(),
+    }
+}
+
 impl StorageError {
     /// Whether the same call may succeed a little later.
     pub fn is_transient(&self) -> bool {
@@ -222,10 +285,20 @@ impl StorageError {
             },
             Self::BadCredentials { .. } => "check the key, the secret and the account, and that the key was not revoked or expired",
             Self::PermissionDenied { .. } => {
-                "the credentials or the folder's owner and mode must allow reading, listing and creating below this prefix"
+                "the credentials or the folder's owner and mode must allow reading, listing and creating below this prefix; where each machine has a storage user of its own, all of them need --bucket-owner-full-control (docs/guide/stores.md)"
             }
             Self::ReadOnly { .. } => "mount it writable, or choose another store",
             Self::Full { .. } => "free some room or raise the quota, then run the same command again: it goes on where it stopped",
+            Self::WrongClock { .. } => "set the clock, best by NTP (`timedatectl set-ntp true`), then run the same command again",
+            Self::WrongRegion { .. } => "set AWS_REGION to the bucket's region",
+            Self::WrongScheme { wants: "http", .. } => {
+                "check the port; if the server really has no encryption of its own, write http:// in its address"
+            }
+            Self::WrongScheme { .. } => "write https:// in the server's address, or check the port",
+            Self::UnknownHost { .. } => "check the server's name in the settings, the region, and that this machine is online",
+            Self::Untrusted { .. } => {
+                "if the server has a private certificate authority, name its certificate with --ca-file, AWS_CA_BUNDLE or SSL_CERT_FILE; otherwise check the clock, and who answers there"
+            }
             Self::Unavailable { .. } => "check the network, then run the same command again: it goes on where it stopped",
             Self::Exists { .. }
             | Self::NotFound { .. }

@@ -37,13 +37,19 @@ pub struct Faults {
     first: u64,
     last: u64,
     transient: bool,
+    overwrites: bool,
     calls: Arc<AtomicU64>,
 }
 
 impl Faults {
     /// Nothing fails; calls are counted.
     pub fn none() -> Self {
-        Self { kind: FaultKind::Refused, first: u64::MAX, last: 0, transient: false, calls: Arc::default() }
+        Self { kind: FaultKind::Refused, first: u64::MAX, last: 0, transient: false, overwrites: false, calls: Arc::default() }
+    }
+
+    /// Nothing fails, but the store ignores "only if it does not exist yet": the last one who writes a name has it.
+    pub fn overwriting() -> Self {
+        Self { overwrites: true, ..Self::none() }
     }
 
     /// Call number `n`, from 0, fails; later ones succeed.
@@ -108,7 +114,19 @@ impl Faulty {
 
 impl Backend for Faulty {
     fn create<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<()>> {
-        self.faults.apply("write", name, self.inner.create(name, body)).boxed()
+        let call = async move {
+            if !self.faults.overwrites {
+                return self.inner.create(name, body).await;
+            }
+            loop {
+                self.inner.delete(name).await?;
+                match self.inner.create(name, body.clone()).await {
+                    Err(StorageError::Exists { .. }) => {}
+                    other => return other,
+                }
+            }
+        };
+        self.faults.apply("write", name, call).boxed()
     }
 
     fn begin<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<Arc<dyn PartSink>>> {
@@ -121,6 +139,10 @@ impl Backend for Faulty {
             Ok(sink as Arc<dyn PartSink>)
         }
         .boxed()
+    }
+
+    fn abandon<'a>(&'a self, name: &'a str, id: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.faults.apply("delete", name, self.inner.abandon(name, id)).boxed()
     }
 
     fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>> {
@@ -221,6 +243,10 @@ impl PartSink for FaultySink {
 
     fn finish<'a>(&'a self, len_bytes: u64) -> BoxFuture<'a, Result<()>> {
         self.apply(false, self.inner.finish(len_bytes)).boxed()
+    }
+
+    fn id(&self) -> Option<&str> {
+        self.inner.id()
     }
 
     fn abort<'a>(&'a self) -> BoxFuture<'a, Result<()>> {

@@ -4,6 +4,7 @@
 //!
 //! - [`Storage`]: opened from an address; create-only puts, uploads in parts, ranged reads, listing, deletion.
 //! - [`Upload`]: an object written in parts of [`PART_BYTES`]; it appears whole at [`Upload::complete`] or not at all.
+//! - [`UploadNotes`]: where uploads are noted that are under way, so that a later process can remove them.
 //! - [`StorageOptions`]: rate limits, the retry budget, the time after which a silent connection counts as dead.
 //! - [`Faults`]: a wrapper for tests that makes chosen calls fail; [`Counts`]: one that notes them.
 //!
@@ -25,6 +26,7 @@ mod reader;
 mod retry;
 mod store;
 mod traffic;
+mod unfinished;
 mod upload;
 
 pub use backend::ObjectInfo;
@@ -35,4 +37,5 @@ pub use options::{OnWait, StorageOptions, Waiting};
 pub use reader::ObjectReader;
 pub use store::Storage;
 pub use traffic::Traffic;
+pub use unfinished::UploadNotes;
 pub use upload::{PART_BYTES, Upload};

@@ -118,6 +118,20 @@ impl ObjectBackend {
         }
     }
 
+    fn sink(&self, name: &str, path: Path, id: String) -> ObjectSink {
+        ObjectSink {
+            store: Arc::clone(&self.store),
+            parts: Arc::clone(&self.parts),
+            container: self.container.clone(),
+            meter: self.meter.clone(),
+            discard_by_overwrite: self.discard_by_overwrite,
+            path,
+            name: name.to_owned(),
+            id,
+            sent: Mutex::default(),
+        }
+    }
+
     async fn refuse_existing(&self, name: &str) -> Result<()> {
         match self.find(name).await? {
             Some(_) => Err(StorageError::Exists { name: name.into() }),
@@ -199,19 +213,13 @@ impl Backend for ObjectBackend {
             self.count_request();
             let path = self.path(name)?;
             let id = self.parts.create_multipart(&path).await.map_err(|error| self.explain("write", name, error))?;
-            Ok(Arc::new(ObjectSink {
-                store: Arc::clone(&self.store),
-                parts: Arc::clone(&self.parts),
-                container: self.container.clone(),
-                meter: self.meter.clone(),
-                discard_by_overwrite: self.discard_by_overwrite,
-                path,
-                name: name.to_owned(),
-                id,
-                sent: Mutex::default(),
-            }) as Arc<dyn PartSink>)
+            Ok(Arc::new(self.sink(name, path, id)) as Arc<dyn PartSink>)
         }
         .boxed()
+    }
+
+    fn abandon<'a>(&'a self, name: &'a str, id: &'a str) -> BoxFuture<'a, Result<()>> {
+        async move { self.sink(name, self.path(name)?, id.to_owned()).abort().await }.boxed()
     }
 
     fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>> {
@@ -390,6 +398,11 @@ impl PartSink for ObjectSink {
             self.parts.complete_multipart(&self.path, &self.id, parts).await.map(drop).map_err(|error| self.explain(error))
         }
         .boxed()
+    }
+
+    fn id(&self) -> Option<&str> {
+        // The store in memory ends with this process.
+        self.meter.is_none().then_some(self.id.as_str())
     }
 
     fn abort<'a>(&'a self) -> BoxFuture<'a, Result<()>> {

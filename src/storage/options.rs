@@ -1,5 +1,6 @@
 //! How a store is used: limits, retries, patience.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -22,6 +23,10 @@ pub struct StorageOptions {
     /// A request during which no byte moves either way for this long is given up and tried again. There is no limit on a
     /// whole request: a slow line needs minutes for one part.
     pub stall_timeout: Duration,
+    /// A file of certificates that servers are trusted by, beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether the owner of an S3 bucket gets full control of every object: elsewhere an object belongs to who put it.
+    pub bucket_owner_full_control: bool,
     /// How many parts of one upload are under way at a time; each holds [`PART_BYTES`](super::PART_BYTES) in memory.
     pub max_in_flight: usize,
     /// Who hears that calls have to wait for a store that does not answer.
@@ -72,6 +77,8 @@ impl Default for StorageOptions {
             retry_max_delay: Duration::from_secs(20),
             connect_timeout: Duration::from_secs(15),
             stall_timeout: Duration::from_secs(90),
+            ca_file: None,
+            bucket_owner_full_control: false,
             max_in_flight: 4,
             on_wait: None,
         }

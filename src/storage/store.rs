@@ -19,6 +19,7 @@ use super::options::StorageOptions;
 use super::reader::ObjectReader;
 use super::retry::retry;
 use super::traffic::{Meter, Traffic};
+use super::unfinished::UploadNotes;
 use super::upload::Upload;
 
 /// How many ranges of one object are fetched at a time.
@@ -41,6 +42,7 @@ struct Inner {
     is_local: bool,
     options: StorageOptions,
     meter: Arc<Meter>,
+    notes: Option<Arc<dyn UploadNotes>>,
 }
 
 impl Storage {
@@ -61,12 +63,34 @@ impl Storage {
             }
         };
         let is_local = !matches!(address, Address::Cloud { .. });
-        Ok(Self { inner: Arc::new(Inner { backend, address: address.to_string(), is_local, options, meter }), listing: None })
+        Ok(Self { inner: Arc::new(Inner { backend, address: address.to_string(), is_local, options, meter, notes: None }), listing: None })
     }
 
     /// The same store with calls that fail as `faults` says. For tests.
     pub fn with_faults(&self, faults: &Faults) -> Self {
         self.wrapped(|inner| Arc::new(Faulty::new(inner, faults.clone())))
+    }
+
+    /// The same store, whose uploads are noted as long as they are under way.
+    pub fn with_upload_notes(&self, notes: Arc<dyn UploadNotes>) -> Self {
+        let Inner { backend, address, is_local, options, meter, .. } = &*self.inner;
+        let (backend, address, options, meter) = (Arc::clone(backend), address.clone(), options.clone(), Arc::clone(meter));
+        let inner = Inner { backend, address, is_local: *is_local, options, meter, notes: Some(notes) };
+        Self { inner: Arc::new(inner), listing: self.listing.clone() }
+    }
+
+    /// Where uploads are noted.
+    pub(super) fn upload_notes(&self) -> Option<&dyn UploadNotes> {
+        self.inner.notes.as_deref()
+    }
+
+    /// Removes what was sent of an upload that another process began and noted.
+    ///
+    /// # Errors
+    /// The store's failures; an upload that is gone is no error.
+    pub async fn abandon(&self, name: &str, id: &str) -> Result<()> {
+        check_name(name)?;
+        retry(self.options(), || self.backend().abandon(name, id)).await
     }
 
     /// The address for people and logs: it holds no secret.
@@ -107,7 +131,10 @@ impl Storage {
     fn wrapped(&self, wrap: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend>) -> Self {
         let backend = wrap(Arc::clone(&self.inner.backend));
         let (address, options, meter) = (self.inner.address.clone(), self.inner.options.clone(), Arc::clone(&self.inner.meter));
-        Self { inner: Arc::new(Inner { backend, address, is_local: self.inner.is_local, options, meter }), listing: None }
+        Self {
+            inner: Arc::new(Inner { backend, address, is_local: self.inner.is_local, options, meter, notes: self.inner.notes.clone() }),
+            listing: None,
+        }
     }
 
     /// The same store with a listing of everything, which answers every [`Self::list`] for a minute: for a run that asks many times.

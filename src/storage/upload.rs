@@ -25,7 +25,7 @@ const ABORT_GRACE: Duration = Duration::from_secs(5);
 /// At most [`max_in_flight`](super::StorageOptions::max_in_flight) parts are under way at a time, besides the first, which is
 /// held back until a second one shows that one put will not do. Dropping an upload that was neither completed nor aborted
 /// aborts it in the background, as long as the runtime it was made on is alive; after a killed process, a folder has nothing
-/// left over, and the clouds need their rule that removes incomplete uploads after some days.
+/// left over, and at the clouds [`UploadNotes`](super::UploadNotes) say what is to be removed.
 #[derive(Debug)]
 pub struct Upload {
     work: Work,
@@ -110,6 +110,7 @@ impl Upload {
         match self.work.complete(self.max_in_flight).await {
             Ok(()) => {
                 self.work.session = Session::Over;
+                self.work.note_end();
                 Ok(())
             }
             Err(error) => {
@@ -180,7 +181,11 @@ impl Work {
         if let Session::Starting(starting) = &mut self.session {
             let started = joined(&self.name, starting.await);
             self.session = Session::Over;
-            self.session = Session::Open(started?);
+            let sink = started?;
+            if let (Some(notes), Some(id)) = (self.storage.upload_notes(), sink.id()) {
+                notes.begun(&self.name, id);
+            }
+            self.session = Session::Open(sink);
         }
         match &self.session {
             Session::Open(sink) => Ok(Arc::clone(sink)),
@@ -241,7 +246,15 @@ impl Work {
                 Ok(Err(_)) | Err(_) => return Ok(()),
             },
         };
-        retry(self.storage.options(), || sink.abort()).await
+        retry(self.storage.options(), || sink.abort()).await?;
+        self.note_end();
+        Ok(())
+    }
+
+    fn note_end(&self) {
+        if let Some(notes) = self.storage.upload_notes() {
+            notes.ended(&self.name);
+        }
     }
 }
 

@@ -31,6 +31,7 @@ mod lost_archives;
 mod many;
 mod old_state;
 mod reading;
+mod repair;
 mod replay;
 mod restore_as;
 mod restore_records;

@@ -35,7 +35,7 @@ async fn identity(world: &World) -> Arc<Identity> {
 
 async fn root(world: &World) -> Root {
     let anchor = Anchor::Last(world.report.root_key.clone());
-    trust::load(&world.storage, world.report.repository, &anchor).await.unwrap()
+    trust::load(&world.storage, world.report.repository, &anchor).await.unwrap().root
 }
 
 fn is_trust(result: Result<impl Sized, OperationError>) -> bool {
@@ -59,7 +59,7 @@ async fn a_root_by_another_key_is_refused_by_everybody() {
     let mut forged = root(&world).await;
     forged.number = 2;
     forged.root_key = forger.public().clone();
-    trust::put(&world.storage, &forged, &forger).await.unwrap();
+    trust::put(&world.storage, forged, &forger).await.unwrap();
     assert!(is_trust(open(world.session(&world.storage, None)).await));
     assert!(is_trust(open(world.newcomer(&world.storage, Some(world.unlock()))).await));
     assert!(is_trust(open(world.newcomer(&world.storage, None)).await));
@@ -94,7 +94,7 @@ async fn a_store_that_was_set_back_is_noticed_by_who_was_here_before() {
     let before: Vec<String> = world.objects().await.into_keys().collect();
     let mut newer = root(&world).await;
     newer.number = 2;
-    trust::put(&world.storage, &newer, &identity.root_key).await.unwrap();
+    trust::put(&world.storage, newer, &identity.root_key).await.unwrap();
     open(world.session(&world.storage, None)).await.unwrap();
     for name in world.objects().await.into_keys().filter(|name| !before.contains(name)) {
         world.storage.delete(&name).await.unwrap();
@@ -106,16 +106,15 @@ async fn a_store_that_was_set_back_is_noticed_by_who_was_here_before() {
     open(world.newcomer(&world.storage, Some(world.unlock()))).await.unwrap();
 }
 
+/// A statement whose signature was taken away counted once: it is not taken for one that nobody finished.
 #[tokio::test(flavor = "multi_thread")]
-async fn a_missing_statement_is_noticed() {
+async fn a_statement_without_its_signature_is_noticed() {
     let world = world().await;
     let identity = identity(&world).await;
     let mut newer = root(&world).await;
-    for number in 2..=3 {
-        newer.number = number;
-        trust::put(&world.storage, &newer, &identity.root_key).await.unwrap();
-    }
-    for name in [names::root(2), names::mirror(&names::root(2))] {
+    newer.number = 2;
+    let name = trust::put(&world.storage, newer, &identity.root_key).await.unwrap().names.remove(0);
+    for name in [names::signature(&name), names::mirror(&names::signature(&name))] {
         world.storage.delete(&name).await.unwrap();
     }
     assert!(is_trust(open(world.newcomer(&world.storage, Some(world.unlock()))).await));
@@ -133,7 +132,7 @@ async fn a_revoked_writer_is_believed_up_to_its_last_number() {
     let mut revoking = root(&world).await;
     revoking.number = 2;
     revoking.revoked.push(Revocation { writer: signed.writer, last_sequence: vec![(signed.chain, 1)] });
-    trust::put(&world.storage, &revoking, &identity.root_key).await.unwrap();
+    trust::put(&world.storage, revoking, &identity.root_key).await.unwrap();
 
     let report = world.verify(true).await;
     assert!(wrong(&report).iter().any(|finding| finding.contains(&stem) && finding.contains("revoked")), "{:?}", wrong(&report));
@@ -236,15 +235,15 @@ async fn a_number_that_is_missing_is_reported() {
 async fn a_newer_format_is_named() {
     let world = world().await;
     let text = String::from_utf8(world.object(names::DESCRIPTOR).await).unwrap();
-    let newer = text.replace("\"1.0\"", "\"2.0\"");
+    let newer = text.replace("\"2.0\"", "\"3.0\"");
     assert_ne!(text, newer);
     for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
         world.replace(&name, newer.as_bytes()).await;
     }
     let result = world.backup_to(&world.storage).await;
-    assert!(matches!(&result, Err(OperationError::Repository(RepositoryError::Newer { found, .. })) if found == "2.0"), "{result:?}");
+    assert!(matches!(&result, Err(OperationError::Repository(RepositoryError::Newer { found, .. })) if found == "3.0"), "{result:?}");
     // A newer minor version is read.
-    let minor = text.replace("\"1.0\"", "\"1.9\"");
+    let minor = text.replace("\"2.0\"", "\"2.9\"");
     for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
         world.replace(&name, minor.as_bytes()).await;
     }

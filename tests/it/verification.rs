@@ -77,3 +77,23 @@ async fn what_a_lost_archive_held_is_named_by_the_second_copy_of_its_index() {
     assert_eq!((&lost["snapshot"], &lost["path"]), (&snapshot.to_string().into(), &"second".into()));
     assert_eq!(lines.last().unwrap()["lost_unknown"], 0);
 }
+
+/// Page and script for recovery are no secret and no trust, but nobody may change them unseen.
+#[tokio::test(flavor = "multi_thread")]
+async fn page_and_script_for_recovery_are_checked() {
+    let world = World::in_memory().await;
+    let kept: Vec<String> = world.objects().await.into_keys().filter(|name| name.starts_with("recovery/")).collect();
+    assert_eq!(kept.len(), 4, "{kept:?}");
+    assert_eq!(wrong(&world.verify(false).await), Vec::<String>::new());
+    for name in kept {
+        let before = world.object(&name).await;
+        let mut changed = before.clone();
+        changed[before.len() / 2] ^= 1;
+        world.replace(&name, &changed).await;
+        assert!(wrong(&world.verify(false).await).iter().any(|finding| finding.contains(&name)), "{name} changed");
+        world.storage.delete(&name).await.unwrap();
+        assert!(wrong(&world.verify(false).await).iter().any(|finding| finding.contains(&name)), "{name} deleted");
+        world.storage.put_new(&name, before.into()).await.unwrap();
+    }
+    assert_eq!(wrong(&world.verify(false).await), Vec::<String>::new());
+}

@@ -6,4 +6,5 @@ mod conformance;
 mod faults;
 mod line;
 mod program;
+mod refusals;
 mod stores;

@@ -234,22 +234,16 @@ fn bad_line(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
     machine.verifies(&reader);
 }
 
-/// Two processes of two machines at once. Where the server lets several win a conditional put, the second machine is let in
-/// beforehand: two roots of one number cannot be told apart there.
-fn two_at_once(bucket: &Bucket, is_let_in_before: bool) {
+/// Three processes of three machines at once, two of them new here.
+fn three_at_once(bucket: &Bucket) {
     let reader = Reader::new();
-    let first = Machine::with_vault(bucket, "two", &reader);
-    let second = Machine::new(bucket, "two");
-    let third = Machine::new(bucket, "two");
+    let first = Machine::with_vault(bucket, "three", &reader);
+    let second = Machine::new(bucket, "three");
+    let third = Machine::new(bucket, "three");
     first.fill(11);
     second.fill(12);
     third.fill(13);
     let arguments = |host| [&["backup", "source", "--host", host][..], &reader.option()].concat();
-    if is_let_in_before {
-        for (machine, host) in [(&second, "second"), (&third, "third")] {
-            machine.run(&[&arguments(host)[..], &["--exclude", "*"]].concat());
-        }
-    }
     let machines = [(&first, "first"), (&second, "second"), (&third, "third")];
     let children = machines.map(|(machine, host)| (machine, host, machine.start(bucket, &arguments(host))));
     for (_, host, child) in children {
@@ -260,6 +254,73 @@ fn two_at_once(bucket: &Bucket, is_let_in_before: bool) {
         machine.restores(&reader, &["--host", host]);
     }
     first.verifies(&reader);
+}
+
+/// Sixteen new machines at once: whatever the server makes of conditions, the vault is sound, and all of them may write.
+fn sixteen_at_once(bucket: &Bucket) {
+    let reader = Reader::new();
+    let owner = Machine::with_vault(bucket, "sixteen", &reader);
+    let machines: Vec<(Machine, String)> = (0..16).map(|number| (Machine::new(bucket, "sixteen"), format!("host{number}"))).collect();
+    let children: Vec<Child> = machines
+        .iter()
+        .map(|(machine, host)| {
+            machine.write("file", host.as_bytes());
+            machine.start(bucket, &[&["backup", "source", "--host", host][..], &reader.option()].concat())
+        })
+        .collect();
+    for ((_, host), child) in machines.iter().zip(children) {
+        let run = Run::from(child.wait_with_output().unwrap());
+        assert_eq!(run.code, Some(0), "{host}: {run:?}");
+    }
+    owner.verifies(&reader);
+    let listed = owner.run(&[&["snapshots", "--json"], &reader.option()[..]].concat());
+    assert_eq!(listed.stdout.lines().filter(|line| line.contains("\"message_type\":\"snapshot\"")).count(), 16, "{listed:?}");
+    // All of them go on without a key, and without a word.
+    for (machine, host) in machines.iter().step_by(5) {
+        machine.write("more", b"more");
+        let run = machine.ended(bucket, &["backup", "source", "--host", host]);
+        assert_eq!(run.code, Some(0), "{run:?}");
+        machine.restores(&reader, &["--host", host]);
+    }
+    let merged = owner.run(&[&["repair", "--json"], &reader.option()[..]].concat());
+    assert_eq!(summary(&merged)["writers"], 17, "{merged:?}");
+    owner.verifies(&reader);
+}
+
+/// A server that takes "only if it does not exist yet" for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_new_machines_where_conditions_are_ignored() {
+    let bucket = stores::moto().await.bucket().await.unwrap();
+    blocking(move || {
+        let gate = Gate::start(Some(bucket.address), |_| Action::ForwardWithout("if-none-match")).unwrap();
+        sixteen_at_once(&bucket.clone().through(&gate.url()));
+    })
+    .await;
+}
+
+/// A server that answers 501 to it.
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_new_machines_where_conditions_are_refused() {
+    let bucket = stores::moto().await.bucket().await.unwrap();
+    blocking(move || {
+        let gate = Gate::start(Some(bucket.address), |seen| match seen.header("if-none-match") {
+            Some(_) => Action::Answer(501, vec![], "<?xml version='1.0'?><Error><Code>NotImplemented</Code></Error>"),
+            None => Action::Forward,
+        })
+        .unwrap();
+        sixteen_at_once(&bucket.clone().through(&gate.url()));
+    })
+    .await;
+}
+
+/// A server of which several win.
+#[tokio::test(flavor = "multi_thread")]
+async fn sixteen_new_machines_where_several_win() {
+    blocking(|| {
+        let server = S3s::start().unwrap();
+        sixteen_at_once(&server.bucket().unwrap());
+    })
+    .await;
 }
 
 /// Asserts how a run fails: its code, and what its hint says.
@@ -290,10 +351,11 @@ fn no_bucket(bucket: &Bucket) {
 }
 
 /// What every server must see the program through.
-fn every_job(bucket: &Bucket, is_let_in_before: bool, open_uploads: impl Fn() -> usize) {
+fn every_job(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
     main_job(bucket);
-    bad_line(bucket, open_uploads);
-    two_at_once(bucket, is_let_in_before);
+    bad_line(bucket, &open_uploads);
+    killed_in_an_upload(bucket, &open_uploads);
+    three_at_once(bucket);
     no_vault(bucket);
 }
 
@@ -314,7 +376,7 @@ async fn the_whole_program_on_moto() {
     let bucket = server.bucket().await.unwrap();
     let runtime = tokio::runtime::Handle::current();
     blocking(move || {
-        every_job(&bucket, false, || runtime.block_on(server.open_uploads(&bucket)).unwrap());
+        every_job(&bucket, || runtime.block_on(server.open_uploads(&bucket)).unwrap());
         no_bucket(&bucket);
         fails(&Machine::new(&bucket, "x"), &without(&bucket, &["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"]), 1, "AWS_ACCESS_KEY_ID");
     })
@@ -327,7 +389,7 @@ async fn the_whole_program_on_s3s() {
         // A server of its own: it counts unfinished uploads over all buckets.
         let server = S3s::start().unwrap();
         let bucket = server.bucket().unwrap();
-        every_job(&bucket, true, || server.open_uploads().unwrap());
+        every_job(&bucket, || server.open_uploads().unwrap());
         fails(&Machine::new(&bucket, "x"), &bucket.clone().with_env("AWS_SECRET_ACCESS_KEY", "another"), 1, "check the key");
         fails(&Machine::new(&bucket, "x"), &bucket.clone().with_env("AWS_ACCESS_KEY_ID", "nobody"), 1, "check the key");
     })
@@ -341,7 +403,7 @@ async fn the_whole_program_on_azurite() {
     let bucket = server.bucket().await.unwrap();
     let runtime = tokio::runtime::Handle::current();
     blocking(move || {
-        every_job(&bucket, false, || runtime.block_on(server.open_uploads(&bucket)).unwrap());
+        every_job(&bucket, || runtime.block_on(server.open_uploads(&bucket)).unwrap());
         no_bucket(&bucket);
         let other = "c2VjcmV0LXRoYXQtbXVzdC1ub3Qtc2hvdw==";
         assert_ne!(other, azurite::KEY);
@@ -356,9 +418,48 @@ async fn the_whole_program_on_our_server_for_google() {
     blocking(|| {
         let server = Gcs::start().unwrap();
         let bucket = server.bucket();
-        every_job(&bucket, false, || server.open_uploads());
+        every_job(&bucket, || server.open_uploads());
         no_bucket(&bucket);
         fails(&Machine::new(&bucket, "x"), &without(&bucket, &["GOOGLE_SERVICE_ACCOUNT_KEY"]), 1, "GOOGLE_APPLICATION_CREDENTIALS");
     })
     .await;
+}
+
+/// A run that is killed in the middle of an upload leaves parts that nobody sees and somebody pays for: this machine knows of them,
+/// says so, and its next run removes them.
+fn killed_in_an_upload(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
+    let reader = Reader::new();
+    // Where the answer to the beginning of an upload was lost, nobody knows of it: a bad line may have left such before.
+    let before = open_uploads();
+    let machine = Machine::with_vault(bucket, "killed", &reader);
+    machine.fill(23);
+    let (parts, stuck) = (AtomicUsize::new(0), Arc::new(AtomicUsize::new(0)));
+    let count = Arc::clone(&stuck);
+    let gate = Gate::start(Some(bucket.address), move |seen| {
+        if !is_part(seen) || parts.fetch_add(1, Ordering::SeqCst) < 1 {
+            return Action::Forward;
+        }
+        count.fetch_add(1, Ordering::SeqCst);
+        Action::Silent
+    })
+    .unwrap();
+    let mut child = machine.start(&bucket.clone().through(&gate.url()), &["backup", "source"]);
+    let started = Instant::now();
+    while stuck.load(Ordering::SeqCst) == 0 || open_uploads() == before {
+        assert!(started.elapsed() < Duration::from_secs(120), "no part was ever sent");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    assert!(open_uploads() > before, "the server must show an unfinished upload for this test to mean anything");
+    let verified = machine.run(&["verify", "--json"]);
+    assert!(summary(&verified)["unfinished_uploads"].as_u64().unwrap() > 0, "{verified:?}");
+    assert!(machine.run(&["verify"]).stderr.contains("unfinished"));
+    machine.backup();
+    assert_eq!(open_uploads(), before, "the next run removes them");
+    assert_eq!(summary(&machine.run(&["verify", "--json"]))["unfinished_uploads"], 0);
+    let stats = machine.run(&[&["stats", "--json"], &reader.option()[..]].concat());
+    assert!(stats.stdout.contains("\"unfinished_uploads\":0"), "{stats:?}");
+    machine.restores(&reader, &[]);
+    machine.verifies(&reader);
 }

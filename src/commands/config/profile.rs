@@ -41,6 +41,10 @@ pub struct Profile {
     pub limit_upload: Option<Size>,
     /// Bytes a second that come in at most.
     pub limit_download: Option<Size>,
+    /// A file of certificates that the store's servers are trusted by, beside the system's.
+    pub ca_file: Option<PathBuf>,
+    /// Whether the bucket's owner gets full control of every object that is stored.
+    pub bucket_owner_full_control: Option<bool>,
     /// What `backup` does unless told otherwise.
     #[serde(default)]
     pub backup: BackupProfile,
@@ -245,7 +249,7 @@ fn parse(path: &Path, text: &str, places: &Places) -> Result<Profile, ConfigErro
             _ => base.join(&*value),
         };
     };
-    for value in [&mut profile.identity, &mut profile.passphrase_file, &mut profile.state_dir].into_iter().flatten() {
+    for value in [&mut profile.identity, &mut profile.passphrase_file, &mut profile.state_dir, &mut profile.ca_file].into_iter().flatten() {
         settle(value);
     }
     let telegram = &mut profile.telegram;

@@ -31,6 +31,10 @@ pub struct Settings {
     pub machine_key: Setting<MachineKey>,
     /// Bytes a second that go out at most.
     pub limit_upload: Option<Setting<u64>>,
+    /// A file of certificates that the store's servers are trusted by, beside the system's.
+    pub ca_file: Option<Setting<PathBuf>>,
+    /// Whether the bucket's owner gets full control of every object that is stored.
+    pub bucket_owner_full_control: Setting<bool>,
     /// Bytes a second that come in at most.
     pub limit_download: Option<Setting<u64>>,
     /// What the profile says about backups; the options of `backup` go before.
@@ -101,6 +105,14 @@ impl Settings {
             },
             limit_upload: rate("limit-upload", "limit_upload", global.limit_upload, profile.limit_upload)?,
             limit_download: rate("limit-download", "limit_download", global.limit_download, profile.limit_download)?,
+            ca_file: layers.pick("ca_file", global.ca_file.clone(), profile.ca_file.clone()),
+            bucket_owner_full_control: layers
+                .pick(
+                    "bucket_owner_full_control",
+                    global.bucket_owner_full_control.then_some(true).or(layers.typed("bucket_owner_full_control").map(|_| false)),
+                    profile.bucket_owner_full_control,
+                )
+                .unwrap_or(Setting::unset(false)),
             backup: profile.backup,
             telegram: profile.telegram,
             profile: path,

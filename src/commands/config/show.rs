@@ -77,6 +77,12 @@ fn lines(settings: &Settings) -> Vec<Line> {
             add(name, format!("{}/s", units::bytes(*value)), origin);
         }
     }
+    if let Some(Setting { value, origin }) = &settings.ca_file {
+        add("ca-file", value.display().to_string(), origin);
+    }
+    if settings.bucket_owner_full_control.value {
+        add("bucket-owner-full-control", "true".to_owned(), &settings.bucket_owner_full_control.origin);
+    }
     let Some(path) = &settings.profile else { return lines };
     let origin = Origin::Profile(path.clone());
     let backup = &settings.backup;

@@ -127,6 +127,10 @@ pub async fn backup(
     if options.dry_run {
         return dry_run(source, parent.tree, &options, events, stop, began).await;
     }
+    if let Err(error) = opened.keep_recovery(&writer.key).await {
+        // What is saved does not depend on it, and the next run tries again.
+        tracing::warn!(%error, "the page for recovery without this program could not be stored");
+    }
     let mut run = Run::begin(opened, writer, source, options, parent, events, stop).await?;
     let stored = match run.store().await {
         Ok(stored) => stored,

@@ -11,6 +11,7 @@ use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
 use crate::operations::session::{Opened, Session};
 use crate::operations::snapshot::choice::holds_chats;
+use crate::operations::uploads::Uploads;
 use crate::repository::Machine;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
@@ -85,6 +86,7 @@ pub(super) async fn find(
     let Some((source, others)) = names.split_first() else { return Err(OperationError::Internal("a source has no name".into())) };
     let folder = journal_folder(&opened.folder, source)?;
     let lock = folder.lock("run.lock")?;
+    opened.repository.storage = Uploads::resume(&folder, &opened.repository.storage).await?;
     if let Err(error) = adopt(opened, &folder, others) {
         events.event(&Event::Note(&format!("what this machine remembers of this folder under another name cannot be read ({error})")));
     }

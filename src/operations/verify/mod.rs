@@ -89,6 +89,8 @@ pub struct VerifyReport {
     /// With a key: archives whose own index cannot be read, as snapshot and object: what they held is lost too, except where
     /// another index says that it lies elsewhere, and nobody can say what it was.
     pub lost_unknown: Vec<(Id, String)>,
+    /// Uploads of this machine that are under way, or that killed runs left: its next backup removes those.
+    pub unfinished_uploads: u64,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -170,6 +172,7 @@ pub async fn verify(
         wrong,
         lost,
         lost_unknown,
+        unfinished_uploads: opened.unfinished_uploads()?,
         elapsed: began.elapsed(),
     })
 }
@@ -236,7 +239,8 @@ impl Run<'_> {
             Err(error) if error.is_integrity() => self.findings.wrong(names::ROOT, with_causes(&error)),
             Err(error) => return Err(error.into()),
         }
-        Ok(self.repository().check_trust(&|looked| self.findings.looked(looked)).await?)
+        self.repository().check_trust(&|looked| self.findings.looked(looked)).await?;
+        Ok(self.repository().check_recovery(&|looked| self.findings.looked(looked)).await?)
     }
 
     /// Checks the snapshots' signatures and the numbers of the chains; gives the snapshots that can be trusted.

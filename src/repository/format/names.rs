@@ -33,9 +33,28 @@ pub const MAX_SMALL_BYTES: u64 = 16 * 1024 * 1024;
 /// The largest snapshot object that is read, and its largest plain form.
 pub const MAX_SNAPSHOT_BYTES: u64 = 256 * 1024 * 1024;
 
-/// `root/<n>.json`.
+/// `root/<n>.json`: a statement of trust of format 1.
 pub fn root(number: u64) -> String {
     format!("{ROOT}{number}.json")
+}
+
+/// `root/<n>-<sha256>.json`: a statement of trust, named by its content, so that no two can collide.
+pub fn statement(number: u64, sha256: Digest) -> String {
+    format!("{ROOT}{number}-{sha256}.json")
+}
+
+/// Number and, from format 2 on, SHA-256 of the statement of trust with this name; `None` for what is none.
+pub fn parse_statement(name: &str) -> Option<(u64, Option<Digest>)> {
+    let stem = name.strip_prefix(ROOT)?.strip_suffix(".json")?;
+    let parsed = match stem.split_once('-') {
+        Some((number, sha256)) => (number.parse().ok()?, Some(sha256.parse().ok()?)),
+        None => (stem.parse().ok()?, None),
+    };
+    let canonical = match parsed {
+        (number, Some(sha256)) => statement(number, sha256),
+        (number, None) => root(number),
+    };
+    (canonical == name).then_some(parsed)
 }
 
 /// `keys/<slot>.age`.

@@ -1,4 +1,5 @@
-//! `root/<n>.json`: who may read and who may write. Each is signed by the root key that the one before it names.
+//! Statements of trust: who may read and who may write. Those of format 2 are named by their content and can be merged; those of
+//! format 1 are numbered (`root/<n>.json`), each signed by the root key that the one before it names.
 
 use serde::{Deserialize, Serialize};
 
@@ -13,16 +14,28 @@ pub struct Root {
     pub format: FormatVersion,
     /// The repository's name.
     pub repository: Id,
-    /// Number of this statement, from 1; the highest counts.
+    /// One more than the highest of its parents; of format 1: its place in the line.
     pub number: u64,
     /// When it was made.
     pub time: jiff::Timestamp,
+    /// SHA-256 of the statements that it was made from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parents: Vec<Digest>,
+    /// SHA-256 of all that these stand on, so that nobody needs to read them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub ancestors: Vec<Digest>,
+    /// It stands on the statements of format 1 up to this number.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub numbered: u64,
     /// The key that signs this and, unless that says otherwise, the next statement.
     pub root_key: VerifyingKey,
     /// Who can read what is stored: the current recipient and former ones.
     pub recipients: Vec<RootRecipient>,
     /// The key slots there are.
     pub slots: Vec<Slot>,
+    /// Slots that were removed, and stay so.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub removed_slots: Vec<Id>,
     /// Who may write.
     pub writers: Vec<Writer>,
     /// Writers that may no longer write.
@@ -30,12 +43,16 @@ pub struct Root {
     pub revoked: Vec<Revocation>,
 }
 
+fn is_zero(number: &u64) -> bool {
+    *number == 0
+}
+
 /// One age recipient of the repository.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RootRecipient {
     /// `age1…`.
     pub recipient: String,
-    /// Whether new archives are encrypted for it.
+    /// Whether new archives are encrypted for it. Once it is not, it never is again.
     pub current: bool,
 }
 

@@ -14,12 +14,15 @@ pub struct FormatVersion {
 }
 
 /// The version that this program writes.
-pub const CURRENT: FormatVersion = FormatVersion { major: 1, minor: 0 };
+pub const CURRENT: FormatVersion = FormatVersion { major: 2, minor: 0 };
+
+/// The oldest major version that this program reads.
+const OLDEST_MAJOR: u32 = 1;
 
 impl FormatVersion {
     /// Whether this program can read it.
     pub fn is_readable(self) -> bool {
-        self.major == CURRENT.major
+        (OLDEST_MAJOR..=CURRENT.major).contains(&self.major)
     }
 }
 

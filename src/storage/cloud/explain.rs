@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::storage::error::{Cause, StorageError};
 
 /// Failures that the connector tells from others; they travel inside the crate's errors and are found again here.
-#[derive(Debug, thiserror::Error)]
+#[derive(Clone, Debug, thiserror::Error)]
 pub(super) enum LineFault {
     /// The server is there and cannot serve now.
     #[error("the server answered with status {status}: {answer}")]
@@ -23,9 +23,27 @@ pub(super) enum LineFault {
     /// Resolving, connecting, sending or receiving failed.
     #[error("the connection failed: {0}")]
     Line(String),
-    /// The certificate or the TLS settings: trying again does not help.
-    #[error("no trusted connection: {0}")]
+    /// The certificate: trying again does not help.
+    #[error("{0}")]
     Untrusted(String),
+    /// A request that cannot be made: trying again does not help.
+    #[error("no such request can be made: {0}")]
+    Unusable(String),
+    /// The server refuses requests of another time; how far this machine's clock is ahead of its own, where that is known.
+    #[error("the server's clock and this machine's differ")]
+    Clock(Option<jiff::SignedDuration>),
+    /// The bucket is in another region; which, where that is known.
+    #[error("the bucket is in another region")]
+    Region(Option<String>),
+    /// A quota is used up, or the server's disk.
+    #[error("the store has no room: {0}")]
+    Full(String),
+    /// HTTP where HTTPS was expected, or the other way round.
+    #[error("the server speaks {wants} there")]
+    Scheme { wants: &'static str },
+    /// The name of the server is not known, and never was in this run.
+    #[error("{0}")]
+    Unresolved(String),
     /// The machine has no service that hands out credentials.
     #[error("no key in the environment, and no role of this machine: {0}")]
     NoRole(String),
@@ -52,7 +70,7 @@ const BAD_CREDENTIALS: [&str; 10] = [
 pub(in crate::storage) fn explain(container: &str, operation: &'static str, name: &str, error: object_store::Error) -> StorageError {
     use object_store::Error;
     if let Some(fault) = line_fault(&error) {
-        return explain_line(container, operation, name, fault, error);
+        return explain_line(container, operation, name, fault, Box::new(error));
     }
     let name = name.to_owned();
     let container = container.to_owned();
@@ -87,33 +105,29 @@ pub(in crate::storage) fn explain(container: &str, operation: &'static str, name
     }
 }
 
-enum Fault {
-    Again(Option<Duration>),
-    NoRole,
-    Final,
-}
-
-fn explain_line(container: &str, operation: &'static str, name: &str, fault: Fault, error: object_store::Error) -> StorageError {
-    let source: Cause = Box::new(error);
+fn explain_line(container: &str, operation: &'static str, name: &str, fault: LineFault, source: Cause) -> StorageError {
+    let (container, name) = (container.to_owned(), name.to_owned());
     match fault {
-        Fault::NoRole => StorageError::NoCredentials { container: container.into(), source },
-        Fault::Final => StorageError::Failed { operation, name: name.into(), source },
-        Fault::Again(retry_after) => {
-            StorageError::Unavailable { operation, name: name.into(), attempts: 1, elapsed: Duration::ZERO, retry_after, source }
+        LineFault::NoRole(_) => StorageError::NoCredentials { container, source },
+        LineFault::Unusable(_) => StorageError::Failed { operation, name, source },
+        LineFault::Untrusted(_) => StorageError::Untrusted { container, source },
+        LineFault::Unresolved(_) => StorageError::UnknownHost { container, source },
+        LineFault::Scheme { wants } => StorageError::WrongScheme { container, wants, source },
+        LineFault::Clock(ahead) => StorageError::WrongClock { container, ahead, source },
+        LineFault::Region(expected) => StorageError::WrongRegion { container, expected, source },
+        LineFault::Full(_) => StorageError::Full { operation, name, source },
+        LineFault::Busy { retry_after, .. } => {
+            StorageError::Unavailable { operation, name, attempts: 1, elapsed: Duration::ZERO, retry_after, source }
         }
+        LineFault::Silent(_) | LineFault::Line(_) => StorageError::transient(operation, &name, source),
     }
 }
 
-fn line_fault(error: &object_store::Error) -> Option<Fault> {
+fn line_fault(error: &object_store::Error) -> Option<LineFault> {
     let mut next: Option<&(dyn StdError + 'static)> = Some(error);
     while let Some(error) = next {
         if let Some(fault) = error.downcast_ref::<LineFault>() {
-            return Some(match fault {
-                LineFault::Busy { retry_after, .. } => Fault::Again(*retry_after),
-                LineFault::Silent(_) | LineFault::Line(_) => Fault::Again(None),
-                LineFault::NoRole(_) => Fault::NoRole,
-                LineFault::Untrusted(_) => Fault::Final,
-            });
+            return Some(fault.clone());
         }
         next = error.source();
     }

@@ -21,6 +21,7 @@ use tokio::time::{Instant, Sleep};
 use url::{Host, Url};
 
 use super::explain::{LineFault, chain};
+use super::refusal;
 use crate::storage::options::StorageOptions;
 use crate::storage::traffic::{Meter, PIECE_BYTES};
 
@@ -43,11 +44,15 @@ pub(super) struct Connector {
     meter: Arc<Meter>,
     connect_timeout: Duration,
     stall_timeout: Duration,
+    /// Whether the server has answered at all: until then a name that is not known is a mistake rather than a bad line.
+    answered: Arc<AtomicBool>,
+    /// With certificates that the user names.
+    tls: Option<rustls::ClientConfig>,
 }
 
 impl Connector {
-    pub(super) fn new(options: &StorageOptions, meter: Arc<Meter>) -> Self {
-        Self { meter, connect_timeout: options.connect_timeout, stall_timeout: options.stall_timeout }
+    pub(super) fn new(options: &StorageOptions, meter: Arc<Meter>, tls: Option<rustls::ClientConfig>) -> Self {
+        Self { meter, connect_timeout: options.connect_timeout, stall_timeout: options.stall_timeout, answered: Arc::default(), tls }
     }
 }
 
@@ -80,6 +85,10 @@ impl Connector {
             .http1_only()
             .https_only(!allow_http)
             .tls_danger_accept_invalid_certs(any_certificate);
+        let builder = match &self.tls {
+            Some(tls) if !any_certificate => builder.tls_backend_preconfigured(tls.clone()),
+            _ => builder,
+        };
         // Notices a line that is cut while data is on it, also after all of it was handed to the system.
         #[cfg(target_os = "linux")]
         let builder = builder.tcp_user_timeout(self.stall_timeout);
@@ -126,7 +135,8 @@ impl Service {
         let patience = if self.for_metadata { METADATA_TIMEOUT } else { self.connector.stall_timeout };
         meter.count_request();
         let (parts, body) = request.into_parts();
-        let url: Url = parts.uri.to_string().parse().map_err(|error| LineFault::Untrusted(format!("not a URL: {error}")))?;
+        let url: Url = parts.uri.to_string().parse().map_err(|error| LineFault::Unusable(format!("not a URL: {error}")))?;
+        let is_encrypted = url.scheme() == "https";
         let client = if is_loopback(&url) { &self.direct } else { &self.client };
         let activity = Arc::new(Activity::new());
         let mut request = reqwest::Request::new(parts.method, url);
@@ -140,15 +150,21 @@ impl Service {
             *request.body_mut() = Some(Bytes::new().into());
         }
         let response = tokio::select! {
-            response = client.execute(request) => response.map_err(line_fault)?,
+            response = client.execute(request) => response.map_err(|error| {
+                line_fault(error, is_encrypted, self.connector.answered.load(Ordering::Relaxed))
+            })?,
             () = activity.silence(patience) => return Err(LineFault::Silent(patience)),
         };
+        self.connector.answered.store(true, Ordering::Relaxed);
         let (parts, body) = http::Response::<reqwest::Body>::from(response).into_parts();
         let body = MeteredBody { inner: body, waiting: None, silence: None, patience, meter: Arc::clone(meter) };
-        if parts.status.is_success() || parts.status.is_redirection() {
+        if parts.status.is_success() {
             return Ok(HttpResponse::from_parts(parts, HttpResponseBody::new(body)));
         }
         let answer = read_answer(body).await?;
+        if let Some(fault) = refusal::understand(parts.status, &parts.headers, &answer, jiff::Timestamp::now()) {
+            return Err(fault);
+        }
         if passes(parts.status, &answer) {
             let retry_after = parts.headers.get("retry-after").and_then(|value| value.to_str().ok()).and_then(|s| s.trim().parse().ok());
             return Err(LineFault::Busy {
@@ -196,12 +212,22 @@ async fn read_answer(mut body: MeteredBody) -> Result<Vec<u8>, LineFault> {
     Ok(answer)
 }
 
-fn line_fault(error: reqwest::Error) -> LineFault {
+/// What a failed connection means; `answered` says whether the server has ever answered in this run.
+fn line_fault(error: reqwest::Error, is_encrypted: bool, answered: bool) -> LineFault {
     let is_builder = error.is_builder();
     // The address is left out: it is in the error around this one where it holds no secret.
     let text = chain(&error.without_url());
-    if is_builder || ["certificate", "Certificate", "UnknownIssuer"].iter().any(|word| text.contains(word)) {
+    let says = |words: &[&str]| words.iter().any(|word| text.contains(word));
+    if says(&["certificate", "Certificate", "UnknownIssuer"]) {
         LineFault::Untrusted(text)
+    } else if is_builder {
+        LineFault::Unusable(text)
+    } else if is_encrypted && says(&["InvalidContentType", "wrong version number"]) {
+        LineFault::Scheme { wants: "http" }
+    } else if !is_encrypted && says(&["invalid HTTP version"]) {
+        LineFault::Scheme { wants: "https" }
+    } else if !answered && says(&["dns error", "failed to lookup address"]) {
+        LineFault::Unresolved(text)
     } else {
         LineFault::Line(text)
     }
@@ -337,7 +363,7 @@ impl Body for MeteredBody {
                 }
                 Poll::Ready(None) => return Poll::Ready(None),
                 Poll::Ready(Some(Err(error))) => {
-                    return Poll::Ready(Some(Err(HttpError::new(HttpErrorKind::Unknown, line_fault(error)))));
+                    return Poll::Ready(Some(Err(HttpError::new(HttpErrorKind::Unknown, line_fault(error, true, true)))));
                 }
                 Poll::Ready(Some(Ok(frame))) => frame,
             };

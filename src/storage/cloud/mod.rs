@@ -1,13 +1,19 @@
 //! The clouds: clients built from the standard environment variables, with an HTTP side of our own.
 //!
 //! - `http`: one connection pool that counts bytes, keeps to the limits, and gives up on silence instead of on slowness.
-//! - `explain`: what a failed request means.
+//! - `settings`: what the variables may hold.
+//! - `certificates`: those that the user names.
+//! - `explain` and `refusal`: what a failed request means.
 
+mod certificates;
 mod explain;
 mod http;
+mod refusal;
+mod settings;
 
 use std::sync::Arc;
 
+use ::http::{HeaderMap, HeaderName, HeaderValue};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
@@ -35,8 +41,13 @@ pub(crate) fn open(
     meter: Arc<Meter>,
 ) -> Result<ObjectBackend> {
     let container = url.as_str().trim_end_matches('/').to_owned();
-    let opening = Opening { url: url.as_str(), prefix, container, connector: Connector::new(options, meter) };
-    let env: Vec<(String, String)> = env.into_iter().collect();
+    // What is set to nothing is not set, as for the clouds' own tools.
+    let env: Vec<(String, String)> = env.into_iter().filter(|(_, value)| !value.is_empty()).collect();
+    let tls = certificates::load(&env, options.ca_file.as_deref())
+        .map_err(|why| StorageError::Settings { address: container.clone(), source: why.into() })?;
+    let connector = Connector::new(options, meter, tls);
+    let owner_controls = options.bucket_owner_full_control;
+    let opening = Opening { url: url.as_str(), prefix, container, connector, owner_controls };
     match provider {
         Provider::Aws => opening.s3(&env),
         Provider::Google => opening.gcs(&env),
@@ -51,11 +62,13 @@ struct Opening<'a> {
     /// The address for messages.
     container: String,
     connector: Connector,
+    owner_controls: bool,
 }
 
 impl Opening<'_> {
     fn s3(self, env: &[(String, String)]) -> Result<ObjectBackend> {
-        let builder = AmazonS3Builder::new().with_retry(no_retries()).with_client_options(client_options());
+        self.check(env, |name| config_key::<AmazonS3ConfigKey>(name, "AWS_").is_some())?;
+        let builder = AmazonS3Builder::new().with_retry(no_retries()).with_client_options(self.s3_options());
         let mut builder = with_env(builder, env, |name| config_key(name, "AWS_"), AmazonS3Builder::with_config);
         let configured = |key| builder.get_config_value(&key);
         let endpoint = configured(AmazonS3ConfigKey::S3Endpoint).or_else(|| configured(AmazonS3ConfigKey::Endpoint));
@@ -92,7 +105,17 @@ impl Opening<'_> {
         })
     }
 
+    /// The client's options, with the header by which an object belongs to the bucket's owner too: it is signed with the others.
+    fn s3_options(&self) -> ClientOptions {
+        let mut headers = HeaderMap::new();
+        if self.owner_controls {
+            headers.insert(HeaderName::from_static("x-amz-acl"), HeaderValue::from_static("bucket-owner-full-control"));
+        }
+        client_options().with_default_headers(headers)
+    }
+
     fn gcs(self, env: &[(String, String)]) -> Result<ObjectBackend> {
+        self.check(env, |name| config_key::<GoogleConfigKey>(name, "GOOGLE_").is_some())?;
         let builder = GoogleCloudStorageBuilder::new().with_retry(no_retries()).with_client_options(client_options());
         let builder = with_env(builder, env, |name| config_key(name, "GOOGLE_"), GoogleCloudStorageBuilder::with_config);
         // Only a service account's file can name another endpoint: a server for tests, as a rule without TLS.
@@ -108,6 +131,7 @@ impl Opening<'_> {
             "AZURE_STORAGE_KEY" => Some(AzureConfigKey::AccessKey),
             name => config_key(name, "AZURE_"),
         };
+        self.check(env, |name| key(name).is_some())?;
         let builder = MicrosoftAzureBuilder::new().with_retry(no_retries()).with_client_options(client_options());
         let mut builder = with_env(builder, env, key, MicrosoftAzureBuilder::with_config);
         if builder.get_config_value(&AzureConfigKey::Endpoint).as_deref().is_some_and(is_plain_http) {
@@ -115,6 +139,21 @@ impl Opening<'_> {
         }
         let built = builder.with_url(self.url).with_http_connector(self.connector.clone()).build();
         Ok(self.backend(built)?.discard_by_overwrite())
+    }
+
+    /// Refuses variables that the client reads and that cannot be right.
+    fn check(&self, env: &[(String, String)], is_read: impl Fn(&str) -> bool) -> Result<()> {
+        for (name, value) in env.iter().filter(|(name, _)| is_read(name)) {
+            let failed = |source| StorageError::Settings { address: self.container.clone(), source };
+            settings::check(name, value).map_err(|error| failed(error.into()))?;
+            // A service account's file names servers, too; one that cannot be read is the client's to name.
+            if let ("GOOGLE_SERVICE_ACCOUNT" | "GOOGLE_SERVICE_ACCOUNT_PATH" | "GOOGLE_APPLICATION_CREDENTIALS", Ok(text)) =
+                (name.as_str(), std::fs::read_to_string(value))
+            {
+                settings::service_account(&text).map_err(|why| failed(format!("{value} {why}").into()))?;
+            }
+        }
+        Ok(())
     }
 
     /// The backend on a client that was built, or why it could not be.
@@ -162,4 +201,90 @@ fn is_plain_http(endpoint: &str) -> bool {
 fn is_amazon(endpoint: &str) -> bool {
     let host = Url::parse(endpoint).ok().and_then(|url| url.host_str().map(str::to_owned));
     host.is_some_and(|host| host.ends_with(".amazonaws.com") || host.ends_with(".amazonaws.com.cn"))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::storage::Storage;
+
+    /// All that the clients read of the environment, as far as it reaches a request.
+    const VARIABLES: [&str; 34] = [
+        "AWS_ACCESS_KEY_ID",
+        "AWS_SECRET_ACCESS_KEY",
+        "AWS_SESSION_TOKEN",
+        "AWS_REGION",
+        "AWS_DEFAULT_REGION",
+        "AWS_BUCKET",
+        "AWS_ENDPOINT",
+        "AWS_ENDPOINT_URL",
+        "AWS_ENDPOINT_URL_S3",
+        "AWS_ENDPOINT_URL_STS",
+        "AWS_METADATA_ENDPOINT",
+        "AWS_CONDITIONAL_PUT",
+        "AWS_VIRTUAL_HOSTED_STYLE_REQUEST",
+        "AWS_REQUEST_PAYER",
+        "AWS_SERVER_SIDE_ENCRYPTION",
+        "AWS_SSE_KMS_KEY_ID",
+        "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+        "AWS_PROXY_URL",
+        "AWS_USER_AGENT",
+        "AZURE_STORAGE_ACCOUNT",
+        "AZURE_STORAGE_KEY",
+        "AZURE_STORAGE_SAS_TOKEN",
+        "AZURE_STORAGE_ENDPOINT",
+        "AZURE_STORAGE_TOKEN",
+        "AZURE_CLIENT_ID",
+        "AZURE_TENANT_ID",
+        "AZURE_CLIENT_SECRET",
+        "AZURE_AUTHORITY_HOST",
+        "AZURE_MSI_ENDPOINT",
+        "GOOGLE_BASE_URL",
+        "GOOGLE_BEARER_TOKEN",
+        "GOOGLE_SERVICE_ACCOUNT_KEY",
+        "GOOGLE_PROXY_URL",
+    ];
+
+    fn value() -> impl Strategy<Value = String> {
+        prop_oneof![
+            "\\PC{0,12}",
+            "[ -~\\n]{0,20}",
+            "(https?|ftp|s3)?:?/{0,3}([a-z@.]{0,8}|127\\.0\\.0\\.1|\\[::1\\]?)(:[0-9]{0,6})?(/[a-z%?# ]{0,6})?",
+            "\\{\"gcs_base_url\":\"[a-z:/\\[.]{0,12}\",\"client_email\":\"[a-z@é]{0,5}\",\"private_key\":\"\",\"private_key_id\":\"\",\"disable_oauth\":true\\}",
+            Just("true".to_owned()),
+            Just("http://127.0.0.1:9".to_owned()),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+        /// Whatever the variables and the address hold, there is an answer: no value gets as far as a panic of the clients. Every
+        /// request goes to a port where nobody listens.
+        #[test]
+        fn no_setting_panics(
+            mut env in proptest::collection::vec((proptest::sample::select(&VARIABLES[..]), value()), 0..6),
+            address in prop_oneof![
+                Just("s3://bucket/prefix".to_owned()), Just("gs://bucket".to_owned()), Just("az://container/a".to_owned()),
+                Just("abfss://container@account.dfs.core.windows.net/a".to_owned()), "(s3|gs|az|abfss|https)://\\PC{0,20}",
+            ],
+        ) {
+            // Everything is sent by way of a proxy that is not there.
+            for provider in ["AWS", "AZURE", "GOOGLE"] {
+                env.push((if provider == "AWS" { "AWS_PROXY_URL" } else if provider == "AZURE" { "AZURE_PROXY_URL" } else { "GOOGLE_PROXY_URL" }, "http://127.0.0.1:9".into()));
+            }
+            let env: Vec<(String, String)> = env.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
+            let options = StorageOptions { retry_budget: std::time::Duration::ZERO, ..StorageOptions::default() };
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                if let Ok(storage) = Storage::open(&address, env, options) {
+                    let _ = storage.head("a").await;
+                    let _ = storage.put_new("a", bytes::Bytes::from_static(b"a")).await;
+                    let _ = storage.list("").await;
+                }
+            });
+        }
+    }
 }

@@ -5,6 +5,7 @@
 //! - [`gate`]: an HTTP server that stands before another one, or alone, and misbehaves as a test tells it.
 //! - [`sandbox`]: the built program in an empty home, with a clean environment.
 //! - [`telegram`]: a Telegram server with an account generated from a seed.
+//! - [`tls`]: HTTPS before any of them.
 //! - [`tree`]: what a folder holds, for comparing.
 
 pub mod gate;
@@ -12,6 +13,7 @@ pub mod needs;
 pub mod sandbox;
 pub mod stores;
 pub mod telegram;
+pub mod tls;
 pub mod tree;
 
 mod background;

@@ -1,0 +1,13 @@
+//! Uploads that are under way, noted outside of this process: what a killed run leaves at a cloud is billed, and only whoever knows
+//! its id can remove it.
+
+use std::fmt::Debug;
+
+/// Where uploads are noted.
+pub trait UploadNotes: Debug + Send + Sync + 'static {
+    /// An upload has begun; `id` is the store's name for it.
+    fn begun(&self, name: &str, id: &str);
+
+    /// An upload is whole, or was removed.
+    fn ended(&self, name: &str);
+}
