@@ -9,8 +9,8 @@ use super::units;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault cache            what is kept, and where
-  tgvault cache clean      delete it: the next commands read more from the bucket, nothing else changes";
+  tgvault cache          # what is kept, and where
+  tgvault cache clean    # delete it; the next commands read more from the bucket";
 
 /// Options of `cache`.
 #[derive(Clone, Debug, clap::Args)]

@@ -415,7 +415,8 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::NoSnapshot { .. } => "list them with `tgvault snapshots`",
         RepositoryError::Ambiguous { .. } => "give more digits of the ID",
         RepositoryError::Storage(error) => return error.hint(),
-        RepositoryError::Archive { .. } | RepositoryError::Crypt(_) => return None,
+        RepositoryError::Archive { .. } => "run `tgvault verify` to see what else is affected",
+        RepositoryError::Crypt(_) => return None,
     })
 }
 

@@ -81,7 +81,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let now = jiff::Timestamp::now();
     for snapshot in found.snapshots.iter().filter(|snapshot| is_ahead(snapshot.time, now)) {
         let (id, host) = (snapshot.id.to_string(), units::printable(&snapshot.host));
-        output.warn(&format!("snapshot {} is of a time to come: the clock of {host} was ahead", units::short_id(&id)));
+        output.warn(&format!("snapshot {} has a time in the future: the clock of {host} was ahead", units::short_id(&id)));
     }
     for broken in &found.broken {
         output.warn(broken);
@@ -102,7 +102,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 fn too_old(snapshots: &[Snapshot], most: Duration, now: jiff::Timestamp) -> Option<String> {
     // What a clock that was ahead has made says nothing about its age.
     let Some(newest) = snapshots.iter().map(|snapshot| snapshot.time).filter(|time| !is_ahead(*time, now)).max() else {
-        return Some(format!("no snapshot of known age found; expected one from the last {}", units::duration(most)));
+        let which = if snapshots.is_empty() { "no snapshot" } else { "no snapshot with a believable time" };
+        return Some(format!("{which} found; expected one from the last {}", units::duration(most)));
     };
     let age = Duration::try_from(now.duration_since(newest)).unwrap_or_default();
     (age > most)

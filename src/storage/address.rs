@@ -35,6 +35,9 @@ pub(crate) enum Provider {
     Azure,
 }
 
+/// What addresses of stores begin with.
+const SCHEMES: [&str; 12] = ["s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "file", "memory", "http", "https"];
+
 impl Address {
     /// Reads a path, `file://`, `memory://`, or the spellings of `s3://`, `gs://` and `az://` that `object_store` knows.
     pub(crate) fn parse(text: &str) -> Result<Self> {
@@ -56,8 +59,7 @@ impl Address {
     }
 
     fn parse_path(text: &str) -> Result<Self> {
-        let mistaken = ["s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss", "file", "memory", "http", "https"];
-        if let Some((scheme, _)) = text.split_once(':').filter(|(scheme, _)| mistaken.contains(scheme)) {
+        if let Some((scheme, _)) = text.split_once(':').filter(|(scheme, _)| SCHEMES.contains(scheme)) {
             return Err(fault(format!("two slashes are missing: {scheme}://…")));
         }
         refuse_foreign(text)?;
@@ -66,7 +68,9 @@ impl Address {
 
     fn parse_cloud(url: Url) -> Result<Self> {
         if url.host_str().is_none_or(str::is_empty) {
-            return Err(StorageError::NoBucket { address: url.to_string() });
+            let is_ours = SCHEMES.contains(&url.scheme());
+            let foreign = || fault(format!("'{}' is not a kind of store", url.scheme()));
+            return Err(if is_ours { StorageError::NoBucket { address: url.to_string() } } else { foreign() });
         }
         let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|error| fault(error.to_string()))?;
         let provider = match scheme {

@@ -288,7 +288,7 @@ impl StorageError {
                 "the credentials or the folder's owner and mode must allow reading, listing and creating below this prefix; where each machine has a storage user of its own, all of them need --bucket-owner-full-control (docs/guide/stores.md)"
             }
             Self::ReadOnly { .. } => "mount it writable, or choose another store",
-            Self::Full { .. } => "free some room or raise the quota, then run the same command again: it goes on where it stopped",
+            Self::Full { .. } => "free some room or raise the quota, then run the same command again: it resumes where it stopped",
             Self::WrongClock { .. } => "set the clock, best by NTP (`timedatectl set-ntp true`), then run the same command again",
             Self::WrongRegion { .. } => "set AWS_REGION to the bucket's region",
             Self::WrongScheme { wants: "http", .. } => {
@@ -299,7 +299,7 @@ impl StorageError {
             Self::Untrusted { .. } => {
                 "if the server has a private certificate authority, name its certificate with --ca-file, AWS_CA_BUNDLE or SSL_CERT_FILE; otherwise check the clock, and who answers there"
             }
-            Self::Unavailable { .. } => "check the network, then run the same command again: it goes on where it stopped",
+            Self::Unavailable { .. } => "check the network, then run the same command again: it resumes where it stopped",
             Self::Exists { .. }
             | Self::NotFound { .. }
             | Self::TooLarge { .. }

@@ -86,7 +86,7 @@ async fn a_folder_of_files_has_no_chats() {
         assert_eq!(listed.len(), 1);
         assert_eq!((listed[0].info.name.as_deref(), listed[0].batches.len()), (None, 0));
         assert_eq!(bad.len(), 1);
-        assert!(bad[0].contains("'chats/user7/chat.json' cannot be understood"), "{bad:?}");
+        assert!(bad[0].contains("cannot read 'chats/user7/chat.json': it cannot be understood"), "{bad:?}");
     })
     .await
     .unwrap();

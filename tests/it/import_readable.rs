@@ -190,5 +190,5 @@ async fn whose_an_export_is_is_not_guessed() {
     let saved = chat(&[message(1, "x", "")]).replace("personal_chat", "saved_messages");
     let folder = export(&world, "saved", &saved);
     let ran = run(&world, &["backup", "desktop-export", folder.to_str().unwrap()]);
-    assert!(ran.code == 2 && ran.err.contains("the export is of user 5"), "{}", ran.err);
+    assert!(ran.code == 2 && ran.err.contains("the export belongs to user 5"), "{}", ran.err);
 }

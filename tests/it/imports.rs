@@ -174,7 +174,7 @@ async fn a_lost_state_is_made_anew_with_a_key_and_told_without() {
     let identity = root.join("identity.txt");
     let ran = run(&world, &["--json", "-i", identity.to_str().unwrap(), "backup", "desktop-export", folder.to_str().unwrap()]);
     assert_eq!(ran.code, 0, "{}", ran.err);
-    assert!(ran.out.contains("has read it from the vault"), "{}", ran.out);
+    assert!(ran.out.contains("read the list of imported messages from the vault"), "{}", ran.out);
     assert!(summary(&ran.out)["stored_bytes"].as_u64().unwrap() < first / 10, "{}", ran.out);
     comes_back(&world, &folder, "out");
 
@@ -315,7 +315,7 @@ async fn the_chats_of_two_people_are_not_taken_for_one() {
     let other = export(&world, "other", &chat(&[message(1, "theirs", "")]).replace("user77", "user88"));
     let ran = run(&world, &["backup", "desktop-export", other.to_str().unwrap()]);
     assert_eq!(ran.code, 2, "{}", ran.err);
-    assert!(ran.err.contains("the export is of user 88") && ran.err.contains("hint: give --account NAME"), "{}", ran.err);
+    assert!(ran.err.contains("the export belongs to user 88") && ran.err.contains("hint: use --account NAME"), "{}", ran.err);
     import(&world, &other, &["--account", "theirs"]);
     assert_eq!(found(&world, &["theirs", "--source", "telegram:theirs"]).len(), 1);
 }
@@ -398,7 +398,7 @@ async fn hostile_exports_read_nothing_outside_and_end_with_a_word() {
         let ran = run(&world, &["backup", "desktop-export", folder.to_str().unwrap(), "--account", name]);
         assert_eq!(ran.code, *code, "{name}: {}{}", ran.out, ran.err);
         if *code == 2 {
-            assert!(ran.err.contains("holds no Telegram Desktop export") && ran.err.contains("hint: "), "{name}: {}", ran.err);
+            assert!(ran.err.contains("is not a Telegram Desktop export") && ran.err.contains("hint: "), "{name}: {}", ran.err);
             continue;
         }
         let source = format!("telegram:{name}");

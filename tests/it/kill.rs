@@ -193,7 +193,7 @@ async fn a_full_disk_is_said_and_the_next_run_goes_on() {
     full.env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?)))).current_dir(sandbox.work());
     full.stdout(std::process::Stdio::piped()).stderr(std::process::Stdio::piped());
     let (code, stderr) = finish(full.spawn().unwrap());
-    assert_eq!(code, Some(1), "{stderr}");
+    assert_eq!(code, Some(20), "{stderr}");
     assert!(stderr.contains("no room left"), "{stderr}");
     let report = world.verify(true).await;
     assert_eq!((wrong(&report), report.lost, report.unnamed_archives), (vec![], vec![], 0));

@@ -147,7 +147,7 @@ async fn an_export_may_be_named_by_its_file_and_a_target_may_not() {
     let folder = export(&world, "export", &chat(&[message(1, "harbour", "")]));
     fs::write(world.root.path().join("photo.jpg"), b"a photo").unwrap();
     let ran = run(&world, &["backup", "desktop-export", "photo.jpg"]);
-    assert!(ran.code == 2 && ran.err.contains("hint: name the folder that holds result.json"), "{}", ran.err);
+    assert!(ran.code == 2 && ran.err.contains("hint: give the folder that contains result.json"), "{}", ran.err);
     import(&world, &folder.join("result.json"), &[]);
     assert_eq!(found(&world, &["harbour"]).len(), 1);
     let (code, _, err) = said(&world, &["restore", "latest", "--to", "photo.jpg"]);

@@ -25,7 +25,7 @@ Examples:
   tgvault backup desktop-export ~/ChatExport_2019-03-01 --account work
   tgvault backup desktop-export ~/old              # all exports in this folder
   tgvault backup desktop-export ~/pages --chat user123456789   # HTML, one chat
-  tgvault restore latest --as original --to ~/restored         # the same folder back";
+  tgvault restore latest --as original --to ~/restored   # the same folder back";
 
 /// Options of `backup desktop-export`.
 #[derive(Clone, Debug, clap::Args)]

@@ -141,7 +141,7 @@ mod tests {
     fn waits_and_ended_sessions_are_told_in_words() {
         let rpc = |code, name: &str, value| CallError::Rpc(RpcError { code, name: name.into(), value });
         let wait = TelegramError::from_call("main", "logging in", rpc(420, "FLOOD_WAIT", Some(11_520)));
-        assert_eq!(wait.to_string(), "Telegram asks us to wait 3 h 12 min before logging in");
+        assert_eq!(wait.to_string(), "Telegram requires a wait of 3 h 12 min before logging in");
         let over = TelegramError::from_call("main", "reading", rpc(401, "SESSION_REVOKED", None));
         assert_eq!(over.to_string(), "account 'main' is not logged in (SESSION_REVOKED (401))");
     }

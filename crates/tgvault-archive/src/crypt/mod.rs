@@ -26,7 +26,7 @@ pub enum CryptError {
     #[error("the age header is not complete")]
     Incomplete,
     /// A chunk did not authenticate: the file was changed or cut.
-    #[error("the encrypted data was changed or cut off at chunk {chunk}")]
+    #[error("the encrypted data was changed or cut at chunk {chunk}")]
     Chunk {
         /// Number of the 64 KiB chunk, from 0.
         chunk: u64,
