@@ -8,6 +8,7 @@ use super::arguments::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::output::Output;
 use super::progress::{Reporter, seconds};
 use super::units;
 use crate::model::entry::EntryPath;
@@ -119,6 +120,8 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
         for (snapshot, archive) in &report.lost_unknown {
             output.json(&LostUnknown { message_type: "lost_unknown", snapshot: snapshot.to_string(), archive })?;
         }
+        // The summary is the last line.
+        warn_of_limits(report, output);
         output.json(&Summary {
             message_type: "summary",
             command: "verify",
@@ -171,8 +174,14 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
                 units::counted(report.unnamed_archives, "archive")
             ));
         }
+        warn_of_limits(report, output);
     }
-    if report.snapshots == 0 && is_sound {
+    Ok(if is_sound { Exit::Done } else { Exit::Integrity })
+}
+
+/// Says what the result does not prove.
+fn warn_of_limits(report: &VerifyReport, output: &Output) {
+    if report.snapshots == 0 && report.wrong.is_empty() {
         output.warn("the vault has no snapshots yet");
     }
     if !report.is_anchored {
@@ -181,7 +190,6 @@ fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exi
             report.root_key.as_str()
         ));
     }
-    Ok(if is_sound { Exit::Done } else { Exit::Integrity })
 }
 
 /// What is said of unfinished uploads.

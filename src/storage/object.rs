@@ -256,17 +256,36 @@ impl Backend for ObjectBackend {
 
     fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>> {
         async move {
-            self.count_request();
             let below = if folder.is_empty() { self.prefix.clone() } else { self.path(folder)? };
-            let mut listed = self.store.list(Some(&below));
             let mut found = Vec::new();
-            while let Some(meta) = listed.next().await {
-                let meta = meta.map_err(|error| self.explain("list", folder, error))?;
-                if let Some(info) = self.info(meta) {
-                    found.push(info?);
+            let (mut last, mut is_sorted): (Option<Path>, bool) = (None, true);
+            loop {
+                self.count_request();
+                let mut listed = match &last {
+                    None => self.store.list(Some(&below)),
+                    Some(last) => self.store.list_with_offset(Some(&below), last),
+                };
+                let mut has_come_on = false;
+                let broken = loop {
+                    match listed.next().await {
+                        None => return Ok(found),
+                        Some(Err(error)) => break error,
+                        Some(Ok(meta)) => {
+                            has_come_on = true;
+                            is_sorted &= last.as_ref().is_none_or(|last| *last < meta.location);
+                            last = Some(meta.location.clone());
+                            if let Some(info) = self.info(meta) {
+                                found.push(info?);
+                            }
+                        }
+                    }
+                };
+                // On a bad line, a listing of many pages that began again each time would never end. Behind the last name there is the
+                // rest only where names come in their order.
+                if !has_come_on || !is_sorted {
+                    return Err(self.explain("list", folder, broken));
                 }
             }
-            Ok(found)
         }
         .boxed()
     }
