@@ -93,7 +93,7 @@ pub struct Args {
     pub overwrite: When,
 
     /// Also restore files that a lost part of the vault may have changed or deleted, with `.unproven` added to their names
-    #[arg(long)]
+    #[arg(long, hide_short_help = true)]
     pub unproven: bool,
 
     /// Show what would be restored, without restoring anything

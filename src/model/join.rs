@@ -104,7 +104,9 @@ fn files(current: &mut MessageRecord, other: &MessageRecord) {
         return;
     }
     let mut replaced: Vec<(&'static str, String)> = Vec::new();
-    for media in current.media.iter_mut().filter(|media| media.status != MediaStatus::Stored) {
+    // A file that failed on its way may have been promised by the version before: that one is taken back.
+    let is_absent = |media: &&mut Media| !matches!(media.status, MediaStatus::Stored | MediaStatus::Failed { .. });
+    for media in current.media.iter_mut().filter(is_absent) {
         let is_it = |known: &&Media| known.role == media.role && known.status == MediaStatus::Stored && known.path.is_some();
         let Some((known, key)) = other.media.iter().find(is_it).zip(key_of(media.role)) else { continue };
         if let Some(path) = &known.path {

@@ -63,7 +63,14 @@ fn state_of_an_earlier_version_is_taken_up() {
     let listed = run(&machine, &["--passphrase-file", &passphrase, "ls", "latest"]).stdout;
     let logs = listed.lines().filter(|line| line.starts_with("chats/") && line.ends_with(".jsonl"));
     assert!(logs.clone().count() == 5 && logs.clone().all(|log| log.contains("/20261130T181519227945Z-")), "{listed}");
-    assert_eq!(run(&machine, &["--passphrase-file", &passphrase, "snapshots"]).stdout.lines().filter(|line| line.contains("telegram:main")).count(), 2);
+    assert_eq!(
+        run(&machine, &["--passphrase-file", &passphrase, "snapshots"])
+            .stdout
+            .lines()
+            .filter(|line| line.contains("telegram:main"))
+            .count(),
+        2
+    );
     assert_eq!(fs::read_to_string(machine.folder().join("old/state/version")).unwrap().trim(), "2");
 }
 

@@ -151,7 +151,7 @@ async fn an_export_may_be_named_by_its_file_and_a_target_may_not() {
     import(&world, &folder.join("result.json"), &[]);
     assert_eq!(found(&world, &["harbour"]).len(), 1);
     let (code, _, err) = said(&world, &["restore", "latest", "--to", "photo.jpg"]);
-    assert!(code != 0 && err.contains("cannot restore into 'photo.jpg'") && err.contains("hint: --to names a folder"), "{err}");
+    assert!(code != 0 && err.contains("cannot restore into 'photo.jpg'") && err.contains("hint: --to needs a folder"), "{err}");
     assert_eq!(fs::read(world.root.path().join("photo.jpg")).unwrap(), b"a photo");
 }
 
@@ -251,7 +251,9 @@ async fn what_is_lost_is_told_by_every_command_and_the_rest_is_shown() {
         (&["restore", "latest", "--to", "out"], "1 chat with 1 message"),
     ] {
         let (code, out, err) = said(&world, arguments);
-        assert!(code == 15 && out.contains(shown), "{arguments:?}: {code} {out}{err}");
+        // What there is stands in the snapshot's copies of the indexes, too; what it says is lost with the archive.
+        let needs_content = !matches!(arguments[0], "ls" | "find" | "coverage");
+        assert!(code == if needs_content { 15 } else { 0 } && out.contains(shown), "{arguments:?}: {code} {out}{err}");
     }
 }
 

@@ -391,7 +391,7 @@ fn methods_that_a_server_does_not_know_cost_one_section_each() {
     setup.run(&mut vault, ExportOptions { recheck_budget: 0, ..ExportOptions::default() });
     assert_complete(&setup, &vault);
     assert_eq!(vault.problems.len(), 3, "{:?}", vault.problems);
-    assert!(setup.events.notes().iter().any(|note| note.contains("no takeout here")));
+    assert!(setup.events.notes().iter().any(|note| note.contains("does not offer a takeout here")));
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn a_flood_wait_is_told_in_words() {
     setup.server.add_fault(Fault { when: When::method("auth.sendCode"), then: Effect::rpc(420, "FLOOD_WAIT_11520") });
     let refused = setup.log_in_with("main", LoginWay::Phone(None), &mut Answers::new(setup.server.options()));
     let Err(error) = refused else { panic!("logged in") };
-    assert_eq!(error.to_string(), "Telegram asks us to wait 3 h 12 min before asking for a code");
+    assert_eq!(error.to_string(), "Telegram requires a wait of 3 h 12 min before asking for a code");
     assert!(setup.accounts().names().unwrap().is_empty());
 }
 

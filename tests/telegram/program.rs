@@ -157,7 +157,7 @@ fn login_by_lines_on_standard_input_with_mistakes_and_a_second_password() {
     let run = program.with_input(&["login", "--phone", &phone], "00000\n22222\nwrong\ncorrect horse\n");
     assert_eq!(run.code, Some(0), "{}", run.stderr);
     assert!(run.stdout.starts_with("logged in: account 'main' is user "), "{}", run.stdout);
-    for said in ["That code is wrong.", "That password is wrong.", "whoever takes this machine"] {
+    for said in ["That code is wrong.", "That password is wrong.", "anyone who gets this machine"] {
         assert!(run.stderr.contains(said), "{}", run.stderr);
     }
     let all = format!("{}{}", run.stdout, run.stderr);
@@ -236,7 +236,7 @@ fn what_a_login_needs_is_told() {
     program.server.add_fault(Fault { when: When::method("auth.sendCode"), then: Effect::rpc(420, "FLOOD_WAIT_11520") });
     let flood = program.run(&["login", "--phone", "+1"]);
     assert_eq!(flood.code, Some(14), "{}", flood.stderr);
-    assert!(flood.stderr.contains("Telegram asks us to wait 3 h 12 min before asking for a code"), "{}", flood.stderr);
+    assert!(flood.stderr.contains("Telegram requires a wait of 3 h 12 min before asking for a code"), "{}", flood.stderr);
 }
 
 #[test]
@@ -250,14 +250,14 @@ fn logins_can_have_a_passphrase_of_their_own() {
     let given = ["--session-passphrase-file", file.as_str()];
     let run = program.with_input(&[&["login", "--phone", &phone, "--session-passphrase"], &given[..]].concat(), "22222\n");
     assert_eq!(run.code, Some(0), "{}", run.stderr);
-    assert!(run.stderr.contains("sealed with a passphrase"), "{}", run.stderr);
+    assert!(run.stderr.contains("encrypted with a passphrase"), "{}", run.stderr);
     assert_eq!(program.run(&[&["chats"], &given[..]].concat()).code, Some(0));
     let without = program.run(&["chats"]);
     assert_eq!(without.code, Some(12), "{}", without.stderr);
     std::fs::write(program.file("login-passphrase"), "wrong\n").unwrap();
     let wrong = program.run(&[&["chats"], &given[..]].concat());
     assert_eq!(wrong.code, Some(12), "{}", wrong.stderr);
-    assert!(wrong.stderr.contains("passphrase of this machine's logins is wrong"), "{}", wrong.stderr);
+    assert!(wrong.stderr.contains("the login passphrase is wrong"), "{}", wrong.stderr);
     assert!(!wrong.stderr.contains("state folder"), "{}", wrong.stderr);
 }
 

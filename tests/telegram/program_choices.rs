@@ -146,14 +146,14 @@ fn what_is_not_there_is_told_with_what_there_is() {
     let chat = program.run(&["backup", "telegram", "--chat", "Nobody's"]);
     assert_eq!(chat.code, Some(2), "{}", chat.stderr);
     assert!(
-        chat.stderr.contains("no chat 'Nobody's'") && chat.stderr.contains("hint: see what there is with `tgvault chats`"),
+        chat.stderr.contains("no chat 'Nobody's'") && chat.stderr.contains("hint: list the chats with `tgvault chats`"),
         "{}",
         chat.stderr
     );
     let folder = program.run(&["backup", "telegram", "--folder", "No such"]);
     assert_eq!(folder.code, Some(2), "{}", folder.stderr);
     assert!(folder.stderr.contains("no folder called 'No such'"), "{}", folder.stderr);
-    assert!(folder.stderr.to_lowercase().contains("hint: a folder goes by its name or number; there are '"), "{}", folder.stderr);
+    assert!(folder.stderr.to_lowercase().contains("hint: name a folder by its name or number: '"), "{}", folder.stderr);
     assert!(folder.stderr.to_lowercase().contains("'groups' ("), "{}", folder.stderr);
     // A chat to leave out may have gone away since the profile was written: the backup is made, and the user told.
     let excluded = program.backup(&["--takeout", "never", "--exclude-chat", "@nobody", "--exclude-chat", "user5000000000"], 0);

@@ -71,7 +71,7 @@ fn a_login_sealed_by_the_keyring_opens_with_it_and_not_without() {
     program.sandbox.env([("DBUS_SESSION_BUS_ADDRESS", "unix:path=/nonexistent/bus")]);
     let without = program.run(&["backup", "telegram", "--takeout", "never"]);
     assert_eq!(without.code, Some(12), "{}", without.stderr);
-    assert!(without.stderr.contains("keyring does not give this machine's key"), "{}", without.stderr);
+    assert!(without.stderr.contains("cannot read this machine's key from the system keyring"), "{}", without.stderr);
     assert!(without.stderr.contains("hint: unlock the keyring"), "{}", without.stderr);
 }
 

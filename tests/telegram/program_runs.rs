@@ -263,7 +263,7 @@ fn a_long_flood_wait_ends_with_14_and_the_next_run_goes_on() {
     let when = When { from: 5, ..When::method("messages.getHistory") };
     program.server.add_fault(Fault { when, then: Effect::rpc(420, "FLOOD_WAIT_7200") });
     let run = program.backup(&["--takeout", "never"], 14);
-    assert!(run.stderr.contains("wait 2 h 0 min"), "{}", run.stderr);
+    assert!(run.stderr.contains("a wait of 2 h 0 min"), "{}", run.stderr);
     let line = run.stdout.lines().last().unwrap();
     assert!(line.starts_with("coverage: ") && line.ends_with("; the run did not finish"), "{}", run.stdout);
     program.server.clear_faults();

@@ -6,7 +6,7 @@
 //! - `parent` finds where to go on, with the `journal` that this machine keeps.
 //! - `planner` decides what is stored; `names` sees to files with several; `known_contents` knows what is stored already.
 //! - `run` runs planner and lanes, keeps the journal and commits.
-//! - `lane` fills archives, with what `setup` gives each; [`archiving`](super::archiving) writes them.
+//! - `lane` fills archives, with what `setup` gives each; `archiving` writes them.
 //! - This module is what others see of all that.
 
 mod journal;

@@ -79,7 +79,11 @@ pub(super) fn original(
         }
     }
     if !apart.is_empty() {
-        let bad = &mut |path: &EntryPath, error: &OperationError| report.problem(path, &with_causes(error));
+        let bad = &mut |path: &EntryPath, error: &OperationError| match error {
+            // What cannot be read may be what was meant.
+            error if error.is_damage() => report.damaged(path, &with_causes(error)),
+            error => report.problem(path, &with_causes(error)),
+        };
         let mut records = Records { chats, all: chats.chats(bad)?, open: None, failed: None };
         for file in apart {
             put_together(&mut records, file, &target, report)?;

@@ -43,7 +43,7 @@ pub enum CryptError {
     #[error("{0}")]
     Key(String),
     /// A signature is missing its form, was made by another key, or does not fit the signed bytes.
-    #[error("the signature is not valid: {0}")]
+    #[error("the signature does not hold: {0}")]
     Signature(String),
     /// The content is larger than what it may be.
     #[error("sealed content of more than {limit_bytes} bytes")]

@@ -131,6 +131,7 @@ impl World {
                 let head = head.text();
                 (whole.id, whole.date, whole.out) = (head.id, head.date, head.out);
                 (whole.peer_id, whole.from_id) = (head.peer_id, head.from_id);
+                make_whole(&mut whole);
                 return whole.into();
             }
             Special::Media(n, full) => {
@@ -182,10 +183,7 @@ impl World {
                 let mut message = head.text();
                 message.message = MADE_TEXT.into();
                 message.rich_message = read(&maker.object("RichMessage", Some(0)));
-                if let Some(enums::RichMessage::Message(rich)) = &mut message.rich_message {
-                    // Whether it comes in part is the request's matter.
-                    rich.part = false;
-                }
+                make_whole(&mut message);
                 message
             }
             Special::Document(flavour) => {
@@ -223,3 +221,10 @@ fn read<T: Deserializable>(bytes: &[u8]) -> Option<T> {
 
 #[cfg(test)]
 mod tests;
+
+/// Takes the mark of a part from a rich message: whether it comes in part is the request's matter.
+fn make_whole(message: &mut types::Message) {
+    if let Some(enums::RichMessage::Message(rich)) = &mut message.rich_message {
+        rich.part = false;
+    }
+}
