@@ -144,6 +144,10 @@ impl MediaNamer {
         for media in &section.media {
             let Some(path) = media.path.as_ref().map(ToString::to_string) else { continue };
             let index = elements.iter().position(|element| element.contains(&path));
+            // What the section does not speak of has no place of its own in it.
+            if index.is_none() && media.exported_as.is_none() {
+                continue;
+            }
             let date = index.and_then(|index| json::get(elements.get(index)?, "date_unixtime")).and_then(json::digits);
             let stamp = stamp(date.and_then(|unix| time::local(&self.zone, unix)));
             let n = index.map_or(1, |index| index + 1);

@@ -44,6 +44,8 @@ pub struct Chat {
     pub peer: Peer,
     /// Its description; made of the peer alone where the snapshot has none that can be read.
     pub info: ChatInfo,
+    /// Whether the vault has lost or changed its description, which then says nothing.
+    pub is_damaged: bool,
     /// The batches of its log, in the order in which they were written.
     pub batches: Vec<EntryPath>,
     /// Bytes of its log.
@@ -138,7 +140,14 @@ impl OpenChats {
                 Nearly::One(peer) => drop(wanted.insert(peer)),
                 Nearly::Like(near) => {
                     let snapshot = self.opened.snapshot().id.to_string();
-                    return Err(self.opened.missing(OperationError::NoSuchChat { chat: printable(name), snapshot, near }));
+                    let error = self.opened.missing(OperationError::NoSuchChat { chat: printable(name), snapshot, near });
+                    // It may be one of those whose names are lost.
+                    let nameless = all.iter().filter(|chat| chat.is_damaged).count();
+                    return Err(if nameless == 0 || error.is_damage() {
+                        error
+                    } else {
+                        OperationError::Lost { wanted: error.to_string(), lost: format!("the names of {nameless} chats cannot be read") }
+                    });
                 }
             }
         }
@@ -179,6 +188,7 @@ impl OpenChats {
             batches: Vec<(RunId, u32, EntryPath)>,
             log_bytes: u64,
             info: Option<ChatInfo>,
+            is_damaged: bool,
         }
         let mut found: BTreeMap<Peer, Parts> = BTreeMap::new();
         let mut described = Vec::new();
@@ -205,16 +215,22 @@ impl OpenChats {
                     found.entry(peer).or_default().info = Some(info);
                 }
                 (Ok(_), _) => bad(path, &OperationError::Form { path: path.to_string(), why: "it describes another chat".into() }),
-                (Err(error), _) => bad(path, &error),
+                (Err(error), place) => {
+                    if let Some(Place::ChatInfo(peer)) = place {
+                        found.entry(peer).or_default().is_damaged = error.is_damage();
+                    }
+                    bad(path, &error);
+                }
             }
         })?;
         let mut seen = self.sightings(bad)?;
         let chats = found.into_iter().map(|(peer, mut parts)| {
             parts.batches.sort_unstable();
             let run = parts.batches.last().map(|(run, _, _)| run.clone());
+            let is_damaged = parts.is_damaged;
             let info = parts.info.unwrap_or_else(|| undescribed(peer, run));
             let batches = parts.batches.into_iter().map(|(_, _, path)| path).collect();
-            Chat { peer, info, batches, log_bytes: parts.log_bytes, seen: seen.remove(&peer).unwrap_or_default() }
+            Chat { peer, info, is_damaged, batches, log_bytes: parts.log_bytes, seen: seen.remove(&peer).unwrap_or_default() }
         });
         Ok(chats.collect())
     }
