@@ -187,7 +187,7 @@ fn keys_come_in_by_every_way_and_never_by_a_plain_variable() {
         let slot = command.split(' ').find(|word| word.starts_with("keys/")).unwrap();
         assert!(at("vault").join(slot).is_file(), "{command}");
         if command.contains("-i FILE") {
-            let command = command.replace("FILE", "../identity").replace("identity.txt", "../opened");
+            let command = command.replace("../identity.txt", "../opened").replace("FILE", "../identity");
             let status = hermetic("sh", home.path()).current_dir(at("vault")).args(["-c", &command]).status().unwrap();
             assert!(status.success(), "{command}");
             assert!(std::fs::read_to_string(at("opened")).unwrap().starts_with("# tgvault identity"));

@@ -19,7 +19,7 @@ use crate::operations::snapshot::choice::SnapshotChoice;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault diff 3f9a latest                # + added, - removed, M modified, U metadata
+  tgvault diff 3f9a latest            # + added, - removed, M modified, U metadata
   tgvault diff 3f9a latest --chats        # changes per chat
   tgvault diff 3f9a latest --chat @hikers";
 

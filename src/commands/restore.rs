@@ -29,9 +29,9 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault restore latest --to restored        # chats as JSON and HTML, or files
   tgvault restore latest --to mara --chat Mara --format html --media photos
-  tgvault restore latest --to may --chat @hikers --from 2024-05-01 --till 2024-05-31
+  tgvault restore latest --to may --chat Mara --from 2024-05-01 --till 2024-05-31
   tgvault restore latest --to march --at 2026-03-01       # as it was then
-  tgvault restore latest --to old-export --as original    # an export, byte for byte
+  tgvault restore latest --to old-export --as original   # an export, byte for byte
   tgvault restore 3f9a --to / --include '*.jpg' --dry-run";
 
 /// Options of `restore`.
