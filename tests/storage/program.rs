@@ -337,7 +337,7 @@ fn fails(machine: &Machine, bucket: &Bucket, code: i32, says: &str) {
 
 /// A bucket without a vault.
 fn no_vault(bucket: &Bucket) {
-    fails(&Machine::new(bucket, "empty"), bucket, 10, "make a vault there with `tgvault init`");
+    fails(&Machine::new(bucket, "empty"), bucket, 10, "create a vault there with `tgvault init`");
 }
 
 /// A bucket that is not there. (s3s-fs has no such thing: it makes buckets as they are named.)
