@@ -103,7 +103,7 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
 
 fn log_in(args: &Args, context: &Context) -> Result<crate::source::telegram::Account, CommandError> {
     let connection = &args.connection;
-    // What is missing is told before anybody types anything.
+    // What is missing is reported before anybody types anything.
     let application = connection.application(context)?;
     let options = connection.options(context, Arc::new(Teller::of_waits(&context.output)))?;
     let accounts = if args.session_passphrase { connection.protect(context)? } else { connection.accounts(context)? };

@@ -31,7 +31,7 @@ pub fn on_wait(output: &Output, address: &str) -> OnWait {
                 if line.calls > 0 {
                     return;
                 }
-                // The next outage is told again.
+                // The next outage is reported again.
                 if let Some(bar) = line.bar.take() {
                     bar.finish_and_clear();
                 }

@@ -258,7 +258,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     if args.all_sources && args.part.snapshot != "latest" {
         return Err(CommandError::usage("--all-sources restores the latest snapshot of each source", "use it with `restore latest`"));
     }
-    // What is wrong with the options is told before anybody types a passphrase.
+    // Wrong options are reported before anybody types a passphrase.
     args.files(PathBuf::new())?;
     args.rendered(As::TelegramDesktop, PathBuf::new())?;
     let session = context.session(Keys::Needed).await?;

@@ -1,4 +1,4 @@
-//! What all kinds of source share: options, the run, and what is told at its end.
+//! What all kinds of source share: options, the run, and the report at its end.
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -85,7 +85,7 @@ pub fn own_folders(context: &Context, storage: &Storage) -> Result<Vec<(u64, u64
     Ok(own.into_iter().flatten().map(|meta| (meta.dev(), meta.ino())).collect())
 }
 
-/// Runs the operation; a machine that writes for the first time is let in by the passphrase, once.
+/// Runs the operation; the passphrase authorises a machine that writes for the first time, once.
 ///
 /// # Errors
 /// When vault, source, state or store cannot be used, or the run is interrupted.

@@ -127,7 +127,7 @@ mod tests {
             ("AZURE_STORAGE_USE_FABRIC_ENDPOINT", "true"),
             ("AWS_VIRTUAL_HOSTED_STYLE_REQUEST", "true"),
             ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/v2/credentials"),
-            ("AZURE_FEDERATED_TOKEN_FILE", "/tmp/ä b"),
+            ("AZURE_FEDERATED_TOKEN_FILE", "/var/lib/ä b"),
             ("AZURE_STORAGE_SAS_TOKEN", "?sv=2024&sig=a%2Fb%3D"),
             ("GOOGLE_SERVICE_ACCOUNT_KEY", "{\n  \"client_email\": \"a@b\"\n}"),
         ] {
