@@ -4,14 +4,15 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::OperationError;
-use super::session::Session;
+use super::look::without_contents;
+use super::session::{Opened, Session};
 use super::snapshot::choice::Selection;
 use crate::crypt::keys::Identities;
 use crate::model::entry::EntryPath;
 use crate::model::filter::PathFilter;
 use crate::repository::format::snapshot::Snapshot;
 use crate::repository::tree::{Tree, TreeEntry};
-use crate::repository::{Repository, RepositoryError};
+use crate::repository::RepositoryError;
 
 /// Matches that are held at a time, a few bytes each: snapshots are worked on oldest first, and told newest first.
 const MAX_HELD: u64 = 4 * 1024 * 1024;
@@ -40,7 +41,7 @@ pub async fn find(
         let count = usize::try_from(MAX_HELD / newest.counts.entries.max(1)).unwrap_or(usize::MAX).clamp(1, rest.len());
         let (earlier, block) = rest.split_at(rest.len() - count);
         rest = earlier;
-        let matches = search(&opened.repository, &identity.identities, block, filter, &mut listed.broken).await?;
+        let matches = search(&opened, &identity.identities, block, filter, &mut listed.broken).await?;
         for (snapshot, matches) in block.iter().zip(matches).rev() {
             for found in matches {
                 each(snapshot, &found.0, &found.1).map_err(OperationError::Output)?;
@@ -52,12 +53,13 @@ pub async fn find(
 
 /// The matches in each snapshot of `block`, which is sorted by time.
 async fn search(
-    repository: &Repository,
+    opened: &Opened,
     identities: &Arc<Identities>,
     block: &[Snapshot],
     filter: &PathFilter,
     broken: &mut Vec<RepositoryError>,
 ) -> Result<Vec<Matches>, RepositoryError> {
+    let repository = &opened.repository;
     let mut found: Vec<Option<Matches>> = vec![None; block.len()];
     if let Some(newest) = block.last() {
         repository.fetch_packed_indexes(newest, 0).await;
@@ -88,6 +90,10 @@ async fn search(
             before = matches.iter().map(|found| (found.0.clone(), Arc::clone(found))).collect();
             *found = Some(matches);
             line = Some((tree, snapshot));
+        }
+        // The last of a line has the losses of all before it.
+        if let Some((tree, snapshot)) = line {
+            broken.extend(without_contents(opened, snapshot, &tree));
         }
     }
     Ok(found.into_iter().flatten().collect())

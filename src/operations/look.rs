@@ -33,6 +33,15 @@ pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> R
     Ok(Snapshots { snapshots, broken: listed.broken.iter().map(|error| crate::model::causes::with_causes(error)).collect() })
 }
 
+/// Whether the vault has no other snapshots than the first `sequence` of one chain: numbers begin with 1, so when a chain's last one is
+/// how many there are, there is no further chain. A listing says so, and no snapshot is read.
+///
+/// # Errors
+/// As [`Session::open`], and when the store fails.
+pub async fn is_one_chain(session: &Session, sequence: u64) -> Result<bool, OperationError> {
+    Ok(session.open().await?.repository.snapshot_stems().await?.len() as u64 == sequence)
+}
+
 /// Opens what a snapshot holds; with `broken` also where a part of it is lost, which that takes.
 async fn open_tree(
     opened: &Opened,
@@ -83,7 +92,18 @@ pub async fn ls_in(
             each(path, entry).map_err(OperationError::Output)?;
         }
     }
-    broken.into_iter().next().map_or(Ok(snapshot), |error| Err(error.into()))
+    let error = broken.into_iter().next().or_else(|| without_contents(opened, &snapshot, &tree));
+    error.map_or(Ok(snapshot), |error| Err(error.into()))
+}
+
+/// Notes the archives whose names are known by other copies alone, and gives the error that says so of the first.
+pub(super) fn without_contents(opened: &Opened, snapshot: &Snapshot, tree: &Tree) -> Option<RepositoryError> {
+    let copied = &tree.losses().copied;
+    let gone: Vec<&str> =
+        snapshot.archives.iter().filter(|record| copied.contains(&record.id)).map(|record| record.object.as_str()).collect();
+    opened.note_damaged(gone.iter().map(|object| (*object).to_owned()), false);
+    let why = "it is missing or damaged: the names of its files are known, their contents are lost";
+    gone.first().map(|object| RepositoryError::damaged(object, why))
 }
 
 /// How an entry differs between two snapshots.

@@ -3,6 +3,7 @@
 mod bad_input;
 mod beginnings;
 mod browser;
+mod cache_faults;
 mod changing;
 mod chats;
 mod desktop_export;

@@ -45,6 +45,9 @@ const MERGE_AFTER: usize = 256;
 /// Entries that may wait for a lane.
 const QUEUE: usize = 4096;
 
+/// A run that takes longer than this says so with a lease; a shorter one is over before anybody could delete what it relies on.
+const LEASE_AFTER: Duration = Duration::from_secs(600);
+
 /// A lease is renewed this often.
 const RENEW_LEASE: Duration = Duration::from_secs(8 * 3600);
 
@@ -84,7 +87,9 @@ pub(super) struct Run {
     timings: Timings,
     run: Id,
     lease: u32,
+    /// When the last lease was written, or the run began.
     leased: Instant,
+    began: jiff::Timestamp,
     time: jiff::Timestamp,
     /// A commit has failed, and may be in the store all the same, with its number.
     in_doubt: bool,
@@ -97,8 +102,8 @@ impl Run {
         source: Arc<dyn Source>,
         options: BackupOptions,
         parent: parent::Parent,
-        events: Arc<dyn Events>,
-        stop: Stop,
+        (events, stop): (Arc<dyn Events>, Stop),
+        began: (Instant, jiff::Timestamp),
     ) -> Result<Self, OperationError> {
         let parent::Parent { _lock, journal, tree, pending, removals, is_healing } = parent;
         let parents = tree.archives.iter().map(|record| record.id).collect();
@@ -138,11 +143,11 @@ impl Run {
             timings: Timings::default(),
             run,
             lease: 0,
-            leased: Instant::now(),
+            leased: began.0,
+            began: began.1,
             time,
             in_doubt: false,
         };
-        this.renew_lease().await?;
         for path in removals {
             this.removals.push(path);
         }
@@ -156,11 +161,15 @@ impl Run {
         Ok(this)
     }
 
-    async fn renew_lease(&mut self) -> Result<(), OperationError> {
+    /// Writes a lease where one is due.
+    async fn keep_lease(&mut self) -> Result<(), OperationError> {
+        if self.leased.elapsed() < if self.lease == 0 { LEASE_AFTER } else { RENEW_LEASE } {
+            return Ok(());
+        }
         self.lease += 1;
         self.leased = Instant::now();
         let relies_on = self.journal.snapshot().map(|(stem, _)| stem.clone());
-        self.opened.repository.put_lease(self.run, self.lease, relies_on).await?;
+        self.opened.repository.put_lease(self.run, self.lease, self.began, relies_on).await?;
         Ok(())
     }
 
@@ -188,14 +197,18 @@ impl Run {
         let mut tick = tokio::time::interval(TICK);
         loop {
             let report = tokio::select! {
-                report = self.reports.recv() => report,
+                report = self.reports.recv() => report.map(Some),
                 _ = tick.tick() => {
                     self.shared.report_progress();
-                    continue;
+                    Some(None)
                 }
             };
-            let Some(report) = report else { break };
-            if let Err(error) = self.take(report, &mut references, &mut marks).await {
+            let taken = match report {
+                Some(Some(report)) => self.take(report, &mut references, &mut marks).await,
+                Some(None) => self.keep_lease().await,
+                None => break,
+            };
+            if let Err(error) = taken {
                 self.shared.fail();
                 failure.get_or_insert(error);
             }
@@ -231,9 +244,6 @@ impl Run {
                 self.source.committed(&marks);
                 if self.finished.len() >= CHECKPOINT_ARCHIVES {
                     self.keep().await?;
-                }
-                if self.leased.elapsed() >= RENEW_LEASE {
-                    self.renew_lease().await?;
                 }
             }
         }
