@@ -223,7 +223,7 @@ async fn open_any_slot(
         }
     }
     // A changed recipient in a header looks like a wrong key, so the second copies are asked as well.
-    for copy in [str::to_owned, names::mirror as fn(&str) -> String] {
+    for copy in [str::to_owned as fn(&str) -> String, names::mirror] {
         let wanted = attempts.iter().map(|attempt| {
             let name = copy(attempt.name);
             async move { storage.get(&name, names::MAX_SMALL_BYTES).await }.boxed()
@@ -239,7 +239,9 @@ async fn open_any_slot(
     let mut damaged = None;
     for Attempt { name, tried, failed } in attempts {
         match failed.or_else(|| tried.is_none().then(|| RepositoryError::Missing { name: name.to_owned() })) {
-            Some(error @ (RepositoryError::Damaged { .. } | RepositoryError::Missing { .. })) => drop(damaged.get_or_insert(error)),
+            Some(error @ (RepositoryError::Damaged { .. } | RepositoryError::Missing { .. })) => {
+                damaged.get_or_insert(error);
+            }
             Some(error) => return Err(error),
             None => {}
         }

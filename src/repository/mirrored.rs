@@ -109,7 +109,7 @@ pub async fn get_signed_with<T>(
             keep(&bytes, signature);
             return Ok(value);
         }
-        [name, &signature_name].into_iter().for_each(|name| pieces.refuse(name));
+        [name, signature_name.as_str()].into_iter().for_each(|name| pieces.refuse(name));
     }
     get_signed(storage, name, |bytes, signature| {
         let value = check(bytes, signature)?;
