@@ -317,7 +317,7 @@ async fn one(
 async fn newest_of_each(session: &Session, args: &Args) -> Result<Vec<Snapshot>, CommandError> {
     let listed = look::snapshots(session, &args.part.select.selection(), false).await?.snapshots;
     let mut seen = HashSet::new();
-    let newest = listed.into_iter().rev().filter(|snapshot| {
+    let newest = listed.into_iter().rev().map(|row| row.snapshot).filter(|snapshot| {
         // An account is one, whatever machine saved it; a folder belongs to its machine.
         let host = if holds_chats(snapshot) { "" } else { &snapshot.host };
         seen.insert((snapshot.source.to_string(), host.to_owned()))

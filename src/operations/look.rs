@@ -10,12 +10,21 @@ use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Snapshot;
+use crate::repository::snapshots::SnapshotRef;
 use crate::repository::tree::{Tree, TreeEntry};
+
+/// A snapshot in a list.
+pub struct Row {
+    /// What it says, but for its archives, which are left out: each names those of all before it.
+    pub snapshot: Snapshot,
+    /// How many archives it names.
+    pub archives: u64,
+}
 
 /// The snapshots of a repository.
 pub struct Snapshots {
     /// Oldest first.
-    pub snapshots: Vec<Snapshot>,
+    pub snapshots: Vec<Row>,
     /// What is wrong with others, in words.
     pub broken: Vec<String>,
 }
@@ -26,10 +35,16 @@ pub struct Snapshots {
 /// When no key fits, or the store fails.
 pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> Result<Snapshots, OperationError> {
     let opened = session.open().await?;
-    let mut listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
-    listed.broken.extend(opened.compare(&listed.stems, listed.snapshots.iter().map(|(found, _)| found))?);
-    let wanted = |snapshot: &Snapshot| among.takes(snapshot) && (partial || snapshot.complete);
-    let snapshots = listed.snapshots.into_iter().map(|(_, snapshot)| snapshot).filter(wanted).collect();
+    let (mut found, mut snapshots) = (Vec::new(), Vec::new());
+    let each = |reference: SnapshotRef, snapshot: Snapshot| {
+        found.push(SnapshotRef { sums: Vec::new(), ..reference });
+        if among.takes(&snapshot) && (partial || snapshot.complete) {
+            let archives = snapshot.archives.len() as u64;
+            snapshots.push(Row { snapshot: Snapshot { archives: Vec::new(), ..snapshot }, archives });
+        }
+    };
+    let mut listed = opened.repository.each_snapshot(&opened.identity()?.identities, each).await?;
+    listed.broken.extend(opened.compare(&listed.stems, &found)?);
     Ok(Snapshots { snapshots, broken: listed.broken.iter().map(|error| crate::model::causes::with_causes(error)).collect() })
 }
 

@@ -272,13 +272,28 @@ impl Repository {
     /// # Errors
     /// When they cannot be listed, or no identity fits.
     pub async fn snapshots(&self, identities: &Identities) -> Result<Listed, RepositoryError> {
+        let mut snapshots = Vec::new();
+        let listed = self.each_snapshot(identities, |found, snapshot| snapshots.push((found, snapshot))).await?;
+        Ok(Listed { snapshots, ..listed })
+    }
+
+    /// As [`Self::snapshots`], handing each of them to `each`: thousands of snapshots, each with the names of thousands of archives, are
+    /// more than should be held at once.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn each_snapshot(
+        &self,
+        identities: &Identities,
+        mut each: impl FnMut(SnapshotRef, Snapshot),
+    ) -> Result<Listed, RepositoryError> {
         let mut listed = Listed { stems: self.snapshot_stems().await?, ..Listed::default() };
         self.fetch_packed_snapshots(&listed.stems).await;
         let read = futures::stream::iter(listed.stems.clone()).map(|stem| async move { self.read_snapshot(&stem, identities).await });
         let mut read = read.buffered(PARALLEL);
         while let Some(result) = read.next().await {
             match result {
-                Ok(pair) => listed.snapshots.push(pair),
+                Ok((found, snapshot)) => each(found, snapshot),
                 Err(error) if error.is_integrity() => listed.broken.push(error),
                 Err(error) => return Err(error),
             }

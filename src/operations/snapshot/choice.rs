@@ -76,10 +76,13 @@ impl SnapshotChoice {
         if self.wanted != "latest" || self.among.source.is_some() {
             return Ok(None);
         }
-        let listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
-        let fitting =
-            listed.snapshots.iter().map(|(_, snapshot)| snapshot).filter(|snapshot| self.among.takes(snapshot) && holds_chats(snapshot));
-        let sources: BTreeSet<String> = fitting.map(|snapshot| format!("{}:{}", snapshot.source.kind, snapshot.source.name)).collect();
+        let mut sources = BTreeSet::new();
+        let each = |_, snapshot: Snapshot| {
+            if self.among.takes(&snapshot) && holds_chats(&snapshot) {
+                sources.insert(format!("{}:{}", snapshot.source.kind, snapshot.source.name));
+            }
+        };
+        opened.repository.each_snapshot(&opened.identity()?.identities, each).await?;
         let mut sources = sources.into_iter();
         let (Some(source), None) = (sources.next(), sources.next()) else { return Ok(None) };
         Ok(Some(Self { wanted: self.wanted.clone(), among: Selection { source: Some(source), ..self.among.clone() } }))
