@@ -276,11 +276,13 @@ impl Repository {
                 for (snapshot, &first) in snapshots.iter().zip(&firsts) {
                     self.fetch_packed_indexes(snapshot, first).await;
                 }
-            };
+            }
+            .boxed();
             // An index that is at hand says nothing of its archive: the listing does.
-            let records = snapshots.iter().flat_map(|snapshot| &snapshot.archives);
-            let (gone, ()) = futures::join!(self.gone(records), packed);
-            let (tree, failed) = self.lay_together(snapshots, &firsts, identities, (&known, &gone?)).await?;
+            let records: Vec<&ArchiveRecord> = snapshots.iter().flat_map(|snapshot| &snapshot.archives).collect();
+            let (gone, ()) = futures::join!(self.gone(&records).boxed(), packed);
+            let gone = gone?;
+            let (tree, failed) = self.lay_together(snapshots, &firsts, identities, (&known, &gone)).boxed().await?;
             let unknown: HashSet<Id> = failed.iter().map(|(id, _)| *id).filter(|id| !known.contains_key(id)).collect();
             if !unknown.is_empty() {
                 let mut found = HashMap::new();
@@ -306,12 +308,14 @@ impl Repository {
     }
 
     /// Those of the archives that the store does not have in their length.
-    async fn gone(&self, records: impl Iterator<Item = &ArchiveRecord>) -> Result<HashSet<Id>, RepositoryError> {
+    async fn gone(&self, records: &[&ArchiveRecord]) -> Result<HashSet<Id>, RepositoryError> {
         /// So many are asked for one by one.
         const FEW: usize = 16;
+        fn is_there(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
+            stored.get(&record.object) == Some(&record.length)
+        }
         let stored = self.listed_archives().await?;
-        let is_there = |stored: &HashMap<String, u64>, record: &ArchiveRecord| stored.get(&record.object) == Some(&record.length);
-        let missed: Vec<&ArchiveRecord> = records.filter(|record| !is_there(&stored, record)).collect();
+        let missed: Vec<&ArchiveRecord> = records.iter().copied().filter(|record| !is_there(&stored, record)).collect();
         if missed.is_empty() {
             return Ok(HashSet::new());
         }
@@ -319,8 +323,8 @@ impl Repository {
         let stored = if missed.len() > FEW {
             archives_in(&self.storage.without_listing()).await?
         } else {
-            let asked = futures::stream::iter(missed.iter().map(|record| record.object.clone()).collect::<Vec<_>>());
-            let asked = asked.map(|object| async move { Ok::<_, RepositoryError>((self.storage.head(&object).await?, object)) }.boxed());
+            let objects: Vec<String> = missed.iter().map(|record| record.object.clone()).collect();
+            let asked = futures::stream::iter(objects).map(|object| async move { Ok::<_, RepositoryError>((self.storage.head(&object).await?, object)) }.boxed());
             let found: Vec<(Option<ObjectInfo>, String)> = asked.buffered(FEW).try_collect().await?;
             found.into_iter().filter_map(|(found, object)| Some((object, found?.size_bytes))).collect()
         };
@@ -362,7 +366,7 @@ impl Repository {
         for record in records {
             tree.add_archive(record.clone());
         }
-        let (gone, mut failed) = (self.gone(records.iter()).await?, Vec::new());
+        let (gone, mut failed) = (self.gone(&records.iter().collect::<Vec<_>>()).boxed().await?, Vec::new());
         self.lay(tree, records.to_vec(), identities, (&HashMap::new(), &gone), &mut failed).await?;
         Ok(failed.is_empty())
     }

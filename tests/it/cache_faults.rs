@@ -120,7 +120,7 @@ async fn two_at_once_share_a_cache_and_lose_nothing() {
 /// Everything that stands for the newest snapshot, and nothing else.
 async fn take_away_the_newest(vault: &Aged) -> String {
     let objects = vault.world.objects().await;
-    let newest = objects.keys().filter(|name| name.starts_with("snapshots/") && name.ends_with(".json.zst.age")).next_back().unwrap();
+    let newest = objects.keys().rfind(|name| name.starts_with("snapshots/") && name.ends_with(".json.zst.age")).unwrap();
     let stem = newest.trim_end_matches(".json.zst.age").to_owned();
     for name in objects.keys().filter(|name| name.trim_start_matches("mirror/").starts_with(&stem)) {
         vault.world.storage.delete(name).await.unwrap();
