@@ -10,10 +10,10 @@ use super::snapshot::choice::Selection;
 use crate::crypt::keys::Identities;
 use crate::model::entry::EntryPath;
 use crate::model::filter::PathFilter;
+use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Snapshot;
 use crate::repository::snapshots::SnapshotRef;
 use crate::repository::tree::{Tree, TreeEntry};
-use crate::repository::RepositoryError;
 
 /// Matches that are held at a time, a few bytes each: snapshots are worked on oldest first, and told newest first.
 const MAX_HELD: u64 = 4 * 1024 * 1024;
@@ -101,7 +101,7 @@ async fn search(
     let repository = &opened.repository;
     let mut found: Vec<Option<Matches>> = vec![None; block.len()];
     if let Some(newest) = block.last() {
-        repository.fetch_packed_indexes(newest, 0).await;
+        repository.fetch_indexes(newest).await;
     }
     while let Some(first) = found.iter().position(Option::is_none) {
         // One line of snapshots, each of which adds archives to the one before it.

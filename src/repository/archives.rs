@@ -9,8 +9,8 @@ use bytes::Bytes;
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 
-use super::format::{names, pack};
 use super::format::snapshot::{ArchiveRecord, Snapshot};
+use super::format::{names, pack};
 use super::index_copies::IndexCopy;
 use super::tree::Tree;
 use super::{Repository, RepositoryError};
@@ -307,6 +307,28 @@ impl Repository {
         }
     }
 
+    /// Brings what is needed of the indexes of all archives of a snapshot to hand, unchecked, in as few requests and as few steps as there
+    /// are: packs and the listing of archives first, then what no pack has.
+    pub async fn fetch_indexes(&self, snapshot: &Snapshot) {
+        /// More than these are in packs, or come when it is their turn.
+        const MAX_LOOSE: usize = 64;
+        let (_, ()) = futures::join!(self.listed_archives().boxed(), self.fetch_packed_indexes(snapshot, 0).boxed());
+        let is_loose = |record: &&ArchiveRecord| self.pieces_of(record).is_none();
+        let loose: Vec<ArchiveRecord> = snapshot.archives.iter().filter(is_loose).take(MAX_LOOSE).cloned().collect();
+        let fetched = futures::stream::iter(loose).map(|record| {
+            async move {
+                // What does not come is asked for again by whoever needs it.
+                if let Ok(AtHand { head, end, .. }) = self.fetch_ends(&record).await {
+                    let (head_name, end_name) = pack::ends(&record.object);
+                    self.pieces.offer(&head_name, head);
+                    self.pieces.offer(&end_name, end);
+                }
+            }
+            .boxed()
+        });
+        fetched.buffer_unordered(PARALLEL_REQUESTS).collect::<Vec<()>>().await;
+    }
+
     /// Those of the archives that the store does not have in their length.
     async fn gone(&self, records: &[&ArchiveRecord]) -> Result<HashSet<Id>, RepositoryError> {
         /// So many are asked for one by one.
@@ -324,7 +346,8 @@ impl Repository {
             archives_in(&self.storage.without_listing()).await?
         } else {
             let objects: Vec<String> = missed.iter().map(|record| record.object.clone()).collect();
-            let asked = futures::stream::iter(objects).map(|object| async move { Ok::<_, RepositoryError>((self.storage.head(&object).await?, object)) }.boxed());
+            let asked = futures::stream::iter(objects)
+                .map(|object| async move { Ok::<_, RepositoryError>((self.storage.head(&object).await?, object)) }.boxed());
             let found: Vec<(Option<ObjectInfo>, String)> = asked.buffered(FEW).try_collect().await?;
             found.into_iter().filter_map(|(found, object)| Some((object, found?.size_bytes))).collect()
         };

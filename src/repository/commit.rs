@@ -40,7 +40,13 @@ impl Repository {
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn put_lease(&self, run: Id, number: u32, time: jiff::Timestamp, relies_on: Option<String>) -> Result<Lease, RepositoryError> {
+    pub async fn put_lease(
+        &self,
+        run: Id,
+        number: u32,
+        time: jiff::Timestamp,
+        relies_on: Option<String>,
+    ) -> Result<Lease, RepositoryError> {
         let expires = self.machine.now() + jiff::SignedDuration::from_hours(LEASE_HOURS);
         let lease = Lease { format: CURRENT, run, number, time, expires, relies_on };
         let name = names::lease(run, number);

@@ -159,12 +159,7 @@ pub async fn unlock(storage: &Storage, repository: Id, unlock: &Unlock) -> Resul
 ///
 /// # Errors
 /// As [`unlock`].
-pub async fn unlock_with(
-    storage: &Storage,
-    pieces: &Pieces,
-    repository: Id,
-    unlock: &Unlock,
-) -> Result<Arc<Identity>, RepositoryError> {
+pub async fn unlock_with(storage: &Storage, pieces: &Pieces, repository: Id, unlock: &Unlock) -> Result<Arc<Identity>, RepositoryError> {
     let none = Pieces::default();
     let opened = match unlock {
         Unlock::Opened(identity) if identity.repository == repository => return Ok(Arc::clone(identity)),
@@ -206,12 +201,7 @@ fn as_generated(passphrase: &SecretString) -> Option<SecretString> {
     (words == WORDS && meant.as_str() != text).then(|| SecretString::from(meant.as_str()))
 }
 
-async fn open_any_slot(
-    storage: &Storage,
-    pieces: &Pieces,
-    repository: Id,
-    identities: &Identities,
-) -> Result<Identity, RepositoryError> {
+async fn open_any_slot(storage: &Storage, pieces: &Pieces, repository: Id, identities: &Identities) -> Result<Identity, RepositoryError> {
     let slots = mirrored::list(storage, names::KEYS).await?;
     if slots.is_empty() {
         return Err(RepositoryError::Missing { name: format!("{}*", names::KEYS) });

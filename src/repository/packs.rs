@@ -135,7 +135,8 @@ impl Repository {
         let mut archives = loose;
         let mut kept = snapshot.packs.len();
         for span in SPANS.into_iter().skip(1) {
-            let smaller = snapshot.packs.iter().take(kept).rev().take_while(|record| (record.archives as u64) < span && record.length < FULL_BYTES);
+            let smaller =
+                snapshot.packs.iter().take(kept).rev().take_while(|record| (record.archives as u64) < span && record.length < FULL_BYTES);
             let (count, sum) = smaller.fold((0, 0), |(count, sum), record| (count + 1, sum + record.archives));
             if (archives + sum) as u64 >= span {
                 archives += sum;

@@ -118,11 +118,9 @@ impl Repository {
     /// needs it, from its second copy too.
     pub(super) async fn fetch_snapshot(&self, stem: &str) {
         let (sums, object) = (names::sums(stem), names::snapshot(stem));
-        let wanted =
+        let objects =
             [(names::signature(&sums), names::MAX_SMALL_BYTES), (sums, names::MAX_SMALL_BYTES), (object, names::MAX_SNAPSHOT_BYTES)];
-        if wanted.iter().any(|(name, _)| self.pieces.has(name)) {
-            return;
-        }
+        let wanted: Vec<(String, u64)> = objects.into_iter().filter(|(name, _)| !self.pieces.has(name)).collect();
         let fetch = |(name, limit): (String, u64)| {
             let fetched = async move {
                 if let Ok(Some(bytes)) = self.storage.get(&name, limit).await {
@@ -131,7 +129,7 @@ impl Repository {
             };
             fetched.boxed()
         };
-        futures::future::join_all(wanted.map(fetch)).await;
+        futures::future::join_all(wanted.into_iter().map(fetch)).await;
     }
 
     /// Reads what a snapshot says, and what its writer signed.

@@ -67,7 +67,6 @@ async fn the_program_makes_fewer_requests_than_restic() {
             let arguments = [command, to].concat();
             let another = Machine::new(&through, "trips");
             let (first, again) = (run(&another, &arguments), run(&another, &arguments));
-            println!("{command:?}: {first} {again}");
             if first > cold || again > warm {
                 missed.push(format!("{command:?}: {first}, then {again}"));
             }
@@ -76,7 +75,6 @@ async fn the_program_makes_fewer_requests_than_restic() {
         let again = run(&writer, &["backup", "source"]);
         new.write("one/more", b"one more");
         let first = run(&new, &["backup", "source"]);
-        println!("backup: {first} {again}");
         // Where a server is none of the three clouds, each machine asks twice whether it keeps conditions, once.
         if first > 64 || again > 12 {
             missed.push(format!("backup: {first}, then {again}"));

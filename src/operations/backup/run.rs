@@ -14,7 +14,7 @@ use super::journal::{Journal, Order};
 use super::known_contents::KnownContents;
 use super::lane::Lane;
 use super::names;
-use super::planner::{Job, Planner, ReadBefore, Removals};
+use super::planner::{Job, More, Planner, ReadBefore, Removals};
 use super::setup::{LaneSetup, OWN_LANE, Report};
 use super::shared::Shared;
 use super::{BackupOptions, BackupSummary, Timings, parent};
@@ -437,15 +437,19 @@ fn list_and_fill<'a>(
     let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
     std::thread::scope(|scope| {
         let count = lanes;
+        let (more, gate) = crossbeam_channel::bounded(lanes);
         let lanes: Vec<_> = (0..u32::try_from(lanes).unwrap_or(u32::MAX))
             .map(|number| {
-                let (lane, queue) = (Lane::new(number, shared, setup.clone()), queue.clone());
-                scope.spawn(move || lane.run(&queue).inspect_err(|_| shared.fail()))
+                let (lane, queue, gate) = (Lane::new(number, shared, setup.clone()), queue.clone(), gate.clone());
+                // The others wait until there is much to do: each would begin an archive of its own for a file or two.
+                let is_wanted = move || number == 0 || gate.recv().is_ok();
+                scope.spawn(move || if is_wanted() { lane.run(&queue).inspect_err(|_| shared.fail()) } else { Ok(()) })
             })
             .collect();
         // Only lanes may keep the queue open: when they have all failed, the listing must find it closed.
         drop(queue);
         let mut planner = planner(jobs);
+        planner.more = Some(More::new(more, count));
         let listed = source.list(&mut planner);
         // What a source handed over before it failed is stored all the same: a service that stops every run after a while must not
         // keep the backup from ever getting further.
@@ -453,7 +457,7 @@ fn list_and_fill<'a>(
             shared.fail();
         }
         shared.listed.store(true, Ordering::Relaxed);
-        planner.jobs = None;
+        (planner.jobs, planner.more) = (None, None);
         let ended: Vec<_> = lanes.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         for lane in ended {
             lane.map_err(|_| OperationError::Internal("a lane ended unexpectedly".into()))??;

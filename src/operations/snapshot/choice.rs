@@ -198,8 +198,8 @@ impl SnapshotChoice {
         if !are_all(&heads) {
             repository.fetch_packed_snapshots(&stems).await;
         }
-        let references = futures::stream::iter(stems.clone().into_iter().rev())
-            .map(|stem| async move { repository.snapshot_ref(&stem).await }.boxed());
+        let references =
+            futures::stream::iter(stems.clone().into_iter().rev()).map(|stem| async move { repository.snapshot_ref(&stem).await }.boxed());
         let mut references = references.buffered(PARALLEL);
         while !(are_all(&heads) && found.values().all(|head| head.complete))
             && let Some(reference) = references.next().await

@@ -305,7 +305,8 @@ impl Reading<'_> {
             Anchor::AsFound => Ok(None),
             // In format 1, a statement could hand over to another key.
             Anchor::Pinned { root_key, number, .. } if (1..last_number).contains(number) => {
-                let line = numbered::walk((self.storage, self.pieces), self.repository, (*number, last_number), Some(root_key.clone())).await?;
+                let line =
+                    numbered::walk((self.storage, self.pieces), self.repository, (*number, last_number), Some(root_key.clone())).await?;
                 Ok(line.into_iter().last().map(|root| root.root_key).or_else(|| Some(root_key.clone())))
             }
             Anchor::Pinned { root_key, .. } => Ok(Some(root_key.clone())),
