@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::OperationError;
-use super::look::without_contents;
+use super::look::note_gone;
 use super::session::{Opened, Session};
 use super::snapshot::choice::Selection;
 use crate::crypt::keys::Identities;
@@ -132,7 +132,7 @@ async fn search(
         }
         // The last of a line has the losses of all before it.
         if let Some((tree, snapshot)) = line {
-            broken.extend(without_contents(opened, snapshot, &tree));
+            note_gone(opened, snapshot, &tree);
         }
     }
     Ok(found.into_iter().flatten().collect())

@@ -107,18 +107,15 @@ pub async fn ls_in(
             each(path, entry).map_err(OperationError::Output)?;
         }
     }
-    let error = broken.into_iter().next().or_else(|| without_contents(opened, &snapshot, &tree));
-    error.map_or(Ok(snapshot), |error| Err(error.into()))
+    note_gone(opened, &snapshot, &tree);
+    broken.into_iter().next().map_or(Ok(snapshot), |error| Err(error.into()))
 }
 
-/// Notes the archives whose names are known by other copies alone, and gives the error that says so of the first.
-pub(super) fn without_contents(opened: &Opened, snapshot: &Snapshot, tree: &Tree) -> Option<RepositoryError> {
-    let copied = &tree.losses().copied;
-    let gone: Vec<&str> =
-        snapshot.archives.iter().filter(|record| copied.contains(&record.id)).map(|record| record.object.as_str()).collect();
-    opened.note_damaged(gone.iter().map(|object| (*object).to_owned()), false);
-    let why = "it is missing or damaged: the names of its files are known, their contents are lost";
-    gone.first().map(|object| RepositoryError::damaged(object, why))
+/// Notes the archives that are gone though their names are known, by a copy or from this machine's cache: the next backup stores again
+/// what they held. Names are all that is asked for here, and they are what they should be.
+pub(super) fn note_gone(opened: &Opened, snapshot: &Snapshot, tree: &Tree) {
+    let gone = snapshot.archives.iter().filter(|record| tree.losses().copied.contains(&record.id));
+    opened.note_damaged(gone.map(|record| record.object.clone()), false);
 }
 
 /// How an entry differs between two snapshots.
