@@ -163,10 +163,11 @@ async fn an_archive_that_is_gone_is_noticed_though_its_index_is_at_hand() {
     let session = vault.session(vault.state());
     look::ls(&session, &SnapshotChoice::latest(), &[], &PathFilter::everything(), each).await.unwrap();
     assert!(entries > 300, "{entries}");
-    // The names are known. That the contents are not, the next backup sees to, and a restore says so.
+    // The names are known. That the archive is not there, the next backup sees to, and a restore says so.
     assert!(session.open().await.unwrap().damaged_archives().unwrap().contains(archive));
     let to = vault.world.root.path().join("out");
     let log = std::sync::Arc::new(crate::support::Log::default());
-    let done = tgvault::Vault::from(session).restore(SnapshotChoice::latest(), &to).events(log.clone()).await.unwrap();
-    assert!(done.damaged > 0 && log.0.lock().unwrap().iter().any(|said| said.contains("missing")), "{:?}", log.0.lock().unwrap());
+    tgvault::Vault::from(session).restore(SnapshotChoice::latest(), &to).events(log.clone()).await.unwrap();
+    let said = log.0.lock().unwrap();
+    assert!(said.iter().any(|said| said.contains("missing")), "{said:?}");
 }

@@ -17,7 +17,7 @@ const SNAPSHOTS: usize = 13;
 /// and 52 of a repository of this age, and on a new one.
 const BOUNDS: [(&[&str], usize, usize); 5] = [
     (&["snapshots"], 11, 40),
-    (&["ls"], 12, 56),
+    (&["ls", "latest"], 12, 56),
     (&["restore", "latest", "new/7", "--overwrite", "always", "--to"], 12, 56),
     (&["find", "7"], 12, 60),
     (&["verify", "--quick"], 20, 60),
@@ -92,7 +92,7 @@ async fn a_disk_that_is_too_full_for_a_cache_costs_requests_and_nothing_else() {
         let reader = Reader::new();
         aged(&bucket, "full", &reader);
         let another = Machine::new(&bucket, "full");
-        let own = another.sandbox.command(["--repo", &format!("{}/full", bucket.url), "ls", "-i", reader.option()[1]]);
+        let own = another.sandbox.command(["--repo", &format!("{}/full", bucket.url), "ls", "latest", "-i", reader.option()[1]]);
         // No file may have more than 8 KiB: what is kept of the vault is longer, and what a machine must keep is not.
         let mut limited = Command::new("bash");
         limited.args(["-c", "trap '' XFSZ; ulimit -f 8; exec \"$@\"", "bash"]).arg(own.get_program()).args(own.get_args());
@@ -100,7 +100,7 @@ async fn a_disk_that_is_too_full_for_a_cache_costs_requests_and_nothing_else() {
         limited.envs(bucket.env.iter().map(|(name, value)| (name, value))).current_dir(another.sandbox.work());
         let full = limited.output().unwrap();
         assert!(full.status.success(), "{full:?}");
-        let whole = another.run(&["ls", "-i", reader.option()[1]]);
+        let whole = another.run(&["ls", "latest", "-i", reader.option()[1]]);
         assert_eq!(String::from_utf8(full.stdout).unwrap(), whole.stdout);
         assert!(whole.stdout.lines().count() > 300);
     };
