@@ -30,6 +30,13 @@ pub enum Reason {
         /// Why.
         error: String,
     },
+    /// A part of the chat beside its messages was not read.
+    PartNotRead {
+        /// Its key.
+        part: String,
+        /// Why.
+        error: String,
+    },
     /// A message of a later schema lies somewhere here.
     Unreadable {
         /// The lowest id that it may have.
@@ -116,6 +123,7 @@ impl fmt::Display for Reason {
             Self::HistoryNotRead { error } => write!(f, "its history cannot be read ({error})"),
             Self::RecentNotRead { error } => write!(f, "its recent messages cannot be read again ({error})"),
             Self::TopicsNotRead { error } => write!(f, "its topics cannot be read ({error})"),
+            Self::PartNotRead { part, error } => write!(f, "its {} cannot be read ({error})", part.replace('_', " ")),
             Self::Unreadable { first, last } => {
                 write!(f, "a message between the ids {first} and {last} cannot be read by this version")
             }

@@ -2,6 +2,7 @@
 
 mod account;
 mod comparison;
+mod details;
 mod export;
 mod faults;
 mod habits;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Chat, UNLISTED};
-use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, ReasonCount, Verdict};
+use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, PartCoverage, ReasonCount, Verdict};
+use crate::model::part::Part;
 use crate::model::paths;
 use crate::model::peer::PeerKind;
 use crate::model::reason::Reason;
@@ -11,7 +12,7 @@ use crate::model::record::VERSION;
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
 use crate::source::telegram::export::run::path;
-use crate::source::telegram::stored::{ChatState, Effect, Seen, Unfinished};
+use crate::source::telegram::stored::{ChatState, Effect, PartState, Seen, Unfinished};
 
 /// What happened to messages that the server counted and then did not have any more.
 const WENT: &str = "messages were deleted while it was read, before their turn came";
@@ -42,7 +43,7 @@ impl Chat {
         if let Some(note) = went {
             run.tell(Event::Note(format!("{}: {note}", self.peer())));
         }
-        let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);
+        let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict, &coverage.parts);
         let steady = (what, coverage.only_my_messages, coverage.reactions_read);
         let digest = run.prints.of_bytes(&serde_json::to_vec(&steady).unwrap_or_default());
         if self.before.coverage == Some(digest) {
@@ -136,7 +137,8 @@ impl Chat {
         let unsupported = (pending.unfinished.len() > in_part).then(|| {
             format!("{} messages have media that this version cannot read; a later one asks again", pending.unfinished.len() - in_part)
         });
-        let notes = findings.notes.iter().chain(&went).chain(&unsupported).cloned().collect();
+        let people = run.ledger.unread_people(self.peer());
+        let notes = findings.notes.iter().chain(&went).chain(&unsupported).chain(&people).cloned().collect();
         let mut failed: BTreeMap<String, u64> = BTreeMap::new();
         let mut late = 0_u64;
         for missing in run.state.read().missing.values() {
@@ -175,11 +177,22 @@ impl Chat {
                 failed: failed.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect(),
             },
             reactions_read,
+            parts: parts(&self.before, &findings.parts),
             notes,
             verdict,
         };
         (coverage, went)
     }
+}
+
+/// What is held of what the chat has beside messages: as earlier runs found it, and as this one did.
+fn parts(before: &ChatState, found: &BTreeMap<Part, PartState>) -> Vec<PartCoverage> {
+    let mut all = before.parts.clone();
+    all.extend(found.iter().map(|(part, state)| (*part, state.clone())));
+    let has_something = |state: &PartState| state.held > 0 || state.counted.is_some_and(|count| count > 0) || state.because.is_some();
+    let told = all.into_iter().filter(|(_, state)| has_something(state));
+    told.map(|(part, PartState { held, counted, because, .. })| PartCoverage { part: part.key().to_owned(), held, counted, because })
+        .collect()
 }
 
 /// Files that were left out on purpose, by reason.
