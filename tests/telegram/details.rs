@@ -18,7 +18,7 @@ use crate::harness::{Setup, Vault, peer, plain};
 use crate::program::Program;
 
 fn small() -> Options {
-    Options { messages: 300, chats: 12, files: 4, media_bytes: 100_000, gallery: false, ..Options::default() }
+    Options { messages: 300, chats: 30, files: 4, media_bytes: 100_000, gallery: false, ..Options::default() }
 }
 
 fn chat_of(server: &TelegramServer, kind: Kind) -> ChatInfo {

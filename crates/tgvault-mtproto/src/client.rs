@@ -92,13 +92,17 @@ pub struct CallOptions {
     pub repeatable: bool,
     /// How often it is made at most, waits that the server asks for apart.
     pub tries: u32,
+    /// The longest wait that the server may ask for, where that is shorter than for others.
+    pub patience: Option<Duration>,
 }
 
 impl CallOptions {
     /// A question to the home data centre.
-    pub const QUESTION: Self = Self { dc: None, files: false, repeatable: true, tries: MAX_FAILURES };
+    pub const QUESTION: Self = Self { dc: None, files: false, repeatable: true, tries: MAX_FAILURES, patience: None };
     /// The same for what can be done without: it is given up soon.
     pub const BRIEF: Self = Self { tries: 3, ..Self::QUESTION };
+    /// The same for what is nice to have: a long wait for it would hold up the rest.
+    pub const EXTRA: Self = Self { tries: 3, patience: Some(Duration::from_secs(30)), ..Self::QUESTION };
     /// A request that changes something and must not be made twice.
     pub const ONCE: Self = Self { repeatable: false, ..Self::QUESTION };
 
@@ -243,7 +247,7 @@ impl Client {
             let home = dc == home_dc && logged_in;
             let pause = inner.options.limits.pause;
             let repeatable = options.repeatable || (unsent && failures < MOST_DIALS);
-            let max_wait = inner.options.max_wait;
+            let max_wait = options.patience.map_or(inner.options.max_wait, |patience| patience.min(inner.options.max_wait));
             let asked_to_wait = error.rpc().and_then(RpcError::wait);
             refusals = if asked_to_wait.is_some() { refusals + 1 } else { 0 };
             let (all_refused, all_waited) = inner.pacer.refused(key);

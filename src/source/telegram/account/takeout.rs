@@ -289,6 +289,11 @@ impl Api {
         self.client.call(request).await
     }
 
+    /// Asks outside of the takeout for what is nice to have: a longer wait is an error of this request alone.
+    pub(crate) async fn ask_extra<R: RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
+        Ok(self.client.call_with(request, CallOptions::EXTRA).await?.0)
+    }
+
     /// What a failed request means for the run: an error that ends it, or the reason why one thing is missing.
     ///
     /// # Errors

@@ -20,7 +20,7 @@ const PAGE: i32 = 100;
 impl Run {
     /// What was written and not sent, of all chats.
     pub(super) async fn drafts(&self) -> Result<Found, Trouble> {
-        let answer = self.api.ask_plainly(&functions::messages::GetAllDrafts {}).await?;
+        let answer = self.api.ask_extra(&functions::messages::GetAllDrafts {}).await?;
         let bytes = tl(&answer);
         let (updates, users, chats) = match answer {
             enums::Updates::Updates(all) => (all.updates, all.users, all.chats),
@@ -52,7 +52,7 @@ impl Run {
         loop {
             let offset = i32::try_from(seen.len()).unwrap_or(i32::MAX);
             let request = functions::users::GetSavedMusic { id: enums::InputUser::UserSelf, offset, limit: PAGE, hash: 0 };
-            let answer = self.api.ask_plainly(&request).await?;
+            let answer = self.api.ask_extra(&request).await?;
             raws.push(tl(&answer));
             let enums::users::SavedMusic::Music(page) = answer else {
                 count = 0;
@@ -101,7 +101,7 @@ impl Run {
                 offset: offset.clone(),
                 limit: PAGE,
             };
-            let answer = self.api.ask_plainly(&request).await?;
+            let answer = self.api.ask_extra(&request).await?;
             raws.push(tl(&answer));
             let enums::payments::SavedStarGifts::Gifts(page) = answer;
             self.learn(&page.users, &page.chats);
@@ -123,7 +123,7 @@ impl Run {
 
     /// Albums of the account's stories: the stories themselves are in the archive of all of them.
     pub(super) async fn story_albums(&self) -> Result<Found, Trouble> {
-        let answer = self.api.ask_plainly(&functions::stories::GetAlbums { peer: enums::InputPeer::PeerSelf, hash: 0 }).await?;
+        let answer = self.api.ask_extra(&functions::stories::GetAlbums { peer: enums::InputPeer::PeerSelf, hash: 0 }).await?;
         let mut raws = vec![tl(&answer)];
         let albums = match answer {
             enums::stories::Albums::Albums(albums) => albums.albums,
@@ -137,7 +137,7 @@ impl Run {
                 let offset = i32::try_from(ids.len()).unwrap_or(i32::MAX);
                 let request =
                     functions::stories::GetAlbumStories { peer: enums::InputPeer::PeerSelf, album_id: album.album_id, offset, limit: PAGE };
-                let answer = self.api.ask_plainly(&request).await?;
+                let answer = self.api.ask_extra(&request).await?;
                 raws.push(tl(&answer));
                 let enums::stories::Stories::Stories(page) = answer;
                 self.learn(&page.users, &page.chats);
@@ -158,14 +158,14 @@ impl Run {
 
     /// Answers that a business account has ready.
     pub(super) async fn quick_replies(&self) -> Result<Found, Trouble> {
-        let answer = self.api.ask_plainly(&functions::messages::GetQuickReplies { hash: 0 }).await?;
+        let answer = self.api.ask_extra(&functions::messages::GetQuickReplies { hash: 0 }).await?;
         let mut raws = vec![tl(&answer)];
         let enums::messages::QuickReplies::Replies(replies) = answer else { return Ok(Found::whole(raw("[]".into()), raws)) };
         self.learn(&replies.users, &replies.chats);
         let (mut told, mut media, mut lacking) = (vec![], vec![], 0);
         for enums::QuickReply::Reply(reply) in replies.quick_replies {
             let request = functions::messages::GetQuickReplyMessages { shortcut_id: reply.shortcut_id, id: None, hash: 0 };
-            let answer = self.api.ask_plainly(&request).await?;
+            let answer = self.api.ask_extra(&request).await?;
             raws.push(tl(&answer));
             let messages = self.messages_of(answer);
             let (value, files) = self.message_list(Peer::user(0), &messages, |id| Seen::Section(Section::QuickReplies, id)).await?;

@@ -137,7 +137,11 @@ impl Run {
         match found {
             Ok(found) => Ok(Some(found)),
             Err(error) => {
-                let reason = self.api.or_reason("asking who reacted or voted", error)?;
+                let reason = match error.rpc() {
+                    // The run goes on without: it is not worth a longer wait.
+                    Some(rpc) if rpc.wait().is_some() => rpc.name.clone(),
+                    _ => self.api.or_reason("asking who reacted or voted", error)?,
+                };
                 self.ledger.people_unread(peer, what, reason);
                 Ok(None)
             }

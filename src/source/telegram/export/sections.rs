@@ -126,9 +126,10 @@ fn is_more(section: Section) -> bool {
     matches!(section, Drafts | Gifts | StoryAlbums | QuickReplies | ProfileMusic)
 }
 
-/// Whether a server says that it has no such thing, for this account or at all: nothing is lost.
-fn is_not_offered(section: Section, error: &CallError) -> bool {
-    is_more(section) && error.rpc().is_some_and(|rpc| matches!(rpc.code, 400 | 403 | 406))
+/// The word of a server that has no such thing, for this account or at all, or wants it to be asked for later: nothing is lost.
+fn not_offered(section: Section, error: &CallError) -> Option<String> {
+    let rpc = error.rpc().filter(|rpc| is_more(section) && matches!(rpc.code, 400 | 403 | 406 | 420))?;
+    Some(rpc.name.clone())
 }
 
 impl Run {
@@ -152,12 +153,11 @@ impl Run {
         let found = match self.section(section).await {
             Ok(found) => found,
             Err(Trouble::Run(error)) => return Err(error),
-            Err(Trouble::Call(error)) if is_not_offered(section, &error) => {
-                let error = self.api.or_reason("reading the account's own data", error)?;
-                self.ledger.part(section.key(), Some(Reason::NotGiven { error }));
-                return Ok(());
-            }
             Err(Trouble::Call(error)) => {
+                if let Some(error) = not_offered(section, &error) {
+                    self.ledger.part(section.key(), Some(Reason::NotGiven { error }));
+                    return Ok(());
+                }
                 let error = self.api.or_reason("reading the account's own data", error)?;
                 return self.unserved(section.key(), place, Reason::NotGiven { error }).await;
             }

@@ -132,16 +132,16 @@ impl Chat {
         let answer = match (peer.kind, run.peers.input_channel(peer)) {
             (PeerKind::User, _) => {
                 let Some(id) = run.peers.input_user(peer) else { return Ok(None) };
-                let full = run.api.ask_plainly(&functions::users::GetFullUser { id }).await?;
+                let full = run.api.ask_extra(&functions::users::GetFullUser { id }).await?;
                 let bytes = tl(&full);
                 let enums::users::UserFull::Full(full) = full;
                 run.learn(&full.users, &full.chats);
                 let enums::UserFull::Full(about) = &full.full_user;
                 return Ok(Some((Described::of_user(about, &run.peers), bytes)));
             }
-            (PeerKind::Channel, Some(channel)) => run.api.ask_plainly(&functions::channels::GetFullChannel { channel }).await?,
+            (PeerKind::Channel, Some(channel)) => run.api.ask_extra(&functions::channels::GetFullChannel { channel }).await?,
             (PeerKind::Channel, None) => return Ok(None),
-            (PeerKind::Chat, _) => run.api.ask_plainly(&functions::messages::GetFullChat { chat_id: peer.id }).await?,
+            (PeerKind::Chat, _) => run.api.ask_extra(&functions::messages::GetFullChat { chat_id: peer.id }).await?,
         };
         let bytes = tl(&answer);
         let enums::messages::ChatFull::Full(full) = answer;
@@ -172,7 +172,7 @@ impl Chat {
                     limit: MEMBERS_PAGE,
                     hash: 0,
                 };
-                let answer = run.api.ask_plainly(&request).await?;
+                let answer = run.api.ask_extra(&request).await?;
                 raws.push(tl(&answer));
                 let enums::channels::ChannelParticipants::Participants(page) = answer else { break };
                 run.learn(&page.users, &page.chats);
@@ -206,7 +206,7 @@ impl Chat {
                 while run.ledger.may_ask_details() {
                     let max_id = photos.last().map_or(0, |photo: &types::Photo| photo.id);
                     let request = functions::photos::GetUserPhotos { user_id: user_id.clone(), offset: 0, max_id, limit: PAGE };
-                    let answer = run.api.ask_plainly(&request).await?;
+                    let answer = run.api.ask_extra(&request).await?;
                     raws.push(tl(&answer));
                     let (page, users, is_all) = match answer {
                         enums::photos::Photos::Photos(all) => (all.photos, all.users, true),
@@ -241,7 +241,7 @@ impl Chat {
         while run.ledger.may_ask_details() {
             let offset_id = stories.last().map_or(0, |story| story.id);
             let request = functions::stories::GetPinnedStories { peer: input.clone(), offset_id, limit: PAGE };
-            let answer = run.api.ask_plainly(&request).await?;
+            let answer = run.api.ask_extra(&request).await?;
             raws.push(tl(&answer));
             let enums::stories::Stories::Stories(page) = answer;
             run.learn(&page.users, &page.chats);
@@ -271,7 +271,7 @@ impl Chat {
     async fn scheduled(&self) -> Result<Option<Found>, Trouble> {
         let (run, peer) = (&self.run, self.peer());
         let Some(input) = run.peers.input(peer) else { return Ok(None) };
-        let answer = run.api.ask_plainly(&functions::messages::GetScheduledHistory { peer: input, hash: 0 }).await?;
+        let answer = run.api.ask_extra(&functions::messages::GetScheduledHistory { peer: input, hash: 0 }).await?;
         let bytes = tl(&answer);
         let messages = run.messages_of(answer);
         let (value, media) = run.message_list(peer, &messages, |id| Seen::Part(peer, Part::ScheduledMessages, id)).await?;
@@ -294,7 +294,7 @@ impl Chat {
                 min_id: known.unwrap_or_default(),
                 limit: PAGE,
             };
-            let answer = run.api.ask_plainly(&request).await?;
+            let answer = run.api.ask_extra(&request).await?;
             let bytes = tl(&answer);
             let enums::channels::AdminLogResults::Results(page) = answer;
             run.learn(&page.users, &page.chats);
