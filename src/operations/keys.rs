@@ -160,9 +160,12 @@ pub async fn try_out(session: &Session) -> Result<TriedOut, OperationError> {
 /// When the vault cannot be opened, or the store fails.
 pub async fn sheet(session: &Session) -> Result<InitReport, OperationError> {
     let opened = session.open().await?;
-    let identity = opened.identity()?;
+    facts(&opened, &*opened.identity()?).await
+}
+
+async fn facts(opened: &Opened, identity: &Identity) -> Result<InitReport, OperationError> {
     let recovery = opened.repository.put_recovery(&identity.root_key).await?;
-    let Root { root_key, slots, .. } = opened.repository.root;
+    let Root { root_key, slots, .. } = opened.repository.root.clone();
     Ok(InitReport { repository: opened.repository.id, root_key, recipient: identity.recipient.clone(), recovery, slots })
 }
 
@@ -174,11 +177,21 @@ pub enum NewKey {
     Recipient(String),
 }
 
+/// What changed, and what the recovery sheet says now.
+pub struct Changed {
+    /// New key slots.
+    pub added: Vec<Slot>,
+    /// The slot that one of them took the place of.
+    pub removed: Option<Removed>,
+    /// For the sheet.
+    pub sheet: InitReport,
+}
+
 /// Lets somebody else open the vault: one key slot each, and one statement of trust. What opens it already is left out.
 ///
 /// # Errors
 /// [`OperationError::KeyNeeded`] without a key of the vault; when a recipient cannot be used, or the store fails.
-pub async fn add(session: &Session, keys: &[NewKey]) -> Result<Vec<Slot>, OperationError> {
+pub async fn add(session: &Session, keys: &[NewKey]) -> Result<Changed, OperationError> {
     for key in keys {
         if let NewKey::Recipient(recipient) = key {
             Recipients::parse([recipient.as_str()])?;
@@ -203,7 +216,7 @@ pub async fn add(session: &Session, keys: &[NewKey]) -> Result<Vec<Slot>, Operat
     if !added.is_empty() {
         change(&mut opened, &identity, |root| root.slots.extend(added.iter().cloned())).await?;
     }
-    Ok(added)
+    Ok(Changed { added, removed: None, sheet: facts(&opened, &identity).await? })
 }
 
 /// A key slot that was removed.
@@ -261,7 +274,7 @@ async fn remove_slot(opened: &mut Opened, identity: &Identity, slot: &Slot) -> R
 ///
 /// # Errors
 /// [`OperationError::NoSuchKey`] when it is not clear which passphrase is meant; otherwise as [`add`] and [`remove`].
-pub async fn replace_passphrase(session: &Session, passphrase: SecretString) -> Result<(Slot, Removed), OperationError> {
+pub async fn replace_passphrase(session: &Session, passphrase: SecretString) -> Result<Changed, OperationError> {
     let mut opened = session.open().await?;
     let identity = opened.identity()?;
     let passphrases: Vec<Slot> = opened.repository.root.slots.iter().filter(|slot| slot.kind == SlotKind::Passphrase).cloned().collect();
@@ -273,7 +286,8 @@ pub async fn replace_passphrase(session: &Session, passphrase: SecretString) -> 
     // The new one is there before the old one goes.
     let new = identity.passphrase_slot(&passphrase, &session.machine)?.put(&opened.repository.storage).await?;
     change(&mut opened, &identity, |root| root.slots.push(new.clone())).await?;
-    Ok((new, remove_slot(&mut opened, &identity, &old).await?))
+    let removed = remove_slot(&mut opened, &identity, &old).await?;
+    Ok(Changed { added: vec![new], removed: Some(removed), sheet: facts(&opened, &identity).await? })
 }
 
 /// A machine that may no longer write.

@@ -13,7 +13,7 @@ use crate::commands::sheet::{self, Sheet};
 use crate::commands::units::short_id;
 use crate::commands::{init, keyring};
 use crate::operations::Session;
-use crate::operations::keys::{self, NewKey, Removed};
+use crate::operations::keys::{self, Changed, NewKey, Removed};
 use crate::repository::format::root::Slot;
 
 #[derive(Serialize)]
@@ -46,15 +46,15 @@ pub async fn add(args: &AddArgs, context: &Context) -> Result<Exit, CommandError
     let chosen = if wants_passphrase { Some(choose(options, context)?) } else { None };
     new.extend(chosen.as_ref().map(|chosen| NewKey::Passphrase(chosen.passphrase.clone())));
     let printed = Printed::begin(options, context, chosen.as_ref())?;
-    let added = match keys::add(&session, &new).await {
-        Ok(added) => added,
+    let changed = match keys::add(&session, &new).await {
+        Ok(changed) => changed,
         Err(error) => return Err(printed.discard(error.into())),
     };
-    printed.finish(&session, context, chosen.as_ref()).await?;
-    if added.is_empty() {
+    printed.finish(&session, context, &changed, chosen.as_ref())?;
+    if changed.added.is_empty() {
         context.output.say("these keys open the vault already");
     }
-    tell(context, "key add", &added, None)
+    tell(context, "key add", &changed.added, None)
 }
 
 /// Changes the passphrase.
@@ -65,17 +65,17 @@ pub async fn passwd(options: &NewPassphrase, context: &Context) -> Result<Exit, 
     let session = context.session(Keys::Needed).await?;
     let chosen = choose(options, context)?;
     let printed = Printed::begin(options, context, Some(&chosen))?;
-    let (new, old) = match keys::replace_passphrase(&session, chosen.passphrase.clone()).await {
-        Ok(replaced) => replaced,
+    let changed = match keys::replace_passphrase(&session, chosen.passphrase.clone()).await {
+        Ok(changed) => changed,
         Err(error) => return Err(printed.discard(error.into())),
     };
-    printed.finish(&session, context, Some(&chosen)).await?;
+    printed.finish(&session, context, &changed, Some(&chosen))?;
     if context.settings.keyring.value
         && let Err(why) = keyring::keep_passphrase(session.storage.address(), &chosen.passphrase)
     {
         context.output.warn(&format!("cannot store the passphrase in the system keyring: {why}"));
     }
-    tell(context, "key passwd", &[new], Some(&old))
+    tell(context, "key passwd", &changed.added, changed.removed.as_ref())
 }
 
 /// Removes a key.
@@ -155,13 +155,12 @@ impl<'a> Printed<'a> {
         error
     }
 
-    async fn finish(self, session: &Session, context: &Context, chosen: Option<&Chosen>) -> Result<(), CommandError> {
+    fn finish(self, session: &Session, context: &Context, changed: &Changed, chosen: Option<&Chosen>) -> Result<(), CommandError> {
         if !self.is_wanted {
             return Ok(());
         }
-        let report = keys::sheet(session).await?;
         let generated = chosen.filter(|chosen| chosen.is_generated).map(|chosen| &chosen.passphrase);
-        let sheet = Sheet { address: session.storage.address(), report: &report, generated };
+        let sheet = Sheet { address: session.storage.address(), report: &changed.sheet, generated };
         match self.file {
             Some((mut file, path)) => sheet::write_all(&mut file, path, sheet.text().as_bytes()),
             None => context.output.text(&sheet.text()),

@@ -13,8 +13,6 @@ use crate::source::telegram::events::Event;
 use crate::source::telegram::export::run::path;
 use crate::source::telegram::stored::{ChatState, Effect, Seen, Unfinished};
 
-/// What happened to messages that the server counted and then did not have any more.
-
 impl Chat {
     /// Says in the coverage that all messages were read again in this run, though nothing else was looked for here.
     pub(crate) async fn account_for_reread(&self) -> Result<(), TelegramError> {
