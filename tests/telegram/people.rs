@@ -2,7 +2,9 @@
 
 use grammers_tl_types::{enums, types};
 use serde_json::Value;
+use tgvault::model::coverage::Notes;
 use tgvault::model::paths;
+use tgvault::model::reason::Reason;
 use tgvault::source::telegram::{Detail, ExportOptions};
 use tgvault_test_support::telegram::{ChatInfo, Effect, Fault, Kind, Mutation, Options, Peer, TelegramServer, When, blank_message};
 
@@ -127,8 +129,8 @@ fn what_telegram_does_not_give_of_people_is_told() {
     let details = vec![Detail::Reactions];
     let source = setup.run(&mut vault, ExportOptions { account: false, details, ..plain() });
     assert_eq!(source.outcome().chats_failed, 0);
-    let notes = vault.coverage(peer(group)).notes;
-    assert!(notes.iter().any(|note| note.contains("who reacted could not be read") && note.contains("BROADCAST_FORBIDDEN")), "{notes:?}");
+    let Notes(notes) = vault.coverage(peer(group)).notes;
+    assert!(notes.contains(&Reason::ReactorsNotRead { count: 1, error: "BROADCAST_FORBIDDEN".into() }), "{notes:?}");
 }
 
 #[test]

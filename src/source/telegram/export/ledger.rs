@@ -10,6 +10,15 @@ use crate::model::reason::Reason;
 /// The account's parts that were asked for in a run; with the reason why they could not be had.
 pub(super) type Parts = BTreeMap<&'static str, Option<Reason>>;
 
+/// People that a message does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum People {
+    /// Who reacted to it.
+    Reactors,
+    /// Who voted in its poll.
+    Voters,
+}
+
 /// Requests for what chats have beside messages, in one run: the next ones go on. Telegram counts them apart, and is strict with them.
 const MOST_DETAILS: u32 = 1_000;
 
@@ -30,8 +39,8 @@ struct Pages {
     chats_failed: u64,
     parts: Parts,
     corrected: HashSet<(Peer, u64)>,
-    /// Of how many messages it could not be read who reacted or voted, by chat, and why.
-    unread_people: BTreeMap<(Peer, &'static str), (u64, String)>,
+    /// Of how many messages it could not be read who reacted, or who voted, by chat, and why.
+    unread_people: BTreeMap<(Peer, People), (u64, String)>,
     /// Requests for what chats have beside messages.
     details: u32,
     logs: HashMap<Peer, Arc<ChatLog>>,
@@ -111,15 +120,19 @@ impl Ledger {
     }
 
     /// Takes note of a message of which it could not be read who reacted or voted.
-    pub(super) fn people_unread(&self, peer: Peer, what: &'static str, error: String) {
+    pub(super) fn people_unread(&self, peer: Peer, what: People, error: String) {
         self.pages().unread_people.entry((peer, what)).or_insert((0, error)).0 += 1;
     }
 
     /// What is to be said of a chat about that.
-    pub(super) fn unread_people(&self, of: Peer) -> Vec<String> {
+    pub(super) fn unread_people(&self, of: Peer) -> Vec<Reason> {
         let pages = self.pages();
         let its = pages.unread_people.iter().filter(|((peer, _), _)| *peer == of);
-        its.map(|((_, what), (count, error))| format!("{what} could not be read for {count} messages ({error})")).collect()
+        let told = its.map(|((_, what), (count, error))| match what {
+            People::Reactors => Reason::ReactorsNotRead { count: *count, error: error.clone() },
+            People::Voters => Reason::VotersNotRead { count: *count, error: error.clone() },
+        });
+        told.collect()
     }
 
     /// Takes note of a request for what a chat has beside messages; false where the run has made enough of them.

@@ -8,6 +8,7 @@ use futures::StreamExt;
 use futures::stream;
 use grammers_tl_types::{enums, functions, types};
 
+use super::ledger::People;
 use super::run::Run;
 use crate::model::peer::Peer;
 use crate::source::telegram::error::TelegramError;
@@ -57,7 +58,7 @@ impl Run {
         drop(asked);
         let mut all = messages.into_owned();
         for (id, people) in ids.into_iter().zip(found) {
-            let Some(people) = self.or_unread(peer, "who reacted", people)? else { continue };
+            let Some(people) = self.or_unread(peer, People::Reactors, people)? else { continue };
             let reactions = all.iter_mut().find(|message| message.id() == id).and_then(|message| match message {
                 enums::Message::Message(message) => message.reactions.as_mut(),
                 enums::Message::Service(message) => message.reactions.as_mut(),
@@ -109,7 +110,7 @@ impl Run {
         }
         for (id, people) in ids.into_iter().zip(found) {
             let poll = messages.iter().find(|message| message.id() == id).and_then(poll_of);
-            if let (Some(people), Some((poll, _))) = (self.or_unread(peer, "who voted in a poll", people)?, poll) {
+            if let (Some(people), Some((poll, _))) = (self.or_unread(peer, People::Voters, people)?, poll) {
                 told.insert(id, votes(&people, &poll.answers, &self.peers));
             }
         }
@@ -133,7 +134,7 @@ impl Run {
     }
 
     /// What was found; of what Telegram does not give, the chat's coverage says so.
-    fn or_unread<T>(&self, peer: Peer, what: &'static str, found: Result<T, CallError>) -> Result<Option<T>, TelegramError> {
+    fn or_unread<T>(&self, peer: Peer, what: People, found: Result<T, CallError>) -> Result<Option<T>, TelegramError> {
         match found {
             Ok(found) => Ok(Some(found)),
             Err(error) => {

@@ -42,7 +42,7 @@ impl Chat {
                 Ok(page) => page,
                 // The group counts as a forum still, and has no topics any more: nothing is lost. Of bots not all have some.
                 Err(error) if error.is_any(&["CHANNEL_FORUM_MISSING"]) || (is_bot && error.rpc().is_some_and(|rpc| rpc.code == 400)) => {
-                    self.note("Telegram says that it has no topics");
+                    self.note(Reason::NoTopics);
                     return Ok(());
                 }
                 Err(error) => {
