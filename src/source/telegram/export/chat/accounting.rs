@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Chat, UNLISTED};
-use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, ReasonCount, Verdict};
+use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, Notes, PartCoverage, ReasonCount, Verdict};
+use crate::model::part::Part;
 use crate::model::paths;
 use crate::model::peer::PeerKind;
 use crate::model::reason::Reason;
@@ -11,10 +12,7 @@ use crate::model::record::VERSION;
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
 use crate::source::telegram::export::run::path;
-use crate::source::telegram::stored::{ChatState, Effect, Seen, Unfinished};
-
-/// What happened to messages that the server counted and then did not have any more.
-const WENT: &str = "messages were deleted while it was read, before their turn came";
+use crate::source::telegram::stored::{ChatState, Effect, PartState, Seen, Unfinished};
 
 impl Chat {
     /// Says in the coverage that all messages were read again in this run, though nothing else was looked for here.
@@ -42,7 +40,7 @@ impl Chat {
         if let Some(note) = went {
             run.tell(Event::Note(format!("{}: {note}", self.peer())));
         }
-        let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);
+        let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict, &coverage.parts);
         let steady = (what, coverage.only_my_messages, coverage.reactions_read);
         let digest = run.prints.of_bytes(&serde_json::to_vec(&steady).unwrap_or_default());
         if self.before.coverage == Some(digest) {
@@ -62,7 +60,7 @@ impl Chat {
 
     /// Says of a chat that Telegram lists no more that it does not, and remembers that this was said.
     pub(crate) async fn tell_unlisted(&self) -> Result<(), TelegramError> {
-        self.note("it is no longer in the chat list");
+        self.note(Reason::NotListed);
         self.findings().own_only = self.before.only_my;
         let mark = self.account_for().await?;
         let (peer, gone) = (self.peer(), Some(UNLISTED.to_owned()));
@@ -77,7 +75,7 @@ impl Chat {
     }
 
     /// What can be said, and a word on messages that went meanwhile.
-    fn coverage(&self) -> (Coverage, Option<String>) {
+    fn coverage(&self) -> (Coverage, Option<Reason>) {
         let run = &self.run;
         let reactions_read = self.reactions_read();
         let findings = self.findings();
@@ -128,15 +126,15 @@ impl Chat {
             because.push(Reason::NotReturned { count });
         }
         let went = self.went(&ranges, findings.server_before.filter(|_| !dated && !findings.own_only));
-        let went = (went > 0).then(|| format!("{went} {WENT}"));
+        let went = (went > 0).then_some(Reason::DeletedMeanwhile { count: went });
         let in_part = pending.unfinished.values().filter(|unfinished| **unfinished == Unfinished::InPart).count();
         if in_part > 0 {
             because.push(Reason::InPart { count: in_part as u64 });
         }
-        let unsupported = (pending.unfinished.len() > in_part).then(|| {
-            format!("{} messages have media that this version cannot read; a later one asks again", pending.unfinished.len() - in_part)
-        });
-        let notes = findings.notes.iter().chain(&went).chain(&unsupported).cloned().collect();
+        let unsupported = pending.unfinished.len().saturating_sub(in_part) as u64;
+        let unsupported = (unsupported > 0).then_some(Reason::UnsupportedMedia { count: unsupported });
+        let people = run.ledger.unread_people(self.peer());
+        let notes = Notes(findings.notes.iter().chain(&went).chain(&unsupported).chain(&people).cloned().collect());
         let mut failed: BTreeMap<String, u64> = BTreeMap::new();
         let mut late = 0_u64;
         for missing in run.state.read().missing.values() {
@@ -175,11 +173,22 @@ impl Chat {
                 failed: failed.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect(),
             },
             reactions_read,
+            parts: parts(&self.before, &findings.parts),
             notes,
             verdict,
         };
         (coverage, went)
     }
+}
+
+/// What is held of what the chat has beside messages: as earlier runs found it, and as this one did.
+fn parts(before: &ChatState, found: &BTreeMap<Part, PartState>) -> Vec<PartCoverage> {
+    let mut all = before.parts.clone();
+    all.extend(found.iter().map(|(part, state)| (*part, state.clone())));
+    let has_something = |state: &PartState| state.held > 0 || state.counted.is_some_and(|count| count > 0) || state.because.is_some();
+    let told = all.into_iter().filter(|(_, state)| has_something(state));
+    told.map(|(part, PartState { held, counted, because, .. })| PartCoverage { part: part.key().to_owned(), held, counted, because })
+        .collect()
 }
 
 /// Files that were left out on purpose, by reason.
