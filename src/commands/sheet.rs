@@ -27,6 +27,8 @@ pub struct Sheet<'a> {
     pub chosen: bool,
     /// The recipients whose identities open it.
     pub recipients: &'a [String],
+    /// What the store was opened with.
+    pub variables: &'a [(String, String)],
 }
 
 impl Sheet<'_> {
@@ -49,7 +51,7 @@ tgvault recovery sheet                                        keep it on paper, 
 ",
             self.report.repository,
         );
-        for (name, value) in store_settings(self.address, &|name| std::env::var(name).ok()) {
+        for (name, value) in store_settings(self.address, &|name| value_of(self.variables, name)) {
             let _ = writeln!(text, "  {name:<10} {}", printable(&value));
         }
         if let Some(passphrase) = self.generated {
@@ -111,6 +113,10 @@ fn add_words(text: &mut String, passphrase: &str) {
             None => writeln!(text, "  {name:<10} {:>2} {left}", row + 1),
         };
     }
+}
+
+fn value_of(variables: &[(String, String)], name: &str) -> Option<String> {
+    variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
 /// What somebody must know beside the address to reach the store: where its server is, and in which region. No secrets.

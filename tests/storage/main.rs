@@ -5,6 +5,7 @@ mod clouds;
 mod conformance;
 mod faults;
 mod line;
+mod profile;
 mod program;
 mod refusals;
 mod stores;
