@@ -98,6 +98,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         generated: readers.passphrase.as_ref().filter(|_| readers.is_generated),
         chosen: readers.passphrase.is_some() && !readers.is_generated,
         recipients: &readers.recipients,
+        variables: &context.variables()?,
     };
     if let (Some(file), Some(path)) = (&mut file, &args.sheet) {
         sheet::write_all(file, path, sheet.text().as_bytes())?;
