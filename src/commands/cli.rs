@@ -8,8 +8,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, alert, backup, cache, cat, chats, completions, config, coverage, demo, diff, doctor, find, init, login, logout, ls, man,
-    restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
+    accounts, alert, backup, cache, cat, chats, completions, config, coverage, demo, diff, doctor, find, init, key, login, logout, ls, man,
+    recovery_sheet, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -70,6 +70,10 @@ pub enum Command {
     Cat(cat::Args),
     /// Check that everything in the vault is present and intact
     Verify(verify::Args),
+    /// Show and change who can read the vault, and which machines may write to it
+    Key(key::Args),
+    /// Print the recovery sheet of a vault again, without the passphrase
+    RecoverySheet(recovery_sheet::Args),
     /// Make a vault whose statements of trust are damaged usable again; overwrites and deletes nothing
     Repair,
     /// List snapshots
