@@ -1,15 +1,15 @@
 //! What is told to the outside: how a run ended, and that a backup is too old. No title, no text and no file name is in any of it.
 //!
 //! - [`document`]: what happened, as one JSON document.
-//! - [`ping`], [`webhook`]: over HTTP, by [`http`]; [`mail`]: through the system's sendmail; [`command`]: to a command of the user's.
+//! - [`ping`], [`webhook`]: over HTTP, by [`post`]; [`mail`]: through the system's sendmail; [`command`]: to a command of the user's.
 //! - [`metrics`]: figures in Prometheus's text form.
 
 pub mod command;
 pub mod document;
-pub mod http;
 pub mod mail;
 pub mod metrics;
 pub mod ping;
+pub mod post;
 pub mod webhook;
 
 /// Why something could not be told.

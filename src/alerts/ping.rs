@@ -2,7 +2,7 @@
 
 use super::AlertError;
 use super::document::{Document, Event, Outcome};
-use super::http::Message;
+use super::post::Message;
 
 /// Longer bodies are cut by servers; a list of many sources can be long.
 const MAX_BODY_BYTES: usize = 8 * 1024;

@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde_json::json;
 
 use super::document::{Document, Outcome};
-use super::http::Message;
+use super::post::Message;
 
 /// The form that a service wants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]

@@ -26,6 +26,7 @@ const TRIES: usize = 5;
 /// Options of `init`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[group(skip)]
 pub struct Args {
     /// Let this age recipient (age1…) unlock the vault; may be repeated
     #[arg(short = 'r', long = "recipient", value_name = "RECIPIENT")]

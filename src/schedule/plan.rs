@@ -26,6 +26,8 @@ pub struct Plan {
     pub max_age: String,
     /// Whether it runs for the whole system rather than for one user.
     pub is_system: bool,
+    /// The user that a service of the system runs as; root without one.
+    pub run_as: Option<String>,
     /// Whether it is kept away from what it does not need.
     pub is_sandboxed: bool,
     /// Folders that are written to: this machine's state, vaults on disks.
@@ -78,6 +80,9 @@ impl Plan {
         }
         if self.options.iter().any(|option| has_control(option)) || has_control(&self.max_age) {
             return Err(ScheduleError::Unwritable { what: "an option" });
+        }
+        if self.run_as.as_deref().is_some_and(|user| has_control(user) || user.is_empty()) {
+            return Err(ScheduleError::Unwritable { what: "the name of the user" });
         }
         if self.writes.iter().any(|path| has_control(&path.to_string_lossy())) {
             return Err(ScheduleError::Unwritable { what: "the path of a folder" });

@@ -107,18 +107,24 @@ fn surroundings(plan: &Plan) -> String {
     if !plan.is_sandboxed {
         return text;
     }
-    // In a user's units, ProtectSystem and ProtectHome do nothing without PrivateUsers.
-    if !plan.is_system {
+    // In a user's units, ProtectSystem and ProtectHome do nothing without PrivateUsers. Root could not read the files of others with it.
+    if !plan.is_system || plan.run_as.is_some() {
         text.push_str("PrivateUsers=yes\n");
-    } else {
-        text.push_str("CapabilityBoundingSet=CAP_DAC_READ_SEARCH\nAmbientCapabilities=\nPrivateDevices=yes\nProtectClock=yes\n");
-        text.push_str("ProtectKernelModules=yes\nProtectKernelLogs=yes\nProtectHostname=yes\n");
+    }
+    if plan.is_system {
+        // Root reads everything and may do nothing else that is special; another user has no right beyond its own.
+        let rights = if plan.run_as.is_some() { "" } else { "CAP_DAC_READ_SEARCH" };
+        let _ = writeln!(text, "CapabilityBoundingSet={rights}\nAmbientCapabilities=");
+        text.push_str(
+            "PrivateDevices=yes\nDevicePolicy=closed\nPrivateMounts=yes\nProtectClock=yes\nProtectHostname=yes\nProtectKernelLogs=yes\n\
+             ProtectKernelModules=yes\nProtectProc=invisible\nProcSubset=pid\nRemoveIPC=yes\n",
+        );
     }
     text.push_str(
         "NoNewPrivileges=yes\nProtectSystem=strict\nProtectHome=read-only\nPrivateTmp=yes\nProtectKernelTunables=yes\n\
          ProtectControlGroups=yes\nRestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX\nRestrictNamespaces=yes\nRestrictRealtime=yes\n\
          RestrictSUIDSGID=yes\nLockPersonality=yes\nMemoryDenyWriteExecute=yes\nSystemCallArchitectures=native\n\
-         SystemCallFilter=@system-service\nUMask=0077\n",
+         SystemCallFilter=@system-service\nSystemCallFilter=~@privileged @resources\nUMask=0077\n",
     );
     for folder in &plan.writes {
         // One that is not there now, such as a disk that is not mounted, is no reason not to start.

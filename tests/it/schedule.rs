@@ -79,6 +79,21 @@ fn units_pass_systemds_own_verifier() {
 }
 
 #[test]
+fn what_a_service_may_do_is_little() {
+    tgvault_test_support::needs_programs!("systemd-analyze");
+    let machine = Machine::new();
+    // systemd's own score: 9.6 is a bare service, 0 one that may do nothing.
+    for (more, most) in [("--system --run-as nobody", 15), ("--system", 20)] {
+        let unit = machine.written(&format!("--method systemd {more}")).join("tgvault-default-run.service");
+        let limit = format!("--threshold={most}");
+        let unit = unit.to_str().unwrap();
+        let output = Command::new("systemd-analyze").args(["security", "--offline=true", "--no-pager", &limit, unit]).output().unwrap();
+        assert!(output.status.success(), "{more}: {}", String::from_utf8_lossy(&output.stdout));
+    }
+    assert!(machine.ends("schedule install --run-as nobody --method systemd --write x", 2).stderr.contains("--system"));
+}
+
+#[test]
 fn exit_codes_are_what_systemd_is_told_they_are() {
     let machine = Machine::new();
     let run = machine.unit("--method systemd", "tgvault-default-run.service");
@@ -158,7 +173,7 @@ fn lines_of_cron_stand_beside_those_that_were_there() {
     let text = fs::read_to_string(&table).unwrap();
     let runs: Vec<&str> = text.lines().filter(|line| line.ends_with(" run")).collect();
     assert!(runs.len() == 1 && runs[0].starts_with("5 4 1 * * /"), "{text}");
-    assert!(text.contains(" verify --sample 10\\%\n") && text.contains("status --alert --max-age 33d"), "{text}");
+    assert!(text.contains(" verify --sample 10\\% || /") && text.contains("status --alert --max-age 33d"), "{text}");
     assert!(text.starts_with("MAILTO=me\n0 0 * * * other\n"), "{text}");
     let (_, shown) = machine.with_stand_ins("schedule show --method cron");
     assert!(shown.contains("crontab"), "{shown}");

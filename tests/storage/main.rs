@@ -3,6 +3,7 @@
 
 mod clouds;
 mod conformance;
+mod doctor;
 mod faults;
 mod line;
 mod profile;

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 
 use crate::alerts::document::{Document, Event, Outcome, Step};
-use crate::alerts::{AlertError, command, http, mail, ping, webhook};
+use crate::alerts::{AlertError, command, mail, ping, post, webhook};
 use crate::commands::config::alerts::{AlertsProfile, On};
 use crate::commands::context::{Context, host_name};
 use crate::commands::error::CommandError;
@@ -63,15 +63,15 @@ pub async fn send(document: &Document, context: &Context) -> Vec<Told> {
     told
 }
 
-async fn sent(message: Result<http::Message, AlertError>) -> Result<(), CommandError> {
-    Ok(http::post(&message?).await?)
+async fn sent(message: Result<post::Message, AlertError>) -> Result<(), CommandError> {
+    Ok(post::send(&message?).await?)
 }
 
 async fn to_webhook(address: &str, profile: &AlertsProfile, document: &Document, context: &Context) -> Result<(), CommandError> {
     let token = profile.webhook_token_file.as_deref().map(|file| first_line("token", file, context)).transpose()?;
     let topic = profile.webhook_topic.as_ref().map(|topic| topic.0.as_str());
     let kind = profile.webhook_kind.unwrap_or_default();
-    Ok(http::post(&webhook::message(kind, address, topic, token.as_deref(), document)).await?)
+    Ok(post::send(&webhook::message(kind, address, topic, token.as_deref(), document)).await?)
 }
 
 fn address_of_ping(profile: &AlertsProfile, context: &Context) -> Result<Option<String>, CommandError> {

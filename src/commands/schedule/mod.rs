@@ -98,6 +98,10 @@ pub struct Install {
     #[arg(long, value_name = "SPAN")]
     pub max_age: Option<String>,
 
+    /// With --system: run as this user instead of root
+    #[arg(long, value_name = "USER")]
+    pub run_as: Option<String>,
+
     /// Do not keep the backup away from what it does not need (for hooks that need more)
     #[arg(long)]
     pub no_sandbox: bool,
@@ -120,6 +124,7 @@ impl Install {
             jitter: Duration::from_secs(60 * 60),
             verify: 5,
             max_age: None,
+            run_as: None,
             no_sandbox: false,
             write: None,
             place: Place::default(),

@@ -35,6 +35,12 @@ pub fn plan(install: &Install, when: When, at: Time, contexts: &[Arc<Context>]) 
             ));
         }
     };
+    if install.run_as.is_some() && !install.place.system {
+        return Err(CommandError::usage(
+            "--run-as is for services of the system",
+            "add --system, or leave it out: a user's timers run as that user",
+        ));
+    }
     let absolute = std::path::absolute(profile).unwrap_or_else(|_| profile.clone());
     let mut options = vec!["-P".to_owned(), absolute.to_string_lossy().into_owned()];
     let mut writes: Vec<PathBuf> = Vec::new();
@@ -61,6 +67,7 @@ pub fn plan(install: &Install, when: When, at: Time, contexts: &[Arc<Context>]) 
         verify_percent: install.verify,
         max_age,
         is_system: install.place.system,
+        run_as: install.run_as.clone(),
         is_sandboxed: !install.no_sandbox,
         writes,
     };

@@ -33,6 +33,7 @@ Examples:
 /// Options of `setup`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[group(skip)]
 pub struct Args {
     /// Back up this Telegram account; may be repeated
     #[arg(long, value_name = "NAME")]

@@ -29,7 +29,9 @@ pub fn write(answers: &Answers, path: &Path) -> Result<(), CommandError> {
 fn text(answers: &Answers) -> String {
     let mut text = String::from("# Written by `tgvault setup`; all keys are in docs/guide/settings.md.\n");
     // Writing to a string does not fail.
-    let mut set = |key: &str, value: &str| drop(writeln!(text, "{key} = {}", quoted(value)));
+    let mut set = |key: &str, value: &str| {
+        let _ = writeln!(text, "{key} = {}", quoted(value));
+    };
     set("repo", &answers.repo);
     let env_file = answers.env_file.as_ref().map(|path| path.to_string_lossy().into_owned());
     for (key, value) in

@@ -5,12 +5,13 @@ use crate::operations::OperationError;
 use crate::operations::session::{Opened, Session};
 use crate::repository::RepositoryError;
 use crate::repository::format::root::SlotKind;
+use crate::storage::StorageError;
 
 /// Looks at the vault; with the key that the session has, whether that opens it.
 pub async fn vault(session: &Session, report: &mut dyn Report) {
     let opened = match session.open_locked().await {
         Ok(opened) => opened,
-        Err(OperationError::Repository(RepositoryError::Absent { .. })) => {
+        Err(OperationError::Repository(RepositoryError::Absent { .. } | RepositoryError::Storage(StorageError::NoContainer { .. }))) => {
             return report.check(Check::warned("vault", "there is none here yet", "create it with `tgvault init`"));
         }
         Err(error) => return report.check(Check::of_error("vault", &error, Some("see `tgvault verify`"))),

@@ -26,7 +26,7 @@ pub struct Message {
 ///
 /// # Errors
 /// When the address cannot be used, or no attempt is accepted; the address is not repeated, since it may be a secret.
-pub async fn post(message: &Message) -> Result<(), AlertError> {
+pub async fn send(message: &Message) -> Result<(), AlertError> {
     let client = reqwest::Client::builder()
         .user_agent(concat!("tgvault/", env!("CARGO_PKG_VERSION")))
         .timeout(PATIENCE)
