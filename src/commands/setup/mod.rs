@@ -106,6 +106,13 @@ pub fn write_profile(args: &Args, repo: Option<&str>, path: &Path, output: &Outp
 pub async fn run(args: &Args, contexts: &[Arc<Context>]) -> Result<Exit, CommandError> {
     let Some(first) = contexts.first() else { return Ok(Exit::Done) };
     let output = &first.output;
+    for context in contexts {
+        let storage = context.storage()?;
+        // A folder that is missing is made by `init` anyway; made before, it can be tried.
+        if storage.is_local() && matches!(storage.check().await, Err(StorageError::NoContainer { .. })) {
+            storage.prepare().await?;
+        }
+    }
     step(first, "checking this machine and the store");
     let checked = doctor::run(&doctor::Args { no_speed: false, no_telegram: false, connection: Connection::default() }, contexts).await?;
     if checked != Exit::Done {
@@ -115,8 +122,7 @@ pub async fn run(args: &Args, contexts: &[Arc<Context>]) -> Result<Exit, Command
     for context in contexts {
         match repository::find(&context.storage()?).await {
             Ok(_) => {}
-            // A folder that is not there yet holds no vault either.
-            Err(RepositoryError::Absent { .. } | RepositoryError::Storage(StorageError::NoContainer { .. })) => {
+            Err(RepositoryError::Absent { .. }) => {
                 step(first, "creating the vault");
                 init::run(&args.init, context).await?;
             }
