@@ -41,13 +41,6 @@ async fn what_a_server_does_is_what_is_said_of_it() {
     assert_eq!((verdict(&lines, "overwrite"), verdict(&lines, "delete"), verdict(&lines, "vault")), ("warned", "warned", "warned"));
     assert_eq!(objects(&bucket).await, 0, "nothing is left behind");
 
-    // A server that takes "only if it does not exist yet" for nothing.
-    let gate = Gate::start(Some(bucket.address), |_| Action::ForwardWithout("if-none-match")).unwrap();
-    let asked = bucket.clone().through(&gate.url());
-    let (run, lines) = tokio::task::spawn_blocking(move || doctor(&asked)).await.unwrap();
-    assert_eq!((run.code, verdict(&lines, "conditional put")), (Some(0), "warned"), "{}", run.stdout);
-    assert_eq!(objects(&bucket).await, 0);
-
     // Credentials that cannot delete leave something, which is named.
     let gate = Gate::start(Some(bucket.address), |seen| match seen.method.as_str() {
         "DELETE" => Action::Answer(403, vec![], "<?xml version='1.0'?><Error><Code>AccessDenied</Code><Message>no</Message></Error>"),
@@ -59,4 +52,15 @@ async fn what_a_server_does_is_what_is_said_of_it() {
     assert_eq!((run.code, verdict(&lines, "delete")), (Some(0), "passed"), "{}", run.stdout);
     let left = lines.last().unwrap()["left"].as_array().unwrap().len();
     assert_eq!((left, objects(&bucket).await), (6, 6));
+}
+
+/// A server that takes "only if it does not exist yet" for nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_that_overwrites_is_found_out() {
+    let bucket = stores::moto().await.bucket().await.unwrap();
+    let gate = Gate::start(Some(bucket.address), |_| Action::ForwardWithout("if-none-match")).unwrap();
+    let asked = bucket.clone().through(&gate.url());
+    let (run, lines) = tokio::task::spawn_blocking(move || doctor(&asked)).await.unwrap();
+    assert_eq!((run.code, verdict(&lines, "conditional put")), (Some(0), "warned"), "{}", run.stdout);
+    assert_eq!(objects(&bucket).await, 0);
 }

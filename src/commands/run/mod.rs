@@ -27,7 +27,7 @@ use plan::{Step, Typed};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault run                          # every [[source]] of the profile into every [[vault]]
+  tgvault run                          # every source into every vault
   tgvault run telegram:main            # only this source
   tgvault -P family run --repo disk    # only into the vault called disk";
 

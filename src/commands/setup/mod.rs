@@ -27,8 +27,8 @@ use answers::Answers;
 const EXAMPLES: &str = "\
 Examples:
   tgvault setup                                  # asks
-  tgvault --repo /mnt/disk/vault setup --folder ~/photos --schedule daily \\
-    --generate-passphrase --sheet sheet.txt --yes   # for machines";
+  tgvault --repo /mnt/disk/vault setup --telegram main --schedule daily
+  tgvault --repo v setup --folder a --generate-passphrase --sheet s --yes   # asks nothing";
 
 /// Options of `setup`.
 #[derive(Debug, clap::Args)]

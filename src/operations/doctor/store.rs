@@ -46,9 +46,10 @@ pub async fn store(storage: &Storage, extent: Extent, report: &mut dyn Report) -
         }
     }
     report.check(Check::passed("reach", storage.address()));
-    let mut trial = Trial { storage, folder: format!("{PROBES}{}", extent.id), made: Vec::new(), report };
+    let mut trial = Trial { storage, folder: format!("{PROBES}{}", extent.id), made: Vec::new(), wrote: false, report };
     trial.answers().await;
-    if trial.first_object().await {
+    trial.wrote = trial.first_object().await;
+    if trial.wrote {
         trial.listing().await;
         trial.taken_name().await;
         trial.ranges().await;
@@ -66,6 +67,8 @@ struct Trial<'a> {
     folder: String,
     /// What is to be removed.
     made: Vec<String>,
+    /// Whether anything could be written.
+    wrote: bool,
     report: &'a mut dyn Report,
 }
 
@@ -302,6 +305,10 @@ impl Trial<'_> {
         }
         if let Err(error) = self.storage.probe_remove_folders().await {
             tracing::debug!(%error, "empty folders are left");
+        }
+        // Where nothing could be written, nothing is known of deleting.
+        if !self.wrote {
+            return left;
         }
         match (denied, left.is_empty()) {
             (Some(StorageError::PermissionDenied { .. }), _) => {
