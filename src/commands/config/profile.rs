@@ -11,7 +11,7 @@ use super::sources::{self, SourceProfile, VaultProfile};
 pub use super::values::{Hidden, Size};
 use crate::commands::units;
 use crate::model::kinds::KindChoice;
-use crate::source::telegram::{ChatClass, Pace, TakeoutUse};
+use crate::source::telegram::{ChatClass, Detail, Pace, TakeoutUse};
 
 /// The profile that is read, if it is there, when none is named.
 pub const DEFAULT: &str = "default";
@@ -180,6 +180,8 @@ pub struct TelegramProfile {
     pub media: Option<Vec<KindChoice>>,
     /// Leaves out larger files, as in `"100M"`.
     pub max_file_size: Option<Size>,
+    /// What else is saved, as `--details` has it.
+    pub details: Option<Vec<Detail>>,
     /// When to use a takeout: `always`, `auto`, `never`.
     pub takeout: Option<TakeoutUse>,
     /// How far back edits and deletions are looked for, as in `"30d"`.
