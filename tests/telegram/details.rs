@@ -234,6 +234,21 @@ fn what_telegram_refuses_is_told_and_costs_nothing_else() {
 }
 
 #[test]
+fn chats_that_do_not_describe_themselves_are_not_asked_in_every_run() {
+    let setup = Setup::new(small());
+    for method in ["users.getFullUser", "messages.getFullChat", "channels.getFullChannel"] {
+        setup.server.add_fault(Fault { when: When::method(method), then: Effect::rpc(400, "USER_ID_INVALID") });
+    }
+    let options = || ExportOptions { account: false, ..plain() };
+    let mut vault = Vault::default();
+    let source = setup.run(&mut vault, options());
+    assert_eq!((source.outcome().chats_failed, came(&vault)), (0, vec![]));
+    setup.server.forget_requests();
+    setup.run(&mut vault, options());
+    assert_eq!(asked(&setup.server), 0, "{:?}", setup.server.methods());
+}
+
+#[test]
 fn a_server_that_fails_is_asked_again_by_the_next_run() {
     let setup = Setup::new(small());
     let group = chat_of(&setup.server, Kind::Group);
