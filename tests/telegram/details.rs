@@ -234,6 +234,28 @@ fn what_telegram_refuses_is_told_and_costs_nothing_else() {
 }
 
 #[test]
+fn many_chats_without_news_are_asked_in_turns() {
+    let setup = Setup::new(Options { messages: 300, chats: 150, ..small() });
+    let run = |vault: &mut Vault, details: Vec<Detail>| {
+        setup.server.forget_requests();
+        setup.run(vault, ExportOptions { account: false, details, ..plain() });
+        (asked(&setup.server), came(vault).len())
+    };
+    let mut vault = Vault::default();
+    assert_eq!(run(&mut vault, vec![Detail::None]), (0, 0));
+    let mut all = 0;
+    for _ in 0..4 {
+        let (requests, parts) = run(&mut vault, vec![]);
+        // What is under way when the last of them is made comes to its end.
+        assert!(requests <= 150, "{requests}");
+        all += parts;
+    }
+    assert_eq!(run(&mut vault, vec![]), (0, 0));
+    let described = readable(&setup.server).into_iter().filter(|chat| value(&vault, chat.peer, Part::About).is_some()).count();
+    assert!(described > 100 && all > described, "{described} {all}");
+}
+
+#[test]
 fn chats_that_do_not_describe_themselves_are_not_asked_in_every_run() {
     let setup = Setup::new(small());
     for method in ["users.getFullUser", "messages.getFullChat", "channels.getFullChannel"] {
