@@ -39,6 +39,7 @@ pub struct Session {
 const DAMAGED: &str = "damaged.age";
 
 /// A repository opened by a session.
+#[derive(Clone)]
 pub struct Opened {
     /// The repository.
     pub repository: Repository,

@@ -225,7 +225,7 @@ async fn an_export_is_found_where_a_folder_holds_one() {
 }
 
 /// A source of items that exist in memory: what a live backup of an account leaves.
-struct Scripted(Vec<(String, String)>);
+pub struct Scripted(pub Vec<(String, String)>);
 
 struct Text(Arc<[u8]>);
 

@@ -76,10 +76,7 @@ impl SnapshotChoice {
         if self.wanted != "latest" || self.among.source.is_some() {
             return Ok(None);
         }
-        let listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
-        let fitting =
-            listed.snapshots.iter().map(|(_, snapshot)| snapshot).filter(|snapshot| self.among.takes(snapshot) && holds_chats(snapshot));
-        let sources: BTreeSet<String> = fitting.map(|snapshot| format!("{}:{}", snapshot.source.kind, snapshot.source.name)).collect();
+        let sources = chat_sources(opened, &self.among).await?;
         let mut sources = sources.into_iter();
         let (Some(source), None) = (sources.next(), sources.next()) else { return Ok(None) };
         Ok(Some(Self { wanted: self.wanted.clone(), among: Selection { source: Some(source), ..self.among.clone() } }))
@@ -244,6 +241,17 @@ impl SnapshotChoice {
             several => Err(RepositoryError::Ambiguous { wanted: self.wanted.clone(), count: several.len() }),
         }
     }
+}
+
+/// The sources of Telegram chats among the snapshots of a selection, by their names.
+///
+/// # Errors
+/// When no key fits, or the store fails.
+pub async fn chat_sources(opened: &Opened, among: &Selection) -> Result<BTreeSet<String>, OperationError> {
+    let listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
+    let snapshots = listed.snapshots.iter().map(|(_, snapshot)| snapshot);
+    let fitting = snapshots.filter(|snapshot| among.takes(snapshot) && holds_chats(snapshot));
+    Ok(fitting.map(|snapshot| snapshot.source.to_string()).collect())
 }
 
 /// Whether a snapshot was made from a Telegram account or export.
