@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::{Command, Output};
 
+use secrecy::ExposeSecret;
 use serde_json::{Value, json};
 
 fn source(path: &str) -> std::path::PathBuf {
@@ -61,7 +62,10 @@ fn write_exports(home: &Path) {
         let mut message = json!({"id": id, "type": "message", "date": "2024-05-04T10:00:00", "date_unixtime": "1714816800",
             "from": "Jo", "from_id": "user123"});
         message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
-        message.as_object_mut().unwrap().extend(json!({"text": text, "text_entities": [{"type": "plain", "text": text}]}).as_object().unwrap().clone());
+        message
+            .as_object_mut()
+            .unwrap()
+            .extend(json!({"text": text, "text_entities": [{"type": "plain", "text": text}]}).as_object().unwrap().clone());
         message
     };
     let voice = json!({"file": "voice_messages/hike.ogg", "media_type": "voice_message", "mime_type": "audio/ogg"});
@@ -89,7 +93,10 @@ fn the_guides_commands_work_on_the_vault_that_they_make() {
     let home = tempfile::tempdir().unwrap();
     let home = home.path();
     write_exports(home);
-    fs::write(home.join("passphrase"), "able baker charlie dog easy fox george how item jig\n").unwrap();
+    // Opened with an identity: a passphrase takes seconds, dozens of times.
+    let identity = age::x25519::Identity::generate();
+    fs::write(home.join("identity"), identity.to_string().expose_secret()).unwrap();
+    let init = format!(" init -r {}", identity.to_public());
     let program = Path::new(env!("CARGO_BIN_EXE_tgvault")).parent().unwrap();
     let path = format!("{}:{}", program.display(), std::env::var("PATH").unwrap());
     let vault = home.join("vault");
@@ -97,17 +104,22 @@ fn the_guides_commands_work_on_the_vault_that_they_make() {
         let line = line.replace("/mnt/disk/vault", "\"$TGVAULT_REPO\"");
         let mut bash = Command::new("bash");
         bash.args(["-c", &format!("set -euo pipefail\n{line}")]).current_dir(home).env_clear();
-        bash.envs([("HOME", home.as_os_str()), ("PATH", path.as_ref()), ("TGVAULT_REPO", vault.as_os_str()), ("TZ", "CET-1CEST,M3.5.0,M10.5.0/3".as_ref())]);
-        bash.env("TGVAULT_PASSPHRASE_FILE", home.join("passphrase")).output().unwrap()
+        bash.envs([
+            ("HOME", home.as_os_str()),
+            ("PATH", path.as_ref()),
+            ("TGVAULT_REPO", vault.as_os_str()),
+            ("TZ", "CET-1CEST,M3.5.0,M10.5.0/3".as_ref()),
+        ]);
+        bash.env("TGVAULT_IDENTITY", home.join("identity")).output().unwrap()
     };
     let said = |output: &Output| format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
-    let (mut root_key, mut snapshot) = (None, None);
+    let (mut root_key, mut snapshot): (Option<String>, Option<String>) = (None, None);
     let mut count = 0;
     for page in ["first-backup.md", "imports.md", "restore.md", "reading.md"] {
         for line in commands(page) {
             let line = match &root_key {
                 Some(key) => line.replace("RW…", key).replace("3f9a", snapshot.as_deref().unwrap_or("3f9a")),
-                None => line,
+                None => line.replace(" init", &init),
             };
             let output = run(&line);
             assert!(output.status.success(), "{page}: {line}\n{}", said(&output));
@@ -121,7 +133,8 @@ fn the_guides_commands_work_on_the_vault_that_they_make() {
             }
             if snapshot.is_none() && line.contains(" backup ") {
                 let listed = run("tgvault --json snapshots");
-                let first: Value = serde_json::from_slice(listed.stdout.split(|byte| *byte == b'\n').next().unwrap()).unwrap();
+                let mut lines = listed.stdout.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice::<Value>(line).ok());
+                let first = lines.find(|line| line["message_type"] == "snapshot").unwrap_or_else(|| panic!("{}", said(&listed)));
                 snapshot = Some(first["id"].as_str().unwrap()[..8].to_owned());
             }
             count += 1;

@@ -199,9 +199,10 @@ impl Args {
             Some(As::Raw) if self.span.narrows() || self.format.is_some() => {
                 refuse("--as raw restores whole logs", "leave out --format, --from, --till, --at, --history and --message")
             }
-            Some(As::Raw | As::Original) if self.speaks_of_files() => {
-                refuse("PATH, --include and --exclude do not go with --as raw and --as original", "use them without --as, or with --as files")
-            }
+            Some(As::Raw | As::Original) if self.speaks_of_files() => refuse(
+                "PATH, --include and --exclude do not go with --as raw and --as original",
+                "use them without --as, or with --as files",
+            ),
             Some(form) if form != As::Original && self.import.is_some() => {
                 refuse("--import selects an import", "use it with --as original")
             }

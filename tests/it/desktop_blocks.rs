@@ -45,8 +45,10 @@ fn blocks() -> Vec<String> {
         part("answer", "- coffee"),
         part("total details", "3 votes"),
     ];
-    let open = [part("question bold", "When?"), part("details", "Anonymous poll"), part("answer", "- - now"), part("total details", "0 votes")];
-    let list = [part("question bold", "Packing"), part("details", "To-do list"), part("answer", "- boots"), part("answer", "- map &amp; torch")];
+    let open =
+        [part("question bold", "When?"), part("details", "Anonymous poll"), part("answer", "- - now"), part("total details", "0 votes")];
+    let list =
+        [part("question bold", "Packing"), part("details", "To-do list"), part("answer", "- boots"), part("answer", "- map &amp; torch")];
     let giveaway = [part("section_title bold", "Giveaway"), part("section_body", "<b>10</b> Telegram Premium subscriptions")];
     let buttons = [
         button("href=\"https://shop.example.org/?a=1&amp;b=2\"", "Open &amp; buy"),

@@ -66,7 +66,11 @@ async fn replies_quote_across_pages_and_polls_show_their_shares() {
     let (ada, bo) = (("Ada <b>", 7), ("Bo", 5));
     let mut said: Vec<Value> = (1..=1100).map(|id| message(id, if id % 2 == 0 { ada } else { bo }, json!({}))).collect();
     said.push(message(1101, bo, json!({"reply_to_message_id": 2})));
-    said.push(message(1102, ada, json!({"reply_to_message_id": 1101, "photo": "(File not included. Change data exporting settings to download.)"})));
+    said.push(message(
+        1102,
+        ada,
+        json!({"reply_to_message_id": 1101, "photo": "(File not included. Change data exporting settings to download.)"}),
+    ));
     let answer = |text: &str, voters: u64, chosen: bool| json!({"text": text, "voters": voters, "chosen": chosen});
     let answers = [answer("yes", 3, true), answer("no", 1, false), answer("never", 0, false)];
     said.push(message(1103, bo, json!({"poll": {"question": "Tea?", "closed": true, "total_voters": 4, "answers": answers}, "text": ""})));
@@ -104,8 +108,61 @@ async fn replies_quote_across_pages_and_polls_show_their_shares() {
     let of = |world: &World| {
         let file = &files(&restored(world, "json", &["--format", "json"]))["result.json"];
         let told: Value = serde_json::from_slice(file).unwrap();
-        let says = |message: &Value| (message["id"].clone(), message["text"].clone(), message["poll"].clone(), message["reply_to_message_id"].clone());
+        let says = |message: &Value| {
+            (message["id"].clone(), message["text"].clone(), message["poll"].clone(), message["reply_to_message_id"].clone())
+        };
         told["messages"].as_array().unwrap().iter().map(says).collect::<Vec<_>>()
     };
     assert_eq!(of(&again), of(&world));
+}
+
+/// The folders of media that PyPI `tg-export` 2.1.1 knows.
+const FOLDERS: [&str; 7] = ["photos", "files", "video_files", "voice_messages", "video_messages", "stickers", "gifs"];
+
+/// The files of each message as that program finds them: line by line, the last id of a message before a link by way of `/chats/`.
+/// `tests/readers` asks the program itself.
+fn index(page: &str) -> BTreeMap<i64, Vec<String>> {
+    let mut found: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+    let mut id = None;
+    for line in page.lines() {
+        let number = line.split("id=\"message").nth(1).and_then(|rest| rest.split('"').next()?.parse::<u32>().ok());
+        id = number.map(i64::from).or(id);
+        let mut links = line.split("href=\"").skip(1).filter_map(|rest| rest.split('"').next()).filter(|link| link.contains("/chats/"));
+        let file = links.find_map(|link| {
+            let (folders, name) = link.rsplit_once('/')?;
+            let folder = folders.rsplit('/').next()?;
+            FOLDERS.contains(&folder).then(|| format!("{folder}/{name}"))
+        });
+        if let (Some(id), Some(file)) = (id, file.filter(|file| !file.contains("_thumb"))) {
+            found.entry(id).or_default().push(file);
+        }
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn programs_that_read_line_by_line_find_every_file() {
+    let world = World::new().await;
+    import(&world, &data("sample-export"), &[]);
+    let written = files(&restored(&world, "out", &[]));
+    let told: Value = serde_json::from_slice(&written["result.json"]).unwrap();
+    let mut count = 0;
+    for (number, chat) in (1..).zip(told["chats"]["list"].as_array().unwrap()) {
+        let folder = format!("chats/chat_{number}/");
+        let page = String::from_utf8(written[&format!("{folder}messages.html")].clone()).unwrap();
+        // The name stands on the line after this, near the top.
+        let name = page.lines().take(50).skip_while(|line| !line.contains("text bold")).nth(1);
+        assert_eq!(name, Some(chat["name"].as_str().unwrap_or("Saved Messages")), "{folder}");
+        let mut wanted: BTreeMap<i64, Vec<String>> = BTreeMap::new();
+        for message in chat["messages"].as_array().unwrap() {
+            let file = ["photo", "file"].iter().find_map(|key| message[*key].as_str()?.strip_prefix(&folder));
+            if let Some(file) = file {
+                assert!(written.contains_key(&format!("{folder}{file}")));
+                wanted.entry(message["id"].as_i64().unwrap()).or_default().push(file.to_owned());
+                count += 1;
+            }
+        }
+        assert_eq!(index(&page), wanted, "{folder}");
+    }
+    assert!(count > 6, "{count}");
 }

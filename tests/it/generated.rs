@@ -226,7 +226,11 @@ fn live(export: &Export, run: &str) -> Scripted {
     let mut lines = String::new();
     for message in &export.messages {
         let edited = message.edited.map(|edited| format!(",\"edited\":{edited}")).unwrap_or_default();
-        let media = format!(r#","media":[{{"role":"photo","path":"{}","size":{},"status":"stored"}}]"#, live_photo(message.id), photo(message.id).len());
+        let media = format!(
+            r#","media":[{{"role":"photo","path":"{}","size":{},"status":"stored"}}]"#,
+            live_photo(message.id),
+            photo(message.id).len()
+        );
         let media = if message.photo { media } else { String::new() };
         lines.push_str(&format!(
             "{{\"v\":1,\"record\":\"message\",\"peer\":\"user200\",\"id\":{},\"observed\":{},\"run\":\"{run}\",\"date\":{}{edited},\"message\":{}{media}}}\n",
@@ -320,7 +324,8 @@ fn expected<'a>(exports: impl Iterator<Item = &'a Export> + Clone) -> BTreeMap<i
     for export in exports.clone() {
         let is_page = matches!(export.form, Form::Page | Form::Pages | Form::AccountPages);
         for message in &export.messages {
-            let has_file = |export: &&Export| export.form != Form::WithoutFiles && export.messages.iter().any(|other| other.id == message.id);
+            let has_file =
+                |export: &&Export| export.form != Form::WithoutFiles && export.messages.iter().any(|other| other.id == message.id);
             let file = (message.photo && exports.clone().any(|export| has_file(&export))).then(|| photo(message.id));
             // A page that shows no reactions may be older than they are.
             let known = shown.get(&message.id).map_or(0, |(_, hearts, _): &Shown| *hearts);

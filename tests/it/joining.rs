@@ -304,7 +304,9 @@ async fn a_change_of_form_alone_is_no_change_for_who_reads() {
     let reaction = |count: u64| json!({"reactions": [{"type": "emoji", "count": count, "emoji": "x"}], "text": "liked"});
     export(&world, "e1", &chat(&[says(1, text("same words")), says(2, reaction(1)), says(3, json!({"text": "nobody"}))]));
     let page = |id: i64, text: &str| {
-        format!("<div class=\"message default\" id=\"message{id}\"><div class=\"body\"><div class=\"date\" title=\"15.04.2022 05:20:0{id} UTC+00:00\"></div><div class=\"from_name\">Bob</div><div class=\"text\">{text}</div></div></div>")
+        format!(
+            "<div class=\"message default\" id=\"message{id}\"><div class=\"body\"><div class=\"date\" title=\"15.04.2022 05:20:0{id} UTC+00:00\"></div><div class=\"from_name\">Bob</div><div class=\"text\">{text}</div></div></div>"
+        )
     };
     let pages = format!("<html><title>Exported Data</title><body class=\"chat_page\">{}</body></html>", page(1, "same words"));
     write(&world.root.path().join("e2"), "messages.html", pages.as_bytes());

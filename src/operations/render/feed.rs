@@ -46,14 +46,7 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
         false => Some(TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?),
     };
     let time = Timestamp { seconds: chats.opened().snapshot().time.as_second(), nanos: 0 };
-    let out = Out {
-        target: target.as_ref(),
-        report,
-        files: &options.files,
-        fitting: Mutex::default(),
-        time,
-        written: AtomicU64::new(0),
-    };
+    let out = Out { target: target.as_ref(), report, files: &options.files, fitting: Mutex::default(), time, written: AtomicU64::new(0) };
     let mut feed = Feed {
         chats,
         options,

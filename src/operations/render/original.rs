@@ -88,12 +88,7 @@ pub(super) fn original(
 }
 
 /// Writes one file from the records that it was taken apart into.
-fn put_together(
-    originals: &mut Originals<'_>,
-    file: &ImportedFile,
-    target: &TargetFolder,
-    report: &Report,
-) -> Result<(), OperationError> {
+fn put_together(originals: &mut Originals<'_>, file: &ImportedFile, target: &TargetFolder, report: &Report) -> Result<(), OperationError> {
     let mut writer = match target.file(&file.path, &file.meta, file.size, false) {
         Ok(writer) => writer,
         Err(error) => return report.refused(&file.path, error),

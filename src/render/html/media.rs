@@ -94,7 +94,7 @@ pub fn media(out: &mut String, view: &View<'_>, page: &Page<'_>) {
         block(out, "media_game", &emoji, shown, "", None);
     } else if let Some(information) = view.text("information_text") {
         // A block of an imported page that no key stands for.
-        block(out, "media_file", &information, "", "", None);
+        block(out, "media_information", &information, "", "", None);
     }
 }
 

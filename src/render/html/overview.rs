@@ -99,11 +99,8 @@ impl Overview {
         }
         let mut out = String::new();
         begin(&mut out, frame);
-        let _ = writeln!(
-            out,
-            "<a class=\"pagination block_link\" href=\"{}\">Earlier photos and videos</a>",
-            overview_file(self.pages - 1)
-        );
+        let _ =
+            writeln!(out, "<a class=\"pagination block_link\" href=\"{}\">Earlier photos and videos</a>", overview_file(self.pages - 1));
         out.push_str(&grid);
         frame_end(&mut out);
         pages.page(&format!("{}{}", frame.folder, overview_file(self.pages)), out.into_bytes())
