@@ -27,6 +27,7 @@ mod import_readable;
 mod imports;
 mod joining;
 mod kept;
+mod keys;
 mod kill;
 mod long_files;
 mod lost_archives;
