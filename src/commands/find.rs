@@ -5,7 +5,6 @@ use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::ls;
-use super::reading::Unread;
 use crate::model::entry::EntryPath;
 use crate::model::filter::PathFilter;
 use crate::operations::chats::OpenChats;
@@ -20,7 +19,8 @@ Examples:
   tgvault find '*.jpg'                        # in all snapshots
   tgvault find --snapshot latest 'photo_1*' result.json
 
-Files of chats are found by their own names as well, and shown with chat, time and sender.";
+Files of chats are found by their own names, too, and shown with chat, time
+and sender.";
 
 /// Options of `find`.
 #[derive(Debug, clap::Args)]
@@ -50,8 +50,7 @@ pub struct Args {
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let filter = PathFilter::new(&args.patterns, &[])?;
     let opened = context.session(Keys::Needed).await?.open().await?;
-    let mut unread = Unread::new(&context.output);
-    let known = known_files(args, &opened, &filter, &mut unread, context).await?;
+    let known = known_files(args, &opened, &filter, context).await?;
     let mut lines = context.output.lines();
     let mut found = 0_u64;
     let named = |path: &EntryPath| known.files.contains_key(path);
@@ -84,17 +83,11 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     if found == 0 {
         context.output.say("no file matches");
     }
-    Ok(unread.exit())
+    Ok(Exit::Done)
 }
 
 /// What people know of the files of chats that match, in the latest state of each account that is meant.
-async fn known_files(
-    args: &Args,
-    opened: &Opened,
-    filter: &PathFilter,
-    unread: &mut Unread,
-    context: &Context,
-) -> Result<KnownFiles, CommandError> {
+async fn known_files(args: &Args, opened: &Opened, filter: &PathFilter, context: &Context) -> Result<KnownFiles, CommandError> {
     let choices = match &args.snapshot {
         Some(wanted) => vec![args.select.choose(wanted)],
         None => {
@@ -119,8 +112,9 @@ async fn known_files(
             Ok::<_, OperationError>((files::known_files(&chats, &all, &filter, &stop)?, bad))
         });
         let (found, bad) = looked.await.map_err(OperationError::from)??;
-        bad.iter().for_each(|what| unread.tell(what, false));
-        unread.logs(&found.unreadable);
+        // What is there stands in the indexes; only its names are less well known.
+        let unknown = bad.iter().chain(&found.unreadable.told);
+        unknown.for_each(|what| context.output.say(&format!("some names of files are not known: {what}")));
         known.files.extend(found.files);
         known.apart.extend(found.apart);
     }

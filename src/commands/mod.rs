@@ -72,7 +72,7 @@ use output::Output;
 pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heeded) -> Result<Exit, CommandError> {
     logging::start(cli.global.verbose, output)?;
     match &cli.command {
-        Command::Completions(args) => return completions::run(args, cli::parser(), output),
+        Command::Completions(completions::Args { shell: Some(shell), .. }) => return completions::run(*shell, cli::parser(), output),
         Command::Man(args) => return man::run(args, cli::parser(), output),
         _ => {}
     }
@@ -103,6 +103,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Stats(args) => stats::run(args, &context).await,
         Command::Demo(args) => demo::run(args, &context).await,
         Command::Config(action) => config::show::run(*action, &context.settings, &context.output),
-        Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
+        Command::Completions(_) => completions::snapshots(&context),
+        Command::Man(_) => Ok(Exit::Done),
     }
 }

@@ -122,8 +122,9 @@ struct FileNames {
 }
 
 impl FileNames {
-    fn of_chats(chats: &OpenChats, wanted: &[Chat], stop: &Stop) -> Result<Self, OperationError> {
-        let exported = imported_names(chats)?;
+    fn of_chats(chats: &OpenChats, wanted: &[Chat], stop: &Stop, unread: &mut Unread) -> Result<Self, OperationError> {
+        let bad = &mut |error: &OperationError| unread.tell(&format!("some names of files are not known: {error}"), error.is_damage());
+        let exported = imported_names(chats, bad)?;
         // Only exports leave out what an earlier one had.
         let left_out = if exported.is_empty() { HashMap::new() } else { left_out(chats, wanted, stop)? };
         Ok(Self { exported, left_out })
@@ -173,7 +174,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         let mut unread = Unread::new(&output);
         unread.lost(&chats);
         let wanted = unread.chosen(&chats, &names)?;
-        let files = if shows_files { FileNames::of_chats(&chats, &wanted, &stop)? } else { FileNames::default() };
+        let files = if shows_files { FileNames::of_chats(&chats, &wanted, &stop, &mut unread)? } else { FileNames::default() };
         let mut lines = output.lines();
         let (mut last, mut first) = (None, None);
         let is_json = lines.is_json();

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::{Unreadable, lines, pass};
+use crate::model::causes::with_causes;
 use crate::model::chat::DELETED_ACCOUNT;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
@@ -16,6 +17,7 @@ use crate::operations::chats::imported::{each_file, imports};
 use crate::operations::chats::{Chat, OpenChats};
 use crate::operations::stop::Stop;
 use crate::operations::{OperationError, default_lanes};
+use crate::source::desktop::import::ImportedFile;
 
 /// A message that shows a file.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -52,17 +54,26 @@ pub struct KnownFiles {
     pub unreadable: Unreadable,
 }
 
+/// Hands the files of all imports to `each`. A list that cannot be read is told to `bad`, and the rest goes on without it.
+fn imported(chats: &OpenChats, bad: &mut dyn FnMut(&OperationError), each: &mut dyn FnMut(ImportedFile)) -> Result<(), OperationError> {
+    for run in imports(chats) {
+        match each_file(chats, &run, each) {
+            Ok(()) => {}
+            Err(error) if error.is_of_the_store() => return Err(error),
+            Err(error) => bad(&error),
+        }
+    }
+    Ok(())
+}
+
 /// The names that files had in imports, by the paths under which they are stored; a later import's names go before those of an earlier.
+/// Lists that cannot be read are told to `bad`.
 ///
 /// # Errors
-/// When a list of an import cannot be read.
-pub fn imported_names(chats: &OpenChats) -> Result<HashMap<EntryPath, EntryPath>, OperationError> {
+/// When the store fails.
+pub fn imported_names(chats: &OpenChats, bad: &mut dyn FnMut(&OperationError)) -> Result<HashMap<EntryPath, EntryPath>, OperationError> {
     let mut names = HashMap::new();
-    for run in imports(chats) {
-        each_file(chats, &run, &mut |file| {
-            names.extend(file.stored.map(|stored| (stored, file.path)));
-        })?;
-    }
+    imported(chats, bad, &mut |file| names.extend(file.stored.map(|stored| (stored, file.path))))?;
     Ok(names)
 }
 
@@ -80,31 +91,31 @@ struct Seen<'a> {
 /// The files of `wanted` that `filter` takes by one of their names.
 ///
 /// # Errors
-/// When the store fails, a list of an import cannot be read, or the run is stopped.
+/// When the store fails, or the run is stopped.
 pub fn known_files(chats: &OpenChats, wanted: &[Chat], filter: &PathFilter, stop: &Stop) -> Result<KnownFiles, OperationError> {
     let mut known = KnownFiles::default();
-    for run in imports(chats) {
-        each_file(chats, &run, &mut |file| {
-            let Some(stored) = file.stored else {
-                if file.kind == Kind::File && filter.takes(&file.path) {
-                    known.apart.insert(file.path, file.size);
-                }
-                return;
-            };
-            if filter.takes(&stored) || filter.takes(&file.path) {
-                known.files.entry(stored).or_default().name = Some(name_of(&file.path));
-            }
-        })?;
-    }
     let mut unreadable = Unreadable::default();
-    let imported: HashMap<EntryPath, KnownFile> = std::mem::take(&mut known.files).into_iter().collect();
+    let mut unread = Vec::new();
+    imported(chats, &mut |error| unread.push(with_causes(error)), &mut |file| {
+        let Some(stored) = file.stored else {
+            if file.kind == Kind::File && filter.takes(&file.path) {
+                known.apart.insert(file.path, file.size);
+            }
+            return;
+        };
+        if filter.takes(&stored) || filter.takes(&file.path) {
+            known.files.entry(stored).or_default().name = Some(name_of(&file.path));
+        }
+    })?;
+    unreadable.told.extend(unread);
+    let of_imports: HashMap<EntryPath, KnownFile> = std::mem::take(&mut known.files).into_iter().collect();
     let mut shown: BTreeMap<EntryPath, KnownFile> = BTreeMap::new();
     pass(
         chats,
         wanted,
         default_lanes(),
         stop,
-        |chat, batch| look(chat, batch, filter, &imported),
+        |chat, batch| look(chat, batch, filter, &of_imports),
         &mut |failed| unreadable.batch(&failed),
         |_, batches| {
             for (path, file) in batches.into_iter().flatten().flatten() {
@@ -113,7 +124,7 @@ pub fn known_files(chats: &OpenChats, wanted: &[Chat], filter: &PathFilter, stop
             Ok(())
         },
     )?;
-    for (path, file) in imported {
+    for (path, file) in of_imports {
         let known = shown.entry(path).or_default();
         known.name = known.name.take().or(file.name);
     }
