@@ -67,10 +67,39 @@ _tgvault_snapshots() {
 /// # Errors
 /// When standard output cannot be written.
 pub fn run(shell: Shell, mut parser: clap::Command, output: &Output) -> Result<Exit, CommandError> {
-    let mut script = Vec::new();
-    clap_complete::generate(shell, &mut parser, "tgvault", &mut script);
-    output.text(&with_snapshots(shell, &String::from_utf8_lossy(&script)))?;
+    output.text(&script(shell, &mut parser))?;
     Ok(Exit::Done)
+}
+
+/// The script for a shell.
+fn script(shell: Shell, parser: &mut clap::Command) -> String {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, parser, "tgvault", &mut script);
+    let text = String::from_utf8_lossy(&script);
+    let mut hidden = Vec::new();
+    add_hidden(parser, &mut hidden);
+    with_snapshots(shell, &hidden.iter().fold(text.into_owned(), |text, option| without(shell, &text, option)))
+}
+
+/// The script without an option: the generator knows nothing of hidden ones.
+fn without(shell: Shell, text: &str, option: &str) -> String {
+    let is_of = |line: &str| match shell {
+        Shell::Zsh => ["'--", "'*--"].iter().any(|begin| {
+            line.strip_prefix(begin).and_then(|rest| rest.strip_prefix(option)).is_some_and(|rest| rest.starts_with(['=', '[']))
+        }),
+        Shell::Fish => format!("{line} ").contains(&format!(" -l {option} ")),
+        _ => false,
+    };
+    match shell {
+        Shell::Bash => text.replace(&format!(" --{option} "), " "),
+        _ => text.lines().filter(|line| !is_of(line)).flat_map(|line| [line, "\n"]).collect(),
+    }
+}
+
+/// The names of the options that no help shows, of a command and those below it.
+fn add_hidden(command: &clap::Command, hidden: &mut Vec<String>) {
+    hidden.extend(command.get_arguments().filter(|arg| arg.is_hide_set()).filter_map(|arg| arg.get_long()).map(str::to_owned));
+    command.get_subcommands().for_each(|below| add_hidden(below, hidden));
 }
 
 /// The script with what offers snapshots.
@@ -121,15 +150,13 @@ mod tests {
 
     #[test]
     fn scripts_ask_for_snapshots_where_one_is_wanted() {
-        let script = |shell| {
-            let mut script = Vec::new();
-            clap_complete::generate(shell, &mut cli::parser(), "tgvault", &mut script);
-            with_snapshots(shell, &String::from_utf8(script).unwrap())
-        };
+        let script = |shell| script(shell, &mut cli::parser());
         for shell in [Shell::Bash, Shell::Fish, Shell::Zsh] {
             let script = script(shell);
             assert!(script.contains("completions --snapshots"), "{shell}");
-            assert!(!script.contains("--lanes"), "{shell} offers a hidden option");
+            let offers =
+                |option: &str| [" --{} ", "'--{}=", "'--{}[", " -l {} "].iter().any(|form| script.contains(&form.replace("{}", option)));
+            assert!(!offers("lanes") && !offers("timings") && offers("keyring"), "{shell} offers what is hidden, or not what is shown");
         }
         assert!(script(Shell::Zsh).matches(":_tgvault_snapshots'").count() > 5);
     }

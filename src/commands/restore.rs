@@ -76,7 +76,7 @@ pub struct Args {
     #[arg(help_heading = "Chats", long, value_name = "NAME")]
     pub import: Option<String>,
 
-    /// Restore only matching files, of chats by the names that they get (patterns as for `backup --exclude`)
+    /// Restore only matching files (patterns as for `backup --exclude`)
     #[arg(help_heading = "Files", long, value_name = "PATTERN")]
     pub include: Vec<String>,
 
