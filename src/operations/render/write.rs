@@ -11,6 +11,7 @@ use jiff::tz::TimeZone;
 use super::FileChoice;
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::ChatInfo;
+use crate::model::chat_part::ChatPart;
 use crate::model::entry::{EntryPath, Metadata, Timestamp};
 use crate::model::harmless::printable;
 use crate::model::json;
@@ -19,6 +20,7 @@ use crate::operations::chats::conversation::Message;
 use crate::operations::events::Event;
 use crate::operations::report::Report;
 use crate::render::desktop_json::{ChatHead, DesktopJson, Options};
+use crate::render::html::about::about_page;
 use crate::render::html::lists::{ListedChat, chat_list, owner, section_page, shown_name, summary};
 use crate::render::html::{ChatPages, Owner, Pages, Written, assets};
 use crate::render::media_names::Places;
@@ -33,8 +35,8 @@ pub(super) enum Step {
     Chat(Arc<BegunChat>),
     /// Messages of that chat.
     Messages(Arc<Vec<Message>>, Arc<Places>),
-    /// The chat ends.
-    EndChat,
+    /// The chat ends: what it has beside messages, and where the files of that lie.
+    EndChat(Arc<Vec<ChatPart>>, Arc<Places>),
     /// Everything has come. Without this nothing is complete, and `result.json` gets no name.
     End,
 }
@@ -45,6 +47,8 @@ pub(super) struct BegunChat {
     pub info: ChatInfo,
     /// Its folder, `chats/chat_01/`, or empty in the export of a single chat.
     pub folder: String,
+    /// Whether it has something beside messages.
+    pub has_parts: bool,
 }
 
 /// Where files go.
@@ -219,7 +223,7 @@ fn json_into(
                     json.message(message.shown(), &places).map_err(unwritten)?;
                 }
             }
-            Step::EndChat => {}
+            Step::EndChat(parts, places) => json.parts(&parts, &places),
             Step::End => return json.finish().map(Some).map_err(unwritten),
         }
     }
@@ -254,7 +258,7 @@ pub(super) fn html(steps: &Receiver<Step>, mut out: &Out<'_>, single: bool, zone
                 }
                 None => return Ok(()),
             },
-            Step::Messages(..) | Step::EndChat => {}
+            Step::Messages(..) | Step::EndChat(..) => {}
             Step::End if single => return Ok(()),
             Step::End => {
                 chat_list(&listed, &mut out)?;
@@ -278,8 +282,12 @@ fn chat_pages(
     mut out: &Out<'_>,
     zone: &TimeZone,
 ) -> Result<Option<Written>, OperationError> {
-    let pages = ChatPages::new(&shown_name(&chat.info), &chat.folder, zone.clone(), &mut out);
+    let name = shown_name(&chat.info);
+    let pages = ChatPages::new(&name, &chat.folder, zone.clone(), &mut out);
     let mut pages = pages.of_kind(chat.info.kind).owned_by(owner);
+    if chat.has_parts {
+        pages = pages.with_about();
+    }
     for step in steps {
         match step {
             Step::Messages(messages, places) => {
@@ -287,7 +295,13 @@ fn chat_pages(
                     pages.message(message.shown(), &places)?;
                 }
             }
-            Step::EndChat => return pages.finish().map(Some),
+            Step::EndChat(parts, places) => {
+                let messages = pages.finish()?;
+                if !parts.is_empty() {
+                    about_page(&name, &chat.folder, &parts, zone, &places, &mut out)?;
+                }
+                return Ok(Some(messages));
+            }
             Step::Section(..) | Step::Chat(_) | Step::End => break,
         }
     }

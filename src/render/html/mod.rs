@@ -4,11 +4,13 @@
 //! - [`ChatPages`] writes a chat, 1,000 messages a page; [`message`] one message, [`media`] its media, [`call`] a phone call,
 //!   [`service`] the sentence of what happened, [`preview`] what a message says in one line.
 //! - [`overview`] writes a chat's months, and its photos and videos.
+//! - [`about`] writes what a chat has beside messages.
 //! - [`lists`] writes the summary, the list of chats and the sections of the account.
 //! - [`escape`] is the one door for text that people wrote; [`view`] looks into a message.
 //!
 //! A page is the largest thing in memory, the ids of one chat, and the first words of its last messages.
 
+pub mod about;
 pub mod call;
 pub mod escape;
 pub mod lists;
@@ -31,6 +33,9 @@ use super::media_names::Places;
 use super::shown::Shown;
 use crate::model::chat::ChatType;
 use crate::model::peer::{Peer, PeerKind};
+
+/// The page of a chat that tells what it has beside messages.
+pub const ABOUT_FILE: &str = "about.html";
 
 /// Messages on one page.
 pub const MESSAGES_PER_PAGE: usize = 1000;
@@ -111,6 +116,7 @@ pub struct ChatPages<'a, P> {
     lines: Lines,
     overview: Overview,
     last: Option<Last>,
+    has_about: bool,
 }
 
 /// The last message of a chat, for the list of chats.
@@ -155,6 +161,7 @@ impl<'a, P: Pages> ChatPages<'a, P> {
             lines: Lines::default(),
             overview: Overview::default(),
             last: None,
+            has_about: false,
         }
     }
 
@@ -162,6 +169,13 @@ impl<'a, P: Pages> ChatPages<'a, P> {
     #[must_use]
     pub fn of_kind(mut self, kind: Option<ChatType>) -> Self {
         self.kind = kind;
+        self
+    }
+
+    /// Says that a page of the chat tells what it has beside messages: the first one links to it.
+    #[must_use]
+    pub fn with_about(mut self) -> Self {
+        self.has_about = true;
         self
     }
 
@@ -226,9 +240,11 @@ impl<'a, P: Pages> ChatPages<'a, P> {
         // Each page tells its day anew.
         self.before = Before::default();
         frame_begin(&mut self.current, self.up, self.back, &self.name, "chat_page");
+        let about = format!("<a class=\"tool\" href=\"{ABOUT_FILE}\">About this chat</a>");
+        let about = if self.number == 1 && self.has_about { about } else { String::new() };
         let _ = writeln!(
             self.current,
-            "<div class=\"tools\"><a class=\"tool\" href=\"{}\">Months, photos and videos</a></div>",
+            "<div class=\"tools\">{about}<a class=\"tool\" href=\"{}\">Months, photos and videos</a></div>",
             overview_file(1)
         );
         self.current.push_str("<div class=\"history\">\n");
