@@ -210,7 +210,7 @@ impl Feed<'_> {
         for part in &parts {
             self.namer.part(part, &mut |media, stored, place| {
                 let kind = FileKind::of_stored(media, "{}");
-                put(self.chats, self.report, &mut self.media, wanted(self.options, kind), stored, place)
+                put(self.chats, self.out, &mut self.media, wanted(self.options, kind), stored, place)
             });
             places.copy_media(&part.media, self.namer.places());
         }
