@@ -8,7 +8,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, backup, cache, cat, chats, completions, config, coverage, demo, diff, find, init, key, login, logout, ls, man,
+    accounts, backup, browse, cache, cat, chats, completions, config, coverage, demo, diff, find, init, key, login, logout, ls, man,
     recovery_sheet, restore, search, snapshots, stats, unknown, verify,
 };
 
@@ -58,6 +58,8 @@ pub enum Command {
     Backup(backup::Args),
     /// Restore a snapshot, or part of one, into a folder
     Restore(restore::Args),
+    /// Look around in a snapshot with a web browser
+    Browse(browse::Args),
     /// Print a file from a snapshot, or the messages of a chat
     Cat(cat::Args),
     /// Check that everything in the vault is present and intact

@@ -30,6 +30,7 @@ pub mod unknown;
 
 pub mod accounts;
 pub mod backup;
+pub mod browse;
 pub mod cache;
 pub mod cat;
 pub mod chats;
@@ -92,6 +93,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Cache(args) => cache::run(args, &context),
         Command::Cat(args) => cat::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
+        Command::Browse(args) => browse::run(args, &context).await,
         Command::Key(args) => key::run(args, &context).await,
         Command::RecoverySheet(args) => recovery_sheet::run(args, &context).await,
         Command::Repair => repair::run(&context).await,

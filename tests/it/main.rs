@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod beginnings;
+mod browse;
 mod browser;
 mod changing;
 mod chats;

@@ -3,6 +3,7 @@
 //!
 //! - [`ChatPages`] writes a chat, 1,000 messages a page; [`message`] one message, [`media`] its media, [`call`] a phone call,
 //!   [`service`] the sentence of what happened.
+//! - [`window`] makes the pages of a viewer.
 //! - [`lists`] writes the summary, the list of chats and the sections of the account.
 //! - [`escape`] is the one door for text that people wrote; [`view`] looks into a message.
 //!
@@ -15,6 +16,7 @@ pub mod media;
 pub mod message;
 pub mod service;
 pub mod view;
+pub mod window;
 
 use std::fmt::Write;
 
