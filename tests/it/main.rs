@@ -4,6 +4,7 @@ mod bad_input;
 mod beginnings;
 mod browse;
 mod browser;
+mod cache_faults;
 mod changing;
 mod chats;
 mod desktop_export;

@@ -8,3 +8,4 @@ mod line;
 mod program;
 mod refusals;
 mod stores;
+mod trips;

@@ -11,6 +11,7 @@ mod frames;
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::runtime::Handle;
 
 pub use files::MAX_FILE_BYTES;
@@ -56,12 +57,12 @@ impl OpenSnapshot {
         let identity = opened.identity()?;
         let mut broken = Vec::new();
         let (found, snapshot) = choice.find_past(opened, &mut broken).await?;
-        let beside = choice.beside(opened, (&found, &snapshot), &mut broken).await?;
+        let beside = choice.beside(opened, (&found, &snapshot), &mut broken).boxed().await?;
         let mut lost: Vec<String> =
             broken.iter().map(|error| format!("a later snapshot was passed over: {}", with_causes(error))).collect();
         let mut broken = Vec::new();
         let heads: Vec<&Snapshot> = beside.iter().chain([&snapshot]).collect();
-        let tree = opened.repository.tree_of(&heads, &identity.identities, Some(&mut broken)).await?;
+        let tree = opened.repository.tree_of(&heads, &identity.identities, Some(&mut broken)).boxed().await?;
         lost.extend(broken.iter().map(|error| format!("what an archive held is lost: {}", with_causes(error))));
         let damaged = |record: &&ArchiveRecord| tree.losses().copied.contains(&record.id) || tree.losses().lost.contains(record);
         opened.note_damaged(snapshot.archives.iter().filter(damaged).map(|record| record.object.clone()), false);
