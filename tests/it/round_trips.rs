@@ -152,7 +152,7 @@ impl Aged {
         let state = self.newcomer();
         let mut costs = Vec::new();
         for (number, state) in [state.clone(), state].into_iter().enumerate() {
-            self.world.write(&format!("added/{number}"), b"one more file");
+            self.world.write(&format!("added/{number}"), format!("one more file, {number}").as_bytes());
             let source = FolderSource::open(&self.world.source(), FolderOptions::default()).unwrap();
             self.counts.take();
             let (made, said) = self.world.backup_in(&self.session(state), Arc::new(source)).await.unwrap();
