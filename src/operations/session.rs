@@ -131,8 +131,7 @@ impl Session {
         };
         let mut opened = self.open_with(storage, id, identity, folder, pieces).await?;
         let pinned = opened.pins.as_ref().and_then(|pins| pins.writer.as_ref());
-        let root = &opened.repository.root;
-        if pinned.is_some_and(|pinned| root.writer(pinned.id).is_none() || root.is_revoked(pinned.id)) {
+        if pinned.is_some() && !opened.is_writer() {
             opened.unlock(self).await?;
         }
         Ok(opened)
@@ -375,6 +374,12 @@ impl Opened {
     /// [`OperationError::KeyNeeded`] when none were given.
     pub fn identity(&self) -> Result<Arc<Identity>, OperationError> {
         self.identity.clone().ok_or(OperationError::KeyNeeded)
+    }
+
+    /// Whether this machine is a writer of the vault, which needs no key to write.
+    pub fn is_writer(&self) -> bool {
+        let (root, pinned) = (&self.repository.root, self.pins.as_ref().and_then(|pins| pins.writer.as_ref()));
+        pinned.is_some_and(|pinned| root.writer(pinned.id).is_some() && !root.is_revoked(pinned.id))
     }
 
     /// What this machine writes with. A machine that is no writer yet, or whose key was revoked, becomes one, if the secrets are at hand.

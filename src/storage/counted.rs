@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::backend::{Backend, Body, ObjectInfo, PartSink};
+use super::backend::{Backend, Body, ObjectInfo, PartSink, Taken};
 use super::error::Result;
 
 /// Names in one page of a listing, as the clouds give them.
@@ -155,6 +155,18 @@ impl Backend for Counted {
 
     fn trust_conditions(&self) {
         self.inner.trust_conditions();
+    }
+
+    fn create_again<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Taken>> {
+        self.inner.create_again(name, body)
+    }
+
+    fn remove_empty<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.inner.remove_empty(folder)
+    }
+
+    fn overwrite<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Option<()>>> {
+        self.inner.overwrite(name, body)
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {

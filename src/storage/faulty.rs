@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
-use super::backend::{Backend, Body, ObjectInfo, PartSink};
+use super::backend::{Backend, Body, ObjectInfo, PartSink, Taken};
 use super::error::{Result, StorageError};
 
 /// How a call fails.
@@ -174,6 +174,18 @@ impl Backend for Faulty {
 
     fn trust_conditions(&self) {
         self.inner.trust_conditions();
+    }
+
+    fn create_again<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Taken>> {
+        self.inner.create_again(name, body)
+    }
+
+    fn remove_empty<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.inner.remove_empty(folder)
+    }
+
+    fn overwrite<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Option<()>>> {
+        self.inner.overwrite(name, body)
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {

@@ -1,5 +1,6 @@
 //! Whole operations through the library: one linked binary.
 
+mod alerts;
 mod bad_input;
 mod beginnings;
 mod browse;
@@ -13,6 +14,7 @@ mod desktop_html_import;
 mod desktop_import;
 mod desktop_newer;
 mod desktop_pages;
+mod doctor;
 mod emptied;
 mod faults;
 mod fetch;
@@ -40,6 +42,9 @@ mod restore_as;
 mod restore_records;
 mod round_trip;
 mod round_trips;
+mod runs;
+mod schedule;
+mod setup;
 mod signals;
 mod spelling;
 mod support;
