@@ -16,6 +16,8 @@ use crate::operations::chats::Chat;
 use crate::operations::messages::search::Writing;
 use crate::operations::stop::Stop;
 use crate::render::html::lists::shown_name;
+use crate::render::html::preview;
+use crate::render::html::view::View;
 use crate::render::html::window::{self, Around, ChatLine};
 use crate::render::html::{Pages, assets, escape};
 use crate::render::search::{FoundLine, Query};
@@ -46,7 +48,7 @@ pub fn chats(browser: &Browser, zone: &TimeZone) -> Result<String, OperationErro
             name,
             kind: kind(summary),
             last: summary.last.as_ref().and_then(|last| last.record.date).map(|date| when(zone, date)).unwrap_or_default(),
-            preview: summary.last.as_ref().map(|last| preview(last.record.message.get())).unwrap_or_default(),
+            preview: summary.last.as_ref().map(|last| preview::line(&View::new(&last.record, zone))).unwrap_or_default(),
             messages: summary.messages,
         })
         .collect();
@@ -61,7 +63,8 @@ fn when(zone: &TimeZone, unix: i64) -> String {
     time::local(zone, unix).map(|at| at.strftime("%Y-%m-%d %H:%M").to_string()).unwrap_or_default()
 }
 
-fn preview(message: &str) -> String {
+/// The beginning of what was found.
+fn snippet(message: &str) -> String {
     let text = json::get(message, "text").map(escape::rich_plain).unwrap_or_default();
     let text =
         if text.trim().is_empty() { json::get(message, "media_type").and_then(json::text).unwrap_or_default().into_owned() } else { text };
@@ -87,7 +90,8 @@ pub fn chat(browser: &Browser, peer: Peer, at: Moment, zone: &TimeZone) -> Resul
     let Some(window) = browser.window(peer, at, WINDOW)? else { return Ok(None) };
     let name = shown_name(&window.info);
     let messages: Vec<Shown<'_>> = window.messages.iter().map(|message| message.shown()).collect();
-    let around = Around { chat: &name, zone, before: window.before, after: window.after, notice: &browser.trouble() };
+    let around =
+        Around { chat: &name, kind: window.info.kind, zone, before: window.before, after: window.after, notice: &browser.trouble() };
     let has = |path: &str| EntryPath::new(path).is_ok_and(|path| browser.file_length(&path).is_some());
     Ok(Some(window::window(&messages, &around, browser.owner(), &has)))
 }
@@ -130,7 +134,7 @@ impl Writing for AsHits<'_> {
         let from = json::get(found.message, "from").and_then(json::text).unwrap_or_default();
         let date = found.date.map(|date| when(self.zone, date)).unwrap_or_default();
         let mut hit = String::new();
-        window::hit(&mut hit, chat.peer, &shown_name(&chat.info), found.id, &date, &from, &preview(found.message));
+        window::hit(&mut hit, chat.peer, &shown_name(&chat.info), found.id, &date, &from, &snippet(found.message));
         out.extend_from_slice(hit.as_bytes());
         // The mark stands in front of the text's end.
         out.len().saturating_sub("</div></div></a>\n".len())

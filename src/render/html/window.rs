@@ -6,7 +6,9 @@ use std::fmt::Write;
 use jiff::tz::TimeZone;
 
 use super::message::{Before, message, userpic};
+use super::preview::Lines;
 use super::{Owner, Page, escape, frame_begin, frame_end};
+use crate::model::chat::ChatType;
 use crate::model::peer::Peer;
 use crate::render::shown::Shown;
 
@@ -14,6 +16,8 @@ use crate::render::shown::Shown;
 pub struct Around<'a> {
     /// The chat's name.
     pub chat: &'a str,
+    /// What kind of chat it is, where that is known.
+    pub kind: Option<ChatType>,
     /// The zone of shown times.
     pub zone: &'a TimeZone,
     /// The number of messages before the window.
@@ -45,7 +49,7 @@ pub fn window(messages: &[Shown<'_>], around: &Around<'_>, owner: &Owner, has: &
     if let (1.., Some(first)) = (around.before, ids.first()) {
         let _ = writeln!(out, "<a class=\"pagination block_link\" href=\"?before={first}\">Previous messages</a>");
     }
-    let (mut owner, mut before, mut day_lines) = (owner.clone(), Before::default(), 0);
+    let (mut owner, mut before, mut day_lines, mut lines) = (owner.clone(), Before::default(), 0, Lines::default());
     for shown in messages {
         let place = |path: &str| stored.get(path).copied();
         let page_of = |id: i64| Some(if here.contains(&id) { String::new() } else { format!("?around={id}") });
@@ -58,6 +62,8 @@ pub fn window(messages: &[Shown<'_>], around: &Around<'_>, owner: &Owner, has: &
             day_lines: &mut day_lines,
             chat: around.chat,
             owner: &mut owner,
+            is_of_two: matches!(around.kind, Some(ChatType::PersonalChat | ChatType::BotChat)),
+            lines: &mut lines,
         };
         message(&mut out, *shown, &mut page, &mut before);
     }
