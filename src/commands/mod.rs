@@ -31,6 +31,7 @@ pub mod unknown;
 pub mod accounts;
 pub mod alert;
 pub mod backup;
+pub mod browse;
 pub mod cache;
 pub mod cat;
 pub mod chats;
@@ -108,6 +109,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Restore(args) => restore::run(args, &context).await,
         Command::Cache(args) => cache::run(args, &context),
         Command::Cat(args) => cat::run(args, &context).await,
+        Command::Browse(args) => browse::run(args, &context).await,
         Command::Key(args) => key::run(args, &context).await,
         Command::RecoverySheet(args) => recovery_sheet::run(args, &context).await,
         Command::Repair => repair::run(&context).await,

@@ -260,7 +260,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     if !args.all_sources {
         let restored = one(args, form, &args.part.choice(), args.to.clone(), &session, context).await?;
         if args.part.snapshot == "latest" && args.part.select.source.is_none() {
-            tell_others(&restored.source, args, &session, context).await?;
+            tell_others(&restored, args, &session, context).await?;
         }
         return Ok(restored.exit);
     }
@@ -285,6 +285,8 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 /// What became of one restore.
 struct Restored {
     source: String,
+    /// The snapshot's number in its chain.
+    sequence: u64,
     exit: Exit,
 }
 
@@ -311,14 +313,14 @@ async fn one(
         Made::Rendered(made) => (made.restored, Some((made.chats, made.messages))),
     };
     let exit = conclude(&summary, chats, &to, args, context)?;
-    Ok(Restored { source: summary.source, exit })
+    Ok(Restored { source: summary.source, sequence: summary.sequence, exit })
 }
 
 /// The newest complete snapshot of each source, of each machine, the newest first.
 async fn newest_of_each(session: &Session, args: &Args) -> Result<Vec<Snapshot>, CommandError> {
     let listed = look::snapshots(session, &args.part.select.selection(), false).await?.snapshots;
     let mut seen = HashSet::new();
-    let newest = listed.into_iter().rev().filter(|snapshot| {
+    let newest = listed.into_iter().rev().map(|row| row.snapshot).filter(|snapshot| {
         // An account is one, whatever machine saved it; a folder belongs to its machine.
         let host = if holds_chats(snapshot) { "" } else { &snapshot.host };
         seen.insert((snapshot.source.to_string(), host.to_owned()))
@@ -350,11 +352,14 @@ fn folder_name(snapshot: &Snapshot, taken: &mut HashSet<String>) -> String {
 }
 
 /// Says what else the vault has: `latest` is of one source.
-async fn tell_others(source: &str, args: &Args, session: &Session, context: &Context) -> Result<(), CommandError> {
+async fn tell_others(restored: &Restored, args: &Args, session: &Session, context: &Context) -> Result<(), CommandError> {
+    if look::is_one_chain(session, restored.sequence).await? {
+        return Ok(());
+    }
     let others = newest_of_each(session, args).await?;
     let others: Vec<String> = others
         .iter()
-        .filter(|other| other.source.to_string() != source)
+        .filter(|other| other.source.to_string() != restored.source)
         .map(|other| format!("{} ({})", other.source, units::time(other.time)))
         .collect();
     if !others.is_empty() {

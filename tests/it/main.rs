@@ -3,7 +3,9 @@
 mod alerts;
 mod bad_input;
 mod beginnings;
+mod browse;
 mod browser;
+mod cache_faults;
 mod changing;
 mod chats;
 mod desktop_blocks;

@@ -11,6 +11,7 @@ mod frames;
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::runtime::Handle;
 
 pub use files::MAX_FILE_BYTES;
@@ -55,7 +56,7 @@ impl OpenSnapshot {
     /// As [`Self::open`].
     pub async fn open_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
         let mut broken = Vec::new();
-        let found = choice.find_past(opened, &mut broken).await?;
+        let found = choice.find_past(opened, &mut broken).boxed().await?;
         Self::open_found(opened, choice, found, broken).await
     }
 
@@ -76,12 +77,12 @@ impl OpenSnapshot {
         mut broken: Vec<RepositoryError>,
     ) -> Result<Self, OperationError> {
         let identity = opened.identity()?;
-        let beside = choice.beside(opened, (&found, &snapshot), &mut broken).await?;
+        let beside = choice.beside(opened, (&found, &snapshot), &mut broken).boxed().await?;
         let mut lost: Vec<String> =
             broken.iter().map(|error| format!("a later snapshot was passed over: {}", with_causes(error))).collect();
         let mut broken = Vec::new();
         let heads: Vec<&Snapshot> = beside.iter().chain([&snapshot]).collect();
-        let tree = opened.repository.tree_of(&heads, &identity.identities, Some(&mut broken)).await?;
+        let tree = opened.repository.tree_of(&heads, &identity.identities, Some(&mut broken)).boxed().await?;
         lost.extend(broken.iter().map(|error| format!("what an archive held is lost: {}", with_causes(error))));
         let damaged = |record: &&ArchiveRecord| tree.losses().copied.contains(&record.id) || tree.losses().lost.contains(record);
         opened.note_damaged(snapshot.archives.iter().filter(damaged).map(|record| record.object.clone()), false);

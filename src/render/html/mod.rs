@@ -3,6 +3,7 @@
 //!
 //! - [`ChatPages`] writes a chat, 1,000 messages a page; [`message`] one message, [`media`] its media, [`call`] a phone call,
 //!   [`service`] the sentence of what happened, [`preview`] what a message says in one line.
+//! - [`window`] makes the pages of a viewer.
 //! - [`overview`] writes a chat's months, and its photos and videos.
 //! - [`about`] writes what a chat has beside messages.
 //! - [`lists`] writes the summary, the list of chats and the sections of the account.
@@ -20,6 +21,7 @@ pub mod overview;
 pub mod preview;
 pub mod service;
 pub mod view;
+pub mod window;
 
 use std::fmt::Write;
 
