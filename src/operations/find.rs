@@ -24,6 +24,21 @@ const MAX_ARCHIVES: usize = 100_000;
 /// What one snapshot has of what is looked for.
 type Matches = Vec<Arc<(EntryPath, TreeEntry)>>;
 
+/// What is looked for: entries whose paths a filter takes, and others that are named.
+pub struct Wanted<'a> {
+    /// Which paths.
+    pub filter: &'a PathFilter,
+    /// Which entries beside.
+    pub named: &'a (dyn Fn(&EntryPath) -> bool + Sync),
+}
+
+impl Wanted<'_> {
+    /// Whether an entry is looked for.
+    pub fn takes(&self, path: &EntryPath) -> bool {
+        self.filter.takes(path) || (self.named)(path)
+    }
+}
+
 /// Hands the entries that match in each selected snapshot to `each`, newest snapshot first.
 ///
 /// # Errors
@@ -32,9 +47,21 @@ pub async fn find(
     session: &Session,
     among: &Selection,
     filter: &PathFilter,
+    each: impl FnMut(&Snapshot, &EntryPath, &TreeEntry) -> std::io::Result<()>,
+) -> Result<(), OperationError> {
+    find_in(&session.open().await?, among, &Wanted { filter, named: &|_| false }, each).await
+}
+
+/// As [`find`], with a repository that is open already, and for entries that are named beside.
+///
+/// # Errors
+/// As [`find`].
+pub async fn find_in(
+    opened: &Opened,
+    among: &Selection,
+    looked_for: &Wanted<'_>,
     mut each: impl FnMut(&Snapshot, &EntryPath, &TreeEntry) -> std::io::Result<()>,
 ) -> Result<(), OperationError> {
-    let opened = session.open().await?;
     let identity = opened.identity()?;
     let (mut found, mut rows, mut last) = (Vec::new(), Vec::<Row>::new(), Vec::new());
     let each_snapshot = |reference: SnapshotRef, mut snapshot: Snapshot| {
@@ -54,7 +81,7 @@ pub async fn find(
         let block = last_block(rest);
         rest = rest.get(..rest.len() - block.len()).unwrap_or_default();
         let block = block.as_slice();
-        let matches = search(&opened, &identity.identities, block, filter, &mut listed.broken).await?;
+        let matches = search(opened, &identity.identities, block, looked_for, &mut listed.broken).await?;
         for (snapshot, matches) in block.iter().zip(matches).rev() {
             for found in matches {
                 each(snapshot, &found.0, &found.1).map_err(OperationError::Output)?;
@@ -95,7 +122,7 @@ async fn search(
     opened: &Opened,
     identities: &Arc<Identities>,
     block: &[Snapshot],
-    filter: &PathFilter,
+    looked_for: &Wanted<'_>,
     broken: &mut Vec<RepositoryError>,
 ) -> Result<Vec<Matches>, RepositoryError> {
     let repository = &opened.repository;
@@ -125,7 +152,7 @@ async fn search(
                     }
                 },
             };
-            let matches = matches(&tree, filter, &before);
+            let matches = matches(&tree, looked_for, &before);
             before = matches.iter().map(|found| (found.0.clone(), Arc::clone(found))).collect();
             *found = Some(matches);
             line = Some((tree, snapshot));
@@ -145,8 +172,8 @@ fn added<'a>(earlier: &Snapshot, later: &'a Snapshot) -> Option<&'a [crate::repo
 }
 
 /// What matches in a state; entries are shared with those of the snapshot before where they are the same.
-fn matches(tree: &Tree, filter: &PathFilter, before: &HashMap<EntryPath, Arc<(EntryPath, TreeEntry)>>) -> Matches {
-    let taken = tree.iter().filter(|(path, _)| filter.takes(path));
+fn matches(tree: &Tree, looked_for: &Wanted<'_>, before: &HashMap<EntryPath, Arc<(EntryPath, TreeEntry)>>) -> Matches {
+    let taken = tree.iter().filter(|(path, _)| looked_for.takes(path));
     let shared = taken.map(|(path, entry)| match before.get(path) {
         Some(known) if known.1 == *entry => Arc::clone(known),
         _ => Arc::new((path.clone(), entry.clone())),

@@ -57,14 +57,22 @@ pub async fn is_one_chain(session: &Session, sequence: u64) -> Result<bool, Oper
     Ok(session.open().await?.repository.snapshot_stems().await?.len() as u64 == sequence)
 }
 
-/// Opens what a snapshot holds; with `broken` also where a part of it is lost, which that takes.
+/// Opens what a snapshot holds, the latest of an account with what other machines stored of it; with `broken` also where a part of it is
+/// lost, which that takes.
 async fn open_tree(
     opened: &Opened,
     choice: &SnapshotChoice,
-    broken: Option<&mut Vec<RepositoryError>>,
+    mut broken: Option<&mut Vec<RepositoryError>>,
 ) -> Result<(Snapshot, Tree), OperationError> {
-    let (_, snapshot) = choice.find(opened).await?;
-    let tree = opened.repository.tree(&snapshot, &opened.identity()?.identities, broken).await?;
+    let (found, snapshot) = choice.find(opened).await?;
+    let mut passed_over = Vec::new();
+    let beside = choice.beside(opened, (&found, &snapshot), &mut passed_over).await?;
+    match &mut broken {
+        Some(broken) => broken.extend(passed_over),
+        None => passed_over.into_iter().next().map_or(Ok(()), Err)?,
+    }
+    let heads: Vec<&Snapshot> = beside.iter().chain([&snapshot]).collect();
+    let tree = opened.repository.tree_of(&heads, &opened.identity()?.identities, broken).await?;
     Ok((snapshot, tree))
 }
 
@@ -80,10 +88,10 @@ pub async fn ls(
     filter: &PathFilter,
     each: impl FnMut(&EntryPath, &TreeEntry) -> std::io::Result<()>,
 ) -> Result<Snapshot, OperationError> {
-    ls_in(&session.open().await?, choice, paths, filter, each).await
+    ls_in(&session.open().await?, choice, paths, &|path| filter.takes(path), each).await
 }
 
-/// As [`ls`], with a repository that is open already.
+/// As [`ls`], with a repository that is open already, and for entries that `takes` says.
 ///
 /// # Errors
 /// As [`ls`].
@@ -91,7 +99,7 @@ pub async fn ls_in(
     opened: &Opened,
     choice: &SnapshotChoice,
     paths: &[EntryPath],
-    filter: &PathFilter,
+    takes: &dyn Fn(&EntryPath) -> bool,
     mut each: impl FnMut(&EntryPath, &TreeEntry) -> std::io::Result<()>,
 ) -> Result<Snapshot, OperationError> {
     let mut broken = Vec::new();
@@ -103,7 +111,7 @@ pub async fn ls_in(
         }
     }
     for (path, entry) in tree.iter() {
-        if (paths.is_empty() || paths.iter().any(|top| path.is_at_or_below(top))) && filter.takes(path) {
+        if (paths.is_empty() || paths.iter().any(|top| path.is_at_or_below(top))) && takes(path) {
             each(path, entry).map_err(OperationError::Output)?;
         }
     }

@@ -52,6 +52,7 @@ const FIRST_LISTED: [&str; 4] = [names::ROOT, names::KEYS, names::SNAPSHOTS, nam
 const DAMAGED: &str = "damaged.age";
 
 /// A repository opened by a session.
+#[derive(Clone)]
 pub struct Opened {
     /// The repository.
     pub repository: Repository,

@@ -219,12 +219,14 @@ fn bad_line(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
     let (dying, cut) = gate(bucket, Line::Dies);
     let child = machine.start(&bucket.clone().through(&dying.url()), &backup);
     let started = Instant::now();
-    while cut.load(Ordering::SeqCst) == 0 {
-        assert!(started.elapsed() < Duration::from_secs(120), "no part was ever sent");
+    // Several attempts, of several parts.
+    while cut.load(Ordering::SeqCst) < 8 {
+        assert!(started.elapsed() < Duration::from_secs(120), "no part was ever sent, or none again");
         std::thread::sleep(Duration::from_millis(10));
     }
     let ended = interrupt(child);
     assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert_eq!(ended.stderr.matches("does not answer").count(), 1, "an outage is one line: {ended:?}");
 
     let (flaky, disturbed) = gate(bucket, Line::Flaky);
     let completed = machine.ended(&bucket.clone().through(&flaky.url()), &backup);

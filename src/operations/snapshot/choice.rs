@@ -76,13 +76,7 @@ impl SnapshotChoice {
         if self.wanted != "latest" || self.among.source.is_some() {
             return Ok(None);
         }
-        let mut sources = BTreeSet::new();
-        let each = |_, snapshot: Snapshot| {
-            if self.among.takes(&snapshot) && holds_chats(&snapshot) {
-                sources.insert(format!("{}:{}", snapshot.source.kind, snapshot.source.name));
-            }
-        };
-        opened.repository.each_snapshot(&opened.identity()?.identities, each).await?;
+        let sources = chat_sources(opened, &self.among).await?;
         let mut sources = sources.into_iter();
         let (Some(source), None) = (sources.next(), sources.next()) else { return Ok(None) };
         Ok(Some(Self { wanted: self.wanted.clone(), among: Selection { source: Some(source), ..self.among.clone() } }))
@@ -241,6 +235,21 @@ impl SnapshotChoice {
             several => Err(RepositoryError::Ambiguous { wanted: self.wanted.clone(), count: several.len() }),
         }
     }
+}
+
+/// The sources of Telegram chats among the snapshots of a selection, by their names.
+///
+/// # Errors
+/// When no key fits, or the store fails.
+pub async fn chat_sources(opened: &Opened, among: &Selection) -> Result<BTreeSet<String>, OperationError> {
+    let mut sources = BTreeSet::new();
+    let each = |_, snapshot: Snapshot| {
+        if among.takes(&snapshot) && holds_chats(&snapshot) {
+            sources.insert(snapshot.source.to_string());
+        }
+    };
+    opened.repository.each_snapshot(&opened.identity()?.identities, each).await?;
+    Ok(sources)
 }
 
 /// Whether a snapshot was made from a Telegram account or export.
