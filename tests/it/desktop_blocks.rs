@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::imports::{found, import, write};
+use crate::imports::{export, found, import, write};
 use crate::restore_as::{files, restored, tgvault};
 use crate::support::World;
 
@@ -142,4 +142,33 @@ async fn chats_of_pages_keep_the_order_of_their_list() {
     // A second import of the same account moves nobody.
     import(&world, &folder, &[]);
     assert_eq!(chats(&restored(&world, "again", &[])), told);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn times_and_words_come_back_in_whatever_form_they_came() {
+    let world = World::new().await;
+    let unix = 1_714_816_800_i64;
+    let of = |id: i64, more: Value| {
+        let mut message =
+            json!({"id": id, "type": "message", "date": "2024-05-04T10:00:00", "from": "Ada", "from_id": "user7", "text": "x"});
+        message.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        message
+    };
+    let rich = json!({"blocks": [{"type": "novelty", "sides": [{"caption": {"type": "plain", "text": "capword"}}]}]});
+    let all = [
+        of(1, json!({"date_unixtime": unix})),
+        of(2, json!({"date_unixtime": 1_714_816_800.0})),
+        of(3, json!({"date_unixtime": ""})),
+        of(4, json!({"date_unixtime": null})),
+        of(5, json!({"date": unix})),
+        of(6, json!({"date": "2024-05-04T10:00:00Z"})),
+        of(7, json!({"date_unixtime": unix.to_string(), "text": "", "text_entities": [], "rich_message": rich})),
+    ];
+    let chat = json!({"name": "Bo", "type": "personal_chat", "id": 5, "messages": all});
+    import(&world, &export(&world, "e", &chat.to_string()), &[]);
+    for message in messages(&world, "out") {
+        assert_eq!(message["date_unixtime"], unix.to_string(), "{message}");
+    }
+    // A rich message has its words in blocks, also where an empty text stands beside them.
+    assert_eq!(found(&world, &["capword"]).into_iter().map(|(_, id, _)| id).collect::<Vec<_>>(), [7]);
 }
