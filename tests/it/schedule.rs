@@ -149,6 +149,7 @@ fn a_schedule_is_installed_shown_started_and_removed() {
     );
     let (_, shown) = machine.with_stand_ins("schedule show --method systemd");
     assert!(shown.contains("tgvault-default-run.timer") && shown.contains("next backup: Tue 2026-12-01 03:00:00 UTC"), "{shown}");
+    assert!(machine.with_stand_ins("status").1.contains("next backup: Tue 2026-12-01 03:00:00 UTC"));
     machine.with_stand_ins("schedule run-now --method systemd");
     assert!(log().ends_with("--user start --no-block tgvault-default-run.service\n"), "{}", log());
     assert_eq!(machine.with_stand_ins("schedule remove --method systemd").0, Some(0));

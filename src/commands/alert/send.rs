@@ -50,7 +50,7 @@ pub async fn send(document: &Document, context: &Context) -> Vec<Told> {
     }
     let is_wanted = match document.event {
         Event::Before => false,
-        Event::Test | Event::TooOld => true,
+        Event::Test | Event::TooOld | Event::DrillDue => true,
         _ => document.outcome == Outcome::Failure || profile.on == Some(On::Always),
     };
     if is_wanted && let Some(address) = &profile.webhook {
