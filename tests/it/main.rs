@@ -13,6 +13,7 @@ mod desktop_import;
 mod desktop_newer;
 mod desktop_pages;
 mod doctor;
+mod drill;
 mod emptied;
 mod faults;
 mod fetch;

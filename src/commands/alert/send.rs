@@ -96,7 +96,11 @@ fn hooks_for<'a>(document: &Document, context: &'a Context) -> Vec<(&'static str
     let all = [
         ("before", &hooks.before, document.event == Event::Before),
         ("after", &hooks.after, document.event == Event::After),
-        ("failed", &hooks.failed, is_test || document.event == Event::TooOld || (is_over && document.outcome == Outcome::Failure)),
+        (
+            "failed",
+            &hooks.failed,
+            is_test || matches!(document.event, Event::TooOld | Event::DrillDue) || (is_over && document.outcome == Outcome::Failure),
+        ),
         ("session-lost", &hooks.session_lost, is_test || (is_over && has(13))),
         ("source-empty", &hooks.source_empty, is_test || (is_over && has(17))),
     ];
