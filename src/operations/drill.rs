@@ -50,13 +50,15 @@ pub struct Drilled {
 /// When no key fits, the store fails, or the drill is stopped.
 pub async fn drill(session: &Session, options: DrillOptions, stop: Stop) -> Result<(Vec<Drilled>, Vec<String>), OperationError> {
     let (newest, broken) = vault::machines(session).await?;
+    // Unlocked once for all: a passphrase takes its time.
+    let repository = session.open().await?;
     let mut drilled = Vec::new();
     for Newest { snapshot, .. } in newest {
         if stop.is_wanted() {
             return Err(OperationError::Interrupted);
         }
         let began = Instant::now();
-        let opened = OpenSnapshot::open(session, &SnapshotChoice::of(&snapshot)).await?;
+        let opened = OpenSnapshot::open_in(&repository, &SnapshotChoice::of(&snapshot)).await?;
         let opening = began.elapsed();
         let numbers = random_numbers(session, options.files)?;
         let one = tokio::task::spawn_blocking(move || sample(&opened, options, &numbers, opening));
