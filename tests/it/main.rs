@@ -3,13 +3,17 @@
 mod alerts;
 mod bad_input;
 mod beginnings;
+mod browse;
 mod browser;
+mod cache_faults;
 mod changing;
 mod chats;
+mod desktop_blocks;
 mod desktop_export;
 mod desktop_html;
 mod desktop_html_import;
 mod desktop_import;
+mod desktop_looks;
 mod desktop_newer;
 mod desktop_pages;
 mod doctor;
