@@ -21,6 +21,8 @@ pub enum Event {
     SourceEmpty,
     /// A backup is older than it may be.
     TooOld,
+    /// A restore should be tried, and the machine that says so cannot read backups.
+    DrillDue,
     /// Somebody wants to see whether alerts arrive.
     Test,
 }
@@ -110,6 +112,7 @@ impl Document {
         let what = match self.event {
             Event::Before => "backup starts",
             Event::TooOld => "a backup is too old",
+            Event::DrillDue => "a restore drill is due",
             Event::Test => "this is a test",
             Event::SessionLost => "Telegram login needed",
             Event::SourceEmpty => "most files of a source are gone",

@@ -29,6 +29,12 @@ pub enum AlertError {
         /// The system's word, or how it ended.
         why: String,
     },
+    /// A program was stopped, most often together with this one.
+    #[error("{program} was stopped")]
+    Stopped {
+        /// What was run.
+        program: String,
+    },
     /// A file could not be written.
     #[error("cannot write '{path}'")]
     File {

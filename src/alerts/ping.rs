@@ -15,7 +15,7 @@ const MAX_BODY_BYTES: usize = 8 * 1024;
 pub fn message(address: &str, document: &Document) -> Result<Message, AlertError> {
     let below = match (document.event, document.outcome) {
         (Event::Before, _) => "start",
-        (Event::Test, _) => "log",
+        (Event::Test | Event::DrillDue, _) => "log",
         (_, Outcome::Success) => "",
         (_, Outcome::Later) => "log",
         (_, Outcome::Failure) => "fail",

@@ -8,8 +8,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, alert, backup, browse, cache, cat, chats, completions, config, coverage, demo, diff, doctor, find, init, key, login, logout,
-    ls, man, recovery_sheet, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
+    accounts, alert, backup, browse, cache, cat, chats, completions, config, coverage, demo, diff, doctor, drill, find, init, key, login,
+    logout, ls, man, recovery_sheet, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -99,6 +99,8 @@ pub enum Command {
     Alert(alert::Args),
     /// Check this machine, the stores, the vaults and the logins before you rely on them
     Doctor(doctor::Args),
+    /// Read a random sample of every backup as a new machine would, and estimate a whole restore
+    Drill(drill::Args),
     /// Try tgvault on sample data in a new folder
     Demo(demo::Args),
     /// Show or delete this machine's cache of vaults in buckets

@@ -171,6 +171,7 @@ impl CommandError {
             Self::Storage(error) => of_storage(error),
             Self::Telegram(error) => of_telegram(error),
             Self::Source(error) => of_source(error),
+            Self::Alert(AlertError::Stopped { .. }) => Exit::Interrupted,
             Self::File { .. } | Self::System { .. } | Self::Alert(_) => Exit::Failed,
             // Who closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,

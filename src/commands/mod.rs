@@ -40,6 +40,7 @@ pub mod coverage;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
+pub mod drill;
 pub mod find;
 pub mod init;
 pub mod key;
@@ -127,6 +128,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Run(_)
         | Command::Status(_)
         | Command::Doctor(_)
+        | Command::Drill(_)
         | Command::Schedule(_)
         | Command::Setup(_)
         | Command::Verify(_)
@@ -141,6 +143,7 @@ fn is_about_all_vaults(command: &Command) -> bool {
         Command::Run(_)
             | Command::Status(_)
             | Command::Doctor(_)
+            | Command::Drill(_)
             | Command::Schedule(_)
             | Command::Setup(_)
             | Command::Verify(_)
@@ -154,6 +157,7 @@ async fn for_all(command: &Command, contexts: &[Arc<Context>], output: &Output) 
         Command::Run(args) => run::run(args, contexts).await,
         Command::Status(args) => status::run(args, contexts).await,
         Command::Doctor(args) => doctor::run(args, contexts).await,
+        Command::Drill(args) => drill::run(args, contexts).await,
         Command::Schedule(args) => schedule::run(args, contexts).await,
         Command::Setup(args) => setup::run(args, contexts).await,
         Command::Verify(args) => verify::all(args, contexts).await,

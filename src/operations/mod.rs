@@ -8,6 +8,7 @@
 //! - [`imports`]: what this machine remembers of exports that were taken in.
 //! - [`accounts`]: the Telegram accounts of this machine; [`coverage`]: what snapshots say about their completeness.
 //! - [`doctor`]: whether this machine, a store and a vault can be trusted with backups.
+//! - [`drill`]: reading a sample back as a new machine would.
 //! - [`status`]: how old the backups are, by what this machine remembers and by what the vault shows.
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
@@ -19,6 +20,7 @@ pub mod cat;
 pub mod chats;
 pub mod coverage;
 pub mod doctor;
+pub mod drill;
 mod error;
 pub mod events;
 pub mod find;

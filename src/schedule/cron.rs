@@ -52,6 +52,7 @@ fn fields(plan: &Plan, job: Job) -> Result<String, ScheduleError> {
         (Job::Run, When::Calendar(_)) => return Err(ScheduleError::Calendar { what: "cron" }),
         (Job::Verify, _) => format!("{minute} 12 8 * *"),
         (Job::Watch, _) => format!("{minute} 9 * * *"),
+        (Job::Drill, _) => format!("{minute} 12 15 1 *"),
     })
 }
 
@@ -64,7 +65,7 @@ fn line(plan: &Plan, job: Job) -> String {
             words.insert(words.len().saturating_sub(1), "--quiet".to_owned());
             command(&words)
         }
-        Job::Verify => format!("{} || {}", command(&words), command(&plan.alert_words(&plan.stem(job)))),
+        Job::Verify | Job::Drill => format!("{} || {}", command(&words), command(&plan.alert_words(&plan.stem(job)))),
         Job::Watch => command(&words),
     }
 }

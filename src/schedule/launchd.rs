@@ -44,10 +44,11 @@ fn intervals(plan: &Plan, job: Job) -> Result<String, ScheduleError> {
         (Job::Run, When::Calendar(_)) => return Err(ScheduleError::Calendar { what: "launchd" }),
         (Job::Verify, _) => vec![vec![("Day", 8)]],
         (Job::Watch, _) => vec![vec![]],
+        (Job::Drill, _) => vec![vec![("Month", 1), ("Day", 15)]],
     };
     let hour = match job {
         Job::Run => hour,
-        Job::Verify => 12,
+        Job::Verify | Job::Drill => 12,
         Job::Watch => 9,
     };
     let dicts: String = each

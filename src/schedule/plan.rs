@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::ScheduleError;
 use super::when::{Time, When};
 
-/// All that is installed for one profile: the backup, a monthly check, and a watch for backups that stay away.
+/// All that is installed for one profile: the backup, a monthly check, a watch for backups that stay away, and a yearly drill.
 #[derive(Clone, Debug)]
 pub struct Plan {
     /// What tells several profiles apart in names of files: letters, digits, `-` and `_`.
@@ -43,11 +43,13 @@ pub enum Job {
     Verify,
     /// The watch for backups that stay away.
     Watch,
+    /// The drill, or the reminder of it.
+    Drill,
 }
 
 impl Job {
     /// All of them.
-    pub const ALL: [Self; 3] = [Self::Run, Self::Verify, Self::Watch];
+    pub const ALL: [Self; 4] = [Self::Run, Self::Verify, Self::Watch, Self::Drill];
 
     /// A word for names of files.
     pub fn word(self) -> &'static str {
@@ -55,6 +57,7 @@ impl Job {
             Self::Run => "run",
             Self::Verify => "verify",
             Self::Watch => "watch",
+            Self::Drill => "drill",
         }
     }
 
@@ -64,6 +67,7 @@ impl Job {
             Self::Run => "tgvault backup",
             Self::Verify => "tgvault check of a sample of the vault",
             Self::Watch => "tgvault watch for backups that stay away",
+            Self::Drill => "tgvault restore drill",
         }
     }
 }
@@ -118,6 +122,7 @@ impl Plan {
                     format!("{}%", self.verify_percent),
                 ]
             }
+            Job::Drill => ["--quiet", "drill", "--alert"].map(str::to_owned).into(),
             Job::Watch => {
                 vec!["--quiet".to_owned(), "status".to_owned(), "--alert".to_owned(), "--max-age".to_owned(), self.max_age.clone()]
             }

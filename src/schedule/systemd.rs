@@ -49,6 +49,7 @@ pub fn calendar(plan: &Plan, job: Job) -> String {
         // Behind the night's backup, on a day that every month has.
         (Job::Verify, _) => "*-*-08 12:00:00".to_owned(),
         (Job::Watch, _) => "*-*-* 09:00:00".to_owned(),
+        (Job::Drill, _) => "*-01-15 12:00:00".to_owned(),
     }
 }
 

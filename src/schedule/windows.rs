@@ -24,7 +24,7 @@ pub fn files(plan: &Plan) -> Result<Vec<File>, ScheduleError> {
 fn task(plan: &Plan, job: Job) -> Result<String, ScheduleError> {
     let (hour, minute) = match job {
         Job::Run => (plan.at.hour, plan.at.minute),
-        Job::Verify => (12, 0),
+        Job::Verify | Job::Drill => (12, 0),
         Job::Watch => (9, 0),
     };
     // Inside WSL, by wsl.exe, which hands the words on as they are between quotes.
@@ -62,6 +62,7 @@ fn schedule(plan: &Plan, job: Job) -> Result<String, ScheduleError> {
         (Job::Run, When::Quarterly) => by_month(1, &["January", "April", "July", "October"]),
         (Job::Run, When::Calendar(_)) => return Err(ScheduleError::Calendar { what: "the Windows Task Scheduler" }),
         (Job::Verify, _) => by_month(8, &MONTHS),
+        (Job::Drill, _) => by_month(15, &["January"]),
     })
 }
 

@@ -17,6 +17,7 @@ mod desktop_looks;
 mod desktop_newer;
 mod desktop_pages;
 mod doctor;
+mod drill;
 mod emptied;
 mod faults;
 mod fetch;

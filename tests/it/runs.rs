@@ -142,6 +142,19 @@ fn a_vault_that_cannot_be_used_is_asked_once() {
 }
 
 #[test]
+fn verify_checks_every_vault_and_goes_on_past_one_that_is_damaged() {
+    let machine = Machine::new();
+    machine.done("-q run");
+    let both = machine.ends("verify --json", 0);
+    assert_eq!(lines(&both, "summary").len(), 2);
+    assert_eq!(lines(&machine.ends("verify --json --repo other", 0), "summary").len(), 1);
+    fs::remove_dir_all(machine.home("disk/archives")).unwrap();
+    let damaged = lines(&machine.ends("verify --json", 15), "summary");
+    assert_eq!(damaged.iter().map(|line| line["sound"] == true).collect::<Vec<_>>(), [false, true]);
+    assert!(machine.ends("status", 15).stderr.contains("found problems"));
+}
+
+#[test]
 fn two_runs_of_one_profile_do_not_overlap() {
     let machine = Machine::new();
     machine.done("-q run");
@@ -171,6 +184,8 @@ fn a_profile_is_checked_and_shown_without_its_secrets() {
     // A file that is gone is found before it is needed.
     fs::remove_file(machine.home("b.env")).unwrap();
     assert!(machine.ends("config check", 2).stdout.contains("cannot read the variables"));
+    machine.profile("[[source]]\nkind = 'folder'\npath = '~/a'");
+    assert!(machine.ends("config check", 2).stdout.contains("add `repo` or a [[vault]] table"));
     machine.profile("[[source]]\nkind = 'tape'");
     assert!(machine.ends("config check", 2).stderr.contains("unknown variant `tape`"));
     // Profiles of before there were tables.

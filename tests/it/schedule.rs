@@ -68,8 +68,8 @@ fn units_pass_systemds_own_verifier() {
             assert!(ours.is_empty(), "{path}: {ours:?}");
             checked += 1;
         }
-        assert_eq!(checked, 7);
-        for timer in ["run", "verify", "watch"] {
+        assert_eq!(checked, 9);
+        for timer in ["run", "verify", "watch", "drill"] {
             let text = fs::read_to_string(folder.join(format!("tgvault-a_b_h-{timer}.timer"))).unwrap();
             let calendar = text.lines().find_map(|line| line.strip_prefix("OnCalendar=")).unwrap();
             let output = Command::new("systemd-analyze").args(["calendar", calendar]).output().unwrap();
@@ -141,7 +141,7 @@ fn a_schedule_is_installed_shown_started_and_removed() {
     assert_eq!(code, Some(0), "{said}");
     assert!(said.contains("loginctl enable-linger") && said.contains("neither [alerts] nor [hooks]"), "{said}");
     let units = machine.home(".config/systemd/user");
-    assert_eq!(fs::read_dir(&units).unwrap().count(), 7);
+    assert_eq!(fs::read_dir(&units).unwrap().count(), 9);
     assert!(
         log().contains("--user daemon-reload\n--user enable --now tgvault-default-run.timer tgvault-default-verify.timer"),
         "{}",
@@ -149,6 +149,7 @@ fn a_schedule_is_installed_shown_started_and_removed() {
     );
     let (_, shown) = machine.with_stand_ins("schedule show --method systemd");
     assert!(shown.contains("tgvault-default-run.timer") && shown.contains("next backup: Tue 2026-12-01 03:00:00 UTC"), "{shown}");
+    assert!(machine.with_stand_ins("status").1.contains("next backup: Tue 2026-12-01 03:00:00 UTC"));
     machine.with_stand_ins("schedule run-now --method systemd");
     assert!(log().ends_with("--user start --no-block tgvault-default-run.service\n"), "{}", log());
     assert_eq!(machine.with_stand_ins("schedule remove --method systemd").0, Some(0));
@@ -255,7 +256,7 @@ fn lists_of_launchd_hold_keys_that_it_has() {
             }
             lists += 1;
         }
-        assert_eq!(lists, 3);
+        assert_eq!(lists, 4);
     }
     let quarterly = fs::read_to_string(machine.home("written/org.tgvault.default.run.plist")).unwrap();
     assert_eq!(quarterly.matches("<key>Month</key>").count(), 4);

@@ -50,7 +50,7 @@ pub async fn send(document: &Document, context: &Context) -> Vec<Told> {
     }
     let is_wanted = match document.event {
         Event::Before => false,
-        Event::Test | Event::TooOld => true,
+        Event::Test | Event::TooOld | Event::DrillDue => true,
         _ => document.outcome == Outcome::Failure || profile.on == Some(On::Always),
     };
     if is_wanted && let Some(address) = &profile.webhook {
@@ -96,7 +96,11 @@ fn hooks_for<'a>(document: &Document, context: &'a Context) -> Vec<(&'static str
     let all = [
         ("before", &hooks.before, document.event == Event::Before),
         ("after", &hooks.after, document.event == Event::After),
-        ("failed", &hooks.failed, is_test || document.event == Event::TooOld || (is_over && document.outcome == Outcome::Failure)),
+        (
+            "failed",
+            &hooks.failed,
+            is_test || matches!(document.event, Event::TooOld | Event::DrillDue) || (is_over && document.outcome == Outcome::Failure),
+        ),
         ("session-lost", &hooks.session_lost, is_test || (is_over && has(13))),
         ("source-empty", &hooks.source_empty, is_test || (is_over && has(17))),
     ];

@@ -13,8 +13,13 @@ use crate::operations::status::ledger::{Attempt, Ledger, Saved, Subject};
 
 /// Notes how a backup ended. A machine that cannot note it has backed up all the same.
 pub fn note(task: Task<'_>, began: Timestamp, ended: &Result<Finished, CommandError>, context: &Context) {
-    // Wrong usage is told to whoever typed it; nothing was run.
-    if matches!(ended, Err(error) if error.exit() == Exit::Usage && !error.is_of_the_vault()) {
+    // Wrong usage is told to whoever typed it; nothing was run. Nor was it where another run is at it, which notes how that ends.
+    let is_nothing = |error: &CommandError| match error.exit() {
+        Exit::Locked => true,
+        Exit::Usage => !error.is_of_the_vault(),
+        _ => false,
+    };
+    if matches!(ended, Err(error) if is_nothing(error)) {
         return;
     }
     let Some(address) = context.address() else { return };

@@ -49,6 +49,9 @@ pub fn run(contexts: &[std::sync::Arc<Context>], output: &Output) -> Result<Exit
             tell("vault", &name, &of_vault(context))?;
         }
     }
+    if !first.settings.sources.is_empty() && first.settings.repo.is_none() {
+        tell("profile", "vault", &["there is none: add `repo` or a [[vault]] table".to_owned()])?;
+    }
     for source in &first.settings.sources {
         tell("source", &source.label(), &of_source(source))?;
     }

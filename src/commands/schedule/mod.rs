@@ -202,7 +202,7 @@ fn tell(method: Method, files: Vec<String>, next: Option<&str>, context: &Contex
         return output.json(&Line { message_type: "schedule", method, files, next });
     }
     for file in &files {
-        output.line(&units::printable(file))?;
+        output.summary(&units::printable(file))?;
     }
     match next {
         Some(next) => output.line(&format!("next backup: {}", units::printable(next))),

@@ -28,7 +28,7 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault setup                                  # asks
   tgvault --repo /mnt/disk/vault setup --telegram main --schedule daily
-  tgvault --repo v setup --folder a --generate-passphrase --sheet s --yes   # asks nothing";
+  tgvault --repo v setup --folder a --generate-passphrase --sheet s --yes";
 
 /// Options of `setup`.
 #[derive(Debug, clap::Args)]

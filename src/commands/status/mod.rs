@@ -17,6 +17,8 @@ use super::context::Context;
 use super::error::CommandError;
 use super::exit::Exit;
 use super::output::Output;
+use super::schedule::installed::Installed;
+use super::schedule::{Method, Place, plan};
 use super::units;
 use crate::alerts::document::{Document, Event, Outcome};
 use crate::model::causes::with_causes;
@@ -90,6 +92,12 @@ struct Line<'a> {
     verified_sound: Option<bool>,
 }
 
+#[derive(Serialize)]
+struct NextLine<'a> {
+    message_type: &'static str,
+    next: &'a str,
+}
+
 /// Tells how the backups stand.
 ///
 /// # Errors
@@ -111,6 +119,7 @@ pub async fn run(args: &Args, contexts: &[Arc<Context>]) -> Result<Exit, Command
         return seen::chains(args.max_age, first).await;
     }
     let (exit, complaints) = tell(&rows, &remembered, args, &first.output)?;
+    tell_next(first).await?;
     if args.alert && exit != Exit::Done {
         let document =
             Document { outcome: Outcome::Failure, notes: complaints, ..send::document(Event::TooOld, exit.code(), Vec::new(), first) };
@@ -119,6 +128,22 @@ pub async fn run(args: &Args, contexts: &[Arc<Context>]) -> Result<Exit, Command
         alert::warn_of(&told, first);
     }
     Ok(exit)
+}
+
+/// Tells when the system starts the next backup, where it is known.
+async fn tell_next(context: &Context) -> Result<(), CommandError> {
+    let Ok(name) = plan::name(context) else { return Ok(()) };
+    for system in [false, true] {
+        let place = Place { system, method: None };
+        let Ok(installed) = Installed::of(&name, Method::Systemd, &place, context) else { continue };
+        let Some(next) = installed.next().await else { continue };
+        if context.output.is_json() {
+            context.output.json(&NextLine { message_type: "status_schedule", next: &next })?;
+        } else {
+            context.output.say(&format!("next backup: {next}"));
+        }
+    }
+    Ok(())
 }
 
 /// Tells of each row; gives the exit code and what there is to complain of.

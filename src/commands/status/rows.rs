@@ -131,7 +131,7 @@ impl Row {
     pub fn last_run(&self) -> String {
         let Some(record) = &self.record else { return "never".to_owned() };
         match (self.last_error(), record.failing_since) {
-            (Some(why), Some(since)) => format!("failing since {}: {why} (exit code {})", units::time(since), record.last.exit),
+            (Some(why), Some(since)) => format!("no backup since {}: {why} (exit code {})", units::time(since), record.last.exit),
             _ => "ok".to_owned(),
         }
     }
@@ -154,7 +154,7 @@ impl Row {
             }
         };
         let why = match (self.last_error(), self.record.as_ref().and_then(|record| record.failing_since)) {
-            (Some(why), Some(since)) => format!("runs have failed since {}: {}", units::time(since), units::printable(&why)),
+            (Some(why), Some(since)) => format!("runs have made none since {}: {}", units::time(since), units::printable(&why)),
             _ => "no run has been started since then".to_owned(),
         };
         let (source, vault) = (units::printable(&self.source), units::printable(&self.vault));
