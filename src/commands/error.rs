@@ -96,7 +96,16 @@ pub enum CommandError {
     /// Standard output is closed or full.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
-    /// The system failed: no threads, no randomness.
+    /// The system does not give the memory that any run needs.
+    #[error("this program needs {} MiB of memory, and the system does not give that much", needed_bytes / 1024 / 1024)]
+    Memory {
+        /// What is needed.
+        needed_bytes: u64,
+    },
+    /// The system gives no more threads.
+    #[error("the system does not let this program start the threads it needs")]
+    Threads(#[source] io::Error),
+    /// The system failed: no randomness, no signals.
     #[error("{what}")]
     System {
         /// What was tried.
@@ -145,6 +154,7 @@ impl CommandError {
                 SecretError::Differ | SecretError::Terminal(_) => Exit::Failed,
                 _ => Exit::WrongKey,
             },
+            Self::Key(CryptError::Memory { .. }) => Exit::Failed,
             Self::Key(_) | Self::LoginPassphrase | Self::NoLoginPassphrase => Exit::WrongKey,
             Self::Repository(error) => of_repository(error),
             Self::State(error) => of_state(error),
@@ -152,7 +162,7 @@ impl CommandError {
             Self::Storage(error) => of_storage(error),
             Self::Telegram(error) => of_telegram(error),
             Self::Source(error) => of_source(error),
-            Self::File { .. } | Self::System { .. } => Exit::Failed,
+            Self::File { .. } | Self::System { .. } | Self::Threads(_) | Self::Memory { .. } => Exit::Failed,
             // Who closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
@@ -166,6 +176,11 @@ impl CommandError {
             Self::Usage { hint, .. } => hint.as_deref().map(Cow::Borrowed),
             Self::Config(error) => error.hint().map(Cow::Borrowed),
             Self::Secret(error) => error.hint().map(Cow::Borrowed),
+            Self::Key(error) => key_hint(error).map(Cow::Borrowed),
+            Self::Memory { .. } => fixed("raise the limit (`ulimit -v`, or that of the service or container)"),
+            Self::Threads(_) => {
+                fixed("raise the limit (`ulimit -u`, TasksMax= of a service, --pids-limit of a container), or end other programs")
+            }
             Self::WeakPassphrase { .. } => fixed("accept the suggested one, add unrelated words, or use --force-weak-passphrase"),
             Self::LoginPassphrase => fixed("use the passphrase you chose with `tgvault login --session-passphrase`"),
             Self::NoLoginPassphrase => fixed("use --session-passphrase-file FILE or --session-passphrase-command COMMAND"),
@@ -392,6 +407,15 @@ fn source_hint(error: &SourceError) -> Option<Cow<'static, str>> {
     Some(Cow::Borrowed(hint))
 }
 
+fn key_hint(error: &CryptError) -> Option<&'static str> {
+    match error {
+        CryptError::Memory { .. } => {
+            Some("raise the limit (`ulimit -v`, MemoryMax= of a service), or use an age identity with -i FILE, which needs no such memory")
+        }
+        _ => None,
+    }
+}
+
 fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
     Some(match error {
         RepositoryError::Absent { .. } => "check the address, or create a vault there with `tgvault init`",
@@ -416,7 +440,7 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::Ambiguous { .. } => "give more digits of the ID",
         RepositoryError::Storage(error) => return error.hint(),
         RepositoryError::Archive { .. } => "run `tgvault verify` to see what else is affected",
-        RepositoryError::Crypt(_) => return None,
+        RepositoryError::Crypt(error) => return key_hint(error),
     })
 }
 

@@ -8,6 +8,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::interrupt::Interrupts;
 use super::output::Output;
+use super::room;
 
 /// Does what the command line of this process says; gives its exit code.
 pub fn run() -> ExitCode {
@@ -29,6 +30,10 @@ pub fn run() -> ExitCode {
         }
     };
     let output = Output::new(&cli.global);
+    room::watch_threads(&output);
+    if let Err(error) = room::ensure() {
+        return fail(&output, &error);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => return fail(&output, &CommandError::System { what: "cannot start", source }),

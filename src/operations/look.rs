@@ -10,12 +10,15 @@ use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Snapshot;
+use crate::repository::snapshots::Placed;
 use crate::repository::tree::{Tree, TreeEntry};
 
 /// The snapshots of a repository.
 pub struct Snapshots {
     /// Oldest first.
     pub snapshots: Vec<Snapshot>,
+    /// When each of them was made, as far as that is believed, and whether the clock of its machine was ahead.
+    pub times: Vec<(jiff::Timestamp, bool)>,
     /// What is wrong with others, in words.
     pub broken: Vec<String>,
 }
@@ -29,8 +32,13 @@ pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> R
     let mut listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
     listed.broken.extend(opened.compare(&listed.stems, listed.snapshots.iter().map(|(found, _)| found))?);
     let wanted = |snapshot: &Snapshot| among.takes(snapshot) && (partial || snapshot.complete);
-    let snapshots = listed.snapshots.into_iter().map(|(_, snapshot)| snapshot).filter(wanted).collect();
-    Ok(Snapshots { snapshots, broken: listed.broken.iter().map(|error| crate::model::causes::with_causes(error)).collect() })
+    let placed: BTreeMap<&str, &Placed> = listed.placed.iter().map(|placed| (placed.stem.as_str(), placed)).collect();
+    let (mut snapshots, mut times) = (Vec::new(), Vec::new());
+    for (found, snapshot) in listed.snapshots.into_iter().filter(|(_, snapshot)| wanted(snapshot)) {
+        times.push(placed.get(found.stem.as_str()).map_or((snapshot.time, false), |placed| (placed.time, placed.is_ahead)));
+        snapshots.push(snapshot);
+    }
+    Ok(Snapshots { snapshots, times, broken: listed.broken.iter().map(|error| crate::model::causes::with_causes(error)).collect() })
 }
 
 /// Opens what a snapshot holds; with `broken` also where a part of it is lost, which that takes.

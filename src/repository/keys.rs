@@ -234,6 +234,8 @@ async fn open_slot(storage: &Storage, name: &str, identities: &Identities) -> Re
         match opened {
             Ok(text) => return Ok(Some(text)),
             Err(CryptError::WrongKey) => {}
+            // No fault of the slot's.
+            Err(error @ CryptError::Memory { .. }) => return Err(error.into()),
             Err(error) => {
                 failed.get_or_insert(RepositoryError::damaged(name, error));
             }

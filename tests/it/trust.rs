@@ -190,10 +190,10 @@ async fn an_unsigned_snapshot_and_replaced_sums_are_not_believed() {
     let (sums_name, signature) = (names::sums(&stem), names::signature(&names::sums(&stem)));
     let original = world.object(&sums_name).await;
     // Sums that a forger has made fit for other bytes.
-    let mut lines = sums::read(std::str::from_utf8(&original).unwrap()).unwrap();
+    let (mut lines, form) = sums::read(std::str::from_utf8(&original).unwrap()).unwrap();
     lines[0].sha256 = tgvault::model::digest::Digest([1; 32]);
     for name in [sums_name.clone(), names::mirror(&sums_name)] {
-        world.replace(&name, sums::write(&lines).as_bytes()).await;
+        world.replace(&name, sums::write(&lines, form).as_bytes()).await;
     }
     let report = world.verify(false).await;
     assert!(wrong(&report).iter().any(|finding| finding.contains(&stem) && finding.contains("not trusted")), "{:?}", wrong(&report));

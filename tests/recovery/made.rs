@@ -72,6 +72,7 @@ impl Maker {
             complete: true,
             counts: Counts::default(),
             archives: self.archives.clone(),
+            borrowed: Vec::new(),
             lists: Vec::new(),
             packs: Vec::new(),
         };

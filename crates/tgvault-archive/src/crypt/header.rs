@@ -103,6 +103,10 @@ pub(super) fn decrypt_error(reason: DecryptError) -> CryptError {
         DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => CryptError::WrongKey,
         DecryptError::ExcessiveWork { required, .. } => CryptError::WorkFactor { wanted: required, accepted: MAX_WORK_FACTOR },
         DecryptError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => CryptError::Incomplete,
+        DecryptError::Io(error) if error.kind() == io::ErrorKind::OutOfMemory => match error.downcast::<CryptError>() {
+            Ok(refused) => refused,
+            Err(error) => CryptError::Header(error.to_string()),
+        },
         DecryptError::Io(error) => CryptError::Header(error.to_string()),
         other => CryptError::Header(other.to_string()),
     }

@@ -7,6 +7,7 @@ use age::{Identity, Recipient};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::CryptError;
+use super::passphrase::Careful;
 
 /// The most bytes that are read from a file of recipients or identities (age's own limit).
 pub const MAX_KEY_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -71,7 +72,7 @@ impl Identities {
     pub fn passphrase(passphrase: &SecretString) -> Self {
         let mut identity = age::scrypt::Identity::new(passphrase.clone());
         identity.set_max_work_factor(MAX_WORK_FACTOR);
-        Self(vec![Box::new(identity)])
+        Self(vec![Box::new(Careful(identity))])
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &dyn Identity> {

@@ -10,6 +10,7 @@ pub mod blob;
 pub mod digest;
 pub mod header;
 pub mod keys;
+mod passphrase;
 pub mod payload;
 pub mod signature;
 
@@ -38,6 +39,12 @@ pub enum CryptError {
         wanted: u8,
         /// log₂ N that is accepted.
         accepted: u8,
+    },
+    /// The system does not give the memory that a passphrase takes.
+    #[error("a passphrase needs {} MiB of memory for a moment, and the system does not give that much", needed_bytes / 1024 / 1024)]
+    Memory {
+        /// What is needed.
+        needed_bytes: u64,
     },
     /// A recipient or an identity cannot be read.
     #[error("{0}")]

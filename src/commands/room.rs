@@ -1,0 +1,80 @@
+//! Whether the system gives a run the threads and the memory that it cannot do without: asked before anything begins, since what runs
+//! out of them later can only end.
+
+use std::io;
+use std::panic;
+use std::process;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+
+use rustix::process::{Resource, getrlimit};
+
+use super::error::CommandError;
+use super::exit::Exit;
+use super::output::Output;
+
+/// Threads beside those that work on every core: who reads, who writes, who waits for the store.
+const MORE_THREADS: usize = 8;
+
+/// What a run takes at most, the stacks of its threads included, without a passphrase's memory.
+const LEAST_BYTES: u64 = 192 * 1024 * 1024;
+
+/// Asks for threads and memory, and gives them back.
+///
+/// # Errors
+/// [`CommandError::Threads`] when there are too few, [`CommandError::Memory`] when there is too little.
+pub fn ensure() -> Result<(), CommandError> {
+    // Without a limit, the system promises whatever it is asked for.
+    if getrlimit(Resource::As).current.is_some() {
+        let length = usize::try_from(LEAST_BYTES).unwrap_or(usize::MAX);
+        Vec::<u8>::new().try_reserve_exact(length).map_err(|_| CommandError::Memory { needed_bytes: LEAST_BYTES })?;
+    }
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    start_together(2 * cores + MORE_THREADS).map_err(CommandError::Threads)
+}
+
+/// Starts so many threads, all of them there at the same time, and lets them end.
+fn start_together(count: usize) -> io::Result<()> {
+    /// These do nothing.
+    const STACK_BYTES: usize = 64 * 1024;
+    let (until, waiting) = crossbeam_channel::bounded::<()>(0);
+    thread::scope(|scope| {
+        // Dropped when the last is there, or one is not: then all of them end.
+        let _until = until;
+        for _ in 0..count {
+            let waiting = waiting.clone();
+            let _ = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, move || waiting.recv())?;
+        }
+        Ok(())
+    })
+}
+
+/// Makes a thread that cannot be started later an error like others: libraries take it for a fault of the program, and panic.
+pub fn watch_threads(output: &Output) {
+    let (output, usual, is_told) = (output.clone(), panic::take_hook(), AtomicBool::new(false));
+    panic::set_hook(Box::new(move |panicked| {
+        if !panicked.payload_as_str().is_some_and(is_of_threads) {
+            return usual(panicked);
+        }
+        if !is_told.swap(true, Ordering::Relaxed) {
+            output.fail(&CommandError::Threads(io::ErrorKind::WouldBlock.into()));
+        }
+        // Nothing that is stored needs a good end: it is as if the run was killed.
+        process::exit(Exit::Failed.code().into())
+    }));
+}
+
+/// What the standard library and the runtime say of it.
+fn is_of_threads(message: &str) -> bool {
+    message.starts_with("failed to spawn thread") || message.starts_with("OS can't spawn worker thread")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn threads_are_there_together_and_end() {
+        start_together(20).unwrap();
+    }
+}
