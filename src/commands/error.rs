@@ -102,6 +102,9 @@ pub enum CommandError {
         /// What is needed.
         needed_bytes: u64,
     },
+    /// The system lets no more files be opened.
+    #[error("the system does not let this program open the files it needs")]
+    Files(#[source] io::Error),
     /// The system gives no more threads.
     #[error("the system does not let this program start the threads it needs")]
     Threads(#[source] io::Error),
@@ -162,7 +165,7 @@ impl CommandError {
             Self::Storage(error) => of_storage(error),
             Self::Telegram(error) => of_telegram(error),
             Self::Source(error) => of_source(error),
-            Self::File { .. } | Self::System { .. } | Self::Threads(_) | Self::Memory { .. } => Exit::Failed,
+            Self::File { .. } | Self::System { .. } | Self::Threads(_) | Self::Files(_) | Self::Memory { .. } => Exit::Failed,
             // Who closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
@@ -178,6 +181,7 @@ impl CommandError {
             Self::Secret(error) => error.hint().map(Cow::Borrowed),
             Self::Key(error) => key_hint(error).map(Cow::Borrowed),
             Self::Memory { .. } => fixed("raise the limit (`ulimit -v`, or that of the service or container)"),
+            Self::Files(_) => fixed("raise the limit (`ulimit -n`, LimitNOFILE= of a service): 64 are enough"),
             Self::Threads(_) => {
                 fixed("raise the limit (`ulimit -u`, TasksMax= of a service, --pids-limit of a container), or end other programs")
             }

@@ -30,7 +30,7 @@ pub fn run() -> ExitCode {
         }
     };
     let output = Output::new(&cli.global);
-    room::watch_threads(&output);
+    room::watch(&output);
     if let Err(error) = room::ensure() {
         return fail(&output, &error);
     }

@@ -7,6 +7,7 @@ use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 
+use rustix::io::Errno;
 use rustix::process::{Resource, getrlimit};
 
 use super::error::CommandError;
@@ -27,7 +28,8 @@ pub fn ensure() -> Result<(), CommandError> {
     // Without a limit, the system promises whatever it is asked for.
     if getrlimit(Resource::As).current.is_some() {
         let length = usize::try_from(LEAST_BYTES).unwrap_or(usize::MAX);
-        Vec::<u8>::new().try_reserve_exact(length).map_err(|_| CommandError::Memory { needed_bytes: LEAST_BYTES })?;
+        // Threads that are only tried take address space for good: where that is short, whoever cannot start says so.
+        return Vec::<u8>::new().try_reserve_exact(length).map_err(|_| CommandError::Memory { needed_bytes: LEAST_BYTES });
     }
     let cores = thread::available_parallelism().map_or(1, usize::from);
     start_together(2 * cores + MORE_THREADS).map_err(CommandError::Threads)
@@ -49,24 +51,26 @@ fn start_together(count: usize) -> io::Result<()> {
     })
 }
 
-/// Makes a thread that cannot be started later an error like others: libraries take it for a fault of the program, and panic.
-pub fn watch_threads(output: &Output) {
+/// Makes a thread that cannot be started, or a file that cannot be opened, an error like others where a library takes it for a fault of
+/// the program and panics.
+pub fn watch(output: &Output) {
     let (output, usual, is_told) = (output.clone(), panic::take_hook(), AtomicBool::new(false));
     panic::set_hook(Box::new(move |panicked| {
-        if !panicked.payload_as_str().is_some_and(is_of_threads) {
-            return usual(panicked);
-        }
+        let Some(error) = panicked.payload_as_str().and_then(lack) else { return usual(panicked) };
         if !is_told.swap(true, Ordering::Relaxed) {
-            output.fail(&CommandError::Threads(io::ErrorKind::WouldBlock.into()));
+            output.fail(&error);
         }
         // Nothing that is stored needs a good end: it is as if the run was killed.
         process::exit(Exit::Failed.code().into())
     }));
 }
 
-/// What the standard library and the runtime say of it.
-fn is_of_threads(message: &str) -> bool {
-    message.starts_with("failed to spawn thread") || message.starts_with("OS can't spawn worker thread")
+/// What is lacking, by what the standard library and the runtime say when they panic for it.
+fn lack(message: &str) -> Option<CommandError> {
+    if message.starts_with("failed to spawn thread") || message.starts_with("OS can't spawn worker thread") {
+        return Some(CommandError::Threads(io::ErrorKind::WouldBlock.into()));
+    }
+    message.contains("Too many open files").then(|| CommandError::Files(Errno::MFILE.into()))
 }
 
 #[cfg(test)]
@@ -76,5 +80,15 @@ mod tests {
     #[test]
     fn threads_are_there_together_and_end() {
         start_together(20).unwrap();
+    }
+
+    #[test]
+    fn what_libraries_panic_for_is_known_by_its_words() {
+        assert!(matches!(lack("OS can't spawn worker thread: Resource temporarily unavailable"), Some(CommandError::Threads(_))));
+        assert!(matches!(
+            lack("failed to create UnixStream: Os { code: 24, message: \"Too many open files\" }"),
+            Some(CommandError::Files(_))
+        ));
+        assert!(lack("index out of bounds").is_none());
     }
 }

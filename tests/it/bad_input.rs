@@ -47,7 +47,7 @@ impl Ordinary {
 
     /// Runs a line by a shell, whose `$0` is the program.
     pub fn run_by_shell(&self, line: &str) -> Run {
-        self.run_program(Path::new("sh"), &["-c", line, &self.program.display().to_string()])
+        self.run_program(Path::new("bash"), &["-c", line, &self.program.display().to_string()])
     }
 
     fn run_program(&self, program: &Path, arguments: &[&str]) -> Run {

@@ -235,15 +235,15 @@ async fn a_number_that_is_missing_is_reported() {
 async fn a_newer_format_is_named() {
     let world = world().await;
     let text = String::from_utf8(world.object(names::DESCRIPTOR).await).unwrap();
-    let newer = text.replace("\"2.0\"", "\"3.0\"");
+    let newer = text.replace("\"3.0\"", "\"4.0\"");
     assert_ne!(text, newer);
     for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
         world.replace(&name, newer.as_bytes()).await;
     }
     let result = world.backup_to(&world.storage).await;
-    assert!(matches!(&result, Err(OperationError::Repository(RepositoryError::Newer { found, .. })) if found == "3.0"), "{result:?}");
+    assert!(matches!(&result, Err(OperationError::Repository(RepositoryError::Newer { found, .. })) if found == "4.0"), "{result:?}");
     // A newer minor version is read.
-    let minor = text.replace("\"2.0\"", "\"2.9\"");
+    let minor = text.replace("\"3.0\"", "\"3.9\"");
     for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
         world.replace(&name, minor.as_bytes()).await;
     }

@@ -6,7 +6,8 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::header::decrypt_error;
-use super::keys::{Identities, Recipients, WORK_FACTOR};
+use super::keys::{Identities, Recipients};
+use super::passphrase::WORK_FACTOR;
 use super::{CryptError, header, passphrase as scrypt, payload};
 
 /// Seals `plain` for `recipients` as an ordinary age file.

@@ -13,7 +13,8 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::CryptError;
-use super::keys::{Identities, MAX_WORK_FACTOR, Recipients};
+use super::keys::{Identities, Recipients};
+use super::passphrase::MAX_WORK_FACTOR;
 use super::payload::PayloadKey;
 
 /// The longest header that is read: a few hundred recipients.

@@ -3,6 +3,7 @@
 //! - [`header`]: the age header of a stored object, written and opened by the `age` crate.
 //! - [`payload`]: the 64 KiB chunks behind it, sealed and opened one by one so that they can be read at any place.
 //! - [`blob`]: small things sealed whole: snapshots, key slots, local state.
+//! - [`passphrase`]: how much work and memory one takes.
 //! - [`keys`]: recipients and identities as users write them.
 //! - [`digest`]: SHA-256 over streams; [`signature`]: minisign.
 
@@ -10,7 +11,7 @@ pub mod blob;
 pub mod digest;
 pub mod header;
 pub mod keys;
-mod passphrase;
+pub mod passphrase;
 pub mod payload;
 pub mod signature;
 

@@ -6,7 +6,12 @@ use age::{DecryptError, Identity};
 use age_core::format::{FileKey, Stanza};
 
 use super::CryptError;
-use super::keys::MAX_WORK_FACTOR;
+
+/// scrypt's log₂ N for a passphrase: 256 MiB of memory for a moment, under a second on a small machine.
+pub const WORK_FACTOR: u8 = 18;
+
+/// The largest log₂ N that is accepted when reading, so that a forged slot cannot exhaust the memory (20 is 1 GiB).
+pub const MAX_WORK_FACTOR: u8 = 20;
 
 /// Bytes of scrypt's memory for work factor 0: 128 times the block size of 8 that age uses.
 const BLOCK_BYTES: u64 = 1024;
