@@ -8,8 +8,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, backup, cache, cat, chats, completions, config, coverage, demo, diff, find, init, login, logout, ls, man, restore, search,
-    snapshots, stats, unknown, verify,
+    accounts, backup, cache, cat, chats, completions, config, coverage, demo, diff, find, init, key, login, logout, ls, man,
+    recovery_sheet, restore, search, snapshots, stats, unknown, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -62,6 +62,10 @@ pub enum Command {
     Cat(cat::Args),
     /// Check that everything in the vault is present and intact
     Verify(verify::Args),
+    /// Show and change who can read the vault, and which machines may write to it
+    Key(key::Args),
+    /// Print the recovery sheet of a vault again, without the passphrase
+    RecoverySheet(recovery_sheet::Args),
     /// Make a vault whose statements of trust are damaged usable again; overwrites and deletes nothing
     Repair,
     /// List snapshots

@@ -87,7 +87,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let session = Session::new(context.storage_at(&vault.to_string_lossy())?, StateFolder::open(state.clone(), None)?);
     let report = run_init(&session, &InitOptions { passphrase: Some(passphrase.clone()), recipients: Vec::new() }).await?;
     let address = session.storage.address().to_owned();
-    let sheet = Sheet { address: &address, report: &report, generated: Some(&passphrase), chosen: false, recipients: &[] };
+    let sheet = Sheet { address: &address, report: &report, generated: Some(&passphrase) };
     sheet::write_all(&mut sheet::create(&sheet_file)?, &sheet_file, sheet.text().as_bytes())?;
     output.say(&format!("created vault {} in {}", report.repository, vault.display()));
     output.say(&format!("  passphrase: {}, recovery sheet: {}", passphrase_file.display(), sheet_file.display()));

@@ -249,7 +249,7 @@ impl CommandError {
 fn of_repository(error: &RepositoryError) -> Exit {
     match error {
         RepositoryError::Absent { .. } => Exit::NoRepository,
-        RepositoryError::WrongKey { .. } | RepositoryError::NotAWriter(_) => Exit::WrongKey,
+        RepositoryError::WrongKey { .. } | RepositoryError::RemovedSlot { .. } | RepositoryError::NotAWriter(_) => Exit::WrongKey,
         error if error.is_integrity() => Exit::Integrity,
         RepositoryError::Storage(error) => of_storage(error),
         RepositoryError::Crypt(CryptError::WrongKey | CryptError::Key(_)) => Exit::WrongKey,
@@ -272,6 +272,7 @@ fn of_operation(error: &OperationError) -> Exit {
         OperationError::State(error) => of_state(error),
         OperationError::KeyNeeded => Exit::WrongKey,
         OperationError::Interrupted => Exit::Interrupted,
+        OperationError::NoSuchKey { .. } | OperationError::NoSuchWriter { .. } | OperationError::LastKey { .. } => Exit::Usage,
         OperationError::Emptied { .. } => Exit::Emptied,
         OperationError::Source(error) => of_source(error),
         OperationError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
@@ -308,16 +309,11 @@ fn of_telegram(error: &TelegramError) -> Exit {
         TelegramError::LoginNeeded { .. } => Exit::LoginNeeded,
         TelegramError::TryLater { .. } => Exit::TryLater,
         TelegramError::Call { source, .. } if source.is_unreachable() => Exit::TryLater,
-        TelegramError::WrongServer { .. } => Exit::WrongKey,
+        TelegramError::WrongServer { .. } | TelegramError::OtherKey { .. } => Exit::WrongKey,
         TelegramError::Invalid(_) | TelegramError::NoSuchChat { .. } | TelegramError::NoSuchFolder { .. } => Exit::Usage,
         TelegramError::Stopped => Exit::Interrupted,
-        TelegramError::Local { source, .. } if is_wrong_key(source) => Exit::WrongKey,
         TelegramError::Login(_) | TelegramError::Call { .. } | TelegramError::Local { .. } => Exit::Failed,
     }
-}
-
-fn is_wrong_key(error: &io::Error) -> bool {
-    matches!(error.get_ref().and_then(|inner| inner.downcast_ref()), Some(CryptError::WrongKey))
 }
 
 fn telegram_hint(error: &TelegramError) -> Option<Cow<'static, str>> {
@@ -332,9 +328,7 @@ fn telegram_hint(error: &TelegramError) -> Option<Cow<'static, str>> {
              be intercepting the connection: try another network"
         }
         TelegramError::Call { source: CallError::Exchange(_), .. } => "this is not a Telegram server: check the address and the port",
-        TelegramError::Local { source, .. } if is_wrong_key(source) => {
-            "the key that encrypts the logins has changed; log in again with `tgvault login`"
-        }
+        TelegramError::OtherKey { .. } => "the key that encrypts the logins has changed; log in again with `tgvault login`",
         TelegramError::NoSuchChat { .. } => {
             "list the chats with `tgvault chats`; name a chat by its name, @username, ID or link; find chats that you left with \
              --takeout always"
@@ -374,6 +368,10 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
             "--to needs a folder, but there is a file with that name"
         }
         OperationError::KeyNeeded => SecretError::NobodyToAsk.hint()?,
+        OperationError::NoSuchKey { .. } => "list the key slots with `tgvault key list`; give the beginning of an ID, or a recipient",
+        OperationError::LastKey { .. } => "add another key first with `tgvault key add`",
+        OperationError::NoSuchWriter { .. } => "list the writers with `tgvault key list`; give the beginning of an ID",
+        OperationError::IsWriter { .. } => "nothing to do: backups work; use another state folder (--state-dir) for another writer",
         OperationError::NoSuchPath { .. } => "list the files with `tgvault ls` or `tgvault find`",
         OperationError::NoSuchChat { near, .. } if !near.is_empty() => {
             return Some(Cow::Owned(format!("did you mean {}?", near.join(" or "))));
@@ -426,6 +424,7 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::Occupied { .. } => "choose another folder or prefix for a new vault; to use this one, run any other command",
         RepositoryError::Newer { .. } => "use a newer tgvault",
         RepositoryError::WrongKey { .. } => "check the passphrase or identity file; the recovery sheet shows which vault it belongs to",
+        RepositoryError::RemovedSlot { .. } => "use another key of the vault; `tgvault key list` shows which there are",
         RepositoryError::Trust(_) => {
             "somebody may have replaced the vault: compare its ID and root key with the recovery sheet before you continue"
         }

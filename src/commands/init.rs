@@ -92,13 +92,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             return Err(error.into());
         }
     };
-    let sheet = Sheet {
-        address: &address,
-        report: &report,
-        generated: readers.passphrase.as_ref().filter(|_| readers.is_generated),
-        chosen: readers.passphrase.is_some() && !readers.is_generated,
-        recipients: &readers.recipients,
-    };
+    let sheet = Sheet { address: &address, report: &report, generated: readers.passphrase.as_ref().filter(|_| readers.is_generated) };
     if let (Some(file), Some(path)) = (&mut file, &args.sheet) {
         sheet::write_all(file, path, sheet.text().as_bytes())?;
     } else if !context.output.is_json() {
@@ -139,9 +133,7 @@ fn readers(args: &Args, context: &Context, address: &str) -> Result<Readers, Com
         Recipients::parse(recipients.iter().map(String::as_str))?;
     }
     for path in &args.recipients_files {
-        let text = read_text(path)?;
-        let parsed = Recipients::parse(text.lines())?;
-        recipients.extend(parsed.names().map(str::to_owned));
+        recipients.extend(recipients_file(path)?);
     }
     let mut given = None;
     match context.settings.secret.as_ref().map(|secret| &secret.value) {
@@ -159,33 +151,39 @@ fn readers(args: &Args, context: &Context, address: &str) -> Result<Readers, Com
             return Err(CommandError::usage("--generate-passphrase cannot be combined with a passphrase", "leave out one of the two"));
         }
         Some(given) => {
-            check_strength(&given, args)?;
+            check_strength(&given, args.force_weak_passphrase)?;
             (Some(given), false)
         }
         None if args.generate_passphrase => (Some(generate()?), true),
         None if !recipients.is_empty() => (None, false),
-        None if secrets::can_ask() => choose(args, context, address)?,
+        None if secrets::can_ask() => {
+            let what = format!("Creating a vault at {}.\n", super::units::printable(address));
+            let (chosen, is_generated) = choose(context, &what, args.force_weak_passphrase)?;
+            (Some(chosen), is_generated)
+        }
         None => return Err(SecretError::NoReader.into()),
     };
     Ok(Readers { passphrase, is_generated, recipients })
 }
 
-/// Proposes a passphrase on the terminal and takes it or another.
-fn choose(args: &Args, context: &Context, address: &str) -> Result<(Option<SecretString>, bool), CommandError> {
+/// Proposes a new passphrase on the terminal and takes it or another; gives whether it was made here.
+///
+/// # Errors
+/// When there is nobody to ask, or the user gives up.
+pub(super) fn choose(context: &Context, what_for: &str, is_forced: bool) -> Result<(SecretString, bool), CommandError> {
     let proposed = generate()?;
     context.output.tell(&format!(
-        "Creating a vault at {}.\nSuggested passphrase (write it down; it is also printed on the recovery sheet):\n\n    {}\n\n",
-        super::units::printable(address),
+        "{what_for}Suggested passphrase (write it down; it is also printed on the recovery sheet):\n\n    {}\n\n",
         proposed.expose_secret()
     ));
     for _ in 0..TRIES {
         let Some(chosen) = secrets::ask_or_nothing("Press Enter to accept it, or type your own (hidden): ")? else {
-            return Ok((Some(proposed), true));
+            return Ok((proposed, true));
         };
-        match check_strength(&chosen, args) {
+        match check_strength(&chosen, is_forced) {
             Ok(()) => {
                 secrets::ask_again(&chosen)?;
-                return Ok((Some(chosen), false));
+                return Ok((chosen, false));
             }
             Err(error) => context.output.warn(&error.to_string()),
         }
@@ -193,7 +191,11 @@ fn choose(args: &Args, context: &Context, address: &str) -> Result<(Option<Secre
     Err(SecretError::Interrupted.into())
 }
 
-fn check_strength(passphrase: &SecretString, args: &Args) -> Result<(), CommandError> {
+/// Refuses a passphrase that is easy to guess, unless `is_forced`, or that holds what nobody sees.
+///
+/// # Errors
+/// When it is refused.
+pub(super) fn check_strength(passphrase: &SecretString, is_forced: bool) -> Result<(), CommandError> {
     if let Some(what) = passphrase::invisible(passphrase) {
         return Err(CommandError::usage(
             format!("the passphrase {what}, which nobody sees and which is easily lost when it is typed or copied"),
@@ -201,7 +203,7 @@ fn check_strength(passphrase: &SecretString, args: &Args) -> Result<(), CommandE
         ));
     }
     let bits = passphrase::strength_bits(passphrase);
-    if bits < passphrase::LEAST_BITS && !args.force_weak_passphrase { Err(CommandError::WeakPassphrase { bits }) } else { Ok(()) }
+    if bits < passphrase::LEAST_BITS && !is_forced { Err(CommandError::WeakPassphrase { bits }) } else { Ok(()) }
 }
 
 /// Makes a passphrase.
@@ -210,6 +212,15 @@ fn check_strength(passphrase: &SecretString, args: &Args) -> Result<(), CommandE
 /// When the system gives no randomness.
 pub(super) fn generate() -> Result<SecretString, CommandError> {
     passphrase::generate().map_err(|error| CommandError::System { what: "cannot get random numbers from the system", source: error.into() })
+}
+
+/// The recipients in a file, one to a line; `-` is standard input.
+///
+/// # Errors
+/// When the file cannot be read, or holds something else.
+pub(super) fn recipients_file(path: &Path) -> Result<Vec<String>, CommandError> {
+    let text = read_text(path)?;
+    Ok(Recipients::parse(text.lines())?.names().map(str::to_owned).collect())
 }
 
 fn read_text(path: &Path) -> Result<String, CommandError> {

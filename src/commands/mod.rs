@@ -40,10 +40,12 @@ pub mod demo;
 pub mod diff;
 pub mod find;
 pub mod init;
+pub mod key;
 pub mod login;
 pub mod logout;
 pub mod ls;
 pub mod man;
+pub mod recovery_sheet;
 pub mod repair;
 pub mod restore;
 pub mod search;
@@ -91,6 +93,8 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Cache(args) => cache::run(args, &context),
         Command::Cat(args) => cat::run(args, &context).await,
         Command::Verify(args) => verify::run(args, &context).await,
+        Command::Key(args) => key::run(args, &context).await,
+        Command::RecoverySheet(args) => recovery_sheet::run(args, &context).await,
         Command::Repair => repair::run(&context).await,
         Command::Snapshots(args) => snapshots::run(args, &context).await,
         Command::Ls(args) => ls::run(args, &context).await,

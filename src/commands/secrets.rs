@@ -166,6 +166,17 @@ pub fn identity_file(path: &Path, warn: &mut dyn FnMut(String)) -> Result<Secret
     })
 }
 
+/// Reads a whole file that holds secrets; `warn` hears of one that others can read.
+///
+/// # Errors
+/// When it cannot be read, is longer than 16 MiB or no text.
+pub fn private_file(what: &'static str, path: &Path, warn: &mut dyn FnMut(String)) -> Result<SecretString, SecretError> {
+    read_key_file(open(what, path, warn)?).map_err(|source| match source {
+        CryptError::Io(source) => SecretError::Unreadable { what, from: shown(path), source },
+        source => SecretError::Identity { from: shown(path), source },
+    })
+}
+
 /// Reads the passphrase in the first line of a file; `warn` hears of a file that others can read.
 ///
 /// # Errors

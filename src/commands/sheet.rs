@@ -23,10 +23,6 @@ pub struct Sheet<'a> {
     pub report: &'a InitReport,
     /// The passphrase, if it was generated here: nobody else knows it.
     pub generated: Option<&'a SecretString>,
-    /// Whether a passphrase that the user chose opens the vault.
-    pub chosen: bool,
-    /// The recipients whose identities open it.
-    pub recipients: &'a [String],
 }
 
 impl Sheet<'_> {
@@ -55,13 +51,17 @@ tgvault recovery sheet                                        keep it on paper, 
         if let Some(passphrase) = self.generated {
             add_words(&mut text, passphrase.expose_secret());
         }
-        if self.chosen {
+        let slots = &self.report.slots;
+        let passphrases = slots.iter().filter(|slot| slot.kind == SlotKind::Passphrase).count();
+        if passphrases > usize::from(self.generated.is_some()) {
             let _ = writeln!(text, "  passphrase the one you chose (not printed)");
         }
-        for recipient in self.recipients {
-            let _ = writeln!(text, "  identity   the one for {}", printable(recipient));
+        for slot in slots {
+            if let SlotKind::Recipient(recipient) = &slot.kind {
+                let _ = writeln!(text, "  identity   the one for {}", printable(recipient));
+            }
         }
-        let unlock = if self.recipients.is_empty() { "" } else { "   # with an identity: add -i FILE" };
+        let unlock = if passphrases == slots.len() { "" } else { "   # with an identity: add -i FILE" };
         let _ = write!(
             text,
             "
@@ -79,11 +79,12 @@ Without tgvault, with age, minisign, zstd, GNU tar and bash, in a copy of the va
 ",
             recovery = self.report.recovery,
         );
-        for slot in &self.report.slots {
+        for slot in slots {
             let name = names::key_slot(slot.id);
             let _ = match &slot.kind {
                 SlotKind::Passphrase => writeln!(text, "  age -d {name} > ../identity.txt   # asks for the passphrase"),
                 SlotKind::Recipient(_) => writeln!(text, "  age -d -i FILE {name} > ../identity.txt   # FILE holds the identity"),
+                _ => Ok(()),
             };
         }
         let _ = write!(

@@ -172,12 +172,38 @@ pub struct Coverage {
     /// When reactions were last read again, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reactions_read: Option<i64>,
-    /// Things that a server refused or does not know, and events worth telling, in words.
-    #[serde(default, skip_serializing_if = "Vec::is_empty")]
-    pub notes: Vec<String>,
+    /// What happened on the way and makes nothing incomplete.
+    #[serde(flatten)]
+    pub notes: Notes,
     /// What follows from all that.
     #[serde(flatten)]
     pub verdict: Verdict,
+}
+
+/// What happened on the way and makes nothing incomplete, such as messages that were deleted meanwhile.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(into = "StoredNotes", from = "StoredNotes")]
+pub struct Notes(pub Vec<Reason>);
+
+/// How notes are stored: as data, and in words, as in [`StoredVerdict`].
+#[derive(Serialize, Deserialize)]
+struct StoredNotes {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    notes: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    remarks: Vec<Reason>,
+}
+
+impl From<Notes> for StoredNotes {
+    fn from(Notes(remarks): Notes) -> Self {
+        Self { notes: words(&remarks), remarks }
+    }
+}
+
+impl From<StoredNotes> for Notes {
+    fn from(stored: StoredNotes) -> Self {
+        if stored.remarks.is_empty() { Self(stored.notes.into_iter().map(Reason::Words).collect()) } else { Self(stored.remarks) }
+    }
 }
 
 /// `account/coverage.json`: what of the account beside the history of its chats could not be had; written only when that changed.
@@ -264,11 +290,13 @@ mod tests {
                 only_my_messages: false,
                 media: MediaCoverage { wanted: 3, stored: 3, ..MediaCoverage::default() },
                 reactions_read: None,
-                notes: vec![],
+                notes: Notes(vec![Reason::DeletedMeanwhile { count: 1 }]),
                 verdict,
             };
             let json = serde_json::to_string(&coverage).unwrap();
             assert!(json.ends_with(tail), "{json}");
+            let notes = r#""notes":["1 message was deleted while it was read, before their turn came"],"remarks":[{"reason":"deleted_meanwhile","count":1}]"#;
+            assert!(json.contains(notes), "{json}");
             assert_eq!(serde_json::from_str::<Coverage>(&json).unwrap(), coverage);
             assert_eq!(coverage.ranges[0].difference(), Some(2));
         }
@@ -281,6 +309,8 @@ mod tests {
         let words = |words: &str| Reason::Words(words.into());
         assert_eq!(verdict, Verdict::Incomplete(vec![words("2 files failed"), words("3 messages more")]));
         assert_eq!(verdict.to_string(), "incomplete: 2 files failed; 3 messages more");
+        let notes: Notes = serde_json::from_str(r#"{"notes":["60 messages were deleted"]}"#).unwrap();
+        assert_eq!(notes, Notes(vec![words("60 messages were deleted")]));
         let part: MissingPart = serde_json::from_str(r#"{"part":"stories","because":"refused"}"#).unwrap();
         assert_eq!(part, MissingPart { part: "stories".into(), because: words("refused") });
         let part = MissingPart { part: "stories".into(), because: Reason::TakeoutEnded };

@@ -1,4 +1,4 @@
-//! Why something is missing: data with a tag, of which a sentence is made when it is shown.
+//! Why something is missing, and what else was met on the way: data with a tag, of which a sentence is made when it is shown.
 
 use std::fmt;
 
@@ -90,6 +90,26 @@ pub enum Reason {
         /// How many.
         count: u64,
     },
+    /// Telegram no longer lists the chat.
+    NotListed,
+    /// The chat is closed to the account, so only its own messages were asked for.
+    NoAccess,
+    /// A forum without topics, says the server.
+    NoTopics,
+    /// The server does not list the changes since the last run, so recent messages were read again.
+    TooManyChanges,
+    /// Messages are no longer shown, and the server does not say whether they were deleted.
+    MaybeDeleted,
+    /// Messages that went while the chat was read, before their turn came.
+    DeletedMeanwhile {
+        /// How many.
+        count: u64,
+    },
+    /// Media of a kind that this version cannot read.
+    UnsupportedMedia {
+        /// In how many messages.
+        count: u64,
+    },
     /// A sentence, as versions before this form wrote it.
     #[serde(untagged)]
     Words(String),
@@ -138,6 +158,18 @@ impl fmt::Display for Reason {
             Self::NotGiven { error } => write!(f, "Telegram does not give it ({error})"),
             Self::LeftChatsNotListed { error } => write!(f, "the channels and groups that you left cannot be listed ({error})"),
             Self::ChatsNotRead { count } => write!(f, "{count} of the chats in the list could not be read"),
+            Self::NotListed => f.write_str("it is no longer in the chat list"),
+            Self::NoAccess => f.write_str("no access to this chat: only your own messages are requested"),
+            Self::NoTopics => f.write_str("Telegram says that it has no topics"),
+            Self::TooManyChanges => f.write_str("too many changes since the last run: recent messages were reread"),
+            Self::MaybeDeleted => f.write_str("some messages are no longer shown, and Telegram does not say whether they were deleted"),
+            Self::DeletedMeanwhile { count } => {
+                write!(f, "{} deleted while it was read, before their turn came", counted(*count, "message was", "messages were"))
+            }
+            Self::UnsupportedMedia { count } => {
+                let have = counted(*count, "message has", "messages have");
+                write!(f, "{have} media that this version cannot read; a later one asks again")
+            }
             Self::Words(words) => f.write_str(words),
             Self::Unknown(fields) => {
                 let tag = fields.get("reason").and_then(Value::as_str).unwrap_or("unknown");

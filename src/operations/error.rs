@@ -109,6 +109,30 @@ pub enum OperationError {
         /// Entries that there were.
         had: u64,
     },
+    /// Not exactly one key slot is meant.
+    #[error("no key slot, or more than one, matches '{wanted}'")]
+    NoSuchKey {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// Without this key slot, nobody could read the vault.
+    #[error("key slot {slot} is the only one that works: without it, nobody could read the vault")]
+    LastKey {
+        /// The slot.
+        slot: String,
+    },
+    /// Not exactly one writer is meant.
+    #[error("no writer, or more than one, matches '{wanted}'")]
+    NoSuchWriter {
+        /// What was asked for.
+        wanted: String,
+    },
+    /// This machine writes to the vault already, by another name.
+    #[error("this machine is authorised to write to the vault already, as writer {writer}")]
+    IsWriter {
+        /// Its name.
+        writer: String,
+    },
     /// The user ended the run.
     #[error("interrupted; everything stored so far is kept, and the same command resumes from there")]
     Interrupted,

@@ -110,7 +110,7 @@ pub async fn init(session: &Session, options: &InitOptions) -> Result<InitReport
     let repository = Repository::init(session.storage.clone(), &identity, slots, writer, machine).await?;
     let recovery = repository.put_recovery(&identity.root_key).await?;
     let folder = session.state.repository(repository.id)?;
-    pin(&repository, &folder, &identity, PinnedWriter::new(id, &key))?;
+    pin(&repository, &folder, &identity.recipient, PinnedWriter::new(id, &key))?;
     begun.forget()?;
     let root::Root { root_key, slots, .. } = repository.root;
     Ok(InitReport { repository: repository.id, root_key, recipient: identity.recipient.clone(), recovery, slots })

@@ -20,6 +20,7 @@ pub mod events;
 pub mod find;
 pub mod imports;
 pub mod init;
+pub mod keys;
 mod lanes;
 pub mod look;
 pub mod messages;

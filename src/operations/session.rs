@@ -93,7 +93,8 @@ impl Session {
         // A writer needs to know all that is there, many times: it is listed once.
         let opened = self.open_with(self.storage.with_listing().await?, None, folder).await?;
         let pinned = opened.pins.as_ref().and_then(|pins| pins.writer.as_ref());
-        let is_writer = pinned.is_some_and(|pinned| opened.repository.root.writer(pinned.id).is_some());
+        let root = &opened.repository.root;
+        let is_writer = pinned.is_some_and(|pinned| root.writer(pinned.id).is_some() && !root.is_revoked(pinned.id));
         if is_writer || (pinned.is_some() && self.unlock.is_none()) { Ok(opened) } else { self.open().await }
     }
 
@@ -139,6 +140,7 @@ impl Session {
         for root_key in vouched.iter().chain(&self.root_key) {
             check_root_key(&repository, root_key)?;
         }
+        check_slot(&repository, identity.as_deref())?;
         if let Some(pins) = &mut pins {
             raise(pins, &repository, &folder)?;
         }
@@ -194,6 +196,14 @@ fn check_root_key(repository: &Repository, wanted: &VerifyingKey) -> Result<(), 
         return Ok(());
     }
     Err(RepositoryError::Trust(format!("its root key is {}, not {}", found.as_str(), wanted.as_str())).into())
+}
+
+/// Refuses a key whose slot was removed: a store may still have the slot, or show it again.
+fn check_slot(repository: &Repository, identity: Option<&Identity>) -> Result<(), OperationError> {
+    match identity.and_then(Identity::slot).filter(|slot| repository.root.removed_slots.contains(slot)) {
+        Some(slot) => Err(RepositoryError::RemovedSlot { slot }.into()),
+        None => Ok(()),
+    }
 }
 
 impl Opened {
@@ -281,9 +291,15 @@ impl Opened {
         if let (None, Some(unlock)) = (&self.identity, &session.unlock) {
             let identity = keys::unlock(&session.storage, self.repository.id, unlock).await?;
             check_root_key(&self.repository, identity.root_key.public())?;
+            check_slot(&self.repository, Some(&identity))?;
             self.identity = Some(identity);
         }
         Ok(self.identity.clone())
+    }
+
+    /// This machine's name as a writer, where it has one.
+    pub fn own_writer(&self) -> Option<Id> {
+        self.pins.as_ref()?.writer.as_ref().map(|writer| writer.id)
     }
 
     /// The secrets.
@@ -294,14 +310,19 @@ impl Opened {
         self.identity.clone().ok_or(OperationError::KeyNeeded)
     }
 
-    /// What this machine writes with. A machine that is no writer yet becomes one, if the secrets are at hand.
+    /// What this machine writes with. A machine that is no writer yet, or whose key was revoked, becomes one, if the secrets are at hand.
     ///
     /// # Errors
     /// [`RepositoryError::NotAWriter`] inside when they are not, or the writer was revoked.
     pub async fn writer(&mut self) -> Result<Writer, OperationError> {
+        let revoked = self.own_writer().filter(|own| self.repository.root.is_revoked(*own));
         if let Some(pins) = &self.pins
             && let Some(pinned) = &pins.writer
+            && (revoked.is_none() || self.identity.is_none())
         {
+            if let Some(revoked) = revoked {
+                return Err(RepositoryError::NotAWriter(format!("its writer key {revoked} was revoked")).into());
+            }
             // The statement that named it was lost: it is said again, where the key to do so is given.
             if self.repository.root.writer(pinned.id).is_none() {
                 let Some(identity) = self.identity.clone() else {
@@ -324,7 +345,7 @@ impl Opened {
         let key = SigningKey::generate()?;
         let id = self.repository.machine.id()?;
         self.repository.enroll(&identity, root::Writer { id, key: key.public().clone() }).await?;
-        pin(&self.repository, &self.folder, &identity, PinnedWriter::new(id, &key))?;
+        pin(&self.repository, &self.folder, &identity.recipient, PinnedWriter::new(id, &key))?;
         Ok(Writer { id, key, recipients: Recipients::parse([identity.recipient.as_str()])? })
     }
 }
@@ -360,12 +381,12 @@ impl Opened {
 }
 
 /// Notes on this machine what it may no longer take from the store.
-pub(super) fn pin(repository: &Repository, folder: &SealedFolder, identity: &Identity, writer: PinnedWriter) -> Result<(), OperationError> {
+pub(super) fn pin(repository: &Repository, folder: &SealedFolder, recipient: &str, writer: PinnedWriter) -> Result<(), OperationError> {
     let pins = Pins {
         root_key: repository.root.root_key.clone(),
         root_number: repository.trust.last_number,
         statements: pinned_statements(&repository.trust),
-        recipients: vec![identity.recipient.clone()],
+        recipients: vec![recipient.to_owned()],
         writer: Some(writer),
     };
     Ok(pins.write(folder)?)

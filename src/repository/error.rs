@@ -35,6 +35,12 @@ pub enum RepositoryError {
         /// How many slots were tried.
         slots: usize,
     },
+    /// The key given opens a slot that was removed from the repository, and no other.
+    #[error("this passphrase or identity was removed from the vault (key slot {slot})")]
+    RemovedSlot {
+        /// The slot.
+        slot: Id,
+    },
     /// The trust statements do not fit what this machine, the sheet or the identity says.
     #[error("the vault cannot be trusted: {0}")]
     Trust(String),

@@ -55,6 +55,8 @@ pub struct Identity {
     pub root_key: SigningKey,
     /// What new archives are encrypted for.
     pub recipient: String,
+    /// The slot that gave it, where it was none of the repository's own identity file.
+    slot: Option<Id>,
 }
 
 impl Identity {
@@ -85,12 +87,17 @@ impl Identity {
         let root_key = SigningKey::parse(field(ROOT_KEY_LINE).ok_or_else(|| missing("root key"))?)?;
         let identities = Arc::new(Identities::parse(text.expose_secret())?);
         let recipient = recipient_of(text.expose_secret())?;
-        Ok(Self { repository, identities, root_key, recipient, text })
+        Ok(Self { repository, identities, root_key, recipient, slot: None, text })
     }
 
     /// The repository that it belongs to.
     pub fn repository(&self) -> Id {
         self.repository
+    }
+
+    /// The key slot that it came from; `None` where it is new, or the repository's own identity file was given.
+    pub fn slot(&self) -> Option<Id> {
+        self.slot
     }
 
     /// Encrypts the identity file for a passphrase, as a slot that is still to be stored.
@@ -198,7 +205,7 @@ async fn open_any_slot(storage: &Storage, repository: Id, identities: &Identitie
             Ok(Some(text)) => {
                 let text = std::str::from_utf8(&text).map_err(|_| RepositoryError::damaged(name, "it is not text"))?;
                 let identity = Identity::parse(SecretString::from(text)).map_err(|error| RepositoryError::damaged(name, error))?;
-                return of_repository(identity, repository);
+                return of_repository(Identity { slot: names::parse_key_slot(name), ..identity }, repository);
             }
             Err(error @ (RepositoryError::Damaged { .. } | RepositoryError::Missing { .. })) => {
                 damaged.get_or_insert(error);

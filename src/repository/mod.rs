@@ -241,21 +241,30 @@ impl Repository {
         Ok(())
     }
 
-    /// Makes a further statement of trust that lets `writer` write. What other machines say at the same moment stays beside it.
+    /// Makes a further statement of trust that lets `writer` write.
     ///
     /// # Errors
     /// When the store fails, or what is there is damaged.
     pub async fn enroll(&mut self, identity: &Identity, writer: format::root::Writer) -> Result<(), RepositoryError> {
-        // What other machines do at this moment is the point.
-        self.storage = self.storage.without_listing();
-        let anchor = Anchor::Last(identity.root_key.public().clone());
-        let trust = trust::load(&self.storage, self.id, &anchor).await?;
-        self.trust = trust::amend(&self.storage, &trust, &identity.root_key, self.machine.now(), |root| {
+        self.amend(identity, |root| {
             if root.writer(writer.id).is_none() {
                 root.writers.push(writer);
             }
         })
-        .await?;
+        .await
+    }
+
+    /// Makes a further statement of trust: what `change` makes of all that there are. What other machines say at the same moment stays
+    /// beside it.
+    ///
+    /// # Errors
+    /// When the store fails, or what is there is damaged.
+    pub async fn amend(&mut self, identity: &Identity, change: impl FnOnce(&mut Root)) -> Result<(), RepositoryError> {
+        // What other machines do at this moment is the point.
+        self.storage = self.storage.without_listing();
+        let anchor = Anchor::Last(identity.root_key.public().clone());
+        let trust = trust::load(&self.storage, self.id, &anchor).await?;
+        self.trust = trust::amend(&self.storage, &trust, &identity.root_key, self.machine.now(), change).await?;
         self.root = self.trust.root.clone();
         Ok(())
     }

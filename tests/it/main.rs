@@ -26,6 +26,7 @@ mod import_readable;
 mod imports;
 mod joining;
 mod kept;
+mod keys;
 mod kill;
 mod limits;
 mod long_files;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use grammers_tl_types::{Serializable, enums, types};
 use tgvault::model::coverage::Verdict;
+use tgvault::model::reason::Reason;
 use tgvault::model::record::Record;
 use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When};
 
@@ -333,7 +334,7 @@ fn a_chat_that_is_not_listed_any_more_is_told_of_once_and_kept() {
     let vault = program.restored();
     assert_eq!(vault.messages(peer(chat)).into_keys().collect::<Vec<_>>(), ids);
     let coverage = vault.coverage(peer(chat));
-    assert_eq!((coverage.verdict, coverage.notes.len()), (Verdict::Complete, 1), "{:?}", coverage.notes);
+    assert_eq!((coverage.verdict, coverage.notes.0.len()), (Verdict::Complete, 1), "{:?}", coverage.notes);
 }
 
 #[test]
@@ -348,5 +349,5 @@ fn messages_that_go_while_a_chat_is_read_are_told_of() {
     let run = program.backup(&["--takeout", "never"], 0);
     assert!(run.stderr.contains("60 messages were deleted while it was read"), "{}", run.stderr);
     let coverage = program.restored().coverage(peer(chat));
-    assert!(coverage.notes.iter().any(|note| note.starts_with("60 messages were deleted")), "{:?}", coverage.notes);
+    assert!(coverage.notes.0.contains(&Reason::DeletedMeanwhile { count: 60 }), "{:?}", coverage.notes);
 }

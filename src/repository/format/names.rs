@@ -62,6 +62,11 @@ pub fn key_slot(slot: Id) -> String {
     format!("{KEYS}{slot}.age")
 }
 
+/// The slot whose object has this name; `None` for what is none.
+pub fn parse_key_slot(name: &str) -> Option<Id> {
+    name.strip_prefix(KEYS)?.strip_suffix(".age")?.parse().ok()
+}
+
 /// `archives/<yyyy>/<mm>/<id>.tar.zst.age`.
 pub fn archive(time: Timestamp, id: Id) -> String {
     format!("{ARCHIVES}{}/{id}.tar.zst.age", time.to_zoned(TimeZone::UTC).strftime("%Y/%m"))

@@ -76,6 +76,9 @@ pub enum SlotKind {
     Passphrase,
     /// An age identity, whose public half is given.
     Recipient(String),
+    /// A kind of a later version, as it is stored: it opens nothing here, and the other slots do.
+    #[serde(untagged)]
+    Other(serde_json::Value),
 }
 
 /// A machine that may write.
@@ -105,6 +108,11 @@ impl Root {
     /// The writer with this name.
     pub fn writer(&self, id: Id) -> Option<&Writer> {
         self.writers.iter().find(|writer| writer.id == id)
+    }
+
+    /// Whether a writer may no longer write.
+    pub fn is_revoked(&self, writer: Id) -> bool {
+        self.revoked.iter().any(|revocation| revocation.writer == writer)
     }
 
     /// Whether a snapshot of `writer` with this number in this chain is accepted.

@@ -2,6 +2,7 @@
 
 use std::io;
 
+use crate::crypt::CryptError;
 use crate::source::telegram::wire::{CallError, RpcError};
 
 /// What went wrong.
@@ -51,6 +52,14 @@ pub enum TelegramError {
         /// The system's word.
         source: io::Error,
     },
+    /// A local file of the account is sealed with another machine's key.
+    #[error("cannot use {path}")]
+    OtherKey {
+        /// The file.
+        path: String,
+        /// What opening it said.
+        source: io::Error,
+    },
     /// A chat that was asked for is not there.
     #[error("this account has no chat '{chat}'")]
     NoSuchChat {
@@ -71,6 +80,17 @@ pub enum TelegramError {
     /// The run was stopped by whoever takes its items.
     #[error("the run was stopped")]
     Stopped,
+}
+
+impl TelegramError {
+    /// Why a local file cannot be used.
+    pub(super) fn local(path: String, source: io::Error) -> Self {
+        // Whoever keeps files gives bytes, so the cipher's error comes inside the reader's.
+        match source.get_ref().and_then(|inner| inner.downcast_ref()) {
+            Some(CryptError::WrongKey) => Self::OtherKey { path, source },
+            _ => Self::Local { path, source },
+        }
+    }
 }
 
 /// A span of time as people say it.

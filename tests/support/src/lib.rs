@@ -11,7 +11,6 @@
 
 pub mod gate;
 pub mod mounts;
-pub mod mounts;
 pub mod needs;
 pub mod sandbox;
 pub mod stores;

@@ -177,7 +177,7 @@ impl Accounts {
     }
 
     fn local(&self, name: &str, source: io::Error) -> TelegramError {
-        TelegramError::Local { path: self.file(name, SESSION).place(), source }
+        TelegramError::local(self.file(name, SESSION).place(), source)
     }
 
     fn account(&self, name: &str, session: Arc<SessionStore>, user: LoggedIn, options: &ConnectOptions) -> Result<Account, TelegramError> {

@@ -19,6 +19,7 @@ use super::history::{Mode, PAGE};
 use super::run::{BY_ID, Run};
 use crate::model::coverage::IdRange;
 use crate::model::peer::{Peer, PeerKind};
+use crate::model::reason::Reason;
 use crate::model::record::{ChatEvent, DeletionRecord, EventRecord, Evidence, Record};
 use crate::source::telegram::error::{TelegramError, Trouble};
 use crate::source::telegram::events::Event;
@@ -333,7 +334,7 @@ impl Chat {
         match self.channel_difference(from, channel).await {
             Ok(true) => Ok(()),
             Ok(false) => {
-                self.note("too many changes since the last run: recent messages were reread");
+                self.note(Reason::TooManyChanges);
                 self.reread_window().await
             }
             // A server that does not know the method, or not for this chat.
@@ -448,7 +449,7 @@ impl Chat {
             let messages = match messages_by_id(&self.run.api, &self.run.peers, self.peer(), ids).await {
                 Ok(messages) => messages,
                 Err(error) if error.rpc().is_some_and(|rpc| rpc.code == 400) => {
-                    self.note("some messages are no longer shown, and Telegram does not say whether they were deleted");
+                    self.note(Reason::MaybeDeleted);
                     return Ok(vec![]);
                 }
                 Err(error) => return Err(error.into()),

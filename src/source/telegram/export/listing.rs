@@ -93,7 +93,7 @@ impl Account {
         // Nothing is remembered of a list: no vault has this name.
         let file = self.states.of("listing");
         let path = file.place();
-        let state = StateStore::open(file, self.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
+        let state = StateStore::open(file, self.user.user_id).map_err(|source| TelegramError::local(path, source))?;
         let state = Arc::new(state.forgetting());
         let api = Api::new(self.client.clone(), self.observer.clone(), &self.name, state, options);
         let peers = PeerBook::new(self.user.user_id);

@@ -41,7 +41,7 @@ impl TelegramSource {
     pub fn new(account: Account, options: ExportOptions, vault: &str) -> Result<Self, TelegramError> {
         let file = account.states.of(vault);
         let path = file.place();
-        let state = StateStore::open(file, account.user.user_id).map_err(|source| TelegramError::Local { path, source })?;
+        let state = StateStore::open(file, account.user.user_id).map_err(|source| TelegramError::local(path, source))?;
         let state = if options.dry_run { state.forgetting() } else { state };
         Ok(Self { account, options: Arc::new(options), state: Arc::new(state), outcome: Mutex::default(), state_error: Mutex::default() })
     }

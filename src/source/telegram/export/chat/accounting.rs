@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Chat, UNLISTED};
-use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, ReasonCount, Verdict};
+use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, Notes, ReasonCount, Verdict};
 use crate::model::paths;
 use crate::model::peer::PeerKind;
 use crate::model::reason::Reason;
@@ -12,9 +12,6 @@ use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
 use crate::source::telegram::export::run::path;
 use crate::source::telegram::stored::{ChatState, Effect, Seen, Unfinished};
-
-/// What happened to messages that the server counted and then did not have any more.
-const WENT: &str = "messages were deleted while it was read, before their turn came";
 
 impl Chat {
     /// Says in the coverage that all messages were read again in this run, though nothing else was looked for here.
@@ -62,7 +59,7 @@ impl Chat {
 
     /// Says of a chat that Telegram lists no more that it does not, and remembers that this was said.
     pub(crate) async fn tell_unlisted(&self) -> Result<(), TelegramError> {
-        self.note("it is no longer in the chat list");
+        self.note(Reason::NotListed);
         self.findings().own_only = self.before.only_my;
         let mark = self.account_for().await?;
         let (peer, gone) = (self.peer(), Some(UNLISTED.to_owned()));
@@ -77,7 +74,7 @@ impl Chat {
     }
 
     /// What can be said, and a word on messages that went meanwhile.
-    fn coverage(&self) -> (Coverage, Option<String>) {
+    fn coverage(&self) -> (Coverage, Option<Reason>) {
         let run = &self.run;
         let reactions_read = self.reactions_read();
         let findings = self.findings();
@@ -128,15 +125,14 @@ impl Chat {
             because.push(Reason::NotReturned { count });
         }
         let went = self.went(&ranges, findings.server_before.filter(|_| !dated && !findings.own_only));
-        let went = (went > 0).then(|| format!("{went} {WENT}"));
+        let went = (went > 0).then_some(Reason::DeletedMeanwhile { count: went });
         let in_part = pending.unfinished.values().filter(|unfinished| **unfinished == Unfinished::InPart).count();
         if in_part > 0 {
             because.push(Reason::InPart { count: in_part as u64 });
         }
-        let unsupported = (pending.unfinished.len() > in_part).then(|| {
-            format!("{} messages have media that this version cannot read; a later one asks again", pending.unfinished.len() - in_part)
-        });
-        let notes = findings.notes.iter().chain(&went).chain(&unsupported).cloned().collect();
+        let unsupported = pending.unfinished.len().saturating_sub(in_part) as u64;
+        let unsupported = (unsupported > 0).then_some(Reason::UnsupportedMedia { count: unsupported });
+        let notes = Notes(findings.notes.iter().chain(&went).chain(&unsupported).cloned().collect());
         let mut failed: BTreeMap<String, u64> = BTreeMap::new();
         let mut late = 0_u64;
         for missing in run.state.read().missing.values() {

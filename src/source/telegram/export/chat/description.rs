@@ -41,7 +41,7 @@ impl Chat {
                 Ok(page) => page,
                 // The group counts as a forum still, and has no topics any more: nothing is lost.
                 Err(error) if error.is_any(&["CHANNEL_FORUM_MISSING"]) => {
-                    self.note("Telegram says that it has no topics");
+                    self.note(Reason::NoTopics);
                     return Ok(());
                 }
                 Err(error) => {

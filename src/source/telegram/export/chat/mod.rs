@@ -50,7 +50,7 @@ struct Findings {
     pts: Option<i32>,
     /// Why something is missing.
     missing: Vec<Reason>,
-    notes: Vec<String>,
+    notes: Vec<Reason>,
     /// The server's word when the chat was closed to us.
     closed: Option<String>,
     own_only: bool,
@@ -164,7 +164,7 @@ impl Chat {
         let mode = self.mode();
         let result = match self.read(mode).await {
             Err(Trouble::Call(error)) if mode == Mode::All && self.shows_own_only(&error) => {
-                self.note("no access to this chat: only your own messages are requested");
+                self.note(Reason::NoAccess);
                 self.findings().closed = error.rpc().map(|rpc| rpc.name.clone());
                 self.read(Mode::Own).await
             }
@@ -220,8 +220,8 @@ impl Chat {
         private || (self.dialog.left && refusal.is_any(&CLOSED))
     }
 
-    pub(super) fn note(&self, note: &str) {
-        self.findings().notes.push(note.to_owned());
+    pub(super) fn note(&self, note: Reason) {
+        self.findings().notes.push(note);
     }
 
     /// Records that the chat was closed to us, once.
