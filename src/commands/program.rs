@@ -12,6 +12,7 @@ use super::room;
 
 /// Does what the command line of this process says; gives its exit code.
 pub fn run() -> ExitCode {
+    room::spare_address_space();
     if std::env::args_os().len() <= 1 {
         // There is nowhere left to say that the terminal is closed.
         let _ = cli::parser().print_help();

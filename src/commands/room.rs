@@ -1,10 +1,13 @@
 //! Whether the system gives a run the threads and the memory that it cannot do without: asked before anything begins, since what runs
 //! out of them later can only end.
 
+use std::env;
 use std::io;
+use std::os::unix::process::CommandExt as _;
 use std::panic;
 use std::process;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{PoisonError, RwLock};
 use std::thread;
 
 use rustix::io::Errno;
@@ -19,6 +22,20 @@ const MORE_THREADS: usize = 8;
 
 /// What a run takes at most, the stacks of its threads included, without a passphrase's memory.
 const LEAST_BYTES: u64 = 192 * 1024 * 1024;
+
+/// Where address space is limited, begins again with one pool of memory for all threads: the C library would reserve 64 MiB of it for
+/// each. Comes back where there is no limit, or that was done.
+pub fn spare_address_space() {
+    const POOLS: &str = "MALLOC_ARENA_MAX";
+    if getrlimit(Resource::As).current.is_none() || env::var_os(POOLS).is_some() {
+        return;
+    }
+    let mut arguments = env::args_os();
+    if let (Ok(program), Some(name)) = (env::current_exe(), arguments.next()) {
+        // What keeps it from beginning again keeps it from nothing else.
+        let _ = process::Command::new(program).arg0(name).args(arguments).env(POOLS, "1").exec();
+    }
+}
 
 /// Asks for threads and memory, and gives them back.
 ///
@@ -39,13 +56,12 @@ pub fn ensure() -> Result<(), CommandError> {
 fn start_together(count: usize) -> io::Result<()> {
     /// These do nothing.
     const STACK_BYTES: usize = 64 * 1024;
-    let (until, waiting) = crossbeam_channel::bounded::<()>(0);
+    let gate = RwLock::new(());
     thread::scope(|scope| {
-        // Dropped when the last is there, or one is not: then all of them end.
-        let _until = until;
+        // Opened when the last is there, or one is not: then all of them end.
+        let _closed = gate.write().unwrap_or_else(PoisonError::into_inner);
         for _ in 0..count {
-            let waiting = waiting.clone();
-            let _ = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, move || waiting.recv())?;
+            let _ = thread::Builder::new().stack_size(STACK_BYTES).spawn_scoped(scope, || drop(gate.read()))?;
         }
         Ok(())
     })

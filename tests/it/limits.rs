@@ -22,7 +22,7 @@ fn limited(machine: &Ordinary, limits: &str, arguments: &str) -> Run {
 /// Asserts that a run did what it should, or said why not, and gives whether it did.
 fn did(run: &Run, what: &str) -> bool {
     assert!(!is_an_end(run) && run.code != Some(124), "{what}: {run:?}");
-    assert!(run.code == Some(0) || run.stderr.contains("error: "), "{what}: {run:?}");
+    assert!(run.code == Some(0) || run.stderr.contains("error: ") || run.stderr.contains("problem: "), "{what}: {run:?}");
     run.code == Some(0)
 }
 
