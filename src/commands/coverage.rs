@@ -119,6 +119,9 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         {
             verdict += &format!(" (reactions as of {})", units::time(time));
         }
+        for part in chat.coverage.iter().flat_map(|coverage| &coverage.parts).filter(|part| !part.is_whole()) {
+            verdict += &format!("; {part}");
+        }
         [chat.peer.to_string(), held(chat), units::printable(title(chat)), units::printable(&verdict)]
     }));
     rows.extend(parts.iter().map(|MissingPart { part, because }| {

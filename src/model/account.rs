@@ -40,13 +40,21 @@ pub enum Section {
     WebSessions,
     /// Whatever the server's file holds.
     OtherData,
+    /// `[{chat, chat_id, date, date_unixtime, text, …}]`: what was written and not sent.
+    Drafts,
+    /// `[{title, date, date_unixtime, from, from_id, stars, …}]`: gifts that the account got.
+    Gifts,
+    /// `[{title, album_id, stories: [id]}]`: albums of the account's stories.
+    StoryAlbums,
+    /// `[{shortcut, id, messages}]`: answers that a business account has ready.
+    QuickReplies,
     /// Top-level keys of an imported export that this version does not know, as the members of one object.
     UnknownKeys,
 }
 
 impl Section {
     /// All sections in the order of the exports.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 15] = [
         Self::PersonalInformation,
         Self::ProfilePictures,
         Self::Stories,
@@ -57,6 +65,10 @@ impl Section {
         Self::Sessions,
         Self::WebSessions,
         Self::OtherData,
+        Self::Drafts,
+        Self::Gifts,
+        Self::StoryAlbums,
+        Self::QuickReplies,
         Self::UnknownKeys,
     ];
 
@@ -73,6 +85,10 @@ impl Section {
             Self::Sessions => "sessions",
             Self::WebSessions => "web_sessions",
             Self::OtherData => "other_data",
+            Self::Drafts => "drafts",
+            Self::Gifts => "gifts",
+            Self::StoryAlbums => "story_albums",
+            Self::QuickReplies => "quick_replies",
             Self::UnknownKeys => "unknown_keys",
         }
     }

@@ -172,12 +172,49 @@ pub struct Coverage {
     /// When reactions were last read again, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reactions_read: Option<i64>,
+    /// What the chat has beside its messages, as far as it was asked for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub parts: Vec<PartCoverage>,
     /// What happened on the way and makes nothing incomplete.
     #[serde(flatten)]
     pub notes: Notes,
     /// What follows from all that.
     #[serde(flatten)]
     pub verdict: Verdict,
+}
+
+/// What is held of a part of a chat.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PartCoverage {
+    /// Its key, see [`super::part::Part::key`].
+    pub part: String,
+    /// How many entries are held; 1 where it is no list.
+    pub held: u64,
+    /// How many the server counts, where it does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<u64>,
+    /// Why it is not held as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub because: Option<Reason>,
+}
+
+impl PartCoverage {
+    /// Whether all of it is held, as far as anybody can tell.
+    pub fn is_whole(&self) -> bool {
+        self.because.is_none() && self.counted.is_none_or(|counted| counted <= self.held)
+    }
+}
+
+impl fmt::Display for PartCoverage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.part.replace('_', " ");
+        match (&self.because, self.counted) {
+            (Some(because), _) if self.held == 0 => write!(f, "{name}: {because}"),
+            (Some(because), _) => write!(f, "{name}: {}, {because}", self.held),
+            (None, Some(counted)) if counted > self.held => write!(f, "{name}: {} of {counted}", self.held),
+            (None, _) => write!(f, "{name}: {}", self.held),
+        }
+    }
 }
 
 /// What happened on the way and makes nothing incomplete, such as messages that were deleted meanwhile.
@@ -290,6 +327,7 @@ mod tests {
                 only_my_messages: false,
                 media: MediaCoverage { wanted: 3, stored: 3, ..MediaCoverage::default() },
                 reactions_read: None,
+                parts: vec![],
                 notes: Notes(vec![Reason::DeletedMeanwhile { count: 1 }]),
                 verdict,
             };

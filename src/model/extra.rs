@@ -149,6 +149,9 @@ pub struct Extra {
     /// The reactions that the account itself gave, as `[{type, emoji | document_id}]`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub own_reactions: Option<Box<RawValue>>,
+    /// Who voted in the poll, as `[{from, from_id, date, date_unixtime, answers: [text]}]`, where that is public and was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub poll_votes: Option<Box<RawValue>>,
     /// Name of the media's or action's TL constructor, where Telegram Desktop's JSON shows nothing of it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub constructor: Option<String>,
@@ -163,7 +166,7 @@ pub struct Extra {
 impl Extra {
     /// The keys, and those that rendering adds for files without a key, deletions and histories: what a reader of our own exports
     /// takes out again.
-    pub const KEYS: [&str; 38] = [
+    pub const KEYS: [&str; 39] = [
         "topic_id",
         "grouped_id",
         "views",
@@ -196,6 +199,7 @@ impl Extra {
         "story",
         "reply_keyboard",
         "own_reactions",
+        "poll_votes",
         "constructor",
         "assumed_zone",
         "approximate_date",

@@ -2,7 +2,8 @@
 //!
 //! - [`entry`]: what every source hands over and every archive takes: a path, a kind, metadata.
 //! - [`record`]: the lines of a chat's log: messages, edits, deletions, events. [`fold`] says what they add up to.
-//! - [`chat`], [`account`], [`coverage`], [`media`]: the other parts of a Telegram backup; [`paths`] says where each lies.
+//! - [`chat`], [`part`], [`chat_part`], [`account`], [`coverage`], [`media`]: the other parts of a Telegram backup; [`paths`] says
+//!   where each lies.
 //! - [`harmless`]: what a terminal may be shown. [`causes`]: errors in one line. [`kinds`]: the kinds of media that people choose by.
 //! - [`peer`]: typed ids of users, groups and channels; [`chat_ref`]: what people type for a chat. [`json`]: looking into JSON text
 //!   without losing any of it.
@@ -12,6 +13,7 @@
 pub mod account;
 pub mod causes;
 pub mod chat;
+pub mod chat_part;
 pub mod chat_ref;
 pub mod coverage;
 pub mod extra;
@@ -22,6 +24,7 @@ pub mod join;
 pub mod keep;
 pub mod kinds;
 pub mod media;
+pub mod part;
 pub mod paths;
 pub mod peer;
 pub mod reason;

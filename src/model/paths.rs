@@ -8,6 +8,8 @@
 //! chats/<typed peer>/chat.json                   see [`super::chat::ChatInfo`]
 //! chats/<typed peer>/<run id>-<seq>.jsonl        see [`super::record`]
 //! chats/<typed peer>/coverage.json               see [`super::coverage`]
+//! chats/<typed peer>/<part>.json                 see [`super::chat_part`]
+//! chats/<typed peer>/admin_log/<run id>.json     the same, of one run
 //! media/<kind>/<id>-<variant>.<ext>              see [`super::media`]
 //! ```
 
@@ -18,6 +20,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 
 use super::account::Section;
 use super::entry::{EntryPath, PathError};
+use super::part::Part;
 use super::peer::Peer;
 
 /// The longest batch of log lines, in bytes.
@@ -97,6 +100,15 @@ pub fn coverage(peer: Peer) -> Result<EntryPath, PathError> {
     EntryPath::new(format!("chats/{peer}/coverage.json"))
 }
 
+/// `chats/<peer>/<part>.json`; of what only grows, the file that run `run` adds: `chats/<peer>/admin_log/<run>.json`.
+///
+/// # Errors
+/// As [`chat_folder`].
+pub fn chat_part(peer: Peer, part: Part, run: &RunId) -> Result<EntryPath, PathError> {
+    let key = part.key();
+    EntryPath::new(if part == Part::AdminLog { format!("chats/{peer}/{key}/{run}.json") } else { format!("chats/{peer}/{key}.json") })
+}
+
 /// The path of batch `seq` (from 1) that run `run` appends to the log of `peer`.
 ///
 /// # Errors
@@ -154,6 +166,8 @@ pub enum Place {
     ChatInfo(Peer),
     /// A chat's coverage.
     Coverage(Peer),
+    /// What a chat has beside its messages.
+    ChatPart(Peer, Part),
     /// The users and chats as seen.
     Peers,
     /// A section of the account.
@@ -178,7 +192,13 @@ pub fn place(path: &EntryPath) -> Option<Place> {
         ["account", file] => Section::from_key(file.strip_suffix(".json")?).map(Place::Account),
         ["chats", peer, "chat.json"] => peer.parse().ok().map(Place::ChatInfo),
         ["chats", peer, "coverage.json"] => peer.parse().ok().map(Place::Coverage),
+        ["chats", peer, folder, file] if *folder == Part::AdminLog.key() && file.ends_with(".json") => {
+            peer.parse().ok().map(|peer| Place::ChatPart(peer, Part::AdminLog))
+        }
         ["chats", peer, file] => {
+            if let Some(part) = file.strip_suffix(".json").and_then(Part::from_key) {
+                return peer.parse().ok().map(|peer| Place::ChatPart(peer, part));
+            }
             let (run, seq) = file.strip_suffix(".jsonl")?.rsplit_once('-')?;
             Some(Place::Log { peer: peer.parse().ok()?, run: run.parse().ok()?, seq: seq.parse().ok()? })
         }
@@ -196,11 +216,14 @@ mod tests {
         let peer = Peer::channel(12);
         let log = log_batch(peer, &run, 3).unwrap();
         assert_eq!(log.to_string(), "chats/channel12/20261122T130000Z-ab12-000003.jsonl");
-        assert_eq!(place(&log), Some(Place::Log { peer, run, seq: 3 }));
+        assert_eq!(place(&log), Some(Place::Log { peer, run: run.clone(), seq: 3 }));
         assert_eq!(place(&chat_info(peer).unwrap()), Some(Place::ChatInfo(peer)));
         assert_eq!(place(&coverage(peer).unwrap()), Some(Place::Coverage(peer)));
         assert_eq!(place(&EntryPath::new(PEERS).unwrap()), Some(Place::Peers));
         assert_eq!(place(&peers_batch(&"r1".parse().unwrap(), 2).unwrap()), Some(Place::Peers));
+        for part in Part::ALL {
+            assert_eq!(place(&chat_part(peer, part, &run).unwrap()), Some(Place::ChatPart(peer, part)));
+        }
         for section in Section::ALL {
             assert_eq!(place(&account_section(section).unwrap()), Some(Place::Account(section)));
         }

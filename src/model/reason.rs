@@ -30,6 +30,13 @@ pub enum Reason {
         /// Why.
         error: String,
     },
+    /// A part of the chat beside its messages was not read.
+    PartNotRead {
+        /// Its key.
+        part: String,
+        /// Why.
+        error: String,
+    },
     /// A message of a later schema lies somewhere here.
     Unreadable {
         /// The lowest id that it may have.
@@ -110,6 +117,20 @@ pub enum Reason {
         /// In how many messages.
         count: u64,
     },
+    /// Messages of which it could not be read who else reacted.
+    ReactorsNotRead {
+        /// How many.
+        count: u64,
+        /// Why.
+        error: String,
+    },
+    /// Polls of which it could not be read who voted.
+    VotersNotRead {
+        /// How many.
+        count: u64,
+        /// Why.
+        error: String,
+    },
     /// A sentence, as versions before this form wrote it.
     #[serde(untagged)]
     Words(String),
@@ -136,6 +157,7 @@ impl fmt::Display for Reason {
             Self::HistoryNotRead { error } => write!(f, "its history cannot be read ({error})"),
             Self::RecentNotRead { error } => write!(f, "its recent messages cannot be read again ({error})"),
             Self::TopicsNotRead { error } => write!(f, "its topics cannot be read ({error})"),
+            Self::PartNotRead { part, error } => write!(f, "its {} cannot be read ({error})", part.replace('_', " ")),
             Self::Unreadable { first, last } => {
                 write!(f, "a message between the ids {first} and {last} cannot be read by this version")
             }
@@ -169,6 +191,12 @@ impl fmt::Display for Reason {
             Self::UnsupportedMedia { count } => {
                 let have = counted(*count, "message has", "messages have");
                 write!(f, "{have} media that this version cannot read; a later one asks again")
+            }
+            Self::ReactorsNotRead { count, error } => {
+                write!(f, "who reacted could not be read for {} ({error})", counted(*count, "message", "messages"))
+            }
+            Self::VotersNotRead { count, error } => {
+                write!(f, "who voted could not be read for {} ({error})", counted(*count, "poll", "polls"))
             }
             Self::Words(words) => f.write_str(words),
             Self::Unknown(fields) => {

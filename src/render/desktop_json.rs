@@ -6,7 +6,7 @@
 //! `observed_unixtime`). Messages of a live backup differ where Telegram Desktop's form breaks readers: a rich message has its plain
 //! text, too, and no key stands twice (`send_webview_data` has a `text` before the message's). A message of an unsupported kind, which
 //! has an id and a type there and nothing else, gets its date. At the end of a chat follow `full_name`, `username`, `topics` and
-//! `only_my_messages` where they are known.
+//! `only_my_messages` where they are known, and what the chat has beside messages ([`Part`]).
 //!
 //! The writer holds one message at a time, whatever the length of a chat.
 
@@ -23,8 +23,10 @@ use super::media_names::Places;
 use super::shown::Shown;
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType, Topic};
+use crate::model::chat_part::ChatPart;
 use crate::model::json;
 use crate::model::media::{Attached, Media};
+use crate::model::part::Part;
 use crate::model::record::{MessageRecord, Raw};
 use crate::model::time;
 
@@ -135,7 +137,7 @@ enum Place {
     /// Inside `chats.list` or `left_chats.list`.
     List { left: bool },
     /// Inside a chat's `messages`.
-    Messages { left: Option<bool>, more: String, unknown_keys: Option<String> },
+    Messages { left: Option<bool>, more: String, unknown_keys: Option<String>, parts: Vec<(Part, String, Places)> },
 }
 
 /// Writes one `result.json`. The calls must come in the file's order: sections as in [`Section::ALL`], chats, left chats.
@@ -275,7 +277,16 @@ impl<W: Write> DesktopJson<W> {
 
     fn messages_of(&self, chat: ChatHead<'_>, left: Option<bool>) -> Place {
         let more = if self.options.extra_keys { chat.more.object() } else { "{}".to_owned() };
-        Place::Messages { left, more, unknown_keys: chat.unknown_keys.map(Into::into) }
+        Place::Messages { left, more, unknown_keys: chat.unknown_keys.map(Into::into), parts: Vec::new() }
+    }
+
+    /// Takes what the chat has beside messages, which follows at its end.
+    pub fn parts(&mut self, found: &[ChatPart], names: &Places) {
+        if let Place::Messages { parts, .. } = &mut self.place
+            && self.options.extra_keys
+        {
+            *parts = found.iter().map(|part| (part.part, part.value.get().to_owned(), names.clone())).collect();
+        }
     }
 
     fn text_or_null(&mut self, text: Option<&str>) {
@@ -308,13 +319,25 @@ impl<W: Write> DesktopJson<W> {
     }
 
     fn end_chat(&mut self) -> io::Result<()> {
-        let Place::Messages { left, more, unknown_keys } = std::mem::replace(&mut self.place, Place::Root) else { return Ok(()) };
+        let Place::Messages { left, more, unknown_keys, parts } = std::mem::replace(&mut self.place, Place::Root) else { return Ok(()) };
         let level = if left.is_some() { CHAT_LEVEL } else { 0 };
         json_text::new_line(&mut self.buffer, level + 1);
         self.buffer.push(b']');
         self.first = false;
         self.members(Some(&more), level, &Places::default());
-        self.members(unknown_keys.as_deref(), level, &Places::default());
+        for (part, value, names) in &parts {
+            json_text::begin_member(&mut self.buffer, &mut self.first, part.key(), level);
+            let place = |stored: &str| names.shown(stored);
+            let of = match part {
+                Part::ProfilePictures | Part::Stories => Of::Pictures,
+                Part::ScheduledMessages => Of::Message,
+                _ => Of::Other,
+            };
+            Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, value, level + 1, of);
+        }
+        // An export of ours that was taken in may have told of the same.
+        let told: Vec<&str> = parts.iter().map(|(part, ..)| part.key()).collect();
+        self.members_but(unknown_keys.as_deref(), level, &Places::default(), &told);
         json_text::new_line(&mut self.buffer, level);
         self.buffer.push(b'}');
         self.first = false;
@@ -325,8 +348,12 @@ impl<W: Write> DesktopJson<W> {
     }
 
     fn members(&mut self, object: Option<&str>, level: usize, names: &Places) {
+        self.members_but(object, level, names, &[]);
+    }
+
+    fn members_but(&mut self, object: Option<&str>, level: usize, names: &Places, told: &[&str]) {
         let place = |stored: &str| names.shown(stored);
-        for (key, value) in object.map(json::members).into_iter().flatten() {
+        for (key, value) in object.map(json::members).into_iter().flatten().filter(|(key, _)| !told.contains(key)) {
             json_text::begin_member(&mut self.buffer, &mut self.first, key, level);
             Hand { zone: &self.options.zone, place: &place }.value(&mut self.buffer, value, level + 1, Of::Other);
         }

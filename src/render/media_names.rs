@@ -10,6 +10,7 @@ use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
 use crate::model::account::{AccountSection, Section};
+use crate::model::chat_part::ChatPart;
 use crate::model::entry::EntryPath;
 use crate::model::json;
 use crate::model::media::{Media, MediaRole, MediaStatus};
@@ -52,7 +53,12 @@ impl Places {
 
     /// Takes over what `other` says of the files of a message.
     pub fn copy(&mut self, record: &MessageRecord, other: &Self) {
-        for path in record.media.iter().filter_map(|media| media.path.as_ref()) {
+        self.copy_media(&record.media, other);
+    }
+
+    /// Takes over what `other` says of these files.
+    pub fn copy_media(&mut self, media: &[Media], other: &Self) {
+        for path in media.iter().filter_map(|media| media.path.as_ref()) {
             if let Some(place) = other.0.get(path) {
                 self.0.insert(path.clone(), Arc::clone(place));
             }
@@ -162,6 +168,28 @@ impl MediaNamer {
                 }
                 (MediaRole::Thumbnail, _) => format!("profile_music/file_{n}_thumb.jpg"),
                 _ => format!("profile_music/{}", own(format!("file_{n}{}", extension(media, "mp3")))),
+            };
+            self.place(media, wish, placed);
+        }
+    }
+
+    /// Gives places to the files of what a chat has beside messages, in folders of the chat.
+    pub fn part(&mut self, part: &ChatPart, placed: &mut Placing<'_>) {
+        let elements: Vec<&str> = json::elements(part.value.get()).collect();
+        for media in &part.media {
+            let Some(path) = media.path.as_ref().map(ToString::to_string) else { continue };
+            let index = elements.iter().position(|element| element.contains(&path));
+            let date = index.and_then(|index| json::get(elements.get(index)?, "date_unixtime")).and_then(json::digits);
+            let stamp = stamp(date.and_then(|unix| time::local(&self.zone, unix)));
+            let (folder, n) = (&self.folder, index.map_or(1, |index| index + 1));
+            let wish = match media.role {
+                MediaRole::Userpic => format!("{folder}profile_pictures/photo_{n}{stamp}.jpg"),
+                MediaRole::Story => format!("{folder}stories/story_{n}{stamp}{}", extension(media, "jpg")),
+                _ => {
+                    let own = media.name.as_deref().filter(|name| !name.is_empty()).map(sanitise);
+                    let name = own.unwrap_or_else(|| format!("file_{n}{stamp}{}", extension(media, "bin")));
+                    format!("{folder}{}/{name}", part.part.key())
+                }
             };
             self.place(media, wish, placed);
         }

@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use grammers_tl_types::{Deserializable, Serializable, enums};
+use grammers_tl_types::{Deserializable, Serializable, enums, types};
 use tgvault::model::coverage::Verdict;
 use tgvault::model::media::MediaStatus;
 use tgvault::model::record::Raw;
 use tgvault::source::telegram::ExportOptions;
-use tgvault_test_support::telegram::{ChatInfo, Options, TelegramServer};
+use tgvault_test_support::telegram::{ChatInfo, Kind, Options, TelegramServer};
 
 use crate::harness::{Setup, Vault, peer, plain};
 
@@ -130,4 +130,31 @@ fn nothing_but_sealed_bytes_touches_the_disk() {
     }
     names.sort();
     assert_eq!(names, ["main.session", "main.vault.state"]);
+}
+
+#[test]
+fn a_file_that_two_messages_name_in_two_ways_is_there_under_both_names() {
+    let setup = Setup::new(Options { messages: 300, chats: 6, files: 30, media_bytes: 300_000, gallery: false, ..Options::default() });
+    let named = |message: &enums::Message, name: &str| -> Option<types::Message> {
+        let enums::Message::Message(message) = message else { return None };
+        let mut message = message.clone();
+        let Some(enums::MessageMedia::Document(media)) = &mut message.media else { return None };
+        let Some(enums::Document::Document(document)) = &mut media.document else { return None };
+        document.attributes = vec![types::DocumentAttributeFilename { file_name: name.into() }.into()];
+        Some(message)
+    };
+    let chats = readable(&setup.server);
+    let all = chats.iter().flat_map(|chat| setup.server.message_ids(chat.peer).into_iter().map(|id| (chat.peer, id)));
+    let shown = all.filter_map(|(peer, id)| setup.server.message(peer, id)).find(|message| named(message, "a").is_some()).unwrap();
+    let saved = chats.iter().find(|chat| chat.kind == Kind::Saved).unwrap().peer;
+    let post = |name: &str| i64::from(setup.server.post(saved, named(&shown, name).unwrap()).unwrap());
+    let mut vault = Vault::default();
+    let first = post("notes.txt");
+    setup.run(&mut vault, ExportOptions { account: false, ..plain() });
+    let second = post("notes.md");
+    setup.run(&mut vault, ExportOptions { account: false, ..plain() });
+    let messages = vault.messages(peer(saved));
+    let path = |id: i64| messages[&id].media[0].path.clone().unwrap();
+    assert_ne!(path(first), path(second));
+    assert!(vault.files[&path(first)] == vault.files[&path(second)], "the file differs under its other name");
 }

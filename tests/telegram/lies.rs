@@ -5,7 +5,7 @@ use grammers_tl_types::{Deserializable, Serializable, enums, types};
 use tgvault::model::coverage::Verdict;
 use tgvault::model::reason::Reason;
 use tgvault::model::record::Raw;
-use tgvault_test_support::telegram::{Effect, Fault, Kind, Options, Peer, When};
+use tgvault_test_support::telegram::{Effect, Fault, Kind, Mutation, Options, Peer, When};
 
 use crate::export::{assert_all_of, assert_bytes_of, readable};
 use crate::harness::{Vault, peer};
@@ -156,4 +156,104 @@ fn long_messages_that_come_in_part_are_fetched_whole() {
     let again = program.run(&["backup", "telegram", "--no-account-data", "--takeout", "never", "--recheck-budget", "500"]);
     assert_eq!(again.code, Some(0), "{}", again.stderr);
     assert!(!program.server.methods().contains_key("messages.getRichMessage"), "what is whole is fetched again");
+}
+
+#[test]
+fn a_count_that_stays_too_high_is_the_servers_after_two_more_readings() {
+    let program = Program::logged_in(small());
+    let miscounted = chat(&program, Kind::Supergroup { forum: false });
+    program.server.add_fault(Fault { when: of_peer("messages.getHistory", miscounted), then: Effect::CountMore(3) });
+    let run = program.backup(&PLAIN, 3);
+    assert!(run.stderr.contains("1 chat could not be read"), "{}", run.stderr);
+    assert_eq!(reasons(&program.restored(), miscounted), [Reason::NotReturned { count: 3 }]);
+    let all = program.server.message_ids(miscounted).len().div_ceil(100);
+    let again = || {
+        program.server.forget_requests();
+        program.backup(&["--takeout", "never", "--quiet"], 3);
+        pages_of(&program, miscounted)
+    };
+    assert!(again() >= all);
+    program.server.forget_requests();
+    program.backup(&PLAIN, 0);
+    assert!(pages_of(&program, miscounted) >= all);
+    // From now on it is told, and costs nothing.
+    program.server.forget_requests();
+    program.backup(&PLAIN, 0);
+    assert_eq!(pages_of(&program, miscounted), 0);
+    assert_eq!(reasons(&program.restored(), miscounted), [Reason::NotReturned { count: 3 }]);
+    // Another number is another matter.
+    program.server.clear_faults();
+    program.server.add_fault(Fault { when: of_peer("messages.getHistory", miscounted), then: Effect::CountMore(8) });
+    let send = Mutation::Send { peer: miscounted, text: "news".into(), out: false, reply_to: None, file: None };
+    program.server.mutate(&send).unwrap();
+    program.backup(&PLAIN, 3);
+    program.server.clear_faults();
+    program.backup(&PLAIN, 0);
+    assert_eq!(program.restored().coverage(peer(miscounted)).verdict, Verdict::Complete);
+}
+
+#[test]
+fn a_run_whose_chats_are_all_incomplete_ends_with_3() {
+    for quiet in [&[][..], &["--quiet"]] {
+        let program = Program::logged_in(small());
+        program.server.add_fault(Fault { when: When::method("messages.getHistory"), then: Effect::CountMore(1) });
+        program.backup(&[&PLAIN[..], quiet].concat(), 3);
+        program.server.clear_faults();
+        program.server.add_fault(Fault { when: When::method("messages.getHistory"), then: Effect::rpc(400, "CHANNEL_PRIVATE") });
+        program.backup(&[&PLAIN[..], quiet].concat(), 3);
+    }
+}
+
+#[test]
+fn lists_of_the_account_that_are_shorter_than_their_count_are_told() {
+    let program = Program::logged_in(Options { messages: 60, chats: 4, ..small() });
+    let stories = enums::stories::Stories::Stories(types::stories::Stories {
+        count: 40,
+        stories: vec![],
+        pinned_to_top: None,
+        chats: vec![],
+        users: vec![],
+    });
+    let gifts = enums::payments::SavedStarGifts::Gifts(types::payments::SavedStarGifts {
+        count: 9,
+        chat_notifications_enabled: None,
+        gifts: vec![],
+        next_offset: None,
+        chats: vec![],
+        users: vec![],
+    });
+    program.server.add_fault(Fault { when: When::method("stories.getStoriesArchive"), then: Effect::Answer(stories.to_bytes()) });
+    program.server.add_fault(Fault { when: When::method("payments.getSavedStarGifts"), then: Effect::Answer(gifts.to_bytes()) });
+    let run = program.run(&["backup", "telegram", "--takeout", "never"]);
+    assert_eq!(run.code, Some(3), "{}", run.stderr);
+    assert!(run.stderr.contains("2 lists could not be read"), "{}", run.stderr);
+    let told = program.unlocked(&["coverage"]).stdout;
+    assert!(told.contains("the server counts 40 entries more than it listed") && told.contains("counts 9 entries more"), "{told}");
+    program.server.clear_faults();
+    let run = program.run(&["backup", "telegram", "--takeout", "never"]);
+    assert_eq!(run.code, Some(0), "{}", run.stderr);
+}
+
+#[test]
+fn media_that_this_version_cannot_read_are_counted() {
+    let program = Program::logged_in(Options { messages: 60, chats: 4, gallery: true, ..small() });
+    program.backup(&PLAIN, 0);
+    let vault = program.restored();
+    let notes: Vec<Reason> = readable(&program.server).into_iter().flat_map(|chat| vault.coverage(peer(chat.peer)).notes.0).collect();
+    assert!(notes.iter().any(|note| matches!(note, Reason::UnsupportedMedia { count: 1.. })), "{notes:?}");
+}
+
+#[test]
+fn a_takeout_that_fails_for_the_moment_is_told_and_asked_for_by_the_next_run() {
+    let program = Program::logged_in(small());
+    let failing = Fault { when: When::method("account.initTakeoutSession"), then: Effect::rpc(500, "INTERNAL") };
+    program.server.add_fault(failing);
+    let run = program.backup(&[], 0);
+    assert!(run.stderr.contains("cannot begin a takeout at the moment (INTERNAL (500))"), "{}", run.stderr);
+    assert!(program.server.methods()["account.initTakeoutSession"] <= 3);
+    assert_all_of(&program.server, &program.restored());
+    program.server.clear_faults();
+    program.server.forget_requests();
+    program.backup(&[], 0);
+    assert_eq!(program.server.methods().get("account.finishTakeoutSession"), Some(&1));
 }

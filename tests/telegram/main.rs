@@ -2,6 +2,7 @@
 
 mod account;
 mod comparison;
+mod details;
 mod export;
 mod faults;
 mod habits;
@@ -9,8 +10,10 @@ mod harness;
 mod incremental;
 mod lies;
 mod login;
+mod machines;
 mod moving;
 mod pace;
+mod people;
 mod program;
 mod program_choices;
 mod program_keys;

@@ -20,7 +20,7 @@ use super::events::{Event, Observing};
 use super::key_exchange::{ExchangeError, exchange};
 use super::pace::{Caps, LaneKey, Outlook, Pacer, Purpose};
 use super::pool::{Centre, Place, Pool};
-use super::retry::{Attempt, Decision, decide};
+use super::retry::{Attempt, Decision, MAX_FAILURES, decide};
 use super::server_key::ServerKey;
 use super::session::Session;
 
@@ -90,17 +90,25 @@ pub struct CallOptions {
     pub files: bool,
     /// Whether it may be sent again when it is unclear whether it arrived.
     pub repeatable: bool,
+    /// How often it is made at most, waits that the server asks for apart.
+    pub tries: u32,
+    /// The longest wait that the server may ask for, where that is shorter than for others.
+    pub patience: Option<Duration>,
 }
 
 impl CallOptions {
     /// A question to the home data centre.
-    pub const QUESTION: Self = Self { dc: None, files: false, repeatable: true };
+    pub const QUESTION: Self = Self { dc: None, files: false, repeatable: true, tries: MAX_FAILURES, patience: None };
+    /// The same for what can be done without: it is given up soon.
+    pub const BRIEF: Self = Self { tries: 3, ..Self::QUESTION };
+    /// The same for what is nice to have: a long wait for it would hold up the rest.
+    pub const EXTRA: Self = Self { tries: 3, patience: Some(Duration::from_secs(30)), ..Self::QUESTION };
     /// A request that changes something and must not be made twice.
-    pub const ONCE: Self = Self { dc: None, files: false, repeatable: false };
+    pub const ONCE: Self = Self { repeatable: false, ..Self::QUESTION };
 
     /// A file part from this data centre.
     pub const fn file(dc: i32) -> Self {
-        Self { dc: Some(dc), files: true, repeatable: true }
+        Self { dc: Some(dc), files: true, ..Self::QUESTION }
     }
 }
 
@@ -239,7 +247,7 @@ impl Client {
             let home = dc == home_dc && logged_in;
             let pause = inner.options.limits.pause;
             let repeatable = options.repeatable || (unsent && failures < MOST_DIALS);
-            let max_wait = inner.options.max_wait;
+            let max_wait = options.patience.map_or(inner.options.max_wait, |patience| patience.min(inner.options.max_wait));
             let asked_to_wait = error.rpc().and_then(RpcError::wait);
             refusals = if asked_to_wait.is_some() { refusals + 1 } else { 0 };
             let (all_refused, all_waited) = inner.pacer.refused(key);
@@ -256,6 +264,7 @@ impl Client {
                 refusals: refusals.max(all_refused.saturating_add(1)),
                 waited: waited.max(all_waited),
                 hopeless,
+                tries: options.tries,
             };
             let decision = decide(&error, attempt);
             tracing::debug!(method = name_for_id(method), dc, %error, ?decision, "a request failed");

@@ -25,6 +25,8 @@ pub(super) struct Attempt {
     pub(super) waited: Duration,
     /// Whether others of its kind were given up one after the other: what the server refuses then is hardly asked again.
     pub(super) hopeless: bool,
+    /// Failures after which it is given up; [`MAX_FAILURES`] for most.
+    pub(super) tries: u32,
 }
 
 /// What to do next.
@@ -49,7 +51,7 @@ pub(super) enum Decision {
 }
 
 /// Failures after which a request is given up: with the waits below, after about 3 minutes.
-const MAX_FAILURES: u32 = 8;
+pub(super) const MAX_FAILURES: u32 = 8;
 
 /// Repairs after which a request is given up: what three did not mend, more will not.
 const MAX_REPAIRS: u32 = 3;
@@ -107,7 +109,7 @@ fn is_clear(refusal: &RpcError) -> bool {
 /// Decides about a failed request.
 pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
     let again = |decision: fn(Duration) -> Decision| {
-        if attempt.failures < MAX_FAILURES && attempt.repeatable { decision(backoff(attempt)) } else { Decision::Fail }
+        if attempt.failures < attempt.tries && attempt.repeatable { decision(backoff(attempt)) } else { Decision::Fail }
     };
     let later = || match again(Decision::After) {
         Decision::After(_) if attempt.hopeless => Decision::GiveUp,
@@ -118,7 +120,7 @@ pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
         CallError::Rpc(rpc) => match (rpc.code, rpc.name.as_str(), rpc.value) {
             (303, "FILE_MIGRATE" | "PHONE_MIGRATE" | "NETWORK_MIGRATE" | "USER_MIGRATE" | "STATS_MIGRATE", Some(dc)) => {
                 match i32::try_from(dc) {
-                    Ok(dc) if attempt.failures < MAX_FAILURES => Decision::Migrate(dc),
+                    Ok(dc) if attempt.failures < attempt.tries => Decision::Migrate(dc),
                     _ => Decision::Fail,
                 }
             }
@@ -146,7 +148,7 @@ pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
         CallError::Status(404) if !attempt.home && attempt.repairs < MAX_REPAIRS => Decision::NewKey,
         CallError::Status(404) => Decision::Fail,
         // 429: too many connections to this data centre; anything else is as good as a cut line.
-        CallError::Status(429) if attempt.failures < MAX_FAILURES => Decision::Reconnect(backoff(attempt).saturating_mul(4)),
+        CallError::Status(429) if attempt.failures < attempt.tries => Decision::Reconnect(backoff(attempt).saturating_mul(4)),
         CallError::Status(_) | CallError::Io(_) | CallError::TimedOut(_) | CallError::Closed => again(Decision::Reconnect),
         CallError::Exchange(super::ExchangeError::Io(_)) => again(Decision::Reconnect),
         CallError::Exchange(_) | CallError::Unusable(_) | CallError::Unreadable(_) | CallError::UnknownDc(_) | CallError::InVain(_) => {
@@ -176,6 +178,7 @@ mod tests {
             refusals: 1,
             waited: Duration::ZERO,
             hopeless: false,
+            tries: MAX_FAILURES,
         };
         let refused = |refusals, waited| Attempt { refusals, waited: Duration::from_secs(waited), ..at(1, true) };
         let hopeless = Attempt { hopeless: true, ..at(1, true) };
@@ -210,6 +213,8 @@ mod tests {
             (rpc(-503, "Timeout", None), at(2, true), Decision::After(seconds(1))),
             (rpc(-503, "Timeout", None), hopeless, Decision::GiveUp),
             (rpc(500, "INTERNAL", None), at(MAX_FAILURES, true), Decision::GiveUp),
+            (rpc(500, "INTERNAL", None), Attempt { tries: 3, ..at(2, true) }, Decision::After(seconds(1))),
+            (rpc(500, "INTERNAL", None), Attempt { tries: 3, ..at(3, true) }, Decision::GiveUp),
             (rpc(406, "SOMETHING", None), at(1, true), Decision::After(half)),
             (rpc(406, "SOMETHING", None), at(2, true), Decision::Fail),
             (rpc(0, "", None), at(1, true), Decision::After(half)),
@@ -242,6 +247,7 @@ mod tests {
             refusals: 0,
             waited: Duration::ZERO,
             hopeless: false,
+            tries: MAX_FAILURES,
         };
         assert_eq!(decide(&CallError::Closed, once), Decision::Fail);
         assert_eq!(decide(&rpc(500, "INTERNAL", None), once), Decision::Fail);

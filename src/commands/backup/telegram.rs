@@ -22,7 +22,7 @@ use crate::model::kinds::KindChoice;
 use crate::operations::OperationError;
 use crate::repository;
 use crate::source::telegram::{
-    ChatClass, CoverageCounts, ExportOptions, LARGEST_FILE_BYTES, ListingDetail, Outcome, TakeoutUse, TelegramSource,
+    ChatClass, CoverageCounts, Detail, ExportOptions, LARGEST_FILE_BYTES, ListingDetail, Outcome, TakeoutUse, TelegramSource,
 };
 
 const EXAMPLES: &str = "\
@@ -79,6 +79,11 @@ pub struct Args {
     /// Skip contacts, sessions, stories and other account data
     #[arg(help_heading = "Account", long)]
     pub no_account_data: bool,
+
+    /// What else to save: about, members, pictures, stories, scheduled, drafts, music, gifts, quick-replies, reactions, votes,
+    /// admin-log; usual (all but the last three), all or none
+    #[arg(help_heading = "Account", long, value_name = "DETAILS", value_delimiter = ',', value_parser = words::detail)]
+    pub details: Vec<Detail>,
 
     /// Skip groups and channels that you have left
     #[arg(help_heading = "Chats", long)]
@@ -290,6 +295,12 @@ fn export_options(args: &Args, common: &Common, context: &Context) -> Result<Exp
         till: args.till.map(|till| till.last.saturating_add(1)),
         left: !args.no_left_chats,
         account: !args.no_account_data,
+        details: match &profile.details {
+            _ if !args.details.is_empty() => args.details.clone(),
+            // A list that names none.
+            Some(details) if details.is_empty() => vec![Detail::None],
+            details => details.clone().unwrap_or_default(),
+        },
         // A dry run must not alarm the account's devices.
         takeout: if common.dry_run { TakeoutUse::Never } else { args.takeout.or(profile.takeout).unwrap_or_default() },
         wait_for_takeout: args.wait,
@@ -315,6 +326,9 @@ fn given(args: &Args, export: &ExportOptions) -> Vec<String> {
     given.extend(export.folders.iter().map(|folder| format!("--folder={folder}")));
     if !export.media.is_empty() {
         given.push(format!("--media={}", words(serde_json::to_value(&export.media))));
+    }
+    if !export.details.is_empty() {
+        given.push(format!("--details={}", words(serde_json::to_value(&export.details))));
     }
     if export.max_file_size < LARGEST_FILE_BYTES {
         given.push(format!("--max-file-size={}", export.max_file_size));

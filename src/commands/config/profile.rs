@@ -9,7 +9,7 @@ use zeroize::Zeroize;
 use super::error::ConfigError;
 use crate::commands::units;
 use crate::model::kinds::KindChoice;
-use crate::source::telegram::{ChatClass, Pace, TakeoutUse};
+use crate::source::telegram::{ChatClass, Detail, Pace, TakeoutUse};
 
 /// The profile that is read, if it is there, when none is named.
 pub const DEFAULT: &str = "default";
@@ -113,6 +113,8 @@ pub struct TelegramProfile {
     pub media: Option<Vec<KindChoice>>,
     /// Leaves out larger files, as in `"100M"`.
     pub max_file_size: Option<Size>,
+    /// What else is saved, as `--details` has it.
+    pub details: Option<Vec<Detail>>,
     /// When to use a takeout: `always`, `auto`, `never`.
     pub takeout: Option<TakeoutUse>,
     /// How far back edits and deletions are looked for, as in `"30d"`.

@@ -135,6 +135,7 @@ fn add_telegram(telegram: &TelegramProfile, add: &mut dyn FnMut(&'static str, St
         ("telegram.only-my-messages", telegram.only_my_messages.map(|only| only.to_string())),
         ("telegram.media", words(serde_json::to_value(&telegram.media).ok())),
         ("telegram.max-file-size", telegram.max_file_size.map(|size| units::bytes(size.0))),
+        ("telegram.details", words(serde_json::to_value(&telegram.details).ok())),
         ("telegram.takeout", words(serde_json::to_value(telegram.takeout).ok())),
         ("telegram.recheck", telegram.recheck.clone()),
         ("telegram.recheck-budget", telegram.recheck_budget.map(|budget| budget.to_string())),

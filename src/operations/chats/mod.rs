@@ -26,6 +26,7 @@ use super::snapshot::OpenSnapshot;
 use super::snapshot::choice::SnapshotChoice;
 use crate::model::account::{AccountSection, Section, join_contacts};
 use crate::model::chat::{ChatInfo, ChatType};
+use crate::model::chat_part::ChatPart;
 use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::{AccountCoverage, Coverage};
 use crate::model::entry::{EntryPath, Kind};
@@ -318,6 +319,29 @@ impl OpenChats {
         sections.sort_by_key(place);
         sections.dedup_by_key(|section| section.section);
         Ok(sections)
+    }
+
+    /// What a chat has beside its messages, in the order in which it is shown. What cannot be read is told to `bad`.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn parts(&self, of: Peer, bad: Unreadable<'_>) -> Result<Vec<ChatPart>, OperationError> {
+        let is_its = |path: &EntryPath| matches!(paths::place(path), Some(Place::ChatPart(peer, _)) if peer == of);
+        let folder = paths::chat_folder(of).map_err(|error| OperationError::Internal(error.to_string()))?;
+        let paths: Vec<&EntryPath> = self
+            .opened
+            .tree()
+            .below(&folder)
+            .filter(|(path, entry)| entry.kind == Kind::File && is_its(path))
+            .map(|(path, _)| path)
+            .collect();
+        let mut parts = Vec::new();
+        self.opened.sweep(&paths, &mut |path, read| match read.and_then(|bytes| parse::<ChatPart>(path, bytes, |part| part.v)) {
+            Ok(part) if part.peer == of => parts.push(part),
+            Ok(_) => bad(path, &OperationError::Form { path: path.to_string(), why: "it belongs to another chat".into() }),
+            Err(error) => bad(path, &error),
+        })?;
+        Ok(ChatPart::join(parts))
     }
 
     fn files(&self) -> impl Iterator<Item = (&EntryPath, &TreeEntry)> {

@@ -9,12 +9,14 @@ use super::write::{self, BegunChat, Out, Step};
 use super::{Counts, Form, RenderOptions};
 use crate::model::account::{AccountSection, Section};
 use crate::model::causes::with_causes;
+use crate::model::chat_part::ChatPart;
 use crate::model::entry::{EntryPath, Kind, Timestamp};
 use crate::model::kinds::{FileKind, KindChoice};
 use crate::model::media::MediaRole;
+use crate::model::peer::Peer;
 use crate::model::record::MessageRecord;
 use crate::operations::OperationError;
-use crate::operations::chats::conversation::{Conversation, Message};
+use crate::operations::chats::conversation::{Conversation, Message, Span};
 use crate::operations::chats::{Chat, Chosen, OpenChats, choose};
 use crate::operations::report::Report;
 use crate::operations::writing::{Plan, finish, work};
@@ -176,9 +178,11 @@ impl Feed<'_> {
 
     fn chat(&mut self, chat: &Chat, before: Option<&Chat>, folder: String) -> Result<Result<(), Gone>, OperationError> {
         let mut conversation = Conversation::open(self.chats, chat, before, self.options.span, Arc::clone(self.report))?;
+        let parts = self.parts(chat.peer)?;
         self.namer.begin_chat(&folder);
         self.counts.chats += 1;
-        if self.send(&Step::Chat(Arc::new(BegunChat { info: chat.info.clone(), folder }))).is_err() {
+        let begun = BegunChat { info: chat.info.clone(), folder, has_parts: !parts.is_empty() };
+        if self.send(&Step::Chat(Arc::new(begun))).is_err() {
             return Ok(Err(Gone));
         }
         let mut messages: Vec<Message> = Vec::with_capacity(CHUNK_MESSAGES);
@@ -196,8 +200,26 @@ impl Feed<'_> {
                 return Ok(Err(Gone));
             }
         }
-        let ended = self.messages(&mut messages, &mut places, &mut bytes).and_then(|()| self.send(&Step::EndChat));
-        Ok(ended)
+        if self.messages(&mut messages, &mut places, &mut bytes).is_err() {
+            return Ok(Err(Gone));
+        }
+        let mut places = Places::default();
+        for part in &parts {
+            self.namer.part(part, &mut |media, stored, place| {
+                let kind = FileKind::of_stored(media, "{}");
+                put(self.chats, self.report, &mut self.media, wanted(self.options, kind), stored, place)
+            });
+            places.copy_media(&part.media, self.namer.places());
+        }
+        Ok(self.send(&Step::EndChat(Arc::new(parts), Arc::new(places))))
+    }
+
+    /// What the chat has beside messages: nothing of it where only some messages are wanted.
+    fn parts(&self, of: Peer) -> Result<Vec<ChatPart>, OperationError> {
+        if self.options.span != Span::default() {
+            return Ok(Vec::new());
+        }
+        self.chats.parts(of, &mut |path, error| self.report.problem(path, &with_causes(error)))
     }
 
     fn messages(&mut self, messages: &mut Vec<Message>, places: &mut Places, bytes: &mut u64) -> Result<(), Gone> {

@@ -44,7 +44,9 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
     let mut plan = Plan::default();
     for (path, entry) in chats.opened().tree().iter().filter(|(_, entry)| entry.kind == Kind::File) {
         let takes = match paths::place(path) {
-            Some(Place::Log { peer, .. } | Place::ChatInfo(peer) | Place::Coverage(peer)) => peers.contains(&peer),
+            Some(Place::Log { peer, .. } | Place::ChatInfo(peer) | Place::Coverage(peer) | Place::ChatPart(peer, _)) => {
+                peers.contains(&peer)
+            }
             Some(Place::Peers | Place::Account(_) | Place::AccountCoverage) => everything,
             Some(Place::Media) => named.as_ref().is_none_or(|named| named.contains(path)),
             Some(Place::Seen(_)) | None => false,
@@ -102,6 +104,9 @@ fn media_of(
                 named.extend(media.filter_map(|media| media.path.clone()));
             }
         }
+        let parts = chats.parts(chat.peer, &mut |path, error| report.problem(path, &with_causes(error)))?;
+        let media = parts.iter().flat_map(|part| &part.media).filter(|media| wanted(options, FileKind::of_stored(media, "{}")));
+        named.extend(media.filter_map(|media| media.path.clone()));
     }
     Ok(named)
 }

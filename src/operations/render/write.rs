@@ -9,6 +9,7 @@ use jiff::tz::TimeZone;
 
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::ChatInfo;
+use crate::model::chat_part::ChatPart;
 use crate::model::entry::{EntryPath, Metadata, Timestamp};
 use crate::model::json;
 use crate::operations::OperationError;
@@ -16,6 +17,7 @@ use crate::operations::chats::conversation::Message;
 use crate::operations::events::Event;
 use crate::operations::report::Report;
 use crate::render::desktop_json::{ChatHead, DesktopJson, Options};
+use crate::render::html::about::about_page;
 use crate::render::html::lists::{ListedChat, chat_list, owner, section_page, shown_name, summary};
 use crate::render::html::{ChatPages, Owner, Pages, assets};
 use crate::render::media_names::Places;
@@ -30,8 +32,8 @@ pub(super) enum Step {
     Chat(Arc<BegunChat>),
     /// Messages of that chat.
     Messages(Arc<Vec<Message>>, Arc<Places>),
-    /// The chat ends.
-    EndChat,
+    /// The chat ends: what it has beside messages, and where the files of that lie.
+    EndChat(Arc<Vec<ChatPart>>, Arc<Places>),
     /// Everything has come. Without this nothing is complete, and `result.json` gets no name.
     End,
 }
@@ -42,6 +44,8 @@ pub(super) struct BegunChat {
     pub info: ChatInfo,
     /// Its folder, `chats/chat_01/`, or empty in the export of a single chat.
     pub folder: String,
+    /// Whether it has something beside messages.
+    pub has_parts: bool,
 }
 
 /// Where files go.
@@ -188,7 +192,7 @@ fn json_into(
                     json.message(message.shown(), &places).map_err(unwritten)?;
                 }
             }
-            Step::EndChat => {}
+            Step::EndChat(parts, places) => json.parts(&parts, &places),
             Step::End => return json.finish().map(Some).map_err(unwritten),
         }
     }
@@ -223,7 +227,7 @@ pub(super) fn html(steps: &Receiver<Step>, mut out: &Out<'_>, single: bool, zone
                 }
                 None => return Ok(()),
             },
-            Step::Messages(..) | Step::EndChat => {}
+            Step::Messages(..) | Step::EndChat(..) => {}
             Step::End if single => return Ok(()),
             Step::End => {
                 chat_list(&listed, &mut out)?;
@@ -247,7 +251,11 @@ fn chat_pages(
     mut out: &Out<'_>,
     zone: &TimeZone,
 ) -> Result<Option<u64>, OperationError> {
-    let mut pages = ChatPages::new(&shown_name(&chat.info), &chat.folder, zone.clone(), &mut out).owned_by(owner);
+    let name = shown_name(&chat.info);
+    let mut pages = ChatPages::new(&name, &chat.folder, zone.clone(), &mut out).owned_by(owner);
+    if chat.has_parts {
+        pages = pages.with_about();
+    }
     for step in steps {
         match step {
             Step::Messages(messages, places) => {
@@ -255,7 +263,13 @@ fn chat_pages(
                     pages.message(message.shown(), &places)?;
                 }
             }
-            Step::EndChat => return pages.finish().map(Some),
+            Step::EndChat(parts, places) => {
+                let messages = pages.finish()?;
+                if !parts.is_empty() {
+                    about_page(&name, &chat.folder, &parts, zone, &places, &mut out)?;
+                }
+                return Ok(Some(messages));
+            }
             Step::Section(..) | Step::Chat(_) | Step::End => break,
         }
     }

@@ -112,6 +112,10 @@ pub fn section_page<P: Pages>(
             pages.page("lists/other_data.json", section.value.get().as_bytes().to_vec())?;
             return Ok(Some(("lists/other_data.json", "Other data", 1)));
         }
+        Section::Drafts => ("lists/drafts.html", "Drafts"),
+        Section::Gifts => ("lists/gifts.html", "Gifts"),
+        Section::StoryAlbums => ("lists/story_albums.html", "Story albums"),
+        Section::QuickReplies => ("lists/quick_replies.html", "Quick replies"),
         Section::PersonalInformation | Section::TelegramContacts | Section::UnknownKeys => return Ok(None),
     };
     let value = section.value.get();
@@ -170,7 +174,9 @@ fn list_entry(out: &mut String, section: Section, entry: &str, zone: &TimeZone, 
     }
     out.push_str("<div class=\"entry clearfix\">");
     let full = format!("{} {}", part("first_name"), part("last_name"));
-    let told = [full.trim(), &part("name"), &part("application_name"), &part("domain_name"), &part("device_model"), &part("browser")];
+    let title = ["chat", "title", "shortcut"].map(part).concat();
+    let told =
+        [full.trim(), &part("name"), &title, &part("application_name"), &part("domain_name"), &part("device_model"), &part("browser")];
     let shown = match told.into_iter().find(|text| !text.is_empty()) {
         Some(name) => name.to_owned(),
         // A picture has a time, a person without a name is gone.
@@ -189,7 +195,7 @@ fn list_entry(out: &mut String, section: Section, entry: &str, zone: &TimeZone, 
             out.push_str("\">");
         }
         out.push_str("</a>");
-    } else if file.is_empty() {
+    } else if file.is_empty() && !matches!(section, Section::Gifts | Section::StoryAlbums | Section::QuickReplies) {
         let id = json::get(entry, "user_id").or_else(|| json::get(entry, "id")).and_then(json::integer);
         out.push_str("<div class=\"pull_left userpic_wrap\">");
         userpic(out, id.map(Peer::user), &shown, 48);
@@ -212,14 +218,29 @@ fn list_entry(out: &mut String, section: Section, entry: &str, zone: &TimeZone, 
         out.push_str("</div>");
     }
     for (key, value) in json::members(entry) {
-        let is_name = matches!(key, "first_name" | "last_name" | "name" | "application_name" | "domain_name" | "device_model" | "browser")
-            && shown.contains(&part(key));
+        let is_name = matches!(
+            key,
+            "first_name"
+                | "last_name"
+                | "name"
+                | "chat"
+                | "title"
+                | "shortcut"
+                | "application_name"
+                | "domain_name"
+                | "device_model"
+                | "browser"
+        ) && shown.contains(&part(key));
         let told = is_name || key == when || matches!(key, "photo" | "media" | "user_id" | "id");
         if told || key.ends_with("_unixtime") {
             continue;
         }
-        let text = json::text(value).map_or_else(|| value.to_owned(), |text| text.into_owned());
-        if !text.is_empty() && text != "null" {
+        let text = match key {
+            "sticker" => names.placed(&part(key)).unwrap_or_default().to_owned(),
+            "text_entities" => continue,
+            _ => shown_value(value),
+        };
+        if !text.is_empty() {
             let is_time = matches!(key, "date" | "expires" | "created");
             let text = if is_time { moment_of(key) } else { text };
             out.push_str("<div class=\"details_entry details\">");
@@ -228,6 +249,26 @@ fn list_entry(out: &mut String, section: Section, entry: &str, zone: &TimeZone, 
         }
     }
     out.push_str("</div></div>\n");
+}
+
+/// A value as people read it: texts and numbers as they are, of messages their texts, and nothing of what is not there.
+pub(super) fn shown_value(value: &str) -> String {
+    match json::shape(value) {
+        json::Shape::Array => {
+            let is_rich = |element: &str| json::shape(element) == json::Shape::Object && json::get(element, "type").is_some();
+            if json::elements(value).any(is_rich) && json::elements(value).all(|element| json::get(element, "id").is_none()) {
+                return escape::plain(value);
+            }
+            let shown: Vec<String> = json::elements(value).map(shown_value).filter(|text| !text.is_empty()).collect();
+            shown.join(", ")
+        }
+        json::Shape::Object => match json::get(value, "text") {
+            Some(text) => escape::plain(text),
+            None => value.to_owned(),
+        },
+        _ if value.trim() == "null" => String::new(),
+        _ => json::text(value).map_or_else(|| value.to_owned(), |text| text.into_owned()),
+    }
 }
 
 /// The words for a picture or story that is not there.
@@ -280,8 +321,20 @@ pub fn summary<P: Pages>(
         out.push_str("</div></div>");
     }
     out.push_str("<div class=\"sections\">");
-    let order =
-        ["Contacts", "Frequent contacts", "Profile pictures", "Stories archive", "Profile music", "Sessions", "Web sessions", "Other data"];
+    let order = [
+        "Contacts",
+        "Frequent contacts",
+        "Profile pictures",
+        "Stories archive",
+        "Story albums",
+        "Profile music",
+        "Gifts",
+        "Drafts",
+        "Quick replies",
+        "Sessions",
+        "Web sessions",
+        "Other data",
+    ];
     let mut sections = sections.to_vec();
     sections.sort_by_key(|(_, label, _)| order.iter().position(|known| known == label));
     for (path, label, count) in [("lists/chats.html", "Chats", chats)].iter().chain(&sections) {

@@ -3,11 +3,13 @@
 //!
 //! - [`ChatPages`] writes a chat, 1,000 messages a page; [`message`] one message, [`media`] its media, [`call`] a phone call,
 //!   [`service`] the sentence of what happened.
+//! - [`about`] writes what a chat has beside messages.
 //! - [`lists`] writes the summary, the list of chats and the sections of the account.
 //! - [`escape`] is the one door for text that people wrote; [`view`] looks into a message.
 //!
 //! A page is the largest thing in memory, and the ids of one chat.
 
+pub mod about;
 pub mod call;
 pub mod escape;
 pub mod lists;
@@ -24,6 +26,9 @@ use self::message::Before;
 use super::media_names::Places;
 use super::shown::Shown;
 use crate::model::peer::Peer;
+
+/// The page of a chat that tells what it has beside messages.
+pub const ABOUT_FILE: &str = "about.html";
 
 /// Messages on one page.
 pub const MESSAGES_PER_PAGE: usize = 1000;
@@ -96,6 +101,7 @@ pub struct ChatPages<'a, P> {
     before: Before,
     day_lines: u64,
     owner: Owner,
+    has_about: bool,
 }
 
 impl<'a, P: Pages> ChatPages<'a, P> {
@@ -116,7 +122,15 @@ impl<'a, P: Pages> ChatPages<'a, P> {
             before: Before::default(),
             day_lines: 0,
             owner: Owner::default(),
+            has_about: false,
         }
+    }
+
+    /// Says that a page of the chat tells what it has beside messages: the first one links to it.
+    #[must_use]
+    pub fn with_about(mut self) -> Self {
+        self.has_about = true;
+        self
     }
 
     /// Says whose account it is, which phone calls show.
@@ -165,6 +179,9 @@ impl<'a, P: Pages> ChatPages<'a, P> {
         // Each page tells its day anew.
         self.before = Before::default();
         frame_begin(&mut self.current, self.up, self.back, &self.name, "chat_page");
+        if self.number == 1 && self.has_about {
+            let _ = writeln!(self.current, "<div class=\"page_about details\"><a href=\"{ABOUT_FILE}\">About this chat</a></div>");
+        }
         self.current.push_str("<div class=\"history\">\n");
         if self.number > 1 {
             let _ =

@@ -13,8 +13,10 @@ use super::repair::{repair, valid_text};
 use super::scan::{Piece, Scanner, What};
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType, Topic};
+use crate::model::chat_part::ChatPart;
 use crate::model::harmless::printable;
 use crate::model::json;
+use crate::model::part::Part;
 use crate::model::paths::RunId;
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Raw, VERSION};
@@ -50,6 +52,15 @@ pub trait Receiver {
     /// # Errors
     /// Any error ends the reading.
     fn section(&mut self, section: AccountSection) -> io::Result<()>;
+
+    /// What a chat has beside its messages, as our own exports tell it.
+    ///
+    /// # Errors
+    /// Any error ends the reading.
+    fn part(&mut self, part: ChatPart) -> io::Result<()> {
+        let _ = part;
+        Ok(())
+    }
 
     /// Something that was not understood; its bytes have been handed out nevertheless.
     fn problem(&mut self, offset: u64, what: &str);
@@ -119,6 +130,7 @@ struct Chat {
     /// Whether it stands in a list of chats.
     in_list: bool,
     only_my_messages: bool,
+    parts: Vec<(Part, String)>,
     unknown: Vec<(String, String)>,
     peer: Option<Peer>,
     /// Whether it told something since it was announced.
@@ -128,6 +140,10 @@ struct Chat {
 impl Chat {
     /// Takes one of its keys that a later version may have, or we.
     fn take(&mut self, key: String, value: String) {
+        if let Some(part) = Part::from_key(&key).filter(|part| is_shaped_as(*part, &value)) {
+            self.parts.push((part, value));
+            return;
+        }
         self.told_more = true;
         let text = || json::text(&value).map(Into::into);
         match &*key {
@@ -141,6 +157,11 @@ impl Chat {
             _ => self.unknown.push((key, value)),
         }
     }
+}
+
+/// Whether a value may be that part of a chat, and no key of a later Telegram Desktop.
+fn is_shaped_as(part: Part, value: &str) -> bool {
+    json::shape(value) == if part == Part::About { json::Shape::Object } else { json::Shape::Array }
 }
 
 /// Reads the `result.json` in `input`.
@@ -294,11 +315,29 @@ impl Reader<'_> {
     }
 
     fn end_chat(&mut self) -> io::Result<()> {
-        if self.chat.is_some() {
-            self.announce(self.summary.bytes)?;
+        if let Some(chat) = &mut self.chat {
+            let parts = std::mem::take(&mut chat.parts);
+            let peer = self.announce(self.summary.bytes)?;
+            for (part, text) in parts {
+                self.part(peer, part, &text)?;
+            }
         }
         self.chat = None;
         Ok(())
+    }
+
+    fn part(&mut self, peer: Peer, part: Part, text: &str) -> io::Result<()> {
+        // Files are named in the same ways as in the sections of an account.
+        let like = match part {
+            Part::ProfilePictures => Section::ProfilePictures,
+            Part::Stories => Section::Stories,
+            Part::ScheduledMessages => Section::ProfileMusic,
+            _ => Section::UnknownKeys,
+        };
+        let Some((value, media)) = convert::section(text, self.files, like) else { return Ok(()) };
+        let Circumstances { observed, run, .. } = &self.circumstances;
+        let raw = Vec::new();
+        self.receiver.part(ChatPart { v: VERSION, peer, part, observed: *observed, run: run.clone(), value, media, raw })
     }
 
     /// Takes note of a topic that a message begins or names.

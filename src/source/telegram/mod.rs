@@ -24,7 +24,7 @@ pub use account::{Account, Accounts, Application, ConnectOptions, CustomServer, 
 pub use error::TelegramError;
 pub use events::{Event, Observer, Observing, Unobserved};
 pub use export::{ChatSize, ChatSummary, ListingDetail, Outcome, TelegramSource};
-pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, ExportOptions, LARGEST_FILE_BYTES, TakeoutUse};
+pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, Detail, ExportOptions, LARGEST_FILE_BYTES, TakeoutUse};
 pub use stored::CoverageCounts;
 pub use wire::{
     ALL_FILE_CONNECTIONS, CallError, CallOptions, Caps, Client, ClientOptions, Device, Event as ConnectionEvent, ExchangeError, Pace,

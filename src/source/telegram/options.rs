@@ -67,6 +67,51 @@ pub enum TakeoutUse {
     Never,
 }
 
+/// What an account has beside messages, their files and the sections that every export has: `--details`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Detail {
+    /// What a chat says of itself: description, pinned message, linked chat.
+    About,
+    /// The members of groups, and of channels where the account may see them.
+    Members,
+    /// Profile pictures of people and chats.
+    Pictures,
+    /// Stories on the pages of chats, and albums of the account's own.
+    Stories,
+    /// Messages that are to be sent later.
+    Scheduled,
+    /// What was written and not sent.
+    Drafts,
+    /// The music of the account's profile.
+    Music,
+    /// Gifts that the account got.
+    Gifts,
+    /// Answers that a business account has ready.
+    QuickReplies,
+    /// Who reacted to a message, where Telegram shows more than the latest: a request for each such message.
+    Reactions,
+    /// Who voted in a poll, where that is public: a request for each poll.
+    Votes,
+    /// What administrators did.
+    AdminLog,
+    /// All that takes few requests: not reactions, votes and the administrators' log.
+    Usual,
+    /// All of them.
+    All,
+    /// None.
+    None,
+}
+
+impl Detail {
+    /// Whether a list takes this one; an empty list means [`Self::Usual`].
+    pub fn take(list: &[Self], one: Self) -> bool {
+        let list = if list.is_empty() { &[Self::Usual] } else { list };
+        let is_usual = !matches!(one, Self::Reactions | Self::Votes | Self::AdminLog);
+        list.contains(&one) || list.contains(&Self::All) || (is_usual && list.contains(&Self::Usual))
+    }
+}
+
 /// Above so many expected messages a run uses a takeout by itself.
 pub const AUTO_TAKEOUT_MESSAGES: u64 = 20_000;
 
@@ -98,6 +143,8 @@ pub struct ExportOptions {
     pub left: bool,
     /// Whether the account's own sections are exported.
     pub account: bool,
+    /// What else is asked for, as [`Detail::take`] reads it.
+    pub details: Vec<Detail>,
     /// When to use a takeout.
     pub takeout: TakeoutUse,
     /// Whether to wait until Telegram allows the takeout, up to a day.
@@ -116,6 +163,11 @@ impl ExportOptions {
     /// Whether any kind of media is wanted.
     pub(super) fn takes_media(&self) -> bool {
         FileKind::ALL.into_iter().any(|kind| KindChoice::take(&self.media, kind))
+    }
+
+    /// Whether this is asked for.
+    pub(super) fn takes(&self, detail: Detail) -> bool {
+        Detail::take(&self.details, detail)
     }
 
     /// Why the user does not want a file of this kind and length; `None` as kind is for what every choice of kinds takes.
@@ -142,6 +194,7 @@ impl Default for ExportOptions {
             till: None,
             left: true,
             account: true,
+            details: vec![],
             takeout: TakeoutUse::Auto,
             wait_for_takeout: false,
             recheck: Duration::from_secs(30 * DAY),

@@ -14,6 +14,7 @@ use super::{DesktopExport, IMPORTS, ImportedFile, page_of};
 use crate::crypt::digest::{HashReader, Hasher};
 use crate::model::account::AccountSection;
 use crate::model::chat::{ChatInfo, ChatType};
+use crate::model::chat_part::ChatPart;
 use crate::model::digest::Digest;
 use crate::model::entry::{EntryPath, Kind, Metadata, PathError, Timestamp};
 use crate::model::ids::IdList;
@@ -479,6 +480,12 @@ impl Receiver for Receiving<'_, '_> {
         }
         import.described = Some(chat);
         Ok(())
+    }
+
+    fn part(&mut self, part: ChatPart) -> io::Result<()> {
+        self.media()?;
+        let path = paths::chat_part(part.peer, part.part, &part.run);
+        self.import.describe(path, &part, false, part.value.get().as_bytes())
     }
 
     fn section(&mut self, section: AccountSection) -> io::Result<()> {

@@ -72,6 +72,8 @@ pub(crate) enum Start {
     Delayed(u64),
     /// Telegram does not offer it here.
     Refused(String),
+    /// It may at another time.
+    Failed(String),
 }
 
 /// Makes the requests of one export.
@@ -174,6 +176,7 @@ impl Api {
                 }
                 // The session is over, or Telegram wants a long wait: that holds for everything else too.
                 Some(rpc) if rpc.code == 401 || rpc.wait().is_some() => Err(error),
+                Some(rpc) if rpc.code >= 500 || rpc.code < 0 => Ok(Start::Failed(rpc.to_string())),
                 Some(rpc) => Ok(Start::Refused(rpc.to_string())),
                 None if !error.is_unreachable() && !error.is_wrong_server() => Ok(Start::Refused(error.to_string())),
                 None => Err(error),
@@ -183,7 +186,9 @@ impl Api {
 
     /// Asks for a takeout; remembers until when Telegram grants none.
     async fn init(&self) -> Result<i64, CallError> {
-        let answer = self.client.call(&self.init).await.map(|enums::account::Takeout::Takeout(takeout)| takeout.id);
+        // Where it fails for the moment, the run goes on without: that is not worth minutes.
+        let answer = self.client.call_with(&self.init, CallOptions::BRIEF).await;
+        let answer = answer.map(|(enums::account::Takeout::Takeout(takeout), _)| takeout.id);
         let not_before = match &answer {
             Ok(_) => None,
             Err(error) => match error.rpc().filter(|rpc| rpc.is("TAKEOUT_INIT_DELAY")).and_then(|rpc| rpc.value) {
@@ -282,6 +287,11 @@ impl Api {
     /// Asks outside of the takeout.
     pub(crate) async fn ask_plainly<R: RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
         self.client.call(request).await
+    }
+
+    /// Asks outside of the takeout for what is nice to have: a longer wait is an error of this request alone.
+    pub(crate) async fn ask_extra<R: RemoteCall>(&self, request: &R) -> Result<R::Return, CallError> {
+        Ok(self.client.call_with(request, CallOptions::EXTRA).await?.0)
     }
 
     /// What a failed request means for the run: an error that ends it, or the reason why one thing is missing.

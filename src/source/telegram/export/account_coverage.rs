@@ -59,18 +59,20 @@ impl Run {
         let state = self.state.read();
         for (seen, reason) in state.missing.values().filter_map(|missing| Some((&missing.seen, missing.reason.as_ref()?))) {
             let part = match seen {
+                Seen::Section(section, _) => section.key(),
                 Seen::Story(_) => Section::Stories.key(),
                 Seen::Userpic(_) => Section::ProfilePictures.key(),
                 Seen::Emoji(_) => CUSTOM_EMOJI,
-                Seen::Message(..) => continue,
+                Seen::Message(..) | Seen::Part(..) => continue,
             };
             failed.entry(part).or_insert_with(|| (0, reason.clone())).0 += 1;
         }
-        let parts = [Section::Stories.key(), Section::ProfilePictures.key(), CUSTOM_EMOJI];
+        let parts = [Section::Stories, Section::ProfilePictures, Section::ProfileMusic, Section::Gifts, Section::QuickReplies];
+        let parts = parts.map(Section::key).into_iter().chain([CUSTOM_EMOJI]);
         let mut reason = |part| {
             let (count, error) = failed.remove(part)?;
             Some(Reason::FilesNotFetched { count, error })
         };
-        parts.into_iter().map(|part| (part, reason(part))).collect()
+        parts.map(|part| (part, reason(part))).collect()
     }
 }

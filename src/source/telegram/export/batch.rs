@@ -13,7 +13,7 @@ use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Record};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::stored::{Effect, LeftFile, LogEffect, Print, Unfinished};
-use crate::source::telegram::tl::{Outcomes, Want, is_in_part, record};
+use crate::source::telegram::tl::{Outcomes, Want, is_in_part, record, with_votes};
 
 /// Lines on their way into a batch.
 #[derive(Default)]
@@ -37,15 +37,20 @@ impl Run {
         count: bool,
     ) -> Result<Outcomes, TelegramError> {
         let whole = self.whole(log.peer, messages).await?;
-        let (wants, outcomes) = self.files(log.peer, &whole).await?;
-        for (message, wants) in whole.iter().zip(&wants) {
+        let shown = self.with_reactors(log.peer, whole.clone()).await?;
+        let votes = self.poll_votes(log.peer, &shown).await?;
+        let (wants, outcomes) = self.files(log.peer, &shown).await?;
+        for ((message, as_served), wants) in shown.iter().zip(whole.iter()).zip(&wants) {
             let paths: HashMap<i64, String> = wants
                 .iter()
                 .filter(|want| want.role == MediaRole::CustomEmoji && outcomes.get(&want.key) == Some(&MediaStatus::Stored))
                 .map(|want| (want.key.id, want.path.to_string()))
                 .collect();
             let emoji = |id: i64| paths.get(&id).cloned();
-            let Some(record) = record(message, &self.context(log.peer, &emoji), wants, &outcomes) else { continue };
+            let Some(mut record) = record(message, &self.context(log.peer, &emoji), wants, &outcomes) else { continue };
+            if let Some(votes) = votes.get(&message.id()) {
+                record.extra = with_votes(record.extra.as_deref(), votes);
+            }
             if count {
                 let state = self.state.read();
                 let chat = state.chats.get(&log.peer);
@@ -57,7 +62,7 @@ impl Run {
                 self.ledger.migrated(group, log.peer);
             }
             let unfinished = lacks(message);
-            let print = if unfinished == Some(Unfinished::InPart) { self.prints.of_part(message) } else { self.prints.of(message) };
+            let print = if unfinished == Some(Unfinished::InPart) { self.prints.of_part(as_served) } else { self.prints.of(as_served) };
             let was = self.state.read().chats.get(&log.peer).and_then(|chat| chat.unfinished.get(&message.id())).copied();
             if unfinished != was {
                 batch.effect.unfinished.push((message.id(), unfinished));

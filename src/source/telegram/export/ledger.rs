@@ -10,6 +10,18 @@ use crate::model::reason::Reason;
 /// The account's parts that were asked for in a run; with the reason why they could not be had.
 pub(super) type Parts = BTreeMap<&'static str, Option<Reason>>;
 
+/// People that a message does not name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum People {
+    /// Who reacted to it.
+    Reactors,
+    /// Who voted in its poll.
+    Voters,
+}
+
+/// Requests for what chats have beside messages, in one run: the next ones go on. Telegram counts them apart, and is strict with them.
+const MOST_DETAILS: u32 = 1_000;
+
 /// What is found out. All of it is short work on maps, so that one lock is enough.
 #[derive(Default)]
 pub(super) struct Ledger(Mutex<Pages>);
@@ -27,6 +39,10 @@ struct Pages {
     chats_failed: u64,
     parts: Parts,
     corrected: HashSet<(Peer, u64)>,
+    /// Of how many messages it could not be read who reacted, or who voted, by chat, and why.
+    unread_people: BTreeMap<(Peer, People), (u64, String)>,
+    /// Requests for what chats have beside messages.
+    details: u32,
     logs: HashMap<Peer, Arc<ChatLog>>,
 }
 
@@ -101,6 +117,39 @@ impl Ledger {
     /// How many such chats there are so far.
     pub(super) fn chats_failed(&self) -> u64 {
         self.pages().chats_failed
+    }
+
+    /// Takes note of a message of which it could not be read who reacted or voted.
+    pub(super) fn people_unread(&self, peer: Peer, what: People, error: String) {
+        self.pages().unread_people.entry((peer, what)).or_insert((0, error)).0 += 1;
+    }
+
+    /// What is to be said of a chat about that.
+    pub(super) fn unread_people(&self, of: Peer) -> Vec<Reason> {
+        let pages = self.pages();
+        let its = pages.unread_people.iter().filter(|((peer, _), _)| *peer == of);
+        let told = its.map(|((_, what), (count, error))| match what {
+            People::Reactors => Reason::ReactorsNotRead { count: *count, error: error.clone() },
+            People::Voters => Reason::VotersNotRead { count: *count, error: error.clone() },
+        });
+        told.collect()
+    }
+
+    /// Takes note of a request for what a chat has beside messages; false where the run has made enough of them.
+    pub(super) fn may_ask_details(&self) -> bool {
+        let mut pages = self.pages();
+        pages.details = pages.details.saturating_add(1);
+        pages.details <= MOST_DETAILS
+    }
+
+    /// Whether it may make more of them.
+    pub(super) fn has_details_left(&self) -> bool {
+        self.pages().details < MOST_DETAILS
+    }
+
+    /// Makes no more of them: Telegram wants a wait.
+    pub(super) fn no_more_details(&self) {
+        self.pages().details = MOST_DETAILS;
     }
 
     /// Takes note that a part of the account was served, or why not.

@@ -16,7 +16,7 @@ use crate::source::telegram::tl::{FileKey, Outcomes, Want, document_want, wants}
 
 /// The file of a custom emoji.
 pub(super) fn emoji_key(id: i64) -> FileKey {
-    FileKey { photo: false, id, variant: "full".into() }
+    FileKey { photo: false, id, variant: "full".into(), extension: String::new() }
 }
 
 impl Run {
@@ -66,7 +66,8 @@ impl Run {
         Ok((all, outcomes))
     }
 
-    async fn resolve_emoji(&self, messages: &[enums::Message]) -> Result<HashMap<i64, Want>, TelegramError> {
+    /// The files of the custom emoji of messages.
+    pub(super) async fn resolve_emoji(&self, messages: &[enums::Message]) -> Result<HashMap<i64, Want>, TelegramError> {
         let ids = emoji_of(messages);
         if ids.is_empty() {
             return Ok(HashMap::new());

@@ -16,7 +16,7 @@ use crate::source::telegram::stored::Seen;
 use crate::source::telegram::tl::{FileKey, Want, document_want, wants};
 
 /// A file that failed in so many runs is left alone.
-const MAX_TRIES: u32 = 20;
+pub(super) const MAX_TRIES: u32 = 20;
 
 /// What is worth asking for again.
 #[derive(Default)]

@@ -16,6 +16,7 @@ use crate::model::reason::Reason;
 use crate::model::record::{Raw, VERSION};
 use crate::source::telegram::error::{TelegramError, Trouble};
 use crate::source::telegram::events::Event;
+use crate::source::telegram::options::Detail;
 use crate::source::telegram::stored::{Effect, Seen};
 use crate::source::telegram::tl::json::{Object, iso, list, put_date, raw};
 use crate::source::telegram::tl::{NOT_INCLUDED, Outcomes, TOO_LARGE, UNAVAILABLE, Want, peer_of, photo_want, story_wants};
@@ -24,26 +25,26 @@ use crate::source::telegram::wire::CallError;
 const PAGE: i32 = 100;
 
 /// A section as it was found.
-struct Found {
-    value: Box<RawValue>,
-    media: Vec<Media>,
-    raw: Vec<Raw>,
+pub(super) struct Found {
+    pub(super) value: Box<RawValue>,
+    pub(super) media: Vec<Media>,
+    pub(super) raw: Vec<Raw>,
     /// How many the server counts beyond those that it listed.
-    short: usize,
+    pub(super) short: usize,
 }
 
 impl Found {
-    fn whole(value: Box<RawValue>, raw: Vec<Raw>) -> Self {
+    pub(super) fn whole(value: Box<RawValue>, raw: Vec<Raw>) -> Self {
         Self { value, media: vec![], raw, short: 0 }
     }
 }
 
 /// How many of a list are missing.
-fn short(count: i32, listed: usize) -> usize {
+pub(super) fn short(count: i32, listed: usize) -> usize {
     usize::try_from(count).unwrap_or_default().saturating_sub(listed)
 }
 
-fn tl(object: &impl Serializable) -> Raw {
+pub(super) fn tl(object: &impl Serializable) -> Raw {
     Raw::Tl { layer: LAYER.unsigned_abs(), bytes: object.to_bytes() }
 }
 
@@ -93,6 +94,44 @@ fn shown(want: Option<&Want>, outcomes: &Outcomes) -> String {
     file.replacen("File", "Photo", 1)
 }
 
+/// A list of pictures, as exports have it.
+pub(super) fn picture_list(photos: &[types::Photo], wants: &[Option<Want>], outcomes: &Outcomes) -> Box<RawValue> {
+    raw(list(photos.iter().zip(wants).map(|(photo, want)| {
+        let mut object = Object::new();
+        if photo.date != 0 {
+            put_date(&mut object, "date", photo.date.into());
+        }
+        object.put("photo", &shown(want.as_ref(), outcomes));
+        object.end()
+    })))
+}
+
+/// A list of stories, as exports have it.
+pub(super) fn story_list(stories: &[types::StoryItem], wants: &[Vec<Want>], outcomes: &Outcomes) -> Box<RawValue> {
+    raw(list(stories.iter().zip(wants).map(|(story, wants)| {
+        let mut object = Object::new();
+        put_date(&mut object, "date", story.date.into());
+        put_date(&mut object, "expires", story.expire_date.into());
+        object.put("pinned", &story.pinned);
+        object.put("media", &shown(wants.iter().find(|want| want.role == MediaRole::Story), outcomes));
+        // What Telegram Desktop leaves out.
+        object.put("id", &story.id).put_text("caption", story.caption.as_deref().unwrap_or_default());
+        object.end()
+    })))
+}
+
+/// Whether it is one of what few accounts have.
+fn is_more(section: Section) -> bool {
+    use Section::{Drafts, Gifts, ProfileMusic, QuickReplies, StoryAlbums};
+    matches!(section, Drafts | Gifts | StoryAlbums | QuickReplies | ProfileMusic)
+}
+
+/// The word of a server that has no such thing, for this account or at all, or wants it to be asked for later: nothing is lost.
+fn not_offered(section: Section, error: &CallError) -> Option<String> {
+    let rpc = error.rpc().filter(|rpc| is_more(section) && matches!(rpc.code, 400 | 403 | 406 | 420))?;
+    Some(rpc.name.clone())
+}
+
 impl Run {
     /// Writes the account's sections that changed. One that cannot be had is a problem of its own.
     pub(super) async fn sections(&self) -> Result<(), TelegramError> {
@@ -115,6 +154,10 @@ impl Run {
             Ok(found) => found,
             Err(Trouble::Run(error)) => return Err(error),
             Err(Trouble::Call(error)) => {
+                if let Some(error) = not_offered(section, &error) {
+                    self.ledger.part(section.key(), Some(Reason::NotGiven { error }));
+                    return Ok(());
+                }
                 let error = self.api.or_reason("reading the account's own data", error)?;
                 return self.unserved(section.key(), place, Reason::NotGiven { error }).await;
             }
@@ -122,7 +165,9 @@ impl Run {
         self.ledger.listed(section.key(), found.as_ref().map_or(0, |found| found.short));
         let Some(found) = found else { return Ok(()) };
         let digest = self.prints.of_bytes(found.value.get().as_bytes());
-        if self.state.read().sections.get(&section) == Some(&digest) {
+        let known = self.state.read().sections.get(&section).copied();
+        // What the account never had needs no file.
+        if known == Some(digest) || (known.is_none() && is_more(section) && found.value.get() == "[]") {
             return Ok(());
         }
         let Found { value, media, raw, .. } = found;
@@ -142,8 +187,14 @@ impl Run {
             Section::Sessions => self.logins().await?,
             Section::WebSessions => self.web_logins().await?,
             Section::OtherData => return self.other().await,
+            Section::ProfileMusic if self.options.takes(Detail::Music) => self.music().await?,
+            Section::Drafts if self.options.takes(Detail::Drafts) => self.drafts().await?,
+            Section::Gifts if self.options.takes(Detail::Gifts) => self.gifts().await?,
+            Section::StoryAlbums if self.options.takes(Detail::Stories) => self.story_albums().await?,
+            Section::QuickReplies if self.options.takes(Detail::QuickReplies) => self.quick_replies().await?,
+            Section::ProfileMusic | Section::Drafts | Section::Gifts | Section::StoryAlbums | Section::QuickReplies => return Ok(None),
             // What an export file holds beside its sections; a live account has no such thing.
-            Section::ProfileMusic | Section::UnknownKeys => return Ok(None),
+            Section::UnknownKeys => return Ok(None),
         }))
     }
 
@@ -168,7 +219,8 @@ impl Run {
         Ok(Found::whole(object.into_raw(), vec![tl(&full)]))
     }
 
-    async fn fetch_all(&self, wants: Vec<(Want, Seen)>) -> Result<(Outcomes, Vec<Media>), TelegramError> {
+    /// Sees to files that are shown elsewhere than in messages; says what became of each.
+    pub(super) async fn fetch_all(&self, wants: Vec<(Want, Seen)>) -> Result<(Outcomes, Vec<Media>), TelegramError> {
         let (mut outcomes, mut media) = (Outcomes::new(), Vec::new());
         // Each waits its turn behind the chats' files: one after another they would outlast these.
         let fetches = stream::iter(wants).map(|(want, seen)| async move {
@@ -233,14 +285,7 @@ impl Run {
             .collect();
         let jobs = wants.iter().flatten().map(|want| (want.clone(), Seen::Userpic(want.key.id))).collect();
         let (outcomes, media) = self.fetch_all(jobs).await?;
-        let value = raw(list(photos.iter().zip(&wants).map(|(photo, want)| {
-            let mut object = Object::new();
-            if photo.date != 0 {
-                put_date(&mut object, "date", photo.date.into());
-            }
-            object.put("photo", &shown(want.as_ref(), &outcomes));
-            object.end()
-        })));
+        let value = picture_list(&photos, &wants, &outcomes);
         Ok(Found { value, media, raw: raws, short: short(count, rows.len()) })
     }
 
@@ -274,16 +319,7 @@ impl Run {
         let jobs =
             stories.iter().zip(&wants).flat_map(|(story, wants)| wants.iter().map(|want| (want.clone(), Seen::Story(story.id)))).collect();
         let (outcomes, media) = self.fetch_all(jobs).await?;
-        let value = raw(list(stories.iter().zip(&wants).map(|(story, wants)| {
-            let mut object = Object::new();
-            put_date(&mut object, "date", story.date.into());
-            put_date(&mut object, "expires", story.expire_date.into());
-            object.put("pinned", &story.pinned);
-            object.put("media", &shown(wants.iter().find(|want| want.role == MediaRole::Story), &outcomes));
-            // What Telegram Desktop leaves out.
-            object.put("id", &story.id).put_text("caption", story.caption.as_deref().unwrap_or_default());
-            object.end()
-        })));
+        let value = story_list(&stories, &wants, &outcomes);
         Ok(Found { value, media, raw: raws, short: short(count, rows.len()) })
     }
 

@@ -10,7 +10,7 @@ use futures::stream;
 use grammers_tl_types::{enums, functions, types};
 
 use super::catchup::Counting;
-use super::chat::Chat;
+use super::chat::{Chat, waiting_since};
 use super::dialogs::{Dialog, DialogReader, Selection, means};
 use super::run::{Run, path};
 use crate::model::chat_ref::ChatRef;
@@ -199,7 +199,8 @@ impl Run {
         {
             // Chats in doubt come first.
             let state = self.state.read();
-            dialogs.sort_by_key(|dialog| state.chats.get(&dialog.peer).is_none_or(|chat| chat.doubt.is_none()));
+            dialogs
+                .sort_by_key(|dialog| state.chats.get(&dialog.peer).is_none_or(|chat| chat.doubt.is_none_or(|doubt| doubt.is_settled())));
         }
         let kept = self.kept(&dialogs, selection);
         let mut found: BTreeSet<Peer> = self.state.read().misjudged().into_iter().filter(|&peer| kept(peer)).collect();
@@ -263,6 +264,9 @@ impl Run {
         let migrated = self.read_migrated(&listed, &accounted, selection, outcome).await?;
         accounted.extend(migrated);
         accounted.extend(self.tell_unlisted().await?);
+        let asked = self.rotate_parts(&dialogs, &read, &accounted).await?;
+        read.extend(asked.iter().map(|peer| (*peer, false)));
+        accounted.extend(asked);
         accounted.extend(self.rotate(&dialogs, &read).await?);
         self.fetcher.all_read(None).await;
         // Files of chats that were not looked into otherwise came, or failed after all.
@@ -306,6 +310,39 @@ impl Run {
             self.tell(Event::Note(what));
         }
         Ok(unlisted)
+    }
+
+    /// Asks chats without news what they have beside messages, where that was long ago; gives those whose coverage is written.
+    async fn rotate_parts(
+        self: &Arc<Self>,
+        dialogs: &[Dialog],
+        read: &HashMap<Peer, bool>,
+        accounted: &BTreeSet<Peer>,
+    ) -> Result<Vec<Peer>, TelegramError> {
+        let quiet = |dialog: &&Dialog| !read.contains_key(&dialog.peer) && !accounted.contains(&dialog.peer);
+        let mut waiting: Vec<(i64, Dialog)> = {
+            let state = self.state.read();
+            let turn = |dialog: &Dialog| waiting_since(self, &state, dialog.peer);
+            dialogs.iter().filter(|dialog| !dialog.left).filter(quiet).filter_map(|dialog| Some((turn(dialog)?, dialog.clone()))).collect()
+        };
+        waiting.sort_by_key(|(since, dialog)| (*since, dialog.peer));
+        let asked = stream::iter(waiting).map(|(_, dialog)| self.clone().ask_parts(dialog));
+        let mut asked = asked.buffered(self.api.client.caps().message_requests);
+        let mut peers = Vec::new();
+        while let Some(peer) = asked.next().await {
+            peers.extend(peer?);
+        }
+        Ok(peers)
+    }
+
+    async fn ask_parts(self: Arc<Self>, dialog: Dialog) -> Result<Option<Peer>, TelegramError> {
+        if !self.ledger.has_details_left() || self.peers.input(dialog.peer).is_none() {
+            return Ok(None);
+        }
+        let chat = Chat::new(self, dialog);
+        chat.parts().await?;
+        chat.account_for().await?;
+        Ok(Some(chat.peer()))
     }
 
     /// The moment from which on messages count as recent.
@@ -382,6 +419,13 @@ impl Run {
                 Start::Refused(reason) => {
                     self.api.owe_takeout(false);
                     self.tell(Event::Note(format!("Telegram does not offer a takeout here ({reason}): continuing with ordinary requests")));
+                    return Ok(Decision::Go);
+                }
+                Start::Failed(reason) => {
+                    self.api.owe_takeout(true);
+                    self.tell(Event::Note(format!(
+                        "Telegram cannot begin a takeout at the moment ({reason}): continuing with ordinary requests; the next run asks again"
+                    )));
                     return Ok(Decision::Go);
                 }
                 Start::Delayed(seconds) => {

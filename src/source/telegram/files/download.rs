@@ -128,7 +128,7 @@ impl Download {
             _ => None,
         });
         let Some(fresh) = fresh else {
-            return Err(FileError::Gone("the message does not show the file any more".into()));
+            return Err(FileError::Gone("what showed the file does not show it any more".into()));
         };
         let mut location = self.location.lock().unwrap_or_else(PoisonError::into_inner);
         *location = (fresh, generation + 1);
@@ -168,6 +168,8 @@ impl Download {
                     })
                     .collect())
             }
+            // They were listed a moment ago, and are listed by the next run again.
+            Seen::Section(..) | Seen::Part(..) => Ok(vec![]),
             Seen::Emoji(id) => {
                 let documents = self.api.ask(&functions::messages::GetCustomEmojiDocuments { document_id: vec![*id] }).await?;
                 Ok(documents

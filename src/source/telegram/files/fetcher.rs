@@ -103,7 +103,11 @@ impl Fetcher {
     /// Takes note of a file that is known by its key only, so that the next run tries again.
     pub(crate) fn missing(&self, key: &FileKey, seen: Seen, reason: &str) {
         let digest = self.digest(key);
-        if !self.shared.state.read().media.0.contains(&digest) {
+        let is_stored = {
+            let state = self.shared.state.read();
+            state.media.0.contains(&digest) || state.nameless_media.0.contains(&digest)
+        };
+        if !is_stored {
             self.shared.state.read().fail(digest, Some(seen), reason.to_owned());
             self.failed.fetch_add(1, Ordering::Relaxed);
         }
@@ -117,13 +121,14 @@ impl Fetcher {
     /// Whether an earlier run wanted the file, could not have it, and did not count it as stored.
     pub(crate) fn was_missing(&self, key: &FileKey) -> bool {
         let state = self.shared.state.read();
-        state.missing.get(&self.digest(key)).is_some_and(|missing| missing.reason.is_some() && !missing.late)
+        self.digests(key).iter().filter_map(|digest| state.missing.get(digest)).any(|missing| missing.reason.is_some() && !missing.late)
     }
 
     /// Whether the file could not be had in an earlier run, so that a record may say that it is missing. Of one that was only on its way
     /// when a run ended, the record says where it will be.
     pub(crate) fn failed_before(&self, key: &FileKey) -> bool {
-        self.shared.state.read().missing.get(&self.digest(key)).is_some_and(|missing| missing.tries > 0)
+        let state = self.shared.state.read();
+        self.digests(key).iter().filter_map(|digest| state.missing.get(digest)).any(|missing| missing.tries > 0)
     }
 
     /// Takes note that a message says of a file that it is stored; gives what became of it when it failed meanwhile.
@@ -140,7 +145,15 @@ impl Fetcher {
 
     /// By what the state knows a file.
     pub(crate) fn digest(&self, key: &FileKey) -> u64 {
-        self.prints.of_bytes(format!("{}{}-{}", if key.photo { "photo" } else { "document" }, key.id, key.variant).as_bytes())
+        let dot = if key.extension.is_empty() { "" } else { "." };
+        let kind = if key.photo { "photo" } else { "document" };
+        self.prints.of_bytes(format!("{kind}{}-{}{dot}{}", key.id, key.variant, key.extension).as_bytes())
+    }
+
+    /// The same, and by what earlier versions knew it, whatever its name.
+    fn digests(&self, key: &FileKey) -> [u64; 2] {
+        let nameless = FileKey { extension: String::new(), ..key.clone() };
+        [self.digest(key), self.digest(&nameless)]
     }
 
     /// Why the user does not want the file.
@@ -156,9 +169,13 @@ impl Fetcher {
     /// # Errors
     /// When the run has to end.
     pub(crate) async fn fetch(&self, want: &Want, seen: Seen) -> Result<MediaStatus, TelegramError> {
-        let digest = self.digest(&want.key);
-        if self.shared.state.read().media.0.contains(&digest) {
-            return Ok(MediaStatus::Stored);
+        let [digest, nameless] = self.digests(&want.key);
+        {
+            let mut state = self.shared.state.read();
+            state.rename_missing(nameless, digest);
+            if state.media.0.contains(&digest) || state.nameless_media.0.contains(&nameless) {
+                return Ok(MediaStatus::Stored);
+            }
         }
         if let Origin::Never(reason) = want.origin {
             return Ok(MediaStatus::Skipped(reason));
@@ -262,7 +279,7 @@ impl Fetcher {
         let dc = download.dc();
         let file = match seen {
             Seen::Message(peer, _) => Some(self.unread.file(*peer)),
-            Seen::Story(_) | Seen::Userpic(_) | Seen::Emoji(_) => None,
+            Seen::Story(_) | Seen::Userpic(_) | Seen::Emoji(_) | Seen::Section(..) | Seen::Part(..) => None,
         };
         let make = {
             let (shared, want) = (self.shared.clone(), want.clone());

@@ -10,6 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Digests(pub(crate) HashSet<u64>);
 
+impl Digests {
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Reads entries of `N` bytes each, base64.
 pub(super) fn chunks<'de, D: Deserializer<'de>, const N: usize>(deserializer: D) -> Result<Vec<[u8; N]>, D::Error> {
     let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;

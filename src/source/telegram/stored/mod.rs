@@ -17,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::model::account::Section;
 use crate::model::coverage::Verdict;
+use crate::model::part::Part;
 use crate::model::peer::Peer;
 use crate::model::reason::Reason;
 
@@ -26,8 +27,9 @@ pub(super) use messages::{Held, Print};
 pub(super) use ranges::Ranges;
 pub(super) use store::StateStore;
 
-/// The version of the stored form. 1 had sentences for reasons; it is read.
-const VERSION: u8 = 2;
+/// The version of the stored form. 1 had sentences for reasons, 2 no parts of chats, and digests of media without their names; both are
+/// read.
+const VERSION: u8 = 3;
 
 /// What is known about one chat.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -84,6 +86,31 @@ pub(super) struct ChatState {
     /// Messages that are not whole.
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     pub(super) unfinished: BTreeMap<i32, Unfinished>,
+    /// What it has beside messages.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub(super) parts: BTreeMap<Part, PartState>,
+}
+
+/// What is known about a part of a chat.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(super) struct PartState {
+    /// When it was last asked for, Unix seconds.
+    pub(super) asked: i64,
+    /// Digest of what is stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) digest: Option<u64>,
+    /// How many entries that has.
+    pub(super) held: u64,
+    /// How many the server counted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) counted: Option<u64>,
+    /// Its newest entry, where they are numbered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) newest: Option<i64>,
+    /// Why it could not be had.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) because: Option<Reason>,
 }
 
 /// What a stored message lacks.
@@ -96,12 +123,30 @@ pub(super) enum Unfinished {
     Unsupported { layer: i32 },
 }
 
-/// Why a chat is in doubt, as a digest, and whether all of it was read again because of that.
+/// Why a chat is in doubt, as a digest, and how often all of it was read again because of that.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Doubt {
     pub(super) about: u64,
     #[serde(default)]
-    pub(super) was_read_again: bool,
+    pub(super) readings: u8,
+    /// Whether it is about the server's count alone.
+    #[serde(default)]
+    pub(super) of_count: bool,
+}
+
+/// Readings of a whole chat after which a count that still disagrees is the server's way of counting.
+const SETTLING_READINGS: u8 = 2;
+
+impl Doubt {
+    /// Whether reading the chat once more would tell nothing new.
+    pub(super) fn was_read_again(&self) -> bool {
+        self.readings > 0 && (!self.of_count || self.is_settled())
+    }
+
+    /// Whether it is only told from now on.
+    pub(super) fn is_settled(&self) -> bool {
+        self.of_count && self.readings >= SETTLING_READINGS
+    }
 }
 
 impl ChatState {
@@ -203,6 +248,10 @@ pub(super) enum Seen {
     Userpic(i64),
     /// As a custom emoji.
     Emoji(i64),
+    /// In another section of the account.
+    Section(Section, i64),
+    /// In a part of a chat.
+    Part(Peer, Part, i64),
 }
 
 /// A file that was wanted and is not stored (yet).
@@ -266,7 +315,7 @@ pub(super) struct Counters {
 
 /// Everything.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub(super) struct State {
+pub(crate) struct State {
     version: u8,
     pub(super) user_id: i64,
     /// The key of all digests here.
@@ -276,6 +325,9 @@ pub(super) struct State {
     /// Digests of the media that are stored.
     #[serde(default)]
     pub(super) media: Digests,
+    /// Digests of media that version 2 stored: of their numbers, whatever they are called.
+    #[serde(default, skip_serializing_if = "Digests::is_empty")]
+    pub(super) nameless_media: Digests,
     /// Digests of the media that are not, with where they were seen.
     #[serde(default)]
     pub(super) missing: BTreeMap<u64, Missing>,
@@ -316,6 +368,7 @@ impl State {
             key,
             chats: BTreeMap::new(),
             media: Digests::default(),
+            nameless_media: Digests::default(),
             missing: BTreeMap::new(),
             peers: Digests::default(),
             sections: BTreeMap::new(),
@@ -366,6 +419,8 @@ pub(super) enum Effect {
     Info { peer: Peer, digest: u64, migrated_from: Option<Peer>, only_my: bool },
     /// A chat's coverage.
     Coverage { peer: Peer, digest: u64, verdict: VerdictKind },
+    /// A part of a chat.
+    Part { peer: Peer, part: Part, state: PartState },
     /// Whether a chat's numbers disagree.
     Doubted { peer: Peer, doubt: Option<Doubt> },
     /// All of a chat as of this update counter.
@@ -431,6 +486,29 @@ impl State {
         self.missing.values().flat_map(chats).collect()
     }
 
+    /// Whether a file of a part of a chat is missing that is worth asking for again.
+    pub(super) fn lacks_files(&self, peer: Peer, part: Part, most_tries: u32) -> bool {
+        let is_its = |missing: &Missing| matches!(missing.seen, Seen::Part(of, its, _) if (of, its) == (peer, part));
+        self.missing.values().any(|missing| missing.tries < most_tries && is_its(missing))
+    }
+
+    /// The state as this version has it.
+    pub(super) fn upgraded(mut self) -> Self {
+        if self.version < VERSION {
+            self.nameless_media = std::mem::take(&mut self.media);
+        }
+        Self { version: VERSION, ..self }
+    }
+
+    /// Knows a file that is not stored by its number and name.
+    pub(super) fn rename_missing(&mut self, nameless: u64, digest: u64) {
+        if nameless != digest
+            && let Some(missing) = self.missing.remove(&nameless)
+        {
+            self.missing.entry(digest).or_insert(missing);
+        }
+    }
+
     /// Takes note that a file is on its way to the store, whatever kept it from there before.
     pub(super) fn expect(&mut self, digest: u64, seen: Seen) {
         let missing = self.missing.entry(digest).or_insert_with(|| Missing::new(seen));
@@ -491,6 +569,9 @@ impl State {
             Effect::Coverage { peer, digest, verdict } => {
                 let chat = self.chats.entry(peer).or_default();
                 (chat.coverage, chat.verdict) = (Some(digest), Some(verdict));
+            }
+            Effect::Part { peer, part, state } => {
+                self.chats.entry(peer).or_default().parts.insert(part, state);
             }
             Effect::Doubted { peer, doubt } => self.chats.entry(peer).or_default().doubt = doubt,
             Effect::Looked { peer, pts, server_count, gone, again } => {

@@ -82,7 +82,7 @@ impl StateStore {
                     None => io::Error::new(io::ErrorKind::InvalidData, format!("the state is damaged at byte {}", error.column())),
                 })?;
                 check_version(state.version)?;
-                if state.user_id == user_id { State { version: VERSION, ..state } } else { State::new(user_id)? }
+                if state.user_id == user_id { state.upgraded() } else { State::new(user_id)? }
             }
         };
         Ok(Self { file, forgets: false, state: Mutex::new(state), pending: Mutex::default() })

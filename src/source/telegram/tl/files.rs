@@ -26,6 +26,8 @@ pub(crate) struct FileKey {
     pub(crate) id: i64,
     /// `full`, or the letter of a size.
     pub(crate) variant: String,
+    /// The end of its name, where messages give it one: two of them may name one file in two ways, and each names what is stored.
+    pub(crate) extension: String,
 }
 
 /// Where the bytes come from.
@@ -100,7 +102,7 @@ pub(super) fn largest(sizes: &[enums::PhotoSize]) -> Option<Picture<'_>> {
 /// A photo's own path at its largest size.
 pub(crate) fn photo_want(photo: &types::Photo, role: MediaRole) -> Option<Want> {
     let size = largest(&photo.sizes)?;
-    let key = FileKey { photo: true, id: photo.id, variant: size.letter.to_owned() };
+    let key = FileKey { photo: true, id: photo.id, variant: size.letter.to_owned(), extension: String::new() };
     let origin = match size.inline {
         Some(bytes) => Origin::Inline(bytes.to_vec()),
         None => {
@@ -230,10 +232,13 @@ fn document_location(document: &types::Document, thumb_size: &str) -> Location {
 pub(crate) fn document_want(document: &types::Document, role: MediaRole) -> Option<Want> {
     let traits = Traits::of(document);
     let size = u64::try_from(document.size).unwrap_or_default();
-    let path = media_path(MediaKind::Document, &document.id.to_string(), "full", &extension(document, &traits)).ok()?;
+    let extension = extension(document, &traits);
+    let path = media_path(MediaKind::Document, &document.id.to_string(), "full", &extension).ok()?;
+    // Custom emoji are asked for by their numbers alone.
+    let extension = if role == MediaRole::CustomEmoji { String::new() } else { extension };
     Some(Want {
         role,
-        key: FileKey { photo: false, id: document.id, variant: "full".into() },
+        key: FileKey { photo: false, id: document.id, variant: "full".into(), extension },
         path,
         size,
         mime: Some(document.mime_type.clone()),
@@ -255,7 +260,7 @@ pub(super) fn thumbnail_want(document: &types::Document) -> Option<Want> {
     };
     Some(Want {
         role: MediaRole::Thumbnail,
-        key: FileKey { photo: false, id: document.id, variant: size.letter.to_owned() },
+        key: FileKey { photo: false, id: document.id, variant: size.letter.to_owned(), extension: String::new() },
         path: media_path(MediaKind::Document, &document.id.to_string(), size.letter, "jpg").ok()?,
         size: size.bytes,
         mime: Some("image/jpeg".into()),
@@ -291,7 +296,7 @@ fn vcard_want(contact: &types::MessageMediaContact) -> Option<Want> {
     let number = digest.first_chunk::<8>().map(|bytes| i64::from_le_bytes(*bytes)).unwrap_or_default();
     Some(Want {
         role: MediaRole::ContactVcard,
-        key: FileKey { photo: false, id: number, variant: "vcard".into() },
+        key: FileKey { photo: false, id: number, variant: "vcard".into(), extension: String::new() },
         path: media_path(MediaKind::Inline, &format!("sha256-{id}"), "full", "vcard").ok()?,
         size: bytes.len() as u64,
         mime: Some("text/vcard".into()),
@@ -394,6 +399,30 @@ pub(crate) fn story_wants(media: &enums::MessageMedia) -> Vec<Want> {
         want.kind = None;
     }
     wants
+}
+
+/// The files of a piece of music of a profile.
+pub(crate) fn song_wants(song: &types::Document) -> Vec<Want> {
+    let mut wants = Vec::new();
+    add_media(&song_media(song), None, &mut wants);
+    wants
+}
+
+/// A document as a message shows it.
+pub(super) fn song_media(song: &types::Document) -> enums::MessageMedia {
+    types::MessageMediaDocument {
+        nopremium: false,
+        spoiler: false,
+        video: false,
+        round: false,
+        voice: false,
+        document: Some(song.clone().into()),
+        alt_documents: None,
+        video_cover: None,
+        video_timestamp: None,
+        ttl_seconds: None,
+    }
+    .into()
 }
 
 /// The files of a message, each once, main file first.

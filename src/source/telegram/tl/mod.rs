@@ -3,11 +3,15 @@
 //! It knows no connection and no account: whatever has TL objects can be converted.
 //!
 //! - `files`: which files a message shows. They are fetched first, because the record says what became of them.
+//! - `about`, `admin`, `collections`: what chats and accounts have beside messages.
 //! - `message`, `service`, `media`, `text`, `buttons`: the rendered keys.
 //! - `peers`: users and chats as described. `partial`: answers of which a part cannot be read.
 //! - `fingerprint`: what tells a changed message from an unchanged one.
 
+mod about;
+mod admin;
 mod buttons;
+mod collections;
 mod files;
 mod fingerprint;
 pub(super) mod json;
@@ -22,7 +26,10 @@ mod text;
 use crate::model::paths::RunId;
 use crate::model::peer::Peer;
 
-pub(super) use files::{FileKey, Location, Origin, Want, custom_emoji, document_want, photo_want, story_wants, wants};
+pub(super) use about::{Described, Member, member_list};
+pub(super) use admin::admin_event;
+pub(super) use collections::{draft, gift, gift_wants, song, votes, with_votes};
+pub(super) use files::{FileKey, Location, Origin, Want, custom_emoji, document_want, photo_want, song_wants, story_wants, wants};
 pub(super) use fingerprint::{Fingerprints, is_in_part};
 pub(super) use media::{NOT_INCLUDED, Outcomes, TOO_LARGE, UNAVAILABLE};
 pub(super) use message::record;

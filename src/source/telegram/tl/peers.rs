@@ -211,6 +211,15 @@ impl PeerBook {
         })
     }
 
+    /// The same for a person or bot.
+    pub(crate) fn input_user(&self, peer: Peer) -> Option<enums::InputUser> {
+        match self.input(peer)? {
+            enums::InputPeer::PeerSelf => Some(enums::InputUser::UserSelf),
+            enums::InputPeer::User(user) => Some(types::InputUser { user_id: user.user_id, access_hash: user.access_hash }.into()),
+            _ => None,
+        }
+    }
+
     /// The same for a channel.
     pub(crate) fn input_channel(&self, peer: Peer) -> Option<enums::InputChannel> {
         match self.input(peer)? {
@@ -250,7 +259,7 @@ impl Inner {
             if user.min || (known.name == name && known.username == username && known.kind == kind) {
                 if !user.min {
                     known.access_hash = user.access_hash.or(known.access_hash);
-                    (known.aliases, known.contact) = (aliases(&names), user.contact);
+                    (known.aliases, known.contact, known.forum) = (aliases(&names), user.contact, user.bot_forum_view);
                 }
                 return;
             }
@@ -283,7 +292,7 @@ impl Inner {
             access_hash: if user.min { None } else { user.access_hash.or(hash_before) },
             short_hash: user.access_hash,
             left: false,
-            forum: false,
+            forum: user.bot_forum_view,
             contact: user.contact,
             migrated_to: None,
         };

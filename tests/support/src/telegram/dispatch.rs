@@ -62,6 +62,8 @@ pub(crate) struct Call<'c> {
     pub(crate) in_part: bool,
     /// So many of the newest messages are not shown.
     pub(crate) hidden: usize,
+    /// So many messages more are counted than there are.
+    pub(crate) counted_more: u32,
     pub(crate) now: i32,
 }
 
@@ -121,6 +123,7 @@ impl<'c> Call<'c> {
             part: None,
             in_part: false,
             hidden: 0,
+            counted_more: 0,
             now: unix_time(),
         };
         let mut delay = Duration::ZERO;
@@ -140,6 +143,7 @@ impl<'c> Call<'c> {
                 Effect::PartLength(_) | Effect::CdnRedirect => call.part = Some(effect),
                 Effect::InPart => call.in_part = true,
                 Effect::HideNewest(messages) => call.hidden = messages,
+                Effect::CountMore(messages) => call.counted_more = messages,
                 Effect::LogOut => call.log_out(),
                 Effect::Garble(bytes) => {
                     let instead = [0xEE; 4].into_iter().chain(bytes.iter().skip(4).copied()).collect();

@@ -64,6 +64,17 @@ impl Target {
             functions::messages::GetFullChat::CONSTRUCTOR_ID => {
                 only(Some(functions::messages::GetFullChat::from_bytes(arguments).ok()?.chat_id))
             }
+            functions::channels::GetParticipants::CONSTRUCTOR_ID => {
+                let r = functions::channels::GetParticipants::from_bytes(arguments).ok()?;
+                Self { peer: channel_id(&r.channel), offset: Some(r.offset.into()), limit: Some(r.limit.into()) }
+            }
+            functions::channels::GetAdminLog::CONSTRUCTOR_ID => {
+                let r = functions::channels::GetAdminLog::from_bytes(arguments).ok()?;
+                Self { peer: channel_id(&r.channel), offset: Some(r.max_id), limit: Some(r.limit.into()) }
+            }
+            functions::messages::GetScheduledHistory::CONSTRUCTOR_ID => {
+                only(peer_id(&functions::messages::GetScheduledHistory::from_bytes(arguments).ok()?.peer))
+            }
             _ => return None,
         })
     }

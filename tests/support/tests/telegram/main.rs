@@ -1,6 +1,7 @@
 //! The Telegram server, driven by grammers over loopback through the real key exchange.
 
 mod client;
+mod details;
 mod faults;
 mod files;
 mod history;

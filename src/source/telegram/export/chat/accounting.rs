@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use super::{Chat, UNLISTED};
-use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, Notes, ReasonCount, Verdict};
+use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, Notes, PartCoverage, ReasonCount, Verdict};
+use crate::model::part::Part;
 use crate::model::paths;
 use crate::model::peer::PeerKind;
 use crate::model::reason::Reason;
@@ -11,7 +12,7 @@ use crate::model::record::VERSION;
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
 use crate::source::telegram::export::run::path;
-use crate::source::telegram::stored::{ChatState, Effect, Seen, Unfinished};
+use crate::source::telegram::stored::{ChatState, Effect, PartState, Seen, Unfinished};
 
 impl Chat {
     /// Says in the coverage that all messages were read again in this run, though nothing else was looked for here.
@@ -39,7 +40,7 @@ impl Chat {
         if let Some(note) = went {
             run.tell(Event::Note(format!("{}: {note}", self.peer())));
         }
-        let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict);
+        let what = (&coverage.ranges, &coverage.not_returned, &coverage.media, &coverage.notes, &coverage.verdict, &coverage.parts);
         let steady = (what, coverage.only_my_messages, coverage.reactions_read);
         let digest = run.prints.of_bytes(&serde_json::to_vec(&steady).unwrap_or_default());
         if self.before.coverage == Some(digest) {
@@ -132,7 +133,8 @@ impl Chat {
         }
         let unsupported = pending.unfinished.len().saturating_sub(in_part) as u64;
         let unsupported = (unsupported > 0).then_some(Reason::UnsupportedMedia { count: unsupported });
-        let notes = Notes(findings.notes.iter().chain(&went).chain(&unsupported).cloned().collect());
+        let people = run.ledger.unread_people(self.peer());
+        let notes = Notes(findings.notes.iter().chain(&went).chain(&unsupported).chain(&people).cloned().collect());
         let mut failed: BTreeMap<String, u64> = BTreeMap::new();
         let mut late = 0_u64;
         for missing in run.state.read().missing.values() {
@@ -171,11 +173,22 @@ impl Chat {
                 failed: failed.into_iter().map(|(reason, count)| ReasonCount { reason, count }).collect(),
             },
             reactions_read,
+            parts: parts(&self.before, &findings.parts),
             notes,
             verdict,
         };
         (coverage, went)
     }
+}
+
+/// What is held of what the chat has beside messages: as earlier runs found it, and as this one did.
+fn parts(before: &ChatState, found: &BTreeMap<Part, PartState>) -> Vec<PartCoverage> {
+    let mut all = before.parts.clone();
+    all.extend(found.iter().map(|(part, state)| (*part, state.clone())));
+    let has_something = |state: &PartState| state.held > 0 || state.counted.is_some_and(|count| count > 0) || state.because.is_some();
+    let told = all.into_iter().filter(|(_, state)| has_something(state));
+    told.map(|(part, PartState { held, counted, because, .. })| PartCoverage { part: part.key().to_owned(), held, counted, because })
+        .collect()
 }
 
 /// Files that were left out on purpose, by reason.

@@ -30,6 +30,7 @@ impl Chat {
             }
         }
         let Some(peer) = self.run.peers.input(self.peer()) else { return Ok(()) };
+        let is_bot = self.peer().kind == PeerKind::User;
         let mut topics: Vec<Topic> = Vec::new();
         let mut rows = BTreeSet::new();
         let mut count;
@@ -39,8 +40,8 @@ impl Chat {
                 functions::messages::GetForumTopics { peer: peer.clone(), q: None, offset_date, offset_id, offset_topic, limit: PAGE };
             let enums::messages::ForumTopics::Topics(page) = match self.run.api.ask(&request).await {
                 Ok(page) => page,
-                // The group counts as a forum still, and has no topics any more: nothing is lost.
-                Err(error) if error.is_any(&["CHANNEL_FORUM_MISSING"]) => {
+                // The group counts as a forum still, and has no topics any more: nothing is lost. Of bots not all have some.
+                Err(error) if error.is_any(&["CHANNEL_FORUM_MISSING"]) || (is_bot && error.rpc().is_some_and(|rpc| rpc.code == 400)) => {
                     self.note(Reason::NoTopics);
                     return Ok(());
                 }

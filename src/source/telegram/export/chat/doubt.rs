@@ -1,5 +1,6 @@
 //! Where the server's numbers disagree with what it served: the chat is in doubt. Coverage says so, the run ends with code 3, and the next
-//! one reads the chat first and as a whole, whatever the budget for reading again is.
+//! one reads the chat first and as a whole, whatever the budget for reading again is. A count that stays too high when the chat was read
+//! as a whole twice more is settled: coverage goes on saying so, but the run has nothing left to do about it.
 
 use grammers_tl_types::{enums, functions, types};
 
@@ -13,10 +14,9 @@ use crate::source::telegram::tl::peer_of;
 use crate::source::telegram::wire::CallError;
 
 impl Chat {
-    /// Reads all of the chat again where its numbers disagreed in an earlier run. Once: numbers that disagree in the same way after that
-    /// are the server's, and are only told.
+    /// Reads all of the chat again where its numbers disagreed in an earlier run, until that tells nothing new.
     pub(super) async fn read_in_doubt(&self) -> Result<(), Trouble> {
-        let open = self.before.doubt.is_some_and(|doubt| !doubt.was_read_again);
+        let open = self.before.doubt.is_some_and(|doubt| !doubt.was_read_again());
         let Some(last) = self.before.ranges.last().and_then(|last| i32::try_from(last).ok()).filter(|_| open) else { return Ok(()) };
         self.reread(1, last, None).await?;
         self.findings().reread_in_doubt = true;
@@ -73,27 +73,34 @@ impl Chat {
 
     /// Remembers whether the chat is in doubt by what its coverage says, and counts it among those that could not be read.
     pub(super) fn weigh(&self, verdict: &Verdict, mark: Option<u64>) {
-        let disagreements: Vec<_> = match verdict {
-            Verdict::Incomplete(reasons) => reasons.iter().filter(|reason| reason.is_disagreement()).collect(),
+        let disagreements: Vec<Reason> = match verdict {
+            Verdict::Incomplete(reasons) => reasons.iter().filter(|reason| reason.is_disagreement()).cloned().collect(),
             Verdict::Complete | Verdict::Unknown => vec![],
         };
         let (missing, read_again) = {
             let findings = self.findings();
             (!findings.missing.is_empty(), findings.reread_in_doubt)
         };
-        let doubt = (!disagreements.is_empty()).then(|| {
-            let about = self.run.prints.of_bytes(&serde_json::to_vec(&disagreements).unwrap_or_default());
-            let before = self.before.doubt.filter(|before| before.about == about);
-            Doubt { about, was_read_again: read_again || before.is_some_and(|before| before.was_read_again) }
-        });
+        let doubt = self.doubt(&disagreements, read_again);
         let in_part =
             matches!(verdict, Verdict::Incomplete(reasons) if reasons.iter().any(|reason| matches!(reason, Reason::InPart { .. })));
-        if (doubt.is_some() || in_part) && !missing {
+        if (doubt.is_some_and(|doubt| !doubt.is_settled()) || in_part) && !missing {
             self.run.ledger.chats_failed_too(1);
         }
         if doubt != self.before.doubt {
             let marks: Vec<u64> = self.log.marks().into_iter().chain(mark).collect();
             self.run.state.when_all(&marks, Effect::Doubted { peer: self.peer(), doubt });
         }
+    }
+
+    /// The doubt that these reasons leave; `read_again` says that all of the chat was read again in this run.
+    pub(super) fn doubt(&self, disagreements: &[Reason], read_again: bool) -> Option<Doubt> {
+        if disagreements.is_empty() {
+            return None;
+        }
+        let about = self.run.prints.of_bytes(&serde_json::to_vec(disagreements).unwrap_or_default());
+        let readings = self.before.doubt.filter(|before| before.about == about).map_or(0, |before| before.readings);
+        let of_count = disagreements.iter().all(|reason| matches!(reason, Reason::NotReturned { .. }));
+        Some(Doubt { about, readings: readings.saturating_add(read_again.into()), of_count })
     }
 }

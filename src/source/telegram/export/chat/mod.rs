@@ -3,12 +3,15 @@
 mod accounting;
 mod description;
 mod doubt;
+mod parts;
 mod reading;
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use grammers_tl_types::types;
+pub(super) use parts::waiting_since;
 
 use super::batch::Batch;
 use super::chat_log::ChatLog;
@@ -17,12 +20,13 @@ use super::history::{Mode, Reader};
 use super::run::Run;
 use crate::model::chat::Topic;
 use crate::model::coverage::CoveredRange;
+use crate::model::part::Part;
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::reason::Reason;
 use crate::model::record::{ChatEvent, EventRecord, Record};
 use crate::source::telegram::error::{TelegramError, Trouble};
 use crate::source::telegram::events::Event;
-use crate::source::telegram::stored::{ChatState, Effect};
+use crate::source::telegram::stored::{ChatState, Effect, PartState};
 use crate::source::telegram::wire::CallError;
 
 /// Refusals that say: not for you (any more).
@@ -59,6 +63,8 @@ struct Findings {
     topics_unread: bool,
     /// The newest message that the list of chats names, where the history does not have it.
     withheld: Option<i32>,
+    /// What was found of its parts beside messages.
+    parts: BTreeMap<Part, PartState>,
     /// Whether all of it was read again because its numbers had disagreed.
     reread_in_doubt: bool,
     /// When all messages had been read again, where that was in this run.
@@ -147,7 +153,7 @@ impl Chat {
             || self.moved()
             || self.before.gone.is_some()
             || self.before.again
-            || self.before.doubt.is_some()
+            || self.before.doubt.is_some_and(|doubt| !doubt.is_settled())
             || !self.to_finish().is_empty()
     }
 
@@ -208,6 +214,7 @@ impl Chat {
         }
         self.tell_closed().await?;
         self.topics().await?;
+        self.parts().await?;
         self.describe().await?;
         self.settle();
         self.run.tell(Event::ChatDone);

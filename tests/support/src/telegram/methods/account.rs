@@ -5,7 +5,7 @@ use grammers_tl_types::{enums, functions as f, types};
 use crate::telegram::dispatch::{Call, Refusal};
 use crate::telegram::files::{EXTRA, FileKind, file_id};
 use crate::telegram::world::media::Flavour;
-use crate::telegram::world::{Blank, SELF, blank};
+use crate::telegram::world::{Blank, Peer, SELF, blank};
 
 pub(super) fn get_authorizations(call: &mut Call<'_>, _: f::account::GetAuthorizations) -> Result<enums::account::Authorizations, Refusal> {
     let session = |n: i32, device: &str| {
@@ -68,6 +68,12 @@ pub(super) fn get_full_user(call: &mut Call<'_>, r: f::users::GetFullUser) -> Re
     let mut full: types::UserFull = Blank::zeros(16).object(&settings).object(&Blank::notify()).more(4).build();
     full.id = id;
     full.about = Some(format!("About user {id} – naïve ✓"));
+    if let Some((_, chat)) = world.chat(Peer::User(id)) {
+        full.about = chat.about.clone().or(full.about);
+        full.pinned_msg_id = chat.pinned_message;
+        full.has_scheduled = world.scheduled(chat) > 0;
+    }
+    full.stories_pinned_available = id != SELF && world.has_stories(id);
     full.profile_photo = world.user_photos(id).first().map(|photo| world.profile_photo(*photo, world.start));
     if id == SELF {
         full.birthday = Some(types::Birthday { day: 29, month: 2, year: Some(1996) }.into());

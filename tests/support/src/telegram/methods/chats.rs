@@ -43,7 +43,9 @@ pub(super) fn get_full_chat(call: &mut Call<'_>, r: f::messages::GetFullChat) ->
     let participants: enums::ChatParticipants = types::ChatParticipants { chat_id: r.chat_id, participants, version: 1 }.into();
     let mut full: types::ChatFull = Blank::zeros(16).object(&participants).object(&Blank::notify()).build();
     full.id = r.chat_id;
-    full.about = format!("About group {}", r.chat_id);
+    full.about = chat.about.clone().unwrap_or_else(|| format!("About group {}", r.chat_id));
+    full.pinned_msg_id = chat.pinned_message;
+    full.has_scheduled = world.scheduled(chat) > 0;
     Ok(answer(&world, full.into(), chat, members))
 }
 
@@ -55,7 +57,13 @@ pub(super) fn get_full_channel(call: &mut Call<'_>, r: f::channels::GetFullChann
     let mut full: types::ChannelFull =
         Blank::zeros(32).object(&photo).object(&Blank::notify()).object(&Vec::<enums::BotInfo>::new()).more(4).build();
     full.id = chat.peer.id();
-    full.about = format!("About {}", world.title(chat));
+    full.about = chat.about.clone().unwrap_or_else(|| format!("About {}", world.title(chat)));
+    full.pinned_msg_id = chat.pinned_message;
+    full.has_scheduled = world.scheduled(chat) > 0;
+    if chat.kind == Kind::Broadcast {
+        let group = world.chats.iter().find(|other| matches!(other.kind, Kind::Supergroup { .. }) && other.listed());
+        full.linked_chat_id = group.map(|group| group.peer.id());
+    }
     full.pts = chat.pts;
     full.participants_count = Some(chat.members as i32);
     full.can_view_participants = chat.kind != Kind::Broadcast;

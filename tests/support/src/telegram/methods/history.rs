@@ -137,7 +137,7 @@ pub(super) fn get_history(call: &mut Call<'_>, r: f::messages::GetHistory) -> Re
     };
     let mut page = window.page(ids, |id| world.date(chat, id));
     page.ids.truncate(options.page_messages);
-    let answer = world.answer_page(chat, page, ids.len());
+    let answer = world.answer_page(chat, page, ids.len() + call.counted_more as usize);
     Ok(if call.in_part { in_part(answer) } else { answer })
 }
 

@@ -8,6 +8,7 @@ mod account;
 mod auth;
 mod chats;
 mod contacts;
+mod details;
 mod dialogs;
 mod help;
 mod history;
@@ -52,6 +53,7 @@ pub(crate) fn call(call: &mut Call<'_>, id: u32, arguments: &[u8]) -> Result<Vec
         f::auth::ResendCode => auth::resend_code,
         f::auth::SendCode => auth::send_code,
         f::auth::SignIn => auth::sign_in,
+        f::channels::GetAdminLog => details::get_admin_log,
         f::channels::GetChannels => chats::get_channels,
         f::channels::GetFullChannel => chats::get_full_channel,
         f::channels::GetLeftChannels => takeout::get_left_channels,
@@ -64,6 +66,7 @@ pub(crate) fn call(call: &mut Call<'_>, id: u32, arguments: &[u8]) -> Result<Vec
         f::contacts::ResolveUsername => contacts::resolve_username,
         f::help::GetConfig => help::get_config,
         f::help::GetNearestDc => help::get_nearest_dc,
+        f::messages::GetAllDrafts => details::get_all_drafts,
         f::messages::GetChats => chats::get_chats,
         f::messages::GetCustomEmojiDocuments => account::get_custom_emoji,
         f::messages::GetDialogFilters => dialogs::get_dialog_filters,
@@ -77,12 +80,19 @@ pub(crate) fn call(call: &mut Call<'_>, id: u32, arguments: &[u8]) -> Result<Vec
         f::messages::GetMessagesReactions => reactions::get_messages_reactions,
         f::messages::GetPeerDialogs => dialogs::get_peer_dialogs,
         f::messages::GetPinnedDialogs => dialogs::get_pinned_dialogs,
+        f::messages::GetPollVotes => details::get_poll_votes,
+        f::messages::GetQuickReplies => details::get_quick_replies,
+        f::messages::GetQuickReplyMessages => details::get_quick_reply_messages,
         f::messages::GetReplies => search::get_replies,
         f::messages::GetRichMessage => history::get_rich_message,
+        f::messages::GetScheduledHistory => details::get_scheduled_history,
         f::messages::GetSearchCounters => search::get_search_counters,
         f::messages::GetSplitRanges => takeout::get_split_ranges,
         f::messages::Search => search::search,
+        f::payments::GetSavedStarGifts => details::get_saved_star_gifts,
         f::photos::GetUserPhotos => account::get_user_photos,
+        f::stories::GetAlbumStories => details::get_album_stories,
+        f::stories::GetAlbums => details::get_albums,
         f::stories::GetPeerStories => stories::get_peer_stories,
         f::stories::GetPinnedStories => stories::get_pinned,
         f::stories::GetStoriesArchive => stories::get_archive,

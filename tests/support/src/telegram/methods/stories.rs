@@ -3,13 +3,18 @@
 use grammers_tl_types::{enums, functions as f, types};
 
 use crate::telegram::dispatch::{Call, Refusal};
-use crate::telegram::world::{Peer, SELF, World};
+use crate::telegram::world::{Kind, Peer, SELF, World};
 
 impl World {
     fn stories(&self, ids: Vec<i32>, count: usize) -> enums::stories::Stories {
         let stories = ids.into_iter().map(|id| self.story(id)).collect();
         let users = self.cast().into_iter().chain([SELF]).map(|id| self.user(id)).collect();
         types::stories::Stories { count: count as i32, stories, pinned_to_top: None, chats: Vec::new(), users }.into()
+    }
+
+    /// Whether a user's page has stories: that of the first one with whom the account chats.
+    pub(crate) fn has_stories(&self, id: i64) -> bool {
+        self.chats.iter().find(|chat| chat.kind == Kind::Private && chat.listed()).is_some_and(|chat| chat.peer == Peer::User(id))
     }
 
     /// A page from the newest down, below `offset_id` when that is not 0.
@@ -20,8 +25,9 @@ impl World {
         limit: i32,
         want: fn(i32) -> bool,
     ) -> Result<enums::stories::Stories, Refusal> {
-        let own = self.resolve(peer)? == Peer::User(SELF);
-        let all: Vec<i32> = self.story_ids().rev().filter(|id| own && want(*id)).collect();
+        let peer = self.resolve(peer)?;
+        let has_some = peer == Peer::User(SELF) || matches!(peer, Peer::User(id) if self.has_stories(id));
+        let all: Vec<i32> = self.story_ids().rev().filter(|id| has_some && want(*id)).collect();
         let page = all.iter().copied().filter(|id| offset_id == 0 || *id < offset_id).take(limit.clamp(0, 100) as usize).collect();
         Ok(self.stories(page, all.len()))
     }

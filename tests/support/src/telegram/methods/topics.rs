@@ -98,7 +98,7 @@ impl World {
 
 fn forum<'w>(world: &'w World, peer: &enums::InputPeer) -> Result<&'w Chat, Refusal> {
     let chat = world.readable(world.resolve(peer)?)?;
-    if chat.forum() { Ok(chat) } else { Err(Refusal::bad("CHANNEL_FORUM_MISSING")) }
+    if chat.forum() || chat.bot_forum { Ok(chat) } else { Err(Refusal::bad("CHANNEL_FORUM_MISSING")) }
 }
 
 pub(super) fn get_forum_topics(call: &mut Call<'_>, r: f::messages::GetForumTopics) -> Result<enums::messages::ForumTopics, Refusal> {

@@ -106,6 +106,14 @@ pub(crate) struct Chat {
     pub(crate) known_from: i32,
     /// Last id given in a channel.
     pub(crate) last_id: i32,
+    /// A bot whose chat has topics.
+    pub(crate) bot_forum: bool,
+    /// What it says of itself, where that changed.
+    pub(crate) about: Option<String>,
+    /// The message that is pinned to it.
+    pub(crate) pinned_message: Option<i32>,
+    /// Lines of its administrators' log that came since it was generated.
+    pub(crate) log_lines: i64,
     /// Topics that were given another name.
     pub(crate) topic_titles: BTreeMap<i32, String>,
     /// Of channels: events since the server started, with the pts after each.
@@ -138,6 +146,10 @@ impl Chat {
             pts: 1,
             known_from: 1,
             last_id: 0,
+            bot_forum: false,
+            about: None,
+            pinned_message: None,
+            log_lines: 0,
             topic_titles: BTreeMap::new(),
             events: Vec::new(),
             changed_at: 0,

@@ -90,10 +90,41 @@ pub enum Mutation {
         /// The title.
         title: String,
     },
+    /// A chat describes itself anew.
+    Describe {
+        /// Which.
+        peer: Peer,
+        /// What it says.
+        about: String,
+        /// The message that is pinned to it.
+        #[serde(default)]
+        pinned: Option<i32>,
+    },
+    /// A group or channel has so many members now.
+    Members {
+        /// Which.
+        peer: Peer,
+        /// How many.
+        count: u32,
+    },
+    /// Administrators did something that only their log tells.
+    Administrate {
+        /// Where.
+        channel: i64,
+        /// How many lines.
+        lines: u32,
+    },
     /// A forum gets another topic.
     NewTopic {
         /// The forum's id.
         channel: i64,
+        /// The topic's name.
+        title: String,
+    },
+    /// A bot's chat gets another topic.
+    BotTopic {
+        /// The bot's id.
+        bot: i64,
         /// The topic's name.
         title: String,
     },
@@ -155,6 +186,12 @@ impl World {
                 self.with(*peer, |chat| chat.title = Some(title.clone()))?;
                 self.service(*peer, types::MessageActionChatEditTitle { title: title.clone() }.into(), now)
             }
+            Mutation::Describe { peer, about, pinned } => self.with(*peer, |chat| {
+                chat.about = Some(about.clone());
+                chat.pinned_message = *pinned;
+            }),
+            Mutation::Members { peer, count } => self.with(*peer, |chat| chat.members = *count),
+            Mutation::Administrate { channel, lines } => self.with(Peer::Channel(*channel), |chat| chat.log_lines += i64::from(*lines)),
             Mutation::NewTopic { channel, title } => {
                 let action = types::MessageActionTopicCreate {
                     title_missing: false,
@@ -163,6 +200,16 @@ impl World {
                     icon_emoji_id: None,
                 };
                 self.service(Peer::Channel(*channel), action.into(), now)
+            }
+            Mutation::BotTopic { bot, title } => {
+                self.chat_mut(Peer::User(*bot))?.bot_forum = true;
+                let action = types::MessageActionTopicCreate {
+                    title_missing: false,
+                    title: title.clone(),
+                    icon_color: 0x6f_b9_f0,
+                    icon_emoji_id: None,
+                };
+                self.service(Peer::User(*bot), action.into(), now)
             }
             Mutation::Archive { peer, archived } => self.with(*peer, |chat| chat.archived = *archived),
             Mutation::ForgetEvents => {

@@ -40,6 +40,7 @@ impl World {
             Some(Kind::Bot) => {
                 user.bot = true;
                 user.bot_info_version = Some(1);
+                user.bot_forum_view = chat.is_some_and(|chat| chat.bot_forum);
                 user.first_name = Some(format!("Bot {number}"));
                 user.username = Some(format!("test{number}bot"));
             }
