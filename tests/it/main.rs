@@ -28,6 +28,7 @@ mod joining;
 mod kept;
 mod keys;
 mod kill;
+mod kill_points;
 mod limits;
 mod long_files;
 mod lost_archives;
