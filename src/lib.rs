@@ -31,12 +31,14 @@
 //! # }
 //! ```
 
+mod alerts;
 mod commands;
 mod fs;
 pub mod model;
 pub mod operations;
 pub mod render;
 pub mod repository;
+mod schedule;
 pub mod source;
 pub mod state;
 pub mod storage;

@@ -8,8 +8,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, backup, cache, cat, chats, completions, config, coverage, demo, diff, find, init, key, login, logout, ls, man,
-    recovery_sheet, restore, search, snapshots, stats, unknown, verify,
+    accounts, alert, backup, cache, cat, chats, completions, config, coverage, demo, diff, doctor, find, init, key, login, logout, ls, man,
+    recovery_sheet, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -44,6 +44,8 @@ pub struct Cli {
 /// What to do.
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Set up automatic backups: profile, vault, first backup, schedule
+    Setup(setup::Args),
     /// Create a vault and print its recovery sheet
     Init(init::Args),
     /// Log in to a Telegram account
@@ -56,6 +58,12 @@ pub enum Command {
     Chats(chats::Args),
     /// Back up a Telegram account, a Telegram Desktop export, or a folder
     Backup(backup::Args),
+    /// Back up every source of the profile into every vault of it
+    Run(run::Args),
+    /// Have the system start backups by itself
+    Schedule(schedule::Args),
+    /// Show how old the backups are, and why
+    Status(status::Args),
     /// Restore a snapshot, or part of one, into a folder
     Restore(restore::Args),
     /// Print a file from a snapshot, or the messages of a chat
@@ -82,9 +90,13 @@ pub enum Command {
     Coverage(coverage::Args),
     /// Show message counts and sizes
     Stats(stats::Args),
-    /// Show the settings in effect and where each one comes from
+    /// Show the settings in effect and where each one comes from, or check the profile
     #[command(subcommand)]
     Config(config::Action),
+    /// Try whether alerts arrive
+    Alert(alert::Args),
+    /// Check this machine, the stores, the vaults and the logins before you rely on them
+    Doctor(doctor::Args),
     /// Try tgvault on sample data in a new folder
     Demo(demo::Args),
     /// Show or delete this machine's cache of vaults in buckets

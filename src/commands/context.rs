@@ -4,7 +4,7 @@ use std::io;
 
 use secrecy::SecretString;
 
-use super::config::origin::Setting;
+use super::config::origin::{Origin, Setting};
 use super::config::profile::MachineKey as MachineKeyPlace;
 use super::config::settings::Settings;
 use super::error::CommandError;
@@ -53,7 +53,30 @@ impl Context {
     /// When none is named, or its address or settings cannot be understood.
     pub fn storage(&self) -> Result<Storage, CommandError> {
         secrets::refuse_plain_variable()?;
-        self.storage_at(self.settings.require_repo()?)
+        self.storage_with(self.settings.require_repo()?, self.variables()?)
+    }
+
+    /// What the store of the vault is opened with: the environment, and what the profile says for it.
+    ///
+    /// # Errors
+    /// When no vault is named, or the credentials that the profile names cannot be read.
+    pub fn variables(&self) -> Result<Vec<(String, String)>, CommandError> {
+        let (settings, address) = (&self.settings, self.settings.require_repo()?);
+        let is_of_profile =
+            settings.vault.is_some() || settings.repo.as_ref().is_some_and(|repo| matches!(repo.origin, Origin::Profile(_)));
+        let store = if is_of_profile { settings.store.clone() } else { settings.store.for_typed(address) };
+        Ok(store.variables(address, environment(), &settings.places, &mut |text| self.output.warn(&text))?)
+    }
+
+    /// The vault's address without secrets, as it is known by; nothing is asked of the store.
+    pub fn address(&self) -> Option<String> {
+        let typed = self.settings.require_repo().ok()?;
+        Some(Storage::known_as(typed).unwrap_or_else(|_| typed.to_owned()))
+    }
+
+    /// What messages call the vault, if there is one: its name in the profile, or its address.
+    pub fn vault_label(&self) -> Option<String> {
+        self.settings.vault.clone().or_else(|| self.settings.require_repo().ok().map(str::to_owned))
     }
 
     /// Opens the store at an address of the program's own choice.
@@ -61,6 +84,10 @@ impl Context {
     /// # Errors
     /// When the address cannot be understood.
     pub fn storage_at(&self, address: &str) -> Result<Storage, CommandError> {
+        self.storage_with(address, environment().collect())
+    }
+
+    fn storage_with(&self, address: &str, variables: Vec<(String, String)>) -> Result<Storage, CommandError> {
         let limit = |limit: &Option<Setting<u64>>| limit.as_ref().map(|limit| limit.value);
         let options = StorageOptions {
             limit_upload_bytes_per_s: limit(&self.settings.limit_upload),
@@ -70,9 +97,7 @@ impl Context {
             on_wait: Some(outage::on_wait(&self.output, address)),
             ..StorageOptions::default()
         };
-        // What is not UTF-8 is nothing that a cloud's client reads.
-        let env = std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
-        Ok(Storage::open(address, env, options)?)
+        Ok(Storage::open(address, variables, options)?)
     }
 
     /// Opens this machine's state.
@@ -192,6 +217,11 @@ impl Context {
         }
         Ok(None)
     }
+}
+
+/// The variables of this process; what is not UTF-8 is nothing that a cloud's client reads.
+fn environment() -> impl Iterator<Item = (String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
 }
 
 /// This machine's name, as snapshots carry it.

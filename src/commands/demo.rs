@@ -9,6 +9,7 @@ use serde::Serialize;
 
 use super::config::origin::{Origin, Setting};
 use super::config::profile::{BackupProfile, MachineKey, TelegramProfile};
+use super::config::store::StoreSettings;
 use super::context::Context;
 use super::error::CommandError;
 use super::exit::Exit;
@@ -87,14 +88,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let session = Session::new(context.storage_at(&vault.to_string_lossy())?, StateFolder::open(state.clone(), None)?);
     let report = run_init(&session, &InitOptions { passphrase: Some(passphrase.clone()), recipients: Vec::new() }).await?;
     let address = session.storage.address().to_owned();
-    let sheet = Sheet { address: &address, report: &report, generated: Some(&passphrase) };
+    let sheet = Sheet { address: &address, report: &report, generated: Some(&passphrase), variables: &[] };
     sheet::write_all(&mut sheet::create(&sheet_file)?, &sheet_file, sheet.text().as_bytes())?;
     output.say(&format!("created vault {} in {}", report.repository, vault.display()));
     output.say(&format!("  passphrase: {}, recovery sheet: {}", passphrase_file.display(), sheet_file.display()));
 
     let inside = inside(context, &vault, &state, &passphrase_file);
     output.say(&format!("backing up {}", from.display()));
-    let exit = backup::folder::run(&typed(&[from.as_os_str()])?, &typed(&["--tag", "demo"])?, &inside).await?;
+    let exit = backup::folder::run(&typed(&[from.as_os_str()])?, &typed(&["--tag", "demo"])?, &inside).await?.exit;
     let is_export = backup::desktop_export::is_export(&from);
     if is_export && args.from.is_none() {
         output.say(&format!("searching the chats for '{WORD}':"));
@@ -139,6 +140,7 @@ fn inside(context: &Context, vault: &Path, state: &Path, passphrase: &Path) -> C
     settings.machine_key = Setting { value: MachineKey::File, origin: Origin::Default };
     settings.root_key = None;
     settings.keyring = Setting { value: false, origin: Origin::Default };
+    (settings.store, settings.vault) = (StoreSettings::default(), None);
     settings.backup = BackupProfile::default();
     settings.telegram = TelegramProfile::default();
     Context {

@@ -4,20 +4,24 @@ use std::borrow::Cow;
 use std::error::Error;
 use std::fmt::Write as _;
 use std::io;
+use std::time::Duration;
 
 use serde::Serialize;
 
 use super::config::error::ConfigError;
 use super::config::settings::SettingsError;
+use super::config::store::StoreError;
 use super::exit::Exit;
 use super::secrets::SecretError;
-use super::units::printable;
+use super::units::{self, printable};
+use crate::alerts::AlertError;
 use crate::crypt::CryptError;
 use crate::model::entry::PathError;
 use crate::model::filter::PatternError;
 use crate::operations::OperationError;
 use crate::repository::RepositoryError;
 use crate::repository::format::names;
+use crate::schedule::ScheduleError;
 use crate::source::SourceError;
 use crate::source::telegram::{CallError, TelegramError};
 use crate::state::StateError;
@@ -38,6 +42,9 @@ pub enum CommandError {
     /// Settings are missing or wrong.
     #[error(transparent)]
     Config(#[from] ConfigError),
+    /// A vault's store cannot be opened as the profile says.
+    #[error(transparent)]
+    Store(#[from] StoreError),
     /// No secret could be had.
     #[error(transparent)]
     Secret(#[from] SecretError),
@@ -83,6 +90,12 @@ pub enum CommandError {
     /// Telegram, or an account on this machine.
     #[error(transparent)]
     Telegram(#[from] TelegramError),
+    /// There is no file for a schedule.
+    #[error(transparent)]
+    Schedule(#[from] ScheduleError),
+    /// Somebody could not be told something.
+    #[error(transparent)]
+    Alert(#[from] AlertError),
     /// A local file that the command line names cannot be read or written.
     #[error("cannot {doing} {path}")]
     File {
@@ -150,7 +163,13 @@ impl CommandError {
     /// The exit code; the one place where errors become numbers.
     pub fn exit(&self) -> Exit {
         match self {
-            Self::Usage { .. } | Self::Config(_) | Self::Pattern(_) | Self::Path(_) | Self::WeakPassphrase { .. } => Exit::Usage,
+            Self::Usage { .. }
+            | Self::Config(_)
+            | Self::Store(_)
+            | Self::Schedule(_)
+            | Self::Pattern(_)
+            | Self::Path(_)
+            | Self::WeakPassphrase { .. } => Exit::Usage,
             Self::Secret(error) => match error {
                 SecretError::PlainVariable | SecretError::TwoSources { .. } => Exit::Usage,
                 SecretError::Interrupted => Exit::Interrupted,
@@ -165,7 +184,8 @@ impl CommandError {
             Self::Storage(error) => of_storage(error),
             Self::Telegram(error) => of_telegram(error),
             Self::Source(error) => of_source(error),
-            Self::File { .. } | Self::System { .. } | Self::Threads(_) | Self::Files(_) | Self::Memory { .. } => Exit::Failed,
+            Self::File { .. } | Self::System { .. } | Self::Alert(_) => Exit::Failed,
+            Self::Threads(_) | Self::Files(_) | Self::Memory { .. } => Exit::Failed,
             // Who closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
@@ -178,6 +198,8 @@ impl CommandError {
         match self {
             Self::Usage { hint, .. } => hint.as_deref().map(Cow::Borrowed),
             Self::Config(error) => error.hint().map(Cow::Borrowed),
+            Self::Store(error) => error.hint().map(Cow::Borrowed),
+            Self::Schedule(ScheduleError::Calendar { .. }) => fixed("use daily, weekly, monthly or quarterly with --at HH:MM"),
             Self::Secret(error) => error.hint().map(Cow::Borrowed),
             Self::Key(error) => key_hint(error).map(Cow::Borrowed),
             Self::Memory { .. } => fixed("raise the limit (`ulimit -v`, or that of the service or container)"),
@@ -210,6 +232,56 @@ impl CommandError {
             next = cause.source();
         }
         lines
+    }
+
+    /// What happened and why, in one line.
+    pub fn one_line(&self) -> String {
+        self.told().join(": ")
+    }
+
+    /// What happened, where the words are about stores, keys and connections: nothing that a source holds is named, so it may be kept and
+    /// sent. `None` for all other errors, of which the exit code says enough.
+    pub fn without_content(&self) -> Option<String> {
+        let is_plain = match self {
+            Self::Config(_) | Self::Store(_) | Self::Secret(_) | Self::Storage(_) | Self::Repository(_) | Self::State(_) => true,
+            Self::LoginPassphrase | Self::NoLoginPassphrase => true,
+            Self::Operation(error) if !matches!(error, OperationError::Source(_)) => matches!(
+                error,
+                OperationError::Repository(_) | OperationError::State(_) | OperationError::KeyNeeded | OperationError::Interrupted
+            ),
+            Self::Telegram(error)
+            | Self::Source(SourceError::Telegram { source: error, .. })
+            | Self::Operation(OperationError::Source(SourceError::Telegram { source: error, .. })) => {
+                if let TelegramError::TryLater { seconds, .. } = error {
+                    // What has to wait may be a chat.
+                    return Some(format!("Telegram requires a wait of {}", units::duration(Duration::from_secs(*seconds))));
+                }
+                matches!(error, TelegramError::LoginNeeded { .. } | TelegramError::WrongServer { .. })
+            }
+            _ => false,
+        };
+        is_plain.then(|| self.told().first().cloned().unwrap_or_default())
+    }
+
+    /// Whether it is the vault that cannot be used, rather than what was to be backed up: another source would fare no better.
+    pub fn is_of_the_vault(&self) -> bool {
+        let of_repository = |error: &RepositoryError| {
+            matches!(
+                error,
+                RepositoryError::Absent { .. }
+                    | RepositoryError::Newer { .. }
+                    | RepositoryError::WrongKey { .. }
+                    | RepositoryError::Trust(_)
+                    | RepositoryError::Divided { .. }
+                    | RepositoryError::NotAWriter(_)
+                    | RepositoryError::Storage(_)
+            )
+        };
+        match self {
+            Self::Store(_) | Self::Storage(_) => true,
+            Self::Repository(error) | Self::Operation(OperationError::Repository(error)) => of_repository(error),
+            _ => false,
+        }
     }
 
     /// The lines that tell it to people: `error:`, `caused by:`, `hint:`.

@@ -84,10 +84,20 @@ impl Exit {
         if other.code() > self.code() { other } else { self }
     }
 
+    /// What it means, in the words of the guide.
+    pub fn meaning(self) -> &'static str {
+        meaning_of(self.code())
+    }
+
     /// The number.
     pub fn code(self) -> u8 {
         self as u8
     }
+}
+
+/// What a code means, in the words of the guide.
+pub fn meaning_of(code: u8) -> &'static str {
+    MEANINGS.iter().find(|(exit, _)| exit.code() == code).map_or("failed", |(_, meaning)| meaning)
 }
 
 impl From<Exit> for ExitCode {

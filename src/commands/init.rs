@@ -26,6 +26,7 @@ const TRIES: usize = 5;
 /// Options of `init`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = EXAMPLES)]
+#[group(skip)]
 pub struct Args {
     /// Let this age recipient (age1…) unlock the vault; may be repeated
     #[arg(short = 'r', long = "recipient", value_name = "RECIPIENT")]
@@ -92,7 +93,12 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             return Err(error.into());
         }
     };
-    let sheet = Sheet { address: &address, report: &report, generated: readers.passphrase.as_ref().filter(|_| readers.is_generated) };
+    let sheet = Sheet {
+        address: &address,
+        report: &report,
+        generated: readers.passphrase.as_ref().filter(|_| readers.is_generated),
+        variables: &context.variables()?,
+    };
     if let (Some(file), Some(path)) = (&mut file, &args.sheet) {
         sheet::write_all(file, path, sheet.text().as_bytes())?;
     } else if !context.output.is_json() {

@@ -30,6 +30,7 @@ pub mod units;
 pub mod unknown;
 
 pub mod accounts;
+pub mod alert;
 pub mod backup;
 pub mod cache;
 pub mod cat;
@@ -38,6 +39,7 @@ pub mod completions;
 pub mod coverage;
 pub mod demo;
 pub mod diff;
+pub mod doctor;
 pub mod find;
 pub mod init;
 pub mod key;
@@ -48,9 +50,13 @@ pub mod man;
 pub mod recovery_sheet;
 pub mod repair;
 pub mod restore;
+pub mod run;
+pub mod schedule;
 pub mod search;
+pub mod setup;
 pub mod snapshots;
 pub mod stats;
+pub mod status;
 pub mod verify;
 
 use std::sync::Arc;
@@ -59,6 +65,7 @@ use clap::ArgMatches;
 
 use cli::{Cli, Command};
 use config::Settings;
+use config::error::ConfigError;
 use config::profile::Places;
 use context::Context;
 use error::CommandError;
@@ -77,10 +84,20 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Man(args) => return man::run(args, cli::parser(), output),
         _ => {}
     }
-    let settings = Settings::resolve(&cli.global, matches, &Places::of_process())?;
+    let places = Places::of_process();
+    if let Command::Setup(args) = &cli.command {
+        let path = places.new_profile(cli.global.profile.as_deref()).ok_or(ConfigError::NoHome)?;
+        setup::write_profile(args, cli.global.repo.as_deref(), &path, output)?;
+    }
+    if is_about_all_vaults(&cli.command) {
+        let all = Settings::resolve_all(&cli.global, matches, &places)?;
+        let contexts: Vec<_> = all.into_iter().map(|settings| context(cli, settings, output, &heeded)).collect();
+        return for_all(&cli.command, &contexts, output).await;
+    }
+    let settings = Settings::resolve(&cli.global, matches, &places)?;
     // Where a file's content goes to standard output, nothing else may.
     let output = if matches!(cli.command, Command::Cat(_)) { output.data_only() } else { output.clone() };
-    let context = Arc::new(Context { settings, output, heeded, no_cache: cli.global.no_cache, timings: cli.global.timings });
+    let context = context(cli, settings, &output, &heeded);
     match &cli.command {
         Command::Init(args) => init::run(args, &context).await,
         Command::Backup(args) => backup::run(args, &context).await,
@@ -92,7 +109,6 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Restore(args) => restore::run(args, &context).await,
         Command::Cache(args) => cache::run(args, &context),
         Command::Cat(args) => cat::run(args, &context).await,
-        Command::Verify(args) => verify::run(args, &context).await,
         Command::Key(args) => key::run(args, &context).await,
         Command::RecoverySheet(args) => recovery_sheet::run(args, &context).await,
         Command::Repair => repair::run(&context).await,
@@ -103,7 +119,48 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Diff(args) => diff::run(args, &context).await,
         Command::Stats(args) => stats::run(args, &context).await,
         Command::Demo(args) => demo::run(args, &context).await,
-        Command::Config(action) => config::show::run(*action, &context.settings, &context.output),
-        Command::Completions(_) | Command::Man(_) => Ok(Exit::Done),
+        Command::Alert(args) => alert::run(args, &context).await,
+        Command::Config(_) => config::show::run(&context.settings, &context.output),
+        // They were run before.
+        Command::Run(_)
+        | Command::Status(_)
+        | Command::Doctor(_)
+        | Command::Schedule(_)
+        | Command::Setup(_)
+        | Command::Verify(_)
+        | Command::Completions(_)
+        | Command::Man(_) => Ok(Exit::Done),
     }
+}
+
+/// Whether a command is about every vault of the profile, unless one is named.
+fn is_about_all_vaults(command: &Command) -> bool {
+    matches!(
+        command,
+        Command::Run(_)
+            | Command::Status(_)
+            | Command::Doctor(_)
+            | Command::Schedule(_)
+            | Command::Setup(_)
+            | Command::Verify(_)
+            | Command::Config(config::Action::Check)
+    )
+}
+
+/// Runs such a command.
+async fn for_all(command: &Command, contexts: &[Arc<Context>], output: &Output) -> Result<Exit, CommandError> {
+    match command {
+        Command::Run(args) => run::run(args, contexts).await,
+        Command::Status(args) => status::run(args, contexts).await,
+        Command::Doctor(args) => doctor::run(args, contexts).await,
+        Command::Schedule(args) => schedule::run(args, contexts).await,
+        Command::Setup(args) => setup::run(args, contexts).await,
+        Command::Verify(args) => verify::all(args, contexts).await,
+        _ => config::check::run(contexts, output),
+    }
+}
+
+fn context(cli: &Cli, settings: Settings, output: &Output, heeded: &Heeded) -> Arc<Context> {
+    let (output, heeded) = (output.clone(), heeded.clone());
+    Arc::new(Context { settings, output, heeded, no_cache: cli.global.no_cache, timings: cli.global.timings })
 }

@@ -40,7 +40,8 @@ struct Summary<'a> {
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let session = context.session(Keys::Needed).await?;
     let report = keys::sheet(&session).await?;
-    let text = Sheet { address: session.storage.address(), report: &report, generated: None }.text();
+    let variables = context.variables()?;
+    let text = Sheet { address: session.storage.address(), report: &report, generated: None, variables: &variables }.text();
     if let Some(path) = &args.to {
         let mut file = sheet::create(path)?;
         sheet::write_all(&mut file, path, text.as_bytes())?;

@@ -72,6 +72,16 @@ pub enum SecretError {
         /// `empty`, `too long`, `not UTF-8`.
         what: &'static str,
     },
+    /// A file of settings is no text, or too long for one.
+    #[error("cannot use the {secret} in {from}: the file is {what}")]
+    Unusable {
+        /// What was to be read.
+        secret: &'static str,
+        /// The file, quoted.
+        from: String,
+        /// `too long`, `not UTF-8`.
+        what: &'static str,
+    },
     /// The command for a secret failed.
     #[error("the {secret} command failed with {status}")]
     Command {
@@ -191,6 +201,23 @@ pub fn passphrase_file(path: &Path, warn: &mut dyn FnMut(String)) -> Result<Secr
 /// As there.
 pub fn file_line(secret: &'static str, path: &Path, warn: &mut dyn FnMut(String)) -> Result<SecretString, SecretError> {
     first_line(&mut open(secret, path, warn)?, secret, &shown(path))
+}
+
+/// Reads a small file of settings that holds secrets, such as credentials, whole; `warn` hears of a file that others can read.
+///
+/// # Errors
+/// When it cannot be read, is longer than 64 KiB, or no text.
+pub fn text_file(secret: &'static str, path: &Path, warn: &mut dyn FnMut(String)) -> Result<SecretString, SecretError> {
+    const MAX_BYTES: usize = 64 * 1024;
+    let failed = |what| SecretError::Unusable { secret, from: shown(path), what };
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_BYTES + 1));
+    let read = open(secret, path, warn)?.take(MAX_BYTES as u64 + 1).read_to_end(&mut bytes);
+    read.map_err(|source| SecretError::Unreadable { what: secret, from: shown(path), source })?;
+    if bytes.len() > MAX_BYTES {
+        return Err(failed("too long"));
+    }
+    let text = std::str::from_utf8(&bytes).map_err(|_| failed("not UTF-8"))?;
+    Ok(SecretString::from(text))
 }
 
 /// Reads a secret in the next line of standard input.

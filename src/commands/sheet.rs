@@ -23,6 +23,8 @@ pub struct Sheet<'a> {
     pub report: &'a InitReport,
     /// The passphrase, if it was generated here: nobody else knows it.
     pub generated: Option<&'a SecretString>,
+    /// What the store was opened with.
+    pub variables: &'a [(String, String)],
 }
 
 impl Sheet<'_> {
@@ -45,7 +47,7 @@ tgvault recovery sheet                                        keep it on paper, 
 ",
             self.report.repository,
         );
-        for (name, value) in store_settings(self.address, &|name| std::env::var(name).ok()) {
+        for (name, value) in store_settings(self.address, &|name| value_of(self.variables, name)) {
             let _ = writeln!(text, "  {name:<10} {}", printable(&value));
         }
         if let Some(passphrase) = self.generated {
@@ -112,6 +114,10 @@ fn add_words(text: &mut String, passphrase: &str) {
             None => writeln!(text, "  {name:<10} {:>2} {left}", row + 1),
         };
     }
+}
+
+fn value_of(variables: &[(String, String)], name: &str) -> Option<String> {
+    variables.iter().find(|(known, _)| known == name).map(|(_, value)| value.clone())
 }
 
 /// What somebody must know beside the address to reach the store: where its server is, and in which region. No secrets.

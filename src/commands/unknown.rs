@@ -4,7 +4,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Commands that people look for, and what does it here.
-const ELSEWHERE: [(&str, &str); 26] = [
+const ELSEWHERE: [(&str, &str); 25] = [
     ("browse", "`tgvault restore latest --to DIR --format html` writes web pages"),
     ("check", "`tgvault verify` checks the vault"),
     ("copy", "copy the vault with the tools of the store, such as `rsync` or `rclone`"),
@@ -26,7 +26,6 @@ const ELSEWHERE: [(&str, &str); 26] = [
     ("recover", "`tgvault restore latest --to DIR` restores files"),
     ("save", "`tgvault backup` makes a backup"),
     ("show", "`tgvault cat latest --chat CHAT` prints a chat; `tgvault snapshots` lists snapshots"),
-    ("status", "`tgvault snapshots` lists backups; `tgvault coverage` reports how complete they are"),
     ("sync", "`tgvault backup telegram` fetches what is new"),
     ("telegram", "`tgvault backup telegram` backs up a Telegram account"),
     ("version", "`tgvault --version` prints the version"),

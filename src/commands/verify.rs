@@ -13,6 +13,7 @@ use super::progress::{Reporter, seconds};
 use super::units;
 use crate::model::entry::EntryPath;
 use crate::operations::reading_lanes;
+use crate::operations::status::ledger::{Ledger, Verified};
 use crate::operations::verify::{VerifyOptions, VerifyReport, verify};
 
 const EXAMPLES: &str = "\
@@ -89,6 +90,32 @@ struct Summary<'a> {
     seconds: f64,
 }
 
+/// Verifies every vault that is meant. What is wrong with one does not keep the others from being checked.
+///
+/// # Errors
+/// As [`run`], of the only vault or of the last that fails.
+pub async fn all(args: &Args, contexts: &[Arc<Context>]) -> Result<Exit, CommandError> {
+    if let [only] = contexts {
+        return run(args, only).await;
+    }
+    let mut worst = Exit::Done;
+    for context in contexts {
+        context.output.say(&format!("vault {}", context.vault_label().unwrap_or_default()));
+        let exit = match run(args, context).await {
+            Ok(exit) => exit,
+            Err(error) => {
+                context.output.fail(&error);
+                error.exit()
+            }
+        };
+        worst = worst.worse(exit);
+        if exit == Exit::Interrupted {
+            break;
+        }
+    }
+    Ok(worst)
+}
+
 /// Runs the verification.
 ///
 /// # Errors
@@ -104,10 +131,31 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         among: args.select.selection(),
         lanes: args.lanes.unwrap_or_else(reading_lanes),
     };
+    let began = jiff::Timestamp::now();
     let reporter = Arc::new(Reporter::new(&context.output, "checked", "object"));
     let ended = verify(&session, options, reporter.clone(), context.heeded.stop_soon()).await;
     reporter.finish();
-    conclude(&ended?, args, context)
+    let report = ended?;
+    if args.snapshots.is_empty() && !args.select.narrows() {
+        remember(&report, began, args, context);
+    }
+    conclude(&report, args, context)
+}
+
+/// Notes the check of a whole vault, for `status`. What cannot be noted was checked all the same.
+fn remember(report: &VerifyReport, at: jiff::Timestamp, args: &Args, context: &Context) {
+    let Some(address) = context.address() else { return };
+    let how = match args {
+        Args { quick: true, .. } => "quick",
+        Args { sample: Some(_), .. } => "sample",
+        Args { deep: true, .. } => "deep",
+        _ => "checksums",
+    };
+    let verified = Verified { address, at, how: how.to_owned(), is_sound: report.wrong.is_empty() };
+    let noted = context.state().and_then(|state| Ok(Ledger::open(&state)?.note_verified(&verified)?));
+    if let Err(error) = noted {
+        context.output.warn(&format!("cannot note this check for `tgvault status`: {}", error.one_line()));
+    }
 }
 
 fn conclude(report: &VerifyReport, args: &Args, context: &Context) -> Result<Exit, CommandError> {

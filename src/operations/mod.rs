@@ -7,6 +7,8 @@
 //! - [`messages`]: searching, counting and comparing messages.
 //! - [`imports`]: what this machine remembers of exports that were taken in.
 //! - [`accounts`]: the Telegram accounts of this machine; [`coverage`]: what snapshots say about their completeness.
+//! - [`doctor`]: whether this machine, a store and a vault can be trusted with backups.
+//! - [`status`]: how old the backups are, by what this machine remembers and by what the vault shows.
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
 pub mod accounts;
@@ -15,6 +17,7 @@ pub mod backup;
 pub mod cat;
 pub mod chats;
 pub mod coverage;
+pub mod doctor;
 mod error;
 pub mod events;
 pub mod find;
@@ -30,6 +33,7 @@ mod report;
 pub mod restore;
 pub mod session;
 pub mod snapshot;
+pub mod status;
 pub mod stop;
 mod uploads;
 pub mod verify;

@@ -93,9 +93,7 @@ impl Session {
         // A writer needs to know all that is there, many times: it is listed once.
         let opened = self.open_with(self.storage.with_listing().await?, None, folder).await?;
         let pinned = opened.pins.as_ref().and_then(|pins| pins.writer.as_ref());
-        let root = &opened.repository.root;
-        let is_writer = pinned.is_some_and(|pinned| root.writer(pinned.id).is_some() && !root.is_revoked(pinned.id));
-        if is_writer || (pinned.is_some() && self.unlock.is_none()) { Ok(opened) } else { self.open().await }
+        if opened.is_writer() || (pinned.is_some() && self.unlock.is_none()) { Ok(opened) } else { self.open().await }
     }
 
     /// What this machine keeps of the repository, without opening it.
@@ -308,6 +306,12 @@ impl Opened {
     /// [`OperationError::KeyNeeded`] when none were given.
     pub fn identity(&self) -> Result<Arc<Identity>, OperationError> {
         self.identity.clone().ok_or(OperationError::KeyNeeded)
+    }
+
+    /// Whether this machine is a writer of the vault, which needs no key to write.
+    pub fn is_writer(&self) -> bool {
+        let (root, pinned) = (&self.repository.root, self.pins.as_ref().and_then(|pins| pins.writer.as_ref()));
+        pinned.is_some_and(|pinned| root.writer(pinned.id).is_some() && !root.is_revoked(pinned.id))
     }
 
     /// What this machine writes with. A machine that is no writer yet, or whose key was revoked, becomes one, if the secrets are at hand.

@@ -34,6 +34,17 @@ pub(crate) struct Body {
     pub stream: BoxStream<'static, Result<Bytes>>,
 }
 
+/// What a store does when a name is to be created that is taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Taken {
+    /// It refuses, as it should.
+    Refused,
+    /// It overwrites the object, whatever was asked.
+    Overwritten,
+    /// It says that it knows no such condition.
+    Unknown,
+}
+
 /// One kind of store, one attempt a call. Names have passed [`check_name`].
 pub(crate) trait Backend: Debug + Send + Sync + 'static {
     /// Creates an object, or answers [`StorageError::Exists`] without looking at the content.
@@ -72,8 +83,30 @@ pub(crate) trait Backend: Debug + Send + Sync + 'static {
         None
     }
 
+    /// Creates an object whose name is taken, without a look beforehand.
+    fn create_again<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Taken>> {
+        let created = self.create(name, body);
+        Box::pin(async move {
+            match created.await {
+                Ok(()) => Ok(Taken::Overwritten),
+                Err(StorageError::Exists { .. }) => Ok(Taken::Refused),
+                Err(error) => Err(error),
+            }
+        })
+    }
+
+    /// Overwrites an object; `None` where the store is none of which that is asked.
+    fn overwrite<'a>(&'a self, _name: &'a str, _body: Bytes) -> BoxFuture<'a, Result<Option<()>>> {
+        Box::pin(std::future::ready(Ok(None)))
+    }
+
     /// Deletes an object; an absent one is no error.
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>>;
+
+    /// Removes a folder and those in it as far as they are empty; buckets have no folders.
+    fn remove_empty<'a>(&'a self, _folder: &'a str) -> BoxFuture<'a, Result<()>> {
+        Box::pin(std::future::ready(Ok(())))
+    }
 
     /// Finds out whether the folder, bucket or container exists and may be listed.
     fn check<'a>(&'a self) -> BoxFuture<'a, Result<()>>;

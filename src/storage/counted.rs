@@ -9,7 +9,7 @@ use bytes::Bytes;
 use futures::FutureExt;
 use futures::future::BoxFuture;
 
-use super::backend::{Backend, Body, ObjectInfo, PartSink};
+use super::backend::{Backend, Body, ObjectInfo, PartSink, Taken};
 use super::conditions::Conditions;
 use super::error::Result;
 
@@ -164,6 +164,18 @@ impl Backend for Counted {
 
     fn place(&self) -> Option<&str> {
         self.inner.place()
+    }
+
+    fn create_again<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Taken>> {
+        self.inner.create_again(name, body)
+    }
+
+    fn remove_empty<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.inner.remove_empty(folder)
+    }
+
+    fn overwrite<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Option<()>>> {
+        self.inner.overwrite(name, body)
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {

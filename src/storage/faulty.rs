@@ -9,7 +9,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
-use super::backend::{Backend, Body, ObjectInfo, PartSink};
+use super::backend::{Backend, Body, ObjectInfo, PartSink, Taken};
 use super::conditions::Conditions;
 use super::error::{Result, StorageError};
 
@@ -183,6 +183,18 @@ impl Backend for Faulty {
 
     fn place(&self) -> Option<&str> {
         self.inner.place()
+    }
+
+    fn create_again<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Taken>> {
+        self.inner.create_again(name, body)
+    }
+
+    fn remove_empty<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<()>> {
+        self.inner.remove_empty(folder)
+    }
+
+    fn overwrite<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Option<()>>> {
+        self.inner.overwrite(name, body)
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {

@@ -14,7 +14,7 @@ use object_store::multipart::{MultipartStore, PartId};
 use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
-use super::backend::{Backend, Body, ObjectInfo, PartSink, name_fault};
+use super::backend::{Backend, Body, ObjectInfo, PartSink, Taken, name_fault};
 use super::cloud::{LostUploads, explain};
 use super::conditions::{Conditions, Learned};
 use super::error::{Result, StorageError};
@@ -202,6 +202,26 @@ impl Backend for ObjectBackend {
                 self.refuse_existing(name).await?;
             }
             self.put(name, body, PutMode::Overwrite).await.map_err(|error| self.explain("write", name, error))
+        }
+        .boxed()
+    }
+
+    fn create_again<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Taken>> {
+        async move {
+            match self.put(name, body, PutMode::Create).await {
+                Ok(()) => Ok(Taken::Overwritten),
+                Err(object_store::Error::AlreadyExists { .. } | object_store::Error::Precondition { .. }) => Ok(Taken::Refused),
+                Err(error) if is_not_implemented(&error) => Ok(Taken::Unknown),
+                Err(error) => Err(self.explain("write", name, error)),
+            }
+        }
+        .boxed()
+    }
+
+    fn overwrite<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Option<()>>> {
+        async move {
+            let put = self.put(name, body, PutMode::Overwrite).await;
+            put.map(Some).map_err(|error| self.explain("overwrite", name, error))
         }
         .boxed()
     }

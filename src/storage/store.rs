@@ -67,6 +67,14 @@ impl Storage {
         Ok(Self { inner: Arc::new(Inner { backend, address: address.to_string(), is_local, options, meter, notes: None }), listing: None })
     }
 
+    /// The form of an address by which an open store is known, without opening it.
+    ///
+    /// # Errors
+    /// An address that cannot be understood.
+    pub fn known_as(address: &str) -> Result<String> {
+        Ok(Address::parse(address)?.to_string())
+    }
+
     /// The same store with calls that fail as `faults` says. For tests.
     pub fn with_faults(&self, faults: &Faults) -> Self {
         self.wrapped(|inner| Arc::new(Faulty::new(inner, faults.clone())))

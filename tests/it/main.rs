@@ -1,5 +1,6 @@
 //! Whole operations through the library: one linked binary.
 
+mod alerts;
 mod bad_input;
 mod beginnings;
 mod browser;
@@ -12,6 +13,7 @@ mod desktop_html_import;
 mod desktop_import;
 mod desktop_newer;
 mod desktop_pages;
+mod doctor;
 mod emptied;
 mod faults;
 mod fetch;
@@ -42,6 +44,9 @@ mod restore_as;
 mod restore_records;
 mod round_trip;
 mod round_trips;
+mod runs;
+mod schedule;
+mod setup;
 mod signals;
 mod spelling;
 mod stored_before;

@@ -3,8 +3,10 @@
 
 mod clouds;
 mod conformance;
+mod doctor;
 mod faults;
 mod line;
+mod profile;
 mod program;
 mod refusals;
 mod stores;

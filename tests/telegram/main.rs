@@ -19,6 +19,7 @@ mod program_choices;
 mod program_keys;
 mod program_options;
 mod program_parts;
+mod program_profile;
 mod program_runs;
 mod program_whole;
 mod refusals;

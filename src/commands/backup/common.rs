@@ -12,9 +12,12 @@ use crate::commands::exit::Exit;
 use crate::commands::output::Output;
 use crate::commands::progress::{Reporter, seconds};
 use crate::commands::{secrets, units};
+use crate::model::digest::Id;
 use crate::operations::backup::{BackupOptions, BackupSummary, Timings, backup};
+use crate::operations::status::ledger::Coverage;
 use crate::operations::{OperationError, Session, default_lanes};
 use crate::repository::RepositoryError;
+use crate::repository::format::snapshot::Counts;
 use crate::source::Source;
 use crate::storage::Storage;
 
@@ -149,6 +152,29 @@ impl From<Timings> for Stages {
             check: seconds(timings.check),
             seal: seconds(timings.seal),
         }
+    }
+}
+
+/// How a backup ended that came to its end.
+#[derive(Clone, Debug)]
+pub struct Finished {
+    /// Its exit code.
+    pub exit: Exit,
+    /// The snapshot and its counts; `None` where nothing was to be stored.
+    pub made: Option<(Id, Counts)>,
+    /// Of an account: how complete its chats are.
+    pub coverage: Option<Coverage>,
+}
+
+impl Finished {
+    /// Nothing was to be stored.
+    pub fn nothing(exit: Exit) -> Self {
+        Self { exit, made: None, coverage: None }
+    }
+
+    /// What `summary` says was made.
+    pub fn of(exit: Exit, summary: &BackupSummary) -> Self {
+        Self { exit, made: summary.snapshot.map(|id| (id, summary.counts)), coverage: None }
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
-use super::common::{Common, back_up, conclude, own_folders};
+use super::common::{Common, Finished, back_up, conclude, own_folders};
 use crate::commands::context::{Context, Keys};
 use crate::commands::error::CommandError;
 use crate::commands::exit::Exit;
@@ -79,7 +79,7 @@ fn parse_made(text: &str) -> Result<Made, String> {
     text.parse().map(Made::Day).map_err(|_| "use a form such as 2021-05-04 or 2021-05-04T12:30:00Z".into())
 }
 
-fn parse_zone(text: &str) -> Result<TimeZone, String> {
+pub(in crate::commands) fn parse_zone(text: &str) -> Result<TimeZone, String> {
     TimeZone::get(text).map_err(|error| format!("{error}; use a name such as Europe/Lisbon or UTC"))
 }
 
@@ -143,12 +143,12 @@ fn run_id() -> Result<RunId, CommandError> {
 /// # Errors
 /// When there is no export in the folder, it is of another account, or vault, state or store cannot be used, or the run is
 /// interrupted.
-pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit, CommandError> {
+pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Finished, CommandError> {
     let mut exports = Vec::new();
     for path in &args.paths {
         exports.extend(exports_at(path));
     }
-    let mut worst = Exit::Done;
+    let mut all = Finished::nothing(Exit::Done);
     for (number, path) in (1..).zip(&exports) {
         if exports.len() > 1 {
             context.output.say(&format!("export {number} of {}: '{}'", exports.len(), units::printable(&path.to_string_lossy())));
@@ -156,10 +156,11 @@ pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit
         let session = context.session(Keys::IfGiven).await?;
         let never = own_folders(context, &session.storage)?;
         let one = Args { paths: vec![path.clone()], ..args.clone() };
-        let exit = take_in(&one, common, context, session, never).await?;
-        worst = if exit == Exit::Done { worst } else { exit };
+        let finished = take_in(&one, common, context, session, never).await?;
+        let exit = if finished.exit == Exit::Done { all.exit } else { finished.exit };
+        all = Finished { exit, ..finished };
     }
-    Ok(worst)
+    Ok(all)
 }
 
 /// The exports that are meant by a path: itself, or those in it where it is none and holds some, in the order of their names, which begin
@@ -190,7 +191,7 @@ pub(super) async fn take_in(
     context: &Context,
     session: Session,
     never: Vec<(u64, u64)>,
-) -> Result<Exit, CommandError> {
+) -> Result<Finished, CommandError> {
     let account = args.account(context);
     let known = imports::remembered(&session, account).await?;
     let folder = FolderOptions { never, ..FolderOptions::default() };
@@ -206,7 +207,7 @@ pub(super) async fn take_in(
     if let Some(error) = known.failure() {
         context.output.warn(&format!("cannot save the list of imported messages, so the next import stores some of them again: {error}"));
     }
-    conclude(&summary, common.dry_run, context)
+    Ok(Finished::of(conclude(&summary, common.dry_run, context)?, &summary))
 }
 
 /// The folder with the export, where one of its files is named.

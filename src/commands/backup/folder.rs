@@ -3,13 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::common::{Common, back_up, conclude, own_folders};
+use super::common::{Common, Finished, back_up, conclude, own_folders};
 use super::desktop_export;
 use super::patterns::Place;
 use crate::commands::config::profile::BackupProfile;
 use crate::commands::context::{Context, Keys};
 use crate::commands::error::CommandError;
-use crate::commands::exit::Exit;
 use crate::commands::units;
 use crate::model::filter::{PathFilter, pattern_lines};
 use crate::operations::backup::has_earlier;
@@ -23,7 +22,7 @@ Examples:
   tgvault backup ~/DataExport_2021-05-04 --plain   # as an ordinary folder";
 
 /// Options of `backup folder`, and of `backup` without a kind.
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Default, clap::Args)]
 #[command(after_help = EXAMPLES, override_usage = "tgvault backup folder [OPTIONS] <PATH>")]
 #[group(skip)]
 pub struct Args {
@@ -95,7 +94,7 @@ impl Args {
 ///
 /// # Errors
 /// When vault, folder, state or store cannot be used, or the run is interrupted.
-pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit, CommandError> {
+pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Finished, CommandError> {
     let Some(path) = &args.path else {
         return Err(CommandError::usage("no folder was given", "use `tgvault backup folder PATH`"));
     };
@@ -126,7 +125,7 @@ pub async fn run(args: &Args, common: &Common, context: &Context) -> Result<Exit
     }
     let options = common.options(context, settings.given())?;
     let summary = back_up(context, session, source, options).await?;
-    conclude(&summary, common.dry_run, context)
+    Ok(Finished::of(conclude(&summary, common.dry_run, context)?, &summary))
 }
 
 /// What of a folder is saved: the command line over the profile, merged once.

@@ -1,20 +1,23 @@
 //! `tgvault backup`: save what a source has: a [`folder`], a [`telegram`] account, or a [`desktop_export`].
 //!
 //! Every kind of source is a command of its own below `backup`, in a file of its own here; `backup PATH` is short for
-//! `backup folder PATH`. What they share stands in [`common`].
+//! `backup folder PATH`. What they share stands in [`common`]; how they ended is kept by [`remembered`].
 
 pub mod common;
 pub mod desktop_export;
 pub mod folder;
 mod patterns;
+pub mod remembered;
 pub mod telegram;
 
 use std::sync::Arc;
 
+use jiff::Timestamp;
+
 use super::context::Context;
 use super::error::CommandError;
 use super::exit::Exit;
-use common::Common;
+use common::{Common, Finished};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -55,21 +58,50 @@ pub enum Kind {
     Telegram(Box<telegram::Args>),
 }
 
+/// What is to be backed up.
+#[derive(Clone, Copy)]
+pub enum Task<'a> {
+    /// A folder.
+    Folder(&'a folder::Args),
+    /// Exports of Telegram Desktop.
+    DesktopExport(&'a desktop_export::Args),
+    /// An account.
+    Telegram(&'a telegram::Args),
+}
+
 /// Runs the backup.
 ///
 /// # Errors
 /// When vault, source, state or store cannot be used, or the run is interrupted.
 pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandError> {
-    let common = &args.common;
-    match &args.kind {
-        None => folder::run(&args.folder, common, context).await,
+    let task = match &args.kind {
+        None => Task::Folder(&args.folder),
         Some(kind) => {
             args.folder.refuse()?;
             match kind {
-                Kind::Folder(args) => folder::run(args, common, context).await,
-                Kind::DesktopExport(args) => desktop_export::run(args, common, context).await,
-                Kind::Telegram(args) => telegram::run(args, common, context).await,
+                Kind::Folder(args) => Task::Folder(args),
+                Kind::DesktopExport(args) => Task::DesktopExport(args),
+                Kind::Telegram(args) => Task::Telegram(args),
             }
         }
+    };
+    save(task, &args.common, context).await.map(|finished| finished.exit)
+}
+
+/// Backs up one thing, and remembers how that ended.
+///
+/// # Errors
+/// As [`run`].
+pub async fn save(task: Task<'_>, common: &Common, context: &Arc<Context>) -> Result<Finished, CommandError> {
+    let began = Timestamp::now();
+    let ended = match task {
+        Task::Folder(args) => folder::run(args, common, context).await,
+        Task::DesktopExport(args) => desktop_export::run(args, common, context).await,
+        Task::Telegram(args) => telegram::run(args, common, context).await,
+    };
+    let only_looks = common.dry_run || matches!(task, Task::Telegram(args) if args.estimate);
+    if !only_looks {
+        remembered::note(task, began, &ended, context);
     }
+    ended
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Serialize;
 
-use super::common::{Common, back_up, conclude_with};
+use super::common::{Common, Finished, back_up, conclude_with};
 use crate::commands::chats;
 use crate::commands::context::{Context, Keys};
 use crate::commands::coverage;
@@ -20,6 +20,7 @@ use crate::commands::telegram::words;
 use crate::commands::units;
 use crate::model::kinds::KindChoice;
 use crate::operations::OperationError;
+use crate::operations::status::ledger::Coverage;
 use crate::repository;
 use crate::source::telegram::{
     ChatClass, CoverageCounts, Detail, ExportOptions, LARGEST_FILE_BYTES, ListingDetail, Outcome, TakeoutUse, TelegramSource,
@@ -36,7 +37,7 @@ Examples:
 const MOST_LANES: usize = 2;
 
 /// Options of `backup telegram`.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[command(after_help = EXAMPLES)]
 #[group(skip)]
 pub struct Args {
@@ -137,10 +138,10 @@ struct CoverageLine {
 ///
 /// # Errors
 /// When vault, account, state or store cannot be used, Telegram wants a login or a long wait, or the run is interrupted.
-pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result<Exit, CommandError> {
+pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result<Finished, CommandError> {
     let export = export_options(args, common, context)?;
     if args.estimate {
-        return estimate(args, export, context).await;
+        return estimate(args, export, context).await.map(Finished::nothing);
     }
     let session = context.session(Keys::IfGiven).await?;
     let vault = repository::find(&session.storage).await?;
@@ -166,13 +167,15 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
     if context.output.is_json() {
         tell_json(&source, context)?;
     }
-    conclude_with(&summary, common.dry_run, context, |exit| {
+    let exit = conclude_with(&summary, common.dry_run, context, |exit| {
         if let Some(error) = source.state_error() {
             let text = format!("cannot save the progress of this backup on this machine; the next run repeats some of the work ({error})");
             context.output.warn(&text);
         }
         tell(&source, exit, common.dry_run, context)
-    })
+    })?;
+    let CoverageCounts { complete, incomplete, unknown, .. } = source.coverage();
+    Ok(Finished { coverage: Some(Coverage { complete, incomplete, unknown }), ..Finished::of(exit, &summary) })
 }
 
 /// Says how much there is in the chosen chats. Nothing is stored, and no vault is needed.

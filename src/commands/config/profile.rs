@@ -4,9 +4,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
-use zeroize::Zeroize;
 
+use super::alerts::{AlertsProfile, HooksProfile};
 use super::error::ConfigError;
+use super::sources::{self, SourceProfile, VaultProfile};
+pub use super::values::{Hidden, Size};
 use crate::commands::units;
 use crate::model::kinds::KindChoice;
 use crate::source::telegram::{ChatClass, Detail, Pace, TakeoutUse};
@@ -45,12 +47,77 @@ pub struct Profile {
     pub ca_file: Option<PathBuf>,
     /// Whether the bucket's owner gets full control of every object that is stored.
     pub bucket_owner_full_control: Option<bool>,
+    /// The address of the store's server.
+    pub endpoint: Option<String>,
+    /// The bucket's region.
+    pub region: Option<String>,
+    /// A file of variables with the store's credentials.
+    pub env_file: Option<PathBuf>,
+    /// A systemd credential with such variables.
+    pub credential: Option<String>,
+    /// A profile of the AWS command line with the store's credentials.
+    pub aws_profile: Option<String>,
+    /// The vaults, in place of one.
+    #[serde(default, rename = "vault")]
+    pub vaults: Vec<VaultProfile>,
+    /// What `run` backs up, in order.
+    #[serde(default, rename = "source")]
+    pub sources: Vec<SourceProfile>,
+    /// Whom to tell, and how.
+    #[serde(default)]
+    pub alerts: AlertsProfile,
+    /// Commands that are run when something happens.
+    #[serde(default)]
+    pub hooks: HooksProfile,
     /// What `backup` does unless told otherwise.
     #[serde(default)]
     pub backup: BackupProfile,
     /// Accounts and what is exported of them.
     #[serde(default)]
     pub telegram: TelegramProfile,
+}
+
+impl Profile {
+    /// The profile for the vault that somebody means: by its name or its address; with no word about it, the first.
+    pub fn for_wanted(self, wanted: Option<&str>) -> Self {
+        let chosen = match wanted {
+            None => self.vaults.first(),
+            Some(wanted) => self.vaults.iter().find(|vault| vault.name.as_deref() == Some(wanted) || vault.repo == wanted),
+        };
+        match chosen.cloned() {
+            Some(vault) => self.for_vault(vault),
+            None => self,
+        }
+    }
+
+    /// The profile for one of its vaults: what that says goes before what is said for all.
+    pub fn for_vault(mut self, vault: VaultProfile) -> Self {
+        // A way to unlock that a vault names is the only one it has.
+        if vault.identity.is_some() || vault.passphrase_file.is_some() || vault.passphrase_command.is_some() {
+            (self.identity, self.passphrase_file, self.passphrase_command) = (None, None, None);
+        }
+        if vault.env_file.is_some() || vault.credential.is_some() || vault.aws_profile.is_some() {
+            (self.env_file, self.credential, self.aws_profile) = (None, None, None);
+        }
+        Self {
+            repo: Some(vault.repo),
+            identity: vault.identity.or(self.identity),
+            passphrase_file: vault.passphrase_file.or(self.passphrase_file),
+            passphrase_command: vault.passphrase_command.or(self.passphrase_command),
+            keyring: vault.keyring.or(self.keyring),
+            root_key: vault.root_key.or(self.root_key),
+            limit_upload: vault.limit_upload.or(self.limit_upload),
+            limit_download: vault.limit_download.or(self.limit_download),
+            ca_file: vault.ca_file.or(self.ca_file),
+            bucket_owner_full_control: vault.bucket_owner_full_control.or(self.bucket_owner_full_control),
+            endpoint: vault.endpoint.or(self.endpoint),
+            region: vault.region.or(self.region),
+            env_file: vault.env_file.or(self.env_file),
+            credential: vault.credential.or(self.credential),
+            aws_profile: vault.aws_profile.or(self.aws_profile),
+            ..self
+        }
+    }
 }
 
 /// The `[backup]` table.
@@ -123,23 +190,6 @@ pub struct TelegramProfile {
     pub recheck_budget: Option<u32>,
 }
 
-/// A value that is never shown.
-#[derive(Clone, PartialEq, Eq, Deserialize)]
-#[serde(transparent)]
-pub struct Hidden(pub String);
-
-impl std::fmt::Debug for Hidden {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("[REDACTED]")
-    }
-}
-
-impl Drop for Hidden {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
 /// What this machine's state is sealed with.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -160,25 +210,6 @@ impl std::fmt::Display for MachineKey {
     }
 }
 
-/// A size in bytes: a number, or text as in `"10M"`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Size(pub u64);
-
-impl<'de> Deserialize<'de> for Size {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged, expecting = "a size: a number of bytes, or text as in \"10M\"")]
-        enum Form {
-            Number(u64),
-            Text(String),
-        }
-        match Form::deserialize(deserializer)? {
-            Form::Number(number) => Ok(Self(number)),
-            Form::Text(text) => units::parse_size(&text).map(Self).map_err(serde::de::Error::custom),
-        }
-    }
-}
-
 /// What of the environment says where profiles are.
 #[derive(Clone, Debug, Default)]
 pub struct Places {
@@ -195,6 +226,11 @@ impl Places {
     pub fn of_process() -> Self {
         let absolute = |name: &str| std::env::var_os(name).map(PathBuf::from).filter(|path| path.is_absolute());
         Self { home: absolute("HOME"), config_home: absolute("XDG_CONFIG_HOME"), state_home: absolute("XDG_STATE_HOME") }
+    }
+
+    /// Where a new profile with this name belongs, the default one without a name.
+    pub fn new_profile(&self, name: Option<&str>) -> Option<PathBuf> {
+        self.profiles(name.unwrap_or(DEFAULT)).into_iter().next()
     }
 
     fn profiles(&self, name: &str) -> Vec<PathBuf> {
@@ -251,19 +287,27 @@ fn parse(path: &Path, text: &str, places: &Places) -> Result<Profile, ConfigErro
             _ => base.join(&*value),
         };
     };
-    for value in [&mut profile.identity, &mut profile.passphrase_file, &mut profile.state_dir, &mut profile.ca_file].into_iter().flatten() {
-        settle(value);
-    }
+    let files = [&mut profile.identity, &mut profile.passphrase_file, &mut profile.state_dir, &mut profile.ca_file, &mut profile.env_file];
+    files.into_iter().flatten().for_each(settle);
+    profile.vaults.iter_mut().flat_map(VaultProfile::paths).for_each(settle);
+    profile.sources.iter_mut().flat_map(SourceProfile::paths).for_each(settle);
+    profile.alerts.paths().for_each(settle);
     let telegram = &mut profile.telegram;
     for value in [&mut telegram.api_hash_file, &mut telegram.server_key, &mut telegram.session_passphrase_file].into_iter().flatten() {
         settle(value);
     }
     profile.backup.exclude_file.iter_mut().flatten().for_each(settle);
-    if let Some(repo) = profile.repo.as_mut().filter(|repo| !repo.contains(':')) {
+    let addresses = profile.repo.iter_mut().chain(profile.vaults.iter_mut().map(|vault| &mut vault.repo));
+    for repo in addresses.filter(|repo| !repo.contains(':')) {
         let mut folder = PathBuf::from(&*repo);
         settle(&mut folder);
         *repo = folder.to_string_lossy().into_owned();
     }
+    let wrong = |why: String| ConfigError::Malformed { path: path.to_owned(), why };
+    if profile.repo.is_some() && !profile.vaults.is_empty() {
+        return Err(wrong("it has both `repo` and [[vault]] tables: put the address into a [[vault]] of its own".to_owned()));
+    }
+    sources::check(&profile.vaults, &profile.sources).map_err(wrong)?;
     Ok(profile)
 }
 
@@ -309,6 +353,49 @@ mod tests {
         }
         let error = read("passphrase-command = 'echo hunter2").unwrap_err().to_string();
         assert!(!error.contains("hunter2"), "{error}");
+    }
+
+    #[test]
+    fn sources_and_vaults_are_tables_of_their_own() {
+        let profile = read(
+            "identity = 'id'\nregion = 'r'\n[[vault]]\nname = 'disk'\nrepo = '~/v'\n[[vault]]\nrepo = 's3://b/p'\nenv-file = 'b.env'\n\
+             passphrase-file = 'p'\n[[source]]\nkind = 'telegram'\naccount = 'main'\nvaults = ['disk']\nmax-age = '26h'\n\
+             [[source]]\nkind = 'folder'\npath = '~/photos'\nname = 'photos'\nexclude-file = ['x']",
+        )
+        .unwrap();
+        let labels = |profile: &Profile| profile.sources.iter().map(SourceProfile::label).collect::<Vec<_>>();
+        assert_eq!(labels(&profile), ["telegram:main", "photos"]);
+        assert!(
+            profile.sources[0].goes_into("disk") && !profile.sources[0].goes_into("s3://b/p") && profile.sources[1].goes_into("s3://b/p")
+        );
+        let SourceProfile::Folder(folder) = &profile.sources[1] else { panic!() };
+        assert_eq!((folder.path.to_str(), folder.exclude_file[0].to_str()), (Some("/home/u/photos"), Some("/home/u/.config/tgvault/x")));
+        // The first is meant unless another one is named; what a vault says goes before what is said for all.
+        let first = profile.clone().for_wanted(None);
+        assert_eq!((first.repo.as_deref(), first.identity.is_some(), first.region.as_deref()), (Some("/home/u/v"), true, Some("r")));
+        let second = profile.clone().for_wanted(Some("s3://b/p"));
+        assert_eq!((second.identity, second.passphrase_file), (None, Some("/home/u/.config/tgvault/p".into())));
+        assert_eq!(second.env_file, Some("/home/u/.config/tgvault/b.env".into()));
+        assert_eq!(profile.clone().for_wanted(Some("s3://else")), profile);
+    }
+
+    #[test]
+    fn tables_that_cannot_be_meant_are_refused() {
+        let source = "[[source]]\nkind = 'folder'\npath = '/a'\n";
+        let vault = "[[vault]]\nrepo = '/v'\n";
+        for (text, named) in [
+            (format!("repo = 'x'\n{vault}"), "both `repo` and [[vault]]"),
+            (vault.repeat(2), "two [[vault]] tables are called '/v'"),
+            (source.repeat(2), "two [[source]] tables are called '/a'"),
+            (format!("{source}vaults = ['nas']\n{vault}"), "'nas', but no [[vault]]"),
+            (format!("{source}acount = 'x'"), "unknown field `acount`"),
+            ("[[source]]\nkind = 'tape'".to_owned(), "unknown variant `tape`"),
+            ("[[source]]\nkind = 'telegram'".to_owned(), "missing field `account`"),
+            (format!("{source}max-age = 'soon'"), "'soon' is not a time span"),
+        ] {
+            let error = read(&text).unwrap_err().to_string();
+            assert!(error.contains(named), "{text}: {error}");
+        }
     }
 
     #[test]

@@ -5,9 +5,12 @@ use std::path::PathBuf;
 use clap::ArgMatches;
 use clap::parser::ValueSource;
 
+use super::alerts::{AlertsProfile, HooksProfile};
 use super::error::ConfigError;
 use super::origin::{Origin, Setting};
-use super::profile::{self, BackupProfile, MachineKey, Places, Size, TelegramProfile};
+use super::profile::{self, BackupProfile, MachineKey, Places, Profile, Size, TelegramProfile};
+use super::sources::SourceProfile;
+use super::store::StoreSettings;
 use crate::commands::arguments::Global;
 use crate::commands::secrets::{SecretError, SecretSource};
 use crate::crypt::signature::VerifyingKey;
@@ -19,6 +22,16 @@ pub struct Settings {
     pub profile: Option<PathBuf>,
     /// Where the vault is.
     pub repo: Option<Setting<String>>,
+    /// What the profile calls the vault.
+    pub vault: Option<String>,
+    /// The names of all vaults of the profile.
+    pub vaults: Vec<String>,
+    /// How the profile says that the vault's store is reached.
+    pub store: StoreSettings,
+    /// What of the environment says where files are.
+    pub places: Places,
+    /// What `run` backs up.
+    pub sources: Vec<SourceProfile>,
     /// What unlocks it, if that was said.
     pub secret: Option<Setting<SecretSource>>,
     /// Whether the system keyring is asked.
@@ -37,6 +50,10 @@ pub struct Settings {
     pub bucket_owner_full_control: Setting<bool>,
     /// Bytes a second that come in at most.
     pub limit_download: Option<Setting<u64>>,
+    /// Whom to tell, and how.
+    pub alerts: AlertsProfile,
+    /// Commands that are run when something happens.
+    pub hooks: HooksProfile,
     /// What the profile says about backups; the options of `backup` go before.
     pub backup: BackupProfile,
     /// What the profile says about Telegram accounts; options and variables go before.
@@ -76,7 +93,43 @@ impl Settings {
     /// What is wrong with the profile or a value.
     pub fn resolve(global: &Global, matches: &ArgMatches, places: &Places) -> Result<Self, SettingsError> {
         let (path, profile) = profile::load(global.profile.as_deref(), places)?.unzip();
+        let profile = profile.unwrap_or_default().for_wanted(global.repo.as_deref());
+        Self::laid(global, matches, places, path, profile)
+    }
+
+    /// As [`Self::resolve`], once for each vault that is meant: the one that was typed, or all of the profile.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resolve_all(global: &Global, matches: &ArgMatches, places: &Places) -> Result<Vec<Self>, SettingsError> {
+        let (path, profile) = profile::load(global.profile.as_deref(), places)?.unzip();
         let profile = profile.unwrap_or_default();
+        if global.repo.is_some() || profile.vaults.is_empty() {
+            let profile = profile.for_wanted(global.repo.as_deref());
+            return Ok(vec![Self::laid(global, matches, places, path, profile)?]);
+        }
+        let each = profile.vaults.iter().map(|vault| {
+            let profile = profile.clone().for_vault(vault.clone());
+            Self::laid(global, matches, places, path.clone(), profile)
+        });
+        each.collect()
+    }
+
+    fn laid(
+        global: &Global,
+        matches: &ArgMatches,
+        places: &Places,
+        path: Option<PathBuf>,
+        profile: Profile,
+    ) -> Result<Self, SettingsError> {
+        let vaults: Vec<String> = profile.vaults.iter().map(|vault| vault.label().to_owned()).collect();
+        let vault = profile.vaults.iter().find(|vault| Some(&vault.repo) == profile.repo.as_ref());
+        // The name of a vault in the profile stands for its address.
+        let typed_repo = global.repo.clone().map(|typed| match vault {
+            Some(vault) if vault.name.as_deref() == Some(typed.as_str()) => vault.repo.clone(),
+            _ => typed,
+        });
+        let vault = vault.map(|vault| vault.label().to_owned());
         let layers = Layers { matches, profile: path.as_ref() };
 
         let root_key = layers.pick("root_key", global.root_key.clone(), profile.root_key.clone());
@@ -92,7 +145,18 @@ impl Settings {
             rate => Ok(rate),
         };
         Ok(Self {
-            repo: layers.pick("repo", global.repo.clone(), profile.repo.clone()),
+            repo: layers.pick("repo", typed_repo, profile.repo.clone()),
+            vault,
+            vaults,
+            store: StoreSettings {
+                endpoint: profile.endpoint.clone(),
+                region: profile.region.clone(),
+                env_file: profile.env_file.clone(),
+                credential: profile.credential.clone(),
+                aws_profile: profile.aws_profile.clone(),
+            },
+            places: places.clone(),
+            sources: profile.sources.clone(),
             secret: secret(global, &profile, &layers)?,
             keyring: layers
                 .pick("keyring", global.keyring.then_some(true).or(layers.typed("keyring").map(|_| false)), profile.keyring)
@@ -113,6 +177,8 @@ impl Settings {
                     profile.bucket_owner_full_control,
                 )
                 .unwrap_or(Setting::unset(false)),
+            alerts: profile.alerts,
+            hooks: profile.hooks,
             backup: profile.backup,
             telegram: profile.telegram,
             profile: path,
@@ -157,7 +223,7 @@ fn parse_root_key(text: &Setting<String>) -> Result<Setting<VerifyingKey>, Confi
 }
 
 /// The way to unlock of the highest rank; two of one rank leave it open which is meant.
-fn secret(global: &Global, profile: &profile::Profile, layers: &Layers<'_>) -> Result<Option<Setting<SecretSource>>, SecretError> {
+fn secret(global: &Global, profile: &Profile, layers: &Layers<'_>) -> Result<Option<Setting<SecretSource>>, SecretError> {
     let all = [
         layers.pick("identity", global.identity.clone(), profile.identity.clone()).map(|found| wrap(found, SecretSource::IdentityFile)),
         layers
@@ -221,6 +287,20 @@ mod tests {
         let settings = resolve("-i /flag", "passphrase-file = '/profile'").unwrap();
         assert_eq!(settings.secret.unwrap().value, SecretSource::IdentityFile("/flag".into()));
         assert!(matches!(resolve("-i /a --passphrase-fd 3", ""), Err(SettingsError::Secret(SecretError::TwoSources { .. }))));
+    }
+
+    #[test]
+    fn a_vault_is_meant_by_its_name_and_brings_its_own_settings() {
+        const PROFILE: &str = "identity = '/all'\n[[vault]]\nname = 'disk'\nrepo = '/disk'\n[[vault]]\nname = 'far'\nrepo = 's3://b'\n\
+                               region = 'r'\npassphrase-file = '/p'";
+        let far = resolve("--repo far", PROFILE).unwrap();
+        assert_eq!(far.repo, Some(Setting { value: "s3://b".into(), origin: Origin::Flag }));
+        assert_eq!((far.vault.as_deref(), far.store.region.as_deref()), (Some("far"), Some("r")));
+        assert_eq!(far.secret.unwrap().value, SecretSource::PassphraseFile("/p".into()));
+        let first = resolve("", PROFILE).unwrap();
+        assert_eq!((first.require_repo().ok(), first.vaults.len()), (Some("/disk"), 2));
+        let other = resolve("--repo /elsewhere", PROFILE).unwrap();
+        assert_eq!((other.require_repo().ok(), &other.vault, &other.store.region), (Some("/elsewhere"), &None, &None));
     }
 
     #[test]

@@ -18,6 +18,8 @@ use crate::commands::units;
 pub enum Action {
     /// Print each setting that has a value, and where it comes from; no secret is shown
     Show,
+    /// Check the profile: its vaults, its sources and the files they name; no store and no Telegram server is asked
+    Check,
 }
 
 #[derive(Serialize)]
@@ -32,8 +34,7 @@ struct Line {
 ///
 /// # Errors
 /// When standard output cannot be written.
-pub fn run(action: Action, settings: &Settings, output: &Output) -> Result<Exit, CommandError> {
-    let Action::Show = action;
+pub fn run(settings: &Settings, output: &Output) -> Result<Exit, CommandError> {
     let lines = lines(settings);
     let wide = |part: fn(&Line) -> &str| lines.iter().map(|line| part(line).chars().count()).max().unwrap_or(0);
     let (names, values) = (wide(|line| line.name), wide(|line| &line.value));
@@ -84,6 +85,7 @@ fn lines(settings: &Settings) -> Vec<Line> {
         add("bucket-owner-full-control", "true".to_owned(), &settings.bucket_owner_full_control.origin);
     }
     let Some(path) = &settings.profile else { return lines };
+    add_store(settings, &mut |name, value| add(name, value, &Origin::Profile(path.clone())));
     let origin = Origin::Profile(path.clone());
     let backup = &settings.backup;
     let list = |items: &[String]| items.join(", ");
@@ -109,6 +111,48 @@ fn lines(settings: &Settings) -> Vec<Line> {
     }
     add_telegram(&settings.telegram, &mut |name, value| add(name, value, &origin));
     lines
+}
+
+/// Vaults, sources, and how the store is reached: where credentials are, never what they are.
+fn add_store(settings: &Settings, add: &mut dyn FnMut(&'static str, String)) {
+    let store = &settings.store;
+    let all = [
+        ("endpoint", store.endpoint.clone()),
+        ("region", store.region.clone()),
+        ("env-file", store.env_file.as_ref().map(|file| file.display().to_string())),
+        ("credential", store.credential.clone()),
+        ("aws-profile", store.aws_profile.clone()),
+        ("vault", (!settings.vaults.is_empty()).then(|| settings.vaults.join(", "))),
+    ];
+    for (name, value) in all {
+        if let Some(value) = value {
+            add(name, value);
+        }
+    }
+    let (alerts, hooks) = (&settings.alerts, &settings.hooks);
+    let set = |is_set: bool| is_set.then(|| "(set)".to_owned());
+    let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());
+    let told = [
+        ("alerts.ping", set(alerts.ping.is_some())),
+        ("alerts.ping-file", path(&alerts.ping_file)),
+        ("alerts.webhook", set(alerts.webhook.is_some())),
+        ("alerts.webhook-token-file", path(&alerts.webhook_token_file)),
+        ("alerts.mail-to", alerts.mail_to.clone()),
+        ("alerts.metrics-file", path(&alerts.metrics_file)),
+        ("hooks.before", set(hooks.before.is_some())),
+        ("hooks.after", set(hooks.after.is_some())),
+        ("hooks.failed", set(hooks.failed.is_some())),
+        ("hooks.session-lost", set(hooks.session_lost.is_some())),
+        ("hooks.source-empty", set(hooks.source_empty.is_some())),
+    ];
+    for (name, value) in told {
+        if let Some(value) = value {
+            add(name, value);
+        }
+    }
+    for source in &settings.sources {
+        add("source", source.label());
+    }
 }
 
 fn add_telegram(telegram: &TelegramProfile, add: &mut dyn FnMut(&'static str, String)) {

@@ -160,7 +160,8 @@ impl<'a> Printed<'a> {
             return Ok(());
         }
         let generated = chosen.filter(|chosen| chosen.is_generated).map(|chosen| &chosen.passphrase);
-        let sheet = Sheet { address: session.storage.address(), report: &changed.sheet, generated };
+        let variables = context.variables()?;
+        let sheet = Sheet { address: session.storage.address(), report: &changed.sheet, generated, variables: &variables };
         match self.file {
             Some((mut file, path)) => sheet::write_all(&mut file, path, sheet.text().as_bytes()),
             None => context.output.text(&sheet.text()),

@@ -32,7 +32,7 @@ const USUAL_DC: i32 = 2;
 const MAX_WAIT: Duration = Duration::from_secs(15 * 60);
 
 /// Options of all commands that act for an account.
-#[derive(Clone, Debug, clap::Args)]
+#[derive(Clone, Debug, Default, clap::Args)]
 #[group(skip)]
 pub struct Connection {
     /// The account, if this machine is logged in to several
@@ -142,6 +142,19 @@ impl Connection {
                 "name one with --account NAME, TGVAULT_ACCOUNT, or `account` in the profile's [telegram]",
             )),
         }
+    }
+
+    /// The account that is meant, as far as that can be told without the logins' key: the first login's name where there is none yet.
+    pub fn likely_account(&self, context: &Context) -> String {
+        let named = self.account.clone().or_else(|| context.settings.telegram.account.clone());
+        let only = || {
+            let names = accounts(&context.state().ok()?, None).names().ok()?;
+            match names.as_slice() {
+                [only] => Some(only.clone()),
+                _ => None,
+            }
+        };
+        named.or_else(only).unwrap_or_else(|| FIRST_ACCOUNT.to_owned())
     }
 
     /// Opens the account that is meant, without sending anything.

@@ -55,6 +55,20 @@ fn make_private(folder: &Path) -> io::Result<()> {
     }
 }
 
+/// Removes a folder and those in it as far as they are empty.
+pub(super) fn remove_empty(folder: &Path) -> io::Result<()> {
+    for entry in folder.read_dir()? {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            remove_empty(&entry.path())?;
+        }
+    }
+    match std::fs::remove_dir(folder) {
+        Err(error) if error.kind() == ErrorKind::DirectoryNotEmpty => Ok(()),
+        other => other,
+    }
+}
+
 /// Makes the root and all that is missing above it.
 pub(super) fn make_root(root: &Path) -> io::Result<()> {
     if root.is_dir() {

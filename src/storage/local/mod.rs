@@ -205,6 +205,10 @@ impl Backend for LocalBackend {
         .boxed()
     }
 
+    fn remove_empty<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<()>> {
+        async move { self.blocking("delete", folder, |_, path| folder::remove_empty(path)).await }.boxed()
+    }
+
     fn check<'a>(&'a self) -> BoxFuture<'a, Result<()>> {
         async move { self.blocking("list", "", |disk, _| disk.root.read_dir().map(drop)).await }.boxed()
     }

@@ -200,6 +200,15 @@ impl Account {
         &self.user
     }
 
+    /// Asks Telegram whether the session still holds.
+    ///
+    /// # Errors
+    /// [`TelegramError::LoginNeeded`] when Telegram ended it; otherwise that Telegram cannot be asked.
+    pub fn check(&self) -> Result<(), TelegramError> {
+        let asked = self.threads.block_on(self.client.call(&functions::updates::GetState {}));
+        asked.map(drop).map_err(|error| TelegramError::from_call(&self.name, "the session cannot be checked", error))
+    }
+
     /// Requests made so far.
     pub fn requests(&self) -> u64 {
         self.client.requests()
