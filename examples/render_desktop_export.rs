@@ -140,8 +140,8 @@ fn main() -> Result<(), Box<dyn Error>> {
             out.message(Shown::plain(record), names.places())?;
             pages.message(Shown::plain(record), names.places())?;
         }
-        let messages = pages.finish()?;
-        listed.push(ListedChat { name, chat: chat.clone(), messages, folder });
+        let written = pages.finish()?;
+        listed.push(ListedChat { name, chat: chat.clone(), written, folder });
     }
     out.finish()?;
     chat_list(&listed, &mut target)?;

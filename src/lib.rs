@@ -44,6 +44,7 @@ pub mod state;
 pub mod storage;
 pub mod target;
 mod vault;
+mod viewer;
 
 pub use tgvault_archive::{archive, crypt};
 pub use vault::{Task, Vault};

@@ -42,6 +42,12 @@ fn transcripts() {
 /// Runs a command line on a terminal of its own, and types an answer whenever the next prompt shows; gives the exit code and
 /// what the terminal showed.
 fn on_a_terminal(home: &Path, line: &str, answers: &[(&str, &str)]) -> (i32, String) {
+    let (code, shown) = as_drawn(home, line, answers);
+    (code, shown.replace('\r', ""))
+}
+
+/// The same, with everything that moved the cursor.
+fn as_drawn(home: &Path, line: &str, answers: &[(&str, &str)]) -> (i32, String) {
     let mut command = hermetic("script", home);
     let (terminal, line) = (home.join("terminal"), format!("tty >terminal; {line}"));
     command.args(["--quiet", "--return", "--command", &line, "/dev/null"]).current_dir(home);
@@ -73,7 +79,123 @@ fn on_a_terminal(home: &Path, line: &str, answers: &[(&str, &str)]) -> (i32, Str
     }
     drop(keyboard);
     let code = child.wait().unwrap().code().unwrap();
-    (code, String::from_utf8_lossy(&shown).replace('\r', ""))
+    (code, String::from_utf8_lossy(&shown).into_owned())
+}
+
+/// What a terminal of so many columns shows in the end, and the longest line that was drawn on the way.
+fn screen(drawn: &str, columns: usize) -> (Vec<String>, usize) {
+    let (mut rows, mut row, mut column, mut longest) = (vec![Vec::new()], 0_usize, 0, 0);
+    let mut rest = drawn.chars().peekable();
+    while let Some(c) = rest.next() {
+        match c {
+            '\r' => column = 0,
+            '\n' => row += 1,
+            '\u{1b}' if rest.next_if_eq(&'[').is_some() => {
+                let mut number = String::new();
+                let end = loop {
+                    match rest.next() {
+                        Some(c) if c.is_ascii_digit() || c == ';' || c == '?' => number.push(c),
+                        end => break end,
+                    }
+                };
+                let count = number.parse().unwrap_or(1);
+                match end {
+                    Some('A') => row = row.saturating_sub(count),
+                    Some('B') => row += count,
+                    Some('K') if number == "2" => rows[row].clear(),
+                    Some('K') => rows[row].truncate(column),
+                    Some('J') => {
+                        rows[row].truncate(column);
+                        rows.truncate(row + 1);
+                    }
+                    _ => {}
+                }
+            }
+            c => {
+                if column == columns {
+                    (row, column) = (row + 1, 0);
+                }
+                while rows.len() <= row {
+                    rows.push(Vec::new());
+                }
+                let line: &mut Vec<char> = &mut rows[row];
+                line.resize(line.len().max(column + 1), ' ');
+                line[column] = c;
+                column += 1;
+                longest = longest.max(line.len());
+            }
+        }
+        while rows.len() <= row {
+            rows.push(Vec::new());
+        }
+    }
+    (rows.into_iter().map(|row: Vec<char>| row.into_iter().collect::<String>().trim_end().to_owned()).collect(), longest)
+}
+
+/// A file with a passphrase that nobody else can read.
+fn write_passphrase(home: &Path) {
+    let file = home.join("passphrase");
+    std::fs::write(&file, "able baker charlie dog easy fox george how item jig\n").unwrap();
+    std::fs::set_permissions(file, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+}
+
+#[test]
+fn the_bar_fits_the_terminal_and_leaves_nothing_behind() {
+    tgvault_test_support::needs_programs!("script", "stty");
+    const COLUMNS: usize = 44;
+    let home = tempfile::tempdir().unwrap();
+    std::fs::create_dir(home.path().join("export")).unwrap();
+    let name = "a file with a rather long name, longer than the terminal is wide.bin";
+    std::fs::write(home.path().join("export").join(name), vec![7; 12_000_000]).unwrap();
+    write_passphrase(home.path());
+    let run = |arguments: &str| {
+        let line = format!("stty rows 24 cols {COLUMNS}; TERM=xterm {PROGRAM} --repo vault --passphrase-file passphrase {arguments}");
+        let (code, drawn) = as_drawn(home.path(), &line, &[]);
+        assert_eq!(code, 0, "{drawn}");
+        drawn
+    };
+    run("init --sheet sheet");
+    for (arguments, verb, summary) in
+        [("backup export", "saved", "saved snapshot"), ("restore latest --to restored", "restored", "restored snapshot")]
+    {
+        let drawn = run(arguments);
+        assert!(drawn.contains(&format!("{verb} ")) && drawn.contains('\u{1b}'), "nothing was drawn: {drawn:?}");
+        let (rows, longest) = screen(&drawn, COLUMNS);
+        assert!(longest <= COLUMNS, "{longest} columns: {drawn:?}");
+        assert!(rows.first().is_some_and(|row| row.starts_with(summary)), "{rows:#?}\n{drawn:?}");
+        assert!(!rows.iter().any(|row| row.contains("[=") || row.contains("/s")), "{rows:#?}");
+    }
+    // What is printed to be read stands alone.
+    let drawn = run(&format!("cat latest '{name}' > printed"));
+    assert!(!drawn.contains('\u{1b}'), "{drawn:?}");
+}
+
+#[test]
+fn quiet_prints_nothing_when_all_is_well() {
+    let home = tempfile::tempdir().unwrap();
+    write_passphrase(home.path());
+    let sample = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/sample-export");
+    let run = |arguments: &[&str]| {
+        let mut command = hermetic(PROGRAM, home.path());
+        command.current_dir(home.path()).args(["--repo", "vault", "--passphrase-file", "passphrase"]).args(arguments);
+        let output = command.stdin(Stdio::null()).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {said}");
+        said
+    };
+    run(&["init", "--sheet", "sheet"]);
+    let sample = sample.to_str().unwrap();
+    for arguments in [
+        &["backup", sample, "--quiet"][..],
+        &["backup", sample, "--quiet"],
+        &["backup", sample, "--plain", "--quiet"],
+        &["verify", "--quiet"],
+        &["verify", "--deep", "--quiet"],
+        &["restore", "latest", "--to", "restored", "--quiet"],
+        &["restore", "latest", "--to", "all", "--all-sources", "--quiet"],
+    ] {
+        assert_eq!(run(arguments), "", "{arguments:?}");
+    }
 }
 
 /// A prompt shows a moment before the terminal hides what is typed, and what was typed before is thrown away.

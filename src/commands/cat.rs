@@ -3,6 +3,7 @@
 use std::ffi::OsString;
 use std::io::{self, BufWriter, Write};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use jiff::tz::TimeZone;
 use serde::Serialize;
@@ -113,7 +114,10 @@ async fn messages(chat: &str, args: &Args, context: &Context) -> Result<Exit, Co
     let reporter = Arc::new(Reporter::new(&context.output, "read", "message"));
     let mut stdout = BufWriter::with_capacity(BUFFER_BYTES, io::stdout());
     let mut lines = Conversation::new(options.span.history);
+    let (shown, wanted) = (Arc::new(AtomicU64::new(0)), options.span.message);
+    let counted = Arc::clone(&shown);
     let each = move |chat: &Chat, message: &Message| {
+        counted.fetch_add(1, Ordering::Relaxed);
         if json {
             print_json(&mut stdout, chat, message)?;
         } else {
@@ -131,6 +135,10 @@ async fn messages(chat: &str, args: &Args, context: &Context) -> Result<Exit, Co
     }
     if problems > 0 {
         context.output.warn(&format!("{} could not be read", units::counted(problems, "entry")));
+        return Ok(Exit::Incomplete);
+    }
+    if let Some(id) = wanted.filter(|_| shown.load(Ordering::Relaxed) == 0) {
+        context.output.warn(&format!("this chat has no message {id} that the options select"));
         return Ok(Exit::Incomplete);
     }
     Ok(Exit::Done)

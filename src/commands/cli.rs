@@ -8,8 +8,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, alert, backup, cache, cat, chats, completions, config, coverage, demo, diff, doctor, find, init, key, login, logout, ls, man,
-    recovery_sheet, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
+    accounts, alert, backup, browse, cache, cat, chats, completions, config, coverage, demo, diff, doctor, find, init, key, login, logout,
+    ls, man, recovery_sheet, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -66,6 +66,8 @@ pub enum Command {
     Status(status::Args),
     /// Restore a snapshot, or part of one, into a folder
     Restore(restore::Args),
+    /// Look around in a snapshot with a web browser
+    Browse(browse::Args),
     /// Print a file from a snapshot, or the messages of a chat
     Cat(cat::Args),
     /// Check that everything in the vault is present and intact

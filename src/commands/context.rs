@@ -14,10 +14,9 @@ use super::outage;
 use super::output::Output;
 use super::passphrase;
 use super::secrets::{self, SecretError, SecretSource};
-use crate::operations::Session;
-use crate::repository;
+use crate::operations::{OperationError, Session};
 use crate::repository::RepositoryError;
-use crate::repository::keys::{self, Unlock};
+use crate::repository::keys::Unlock;
 use crate::state::{CacheUse, MachineKey, StateFolder};
 use crate::storage::{Storage, StorageOptions};
 
@@ -121,34 +120,39 @@ impl Context {
         let storage = self.storage()?;
         let state = self.state()?;
         let root_key = self.settings.root_key.as_ref().map(|key| key.value.clone());
+        let session = Session { root_key, ..Session::new(storage, state) };
         let unlock = match keys {
             Keys::None => None,
-            Keys::IfGiven => self.given(&storage)?,
-            Keys::Needed => match self.given(&storage)? {
-                Some(unlock) => Some(self.try_given(&storage, unlock).await?),
-                None => Some(self.ask(&storage).await?),
-            },
+            Keys::IfGiven => self.given(&session.storage)?,
+            Keys::Needed => {
+                let given = self.given(&session.storage)?;
+                // Nobody types a passphrase for a vault that is not there.
+                let session = session.look().await?;
+                let unlock = match given {
+                    Some(unlock) => self.try_given(&session, unlock).await?,
+                    None => self.ask(&session).await?,
+                };
+                return Ok(Session { unlock: Some(unlock), ..session });
+            }
         };
-        Ok(Session { unlock, root_key, ..Session::new(storage, state) })
+        Ok(Session { unlock, ..session })
     }
 
     /// Asks for the vault's passphrase until it opens the vault, three times at most.
     ///
     /// # Errors
     /// When there is no terminal or no vault, the user interrupts, or none of the passphrases opens it.
-    pub async fn ask(&self, storage: &Storage) -> Result<Unlock, CommandError> {
+    pub async fn ask(&self, session: &Session) -> Result<Unlock, CommandError> {
         /// Passphrases that somebody may type.
         const TRIES: u32 = 3;
-        // Nobody types a passphrase for a vault that is not there.
-        let id = repository::find(storage).await?;
-        let prompt = format!("Passphrase for {}: ", super::units::printable(storage.address()));
+        let prompt = format!("Passphrase for {}: ", super::units::printable(session.storage.address()));
         let mut tries = 0;
         loop {
             let passphrase = secrets::ask(&prompt)?;
             let typo = passphrase::typo(&passphrase);
-            match keys::unlock(storage, id, &Unlock::Passphrase(passphrase)).await {
+            match session.secrets(&Unlock::Passphrase(passphrase)).await {
                 Ok(identity) => return Ok(Unlock::Opened(identity)),
-                Err(error @ RepositoryError::WrongKey { .. }) => {
+                Err(error @ OperationError::Repository(RepositoryError::WrongKey { .. })) => {
                     tries += 1;
                     if let Some(typo) = typo {
                         self.output.warn(&typo.to_string());
@@ -164,11 +168,10 @@ impl Context {
     }
 
     /// Unlocks the vault with what was given, once for all that the command does.
-    async fn try_given(&self, storage: &Storage, unlock: Unlock) -> Result<Unlock, CommandError> {
-        let id = repository::find(storage).await?;
-        match (keys::unlock(storage, id, &unlock).await, &unlock) {
+    async fn try_given(&self, session: &Session, unlock: Unlock) -> Result<Unlock, CommandError> {
+        match (session.secrets(&unlock).await, &unlock) {
             (Ok(identity), _) => Ok(Unlock::Opened(identity)),
-            (Err(error @ RepositoryError::WrongKey { .. }), Unlock::Passphrase(passphrase)) => {
+            (Err(error @ OperationError::Repository(RepositoryError::WrongKey { .. })), Unlock::Passphrase(passphrase)) => {
                 // Where it goes may be a log: the place of the word is enough, and the word stays unsaid.
                 if let Some(typo) = passphrase::typo(passphrase) {
                     self.output.warn(&typo.without_words());

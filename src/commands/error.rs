@@ -448,6 +448,9 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         OperationError::NoSuchChat { near, .. } if !near.is_empty() => {
             return Some(Cow::Owned(format!("did you mean {}?", near.join(" or "))));
         }
+        OperationError::NoSuchChat { of, .. } if !of.is_empty() => {
+            return Some(Cow::Owned(format!("{} has such a chat: add --source {}", of.join(" and "), of.join(" or --source "))));
+        }
         OperationError::NoSuchChat { .. } => {
             "list the chats with `tgvault ls latest --chats`; name a chat by its name, @username, ID or link"
         }

@@ -11,8 +11,9 @@ use super::reading::{Unread, chat_title};
 use super::units;
 use crate::model::chat::ChatType;
 use crate::model::entry::{EntryPath, Kind, bytes_as_text};
-use crate::model::filter::PathFilter;
+use crate::model::peer::Peer;
 use crate::operations::chats::OpenChats;
+use crate::operations::messages::files::{KnownFile, ShownIn};
 use crate::operations::snapshot::OpenSnapshot;
 use crate::operations::{OperationError, look};
 use crate::repository::tree::TreeEntry;
@@ -78,6 +79,33 @@ pub(super) struct Line<'a> {
     mtime: (i64, u32),
     #[serde(skip_serializing_if = "Option::is_none")]
     sha256: Option<String>,
+    /// The name that a file of a chat was sent with, or had in an export.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<&'a str>,
+    /// The first message that shows it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shown_in: Option<InMessage<'a>>,
+}
+
+/// A message, as `find` names it.
+#[derive(Serialize)]
+struct InMessage<'a> {
+    chat: Peer,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    chat_name: Option<&'a str>,
+    id: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    date: Option<jiff::Timestamp>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    from: Option<&'a str>,
+}
+
+/// A file of an import that is stored as messages.
+#[derive(Serialize)]
+struct Imported<'a> {
+    message_type: &'static str,
+    path: &'a EntryPath,
+    size: u64,
 }
 
 /// Where a link leads.
@@ -117,8 +145,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         }
         exit = told?;
     }
-    let everything = PathFilter::everything();
-    let shown = look::ls_in(&opened, &choice, &paths, &everything, |path, entry| print(&mut lines, None, path, entry, args.long)).await;
+    let shown = look::ls_in(&opened, &choice, &paths, &|_| true, |path, entry| print(&mut lines, None, path, entry, args.long, None)).await;
     // What was printed before an error is printed all the same.
     lines.finish()?;
     shown?;
@@ -150,8 +177,38 @@ fn print_chats(chats: &OpenChats, names: &[String], lines: &mut Lines, unread: &
     Ok(())
 }
 
-/// Prints one entry.
-pub(super) fn print(lines: &mut Lines, snapshot: Option<String>, path: &EntryPath, entry: &TreeEntry, long: bool) -> std::io::Result<()> {
+/// Prints a file of an import that is stored as messages: `cat` puts it together again.
+pub(super) fn print_imported(lines: &mut Lines, path: &EntryPath, size: u64) -> std::io::Result<()> {
+    match lines.is_json() {
+        true => lines.json(&Imported { message_type: "imported", path, size }),
+        false => lines.line(&format!("{path}  (of an import: tgvault cat latest {})", units::shell_word(path.to_string().as_ref()))),
+    }
+}
+
+/// What people know of a file of a chat, behind its path.
+fn known_as(known: &KnownFile) -> String {
+    let mut text = String::new();
+    if let Some(name) = &known.name {
+        text.push_str(&format!("  {}", units::printable(name)));
+    }
+    if let Some(ShownIn { peer, chat, id, date, from }) = &known.shown_in {
+        let chat = chat.as_deref().map_or_else(|| peer.to_string(), units::printable);
+        let at = date.and_then(|date| jiff::Timestamp::from_second(date).ok()).map(|time| format!(", {}", units::time(time)));
+        let from = from.as_deref().map(|from| format!(", {}", units::printable(from)));
+        text.push_str(&format!("  ({chat} #{id}{}{})", at.unwrap_or_default(), from.unwrap_or_default()));
+    }
+    text
+}
+
+/// Prints one entry, a file of a chat with what people know of it.
+pub(super) fn print(
+    lines: &mut Lines,
+    snapshot: Option<String>,
+    path: &EntryPath,
+    entry: &TreeEntry,
+    long: bool,
+    known: Option<&KnownFile>,
+) -> std::io::Result<()> {
     let meta = entry.meta();
     let (kind, target) = match &entry.kind {
         Kind::File => ("file", None),
@@ -172,6 +229,14 @@ pub(super) fn print(lines: &mut Lines, snapshot: Option<String>, path: &EntryPat
             gid: meta.gid,
             mtime: meta.mtime.into(),
             sha256: entry.sha256().map(|digest| digest.to_string()),
+            name: known.and_then(|known| known.name.as_deref()),
+            shown_in: known.and_then(|known| known.shown_in.as_ref()).map(|shown| InMessage {
+                chat: shown.peer,
+                chat_name: shown.chat.as_deref(),
+                id: shown.id,
+                date: shown.date.and_then(|date| jiff::Timestamp::from_second(date).ok()),
+                from: shown.from.as_deref(),
+            }),
         });
     }
     let mut text = String::new();
@@ -195,6 +260,7 @@ pub(super) fn print(lines: &mut Lines, snapshot: Option<String>, path: &EntryPat
         (_, Some(target)) if long => text.push_str(&format!(" -> {}", units::printable(&String::from_utf8_lossy(target)))),
         _ => {}
     }
+    known.into_iter().for_each(|known| text.push_str(&known_as(known)));
     lines.line(&text)
 }
 

@@ -32,6 +32,7 @@ pub mod unknown;
 pub mod accounts;
 pub mod alert;
 pub mod backup;
+pub mod browse;
 pub mod cache;
 pub mod cat;
 pub mod chats;
@@ -80,7 +81,7 @@ use output::Output;
 pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heeded) -> Result<Exit, CommandError> {
     logging::start(cli.global.verbose, output)?;
     match &cli.command {
-        Command::Completions(args) => return completions::run(args, cli::parser(), output),
+        Command::Completions(completions::Args { shell: Some(shell), .. }) => return completions::run(*shell, cli::parser(), output),
         Command::Man(args) => return man::run(args, cli::parser(), output),
         _ => {}
     }
@@ -109,6 +110,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Restore(args) => restore::run(args, &context).await,
         Command::Cache(args) => cache::run(args, &context),
         Command::Cat(args) => cat::run(args, &context).await,
+        Command::Browse(args) => browse::run(args, &context).await,
         Command::Key(args) => key::run(args, &context).await,
         Command::RecoverySheet(args) => recovery_sheet::run(args, &context).await,
         Command::Repair => repair::run(&context).await,
@@ -121,6 +123,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Demo(args) => demo::run(args, &context).await,
         Command::Alert(args) => alert::run(args, &context).await,
         Command::Config(_) => config::show::run(&context.settings, &context.output),
+        Command::Completions(_) => completions::snapshots(&context),
         // They were run before.
         Command::Run(_)
         | Command::Status(_)
@@ -128,7 +131,6 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         | Command::Schedule(_)
         | Command::Setup(_)
         | Command::Verify(_)
-        | Command::Completions(_)
         | Command::Man(_) => Ok(Exit::Done),
     }
 }

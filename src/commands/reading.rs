@@ -22,7 +22,8 @@ impl Unread {
         Self { output: output.clone(), count: 0, is_damage: false }
     }
 
-    fn tell(&mut self, text: &str, is_damage: bool) {
+    /// Tells something that cannot be read; `is_damage` says that the vault has lost or changed it.
+    pub fn tell(&mut self, text: &str, is_damage: bool) {
         self.output.warn(text);
         self.count += 1;
         self.is_damage |= is_damage;

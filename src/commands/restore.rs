@@ -17,9 +17,9 @@ use super::span::SpanArgs;
 use super::units;
 use crate::model::filter::PathFilter;
 use crate::model::kinds::KindChoice;
-use crate::operations::render::{Form, RenderOptions, render};
+use crate::operations::render::{FileChoice, Form, RenderOptions, render};
 use crate::operations::restore::{Made, RestoreOptions, RestoreSummary, restore, restore_fitting};
-use crate::operations::snapshot::choice::{SnapshotChoice, holds_chats};
+use crate::operations::snapshot::choice::{Selection, SnapshotChoice, holds_chats};
 use crate::operations::{Session, look, reading_lanes};
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Snapshot;
@@ -175,7 +175,7 @@ impl Args {
         !self.chats.is_empty() || !self.media.is_empty() || self.span.narrows() || self.format.is_some()
     }
 
-    /// Whether options speak of stored files.
+    /// Whether options speak of single files.
     fn speaks_of_files(&self) -> bool {
         !self.part.paths.is_empty() || !self.include.is_empty() || !self.exclude.is_empty()
     }
@@ -184,14 +184,7 @@ impl Args {
     fn form(&self) -> Result<Option<As>, CommandError> {
         let form = match self.form {
             Some(form) => Some(form),
-            None if self.speaks_of_chats() && self.speaks_of_files() => {
-                return Err(CommandError::usage(
-                    "options for chats cannot be combined with options for files",
-                    "use --as telegram-desktop or --as files, and leave out the options for the other",
-                ));
-            }
             None if self.speaks_of_chats() => Some(As::TelegramDesktop),
-            None if self.speaks_of_files() => Some(As::Files),
             None => None,
         };
         let refuse = |what: &str, hint: &str| Err(CommandError::usage(what, hint));
@@ -206,9 +199,10 @@ impl Args {
             Some(As::Raw) if self.span.narrows() || self.format.is_some() => {
                 refuse("--as raw restores whole logs", "leave out --format, --from, --till, --at, --history and --message")
             }
-            Some(form) if form != As::Files && self.speaks_of_files() => {
-                refuse("PATH, --include and --exclude select stored files", "use them with --as files")
-            }
+            Some(As::Raw | As::Original) if self.speaks_of_files() => refuse(
+                "PATH, --include and --exclude do not go with --as raw and --as original",
+                "use them without --as, or with --as files",
+            ),
             Some(form) if form != As::Original && self.import.is_some() => {
                 refuse("--import selects an import", "use it with --as original")
             }
@@ -241,6 +235,7 @@ impl Args {
             chats: self.chats.clone(),
             span: self.span.span()?,
             media: self.media.clone(),
+            files: FileChoice { filter: PathFilter::new(&self.include, &self.exclude)?, paths: self.part.paths()? },
             zone: TimeZone::system(),
             overwrite: self.overwrite.into(),
             dry_run: self.dry_run,
@@ -269,7 +264,15 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let mut taken = HashSet::new();
     for snapshot in newest_of_each(&session, args).await? {
         let to = args.to.join(folder_name(&snapshot, &mut taken));
-        let ended = one(args, form, &SnapshotChoice::of(&snapshot), to.clone(), &session, context).await?;
+        // Of an account, what other machines stored belongs to its latest state.
+        let choice = match holds_chats(&snapshot) {
+            true => {
+                let among = Selection { source: Some(snapshot.source.to_string()), ..args.part.select.selection() };
+                SnapshotChoice { wanted: "latest".to_owned(), among }
+            }
+            false => SnapshotChoice::of(&snapshot),
+        };
+        let ended = one(args, form, &choice, to.clone(), &session, context).await?;
         exit = exit.worse(ended);
     }
     Ok(exit)
@@ -300,11 +303,11 @@ async fn one(
     let has_others = !args.all_sources && args.part.snapshot == "latest" && args.part.select.source.is_none();
     // JSON lines end with the summary.
     if has_others && context.output.is_json() {
-        tell_others(&summary.source, args, session, context).await?;
+        tell_others(&summary.source, summary.sequence, args, session, context).await?;
     }
     let exit = conclude(&summary, chats, &to, args, context)?;
     if has_others && !context.output.is_json() {
-        tell_others(&summary.source, args, session, context).await?;
+        tell_others(&summary.source, summary.sequence, args, session, context).await?;
     }
     Ok(exit)
 }
@@ -313,7 +316,7 @@ async fn one(
 async fn newest_of_each(session: &Session, args: &Args) -> Result<Vec<Snapshot>, CommandError> {
     let listed = look::snapshots(session, &args.part.select.selection(), false).await?.snapshots;
     let mut seen = HashSet::new();
-    let newest = listed.into_iter().rev().filter(|snapshot| {
+    let newest = listed.into_iter().rev().map(|row| row.snapshot).filter(|snapshot| {
         // An account is one, whatever machine saved it; a folder belongs to its machine.
         let host = if holds_chats(snapshot) { "" } else { &snapshot.host };
         seen.insert((snapshot.source.to_string(), host.to_owned()))
@@ -345,7 +348,10 @@ fn folder_name(snapshot: &Snapshot, taken: &mut HashSet<String>) -> String {
 }
 
 /// Says what else the vault has: `latest` is of one source.
-async fn tell_others(source: &str, args: &Args, session: &Session, context: &Context) -> Result<(), CommandError> {
+async fn tell_others(source: &str, sequence: u64, args: &Args, session: &Session, context: &Context) -> Result<(), CommandError> {
+    if look::is_one_chain(session, sequence).await? {
+        return Ok(());
+    }
     let others = newest_of_each(session, args).await?;
     let others: Vec<String> = others
         .iter()

@@ -1,6 +1,7 @@
 //! `tgvault search`: messages by words.
 
 use std::borrow::Cow;
+use std::collections::HashMap;
 use std::io::Write;
 
 use jiff::Timestamp;
@@ -15,13 +16,16 @@ use super::reading::{Unread, chat_title};
 use super::span::{Moment, check_order, parse_moment};
 use super::units;
 use crate::model::chat::DELETED_ACCOUNT;
+use crate::model::entry::EntryPath;
 use crate::model::json;
 use crate::model::kinds::KindChoice;
+use crate::model::media::{Media, MediaRole, MediaStatus};
 use crate::model::peer::Peer;
 use crate::model::time;
-use crate::operations::OperationError;
 use crate::operations::chats::{Chat, OpenChats};
+use crate::operations::messages::files::{imported_names, left_out};
 use crate::operations::messages::search::{KEPT_BYTES, Search, Searched, Writing, search};
+use crate::operations::{OperationError, Stop};
 use crate::render::html::escape::plain;
 use crate::render::search::{FoundLine, Query};
 use crate::render::terminal::harmless;
@@ -91,8 +95,51 @@ struct Found<'a> {
     media: Option<Cow<'a, str>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     file: Option<Cow<'a, str>>,
+    /// Its stored files.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    stored: Vec<StoredFile<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     edited: Option<Timestamp>,
+}
+
+/// A file of a message.
+#[derive(Serialize)]
+struct StoredFile<'a> {
+    /// Where it is stored.
+    path: EntryPath,
+    /// The path that it had in an export.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    exported_as: Option<&'a EntryPath>,
+}
+
+/// What searches of media know of files.
+#[derive(Default)]
+struct FileNames {
+    /// The paths that files had in exports.
+    exported: HashMap<EntryPath, EntryPath>,
+    /// The files of messages of which a later export left them out.
+    left_out: HashMap<(Peer, i64), Vec<EntryPath>>,
+}
+
+impl FileNames {
+    fn of_chats(chats: &OpenChats, wanted: &[Chat], stop: &Stop, unread: &mut Unread) -> Result<Self, OperationError> {
+        let bad = &mut |error: &OperationError| unread.tell(&format!("some names of files are not known: {error}"), error.is_damage());
+        let exported = imported_names(chats, bad)?;
+        // Only exports leave out what an earlier one had.
+        let left_out = if exported.is_empty() { HashMap::new() } else { left_out(chats, wanted, stop)? };
+        Ok(Self { exported, left_out })
+    }
+
+    /// The stored files of a message, thumbnails left out.
+    fn of(&self, peer: Peer, found: &FoundLine<'_>) -> Vec<StoredFile<'_>> {
+        let media: Vec<Media> = found.media.and_then(|media| serde_json::from_str(media).ok()).unwrap_or_default();
+        let stored = media.into_iter().filter(|media| media.status == MediaStatus::Stored && media.role != MediaRole::Thumbnail);
+        let mut paths: Vec<EntryPath> = stored.filter_map(|media| media.path).collect();
+        if paths.is_empty() {
+            paths.extend(self.left_out.get(&(peer, found.id)).into_iter().flatten().cloned());
+        }
+        paths.into_iter().map(|path| StoredFile { exported_as: self.exported.get(&path), path }).collect()
+    }
 }
 
 #[derive(Serialize)]
@@ -122,12 +169,14 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     chats.stands_in().into_iter().for_each(|said| context.output.say(said));
     let snapshot = chats.opened().snapshot().id.to_string();
     let (output, stop, names, history) = (context.output.clone(), context.heeded.stop_soon(), args.chat.clone(), args.history);
+    let shows_files = args.media.iter().any(|kind| *kind != KindChoice::None);
     let searched = tokio::task::spawn_blocking(move || {
         let mut unread = Unread::new(&output);
         unread.lost(&chats);
         let wanted = unread.chosen(&chats, &names)?;
+        let files = if shows_files { FileNames::of_chats(&chats, &wanted, &stop, &mut unread)? } else { FileNames::default() };
         let mut lines = output.lines();
-        let mut last = None;
+        let (mut last, mut first) = (None, None);
         let is_json = lines.is_json();
         let each = |chat: &Chat, written: &[u8]| {
             if !is_json && last != Some(chat.peer) {
@@ -136,21 +185,23 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
                 }
                 lines.line(&chat_title(chat))?;
                 last = Some(chat.peer);
+                first.get_or_insert((chat.peer, id_in(written)));
             }
             lines.bytes(written)
         };
         let searched = if is_json {
-            search(&chats, &Search { chats: &wanted, query: &query, writing: &AsJson, history, kept_bytes: KEPT_BYTES }, &stop, each)
+            let writing = &AsJson { files };
+            search(&chats, &Search { chats: &wanted, query: &query, writing, history, kept_bytes: KEPT_BYTES }, &stop, each)
         } else {
-            let writing = &AsLines { zone: TimeZone::system() };
+            let writing = &AsLines { zone: TimeZone::system(), files: shows_files.then_some(files) };
             search(&chats, &Search { chats: &wanted, query: &query, writing, history, kept_bytes: KEPT_BYTES }, &stop, each)
         };
         lines.finish()?;
         let searched = searched?;
         unread.logs(&searched.unreadable);
-        Ok::<_, CommandError>((searched, unread))
+        Ok::<_, CommandError>((searched, unread, first))
     });
-    let (searched, unread) = searched.await.map_err(OperationError::from)??;
+    let (searched, unread, first) = searched.await.map_err(OperationError::from)??;
     if context.output.is_json() {
         let (Searched { chats, messages, found, .. }, unreadable) = (searched, unread.count);
         context.output.json(&Summary { message_type: "summary", command: "search", snapshot, chats, messages, found, unreadable })?;
@@ -163,9 +214,28 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             units::counted(searched.messages, "stored version"),
             units::counted(searched.chats, "chat")
         ));
-        context.output.say("show a message: tgvault cat latest --chat NAME --message NUMBER (the number after #)");
+        if let Some((chat, Some(id))) = first {
+            let (which, select) = (&args.snapshot, selected(&args.select));
+            let message = format!("--chat {chat} --message {id}{select}");
+            context.output.say(&format!("show the first:    tgvault cat {which} {message}"));
+            context.output.say(&format!("restore the first: tgvault restore {which} --to DIR {message}"));
+        }
     }
     Ok(unread.exit())
+}
+
+/// The number of a message in its line.
+fn id_in(line: &[u8]) -> Option<i64> {
+    let line = String::from_utf8_lossy(line);
+    line.split_once(" #")?.1.split_whitespace().next()?.parse().ok()
+}
+
+/// The options that select a snapshot, as they are typed again.
+fn selected(select: &Select) -> String {
+    let words = [("--host", &select.host), ("--source", &select.source)];
+    let one = words.into_iter().filter_map(|(option, value)| Some((option, value.as_ref()?)));
+    let all = one.chain(select.tags.iter().map(|tag| ("--tag", tag)));
+    all.map(|(option, value)| format!(" {option} {}", units::shell_word(value.as_ref()))).collect()
 }
 
 /// What of a message is shown, found in one pass over it.
@@ -229,7 +299,9 @@ fn moment(unix: i64) -> Option<Timestamp> {
     Timestamp::from_second(unix).ok()
 }
 
-struct AsJson;
+struct AsJson {
+    files: FileNames,
+}
 
 impl Writing for AsJson {
     fn write(&self, chat: &Chat, found: &FoundLine<'_>, out: &mut Vec<u8>) -> usize {
@@ -244,6 +316,7 @@ impl Writing for AsJson {
             text: words,
             media,
             file,
+            stored: self.files.of(chat.peer, found),
             edited: found.edited.and_then(moment),
         };
         // Neither strings nor writing into memory can fail.
@@ -263,10 +336,12 @@ impl Writing for AsJson {
 
 struct AsLines {
     zone: TimeZone,
+    /// Where files are shown.
+    files: Option<FileNames>,
 }
 
 impl Writing for AsLines {
-    fn write(&self, _: &Chat, found: &FoundLine<'_>, out: &mut Vec<u8>) -> usize {
+    fn write(&self, chat: &Chat, found: &FoundLine<'_>, out: &mut Vec<u8>) -> usize {
         let Shown { from, is_nameless, words, media, file } = Shown::of(found.message);
         // Writing into memory does not fail.
         let _ = match found.date.and_then(|date| time::local(&self.zone, date)) {
@@ -300,6 +375,11 @@ impl Writing for AsLines {
             left -= word.chars().count();
         }
         out.push(b'\n');
+        for file in self.files.iter().flat_map(|files| files.of(chat.peer, found)) {
+            let name = file.exported_as.map(|name| format!("{name} = ")).unwrap_or_default();
+            add_harmless(out, &format!("      {name}{}", file.path));
+            out.push(b'\n');
+        }
         mark
     }
 

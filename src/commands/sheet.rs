@@ -93,6 +93,7 @@ Without tgvault, with age, minisign, zstd, GNU tar and bash, in a copy of the va
             text,
             "  bash {recovery}recover.sh list . ../identity.txt
   bash {recovery}recover.sh recover . ../identity.txt SNAPSHOT ../restored
+  bash {recovery}recover.sh pages ../restored   # chats, to read in a browser (needs jq)
   recovery.md in the same folder explains each step. Newer versions of tgvault add a newer folder: use the newest.
 ",
             recovery = self.report.recovery,

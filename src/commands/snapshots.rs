@@ -9,8 +9,7 @@ use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::units;
-use crate::operations::look;
-use crate::repository::format::snapshot::Snapshot;
+use crate::operations::look::{self, Row};
 use crate::repository::snapshots::CLOCKS_DIFFER;
 
 const EXAMPLES: &str = "\
@@ -71,15 +70,15 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let found = look::snapshots(&session, &args.select.selection(), args.partial).await?;
     let output = &context.output;
     if output.is_json() {
-        for snapshot in &found.snapshots {
-            output.json(&line(snapshot))?;
+        for row in &found.snapshots {
+            output.json(&line(row))?;
         }
     } else {
         output.text(&table(&found.snapshots))?;
         output.say(&units::counted(found.snapshots.len() as u64, "snapshot"));
     }
     let now = jiff::Timestamp::now();
-    for (snapshot, (_, was_ahead)) in found.snapshots.iter().zip(&found.times) {
+    for (snapshot, (_, was_ahead)) in found.snapshots.iter().map(|row| &row.snapshot).zip(&found.times) {
         let (id, host) = (snapshot.id.to_string(), units::printable(&snapshot.host));
         if is_ahead(snapshot.time, now) {
             output.warn(&format!("snapshot {} has a time in the future: the clock of {host} was ahead", units::short_id(&id)));
@@ -122,7 +121,8 @@ fn is_ahead(time: jiff::Timestamp, now: jiff::Timestamp) -> bool {
     time.duration_since(now) > CLOCKS_DIFFER
 }
 
-fn line(snapshot: &Snapshot) -> Line<'_> {
+fn line(row: &Row) -> Line<'_> {
+    let snapshot = &row.snapshot;
     let counts = &snapshot.counts;
     Line {
         message_type: "snapshot",
@@ -145,15 +145,15 @@ fn line(snapshot: &Snapshot) -> Line<'_> {
         stored_bytes: counts.stored_bytes,
         removed: counts.removed,
         problems: counts.problems,
-        archives: snapshot.archives.len() as u64,
+        archives: row.archives,
     }
 }
 
 /// The snapshots in columns, as wide as they have to be.
-fn table(snapshots: &[Snapshot]) -> String {
+fn table(snapshots: &[Row]) -> String {
     let head = ["ID", "TIME", "HOST", "SIZE", "STORED", "TAGS", "SOURCE"].map(str::to_owned);
     let mut rows = vec![head];
-    rows.extend(snapshots.iter().map(|snapshot| {
+    rows.extend(snapshots.iter().map(|Row { snapshot, .. }| {
         let id = snapshot.id.to_string();
         let source = format!("{}{}", snapshot.source, if snapshot.complete { "" } else { "  (checkpoint)" });
         [

@@ -101,24 +101,25 @@ pub fn duration(span: Duration) -> String {
     }
 }
 
-/// Reads a span of time: a number with `h`, `d` or `w`; 0 may stand alone.
+/// Reads a span of time: a number with `s`, `m` (minutes), `h`, `d` or `w`; 0 may stand alone.
 ///
 /// # Errors
 /// When it is none.
 pub fn parse_span(text: &str) -> Result<Duration, String> {
-    const HOUR: u64 = 60 * 60;
-    let malformed = || format!("'{}' is not a time span; use a number with h, d or w, such as 30d", printable(text));
+    let malformed = || format!("'{}' is not a time span; use a number with s, m, h, d or w, such as 90m or 30d", printable(text));
     let digits = text.find(|character: char| !character.is_ascii_digit()).unwrap_or(text.len());
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().map_err(|_| malformed())?;
-    let hours = match unit {
-        "h" => 1,
-        "d" => 24,
-        "w" => 7 * 24,
+    let seconds = match unit {
+        "s" => 1,
+        "m" => 60,
+        "h" => 60 * 60,
+        "d" => 24 * 60 * 60,
+        "w" => 7 * 24 * 60 * 60,
         "" if number == 0 => 0,
         _ => return Err(malformed()),
     };
-    number.checked_mul(hours * HOUR).map(Duration::from_secs).ok_or_else(malformed)
+    number.checked_mul(seconds).map(Duration::from_secs).ok_or_else(malformed)
 }
 
 /// A point in time in the user's time zone, to the second.

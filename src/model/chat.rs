@@ -84,6 +84,19 @@ impl ChatType {
         }
     }
 
+    /// What it is, in a word or two.
+    pub fn in_a_word(self) -> &'static str {
+        match self {
+            Self::SavedMessages => "saved messages",
+            Self::Replies => "replies",
+            Self::VerificationCodes => "verification codes",
+            Self::PersonalChat => "person",
+            Self::BotChat => "bot",
+            Self::PrivateGroup | Self::PrivateSupergroup | Self::PublicSupergroup => "group",
+            Self::PrivateChannel | Self::PublicChannel => "channel",
+        }
+    }
+
     /// Whether the exports leave out the name of such a chat.
     pub fn is_nameless(self) -> bool {
         matches!(self, Self::SavedMessages | Self::Replies | Self::VerificationCodes)

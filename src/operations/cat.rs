@@ -5,24 +5,23 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use tokio::runtime::Handle;
-
 use super::OperationError;
 use super::chats::conversation::{Conversation, Found, Message, Span};
+use super::chats::imported::{self, Together};
 use super::chats::{Chat, Chosen, OpenChats, choose};
 use super::events::{Event, Events};
 use super::report::Report;
 use super::session::Session;
+use super::snapshot::OpenSnapshot;
 use super::snapshot::choice::SnapshotChoice;
-use super::snapshot::stream_content;
 use super::stop::Stop;
 use crate::model::causes::with_causes;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::harmless::printable;
-use crate::repository::contents::Contents;
+use crate::source::desktop::import::ImportedFile;
 
-/// Writes the content of one file to `out`. Unlike a restore it cannot take back what it has written: a content that turns out
-/// wrong is an error after its last byte.
+/// Writes the content of one file to `out`: one that is stored at this path, or else the one that had it in the last import that has
+/// such a file. Unlike a restore it cannot take back what it has written: a content that turns out wrong is an error after its last byte.
 ///
 /// # Errors
 /// When there is no such file, it cannot be read or written, or its SHA-256 does not match.
@@ -32,23 +31,47 @@ pub async fn cat<W: Write + Send + 'static>(
     path: EntryPath,
     mut out: W,
 ) -> Result<(), OperationError> {
-    let opened = session.open().await?;
-    let identity = opened.identity()?;
-    let (_, snapshot) = choice.find(&opened).await?;
-    let tree = opened.repository.tree(&snapshot, &identity.identities, None).await?;
-    let runtime = Handle::current();
-    let (repository, identities) = (opened.repository.clone(), Arc::clone(&identity.identities));
+    let chats = OpenChats::of(OpenSnapshot::open_exactly(&session.open().await?, choice).await?);
     tokio::task::spawn_blocking(move || {
-        let missing = || OperationError::NoSuchPath { path: path.to_string(), snapshot: snapshot.id.to_string() };
-        let mut entry = tree.get(&path).ok_or_else(missing)?;
+        let (opened, tree) = (chats.opened(), chats.opened().tree());
+        let missing = || opened.missing(OperationError::NoSuchPath { path: path.to_string(), snapshot: opened.snapshot().id.to_string() });
+        // An older version is never given out under the right name.
+        if tree.is_unproven(&path) {
+            return Err(missing());
+        }
+        let mut stored = path.clone();
+        if tree.get(&path).is_none() {
+            let mut file = imported::named(&chats, &path)?.ok_or_else(missing)?;
+            if let Kind::Hardlink { target } = &file.kind {
+                file = imported::named(&chats, target)?.ok_or_else(missing)?;
+            }
+            match (file.kind == Kind::File, &file.stored) {
+                (false, _) => return Err(OperationError::NotAFile { path: path.to_string() }),
+                (true, Some(content)) => stored = content.clone(),
+                (true, None) => return put_together(&chats, &file, out),
+            }
+        }
+        let mut entry = tree.get(&stored).ok_or_else(missing)?;
         if let Kind::Hardlink { target } = &entry.kind {
             entry = tree.get(target).ok_or_else(missing)?;
         }
-        let contents = Contents::new(&repository, &tree, &identities, &runtime);
-        stream_content(&contents, &path, entry, &mut |piece| out.write_all(piece))?;
+        opened.stream_entry(&path, entry, &mut |piece| out.write_all(piece))?;
         out.flush().map_err(OperationError::Output)
     })
     .await?
+}
+
+/// Writes a file of an import that was taken apart into records.
+fn put_together(chats: &OpenChats, file: &ImportedFile, mut out: impl Write) -> Result<(), OperationError> {
+    let mut failed = None;
+    let all = chats.chats(&mut |path, error| {
+        failed.get_or_insert_with(|| OperationError::Form { path: path.to_string(), why: with_causes(error) });
+    })?;
+    match imported::Originals::new(chats, all).put_together(file, &mut out)? {
+        Together::Whole => out.flush().map_err(OperationError::Output),
+        Together::Damaged(_) => Err(failed.unwrap_or(OperationError::Content { path: file.path.to_string() })),
+        Together::Unwritten(error) => Err(OperationError::Output(error)),
+    }
 }
 
 /// Which messages to read.

@@ -56,6 +56,8 @@ pub enum OperationError {
     NoSuchChat {
         /// Chats with similar names, for people.
         near: Vec<String>,
+        /// Other accounts in the vault that have such a chat.
+        of: Vec<String>,
         /// What the user called it.
         chat: String,
         /// The snapshot.

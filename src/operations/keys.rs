@@ -123,8 +123,10 @@ pub async fn access(session: &Session) -> Result<Access, OperationError> {
 /// Whether either copy of a slot is what the statements of trust name.
 async fn is_sound(opened: &Opened, slot: &Slot) -> Result<bool, OperationError> {
     let name = names::key_slot(slot.id);
+    // It may be newer than what was listed.
+    let storage = opened.repository.storage.without_listing();
     for copy in [names::mirror(&name), name] {
-        let read = opened.repository.storage.get(&copy, names::MAX_SMALL_BYTES).await.map_err(RepositoryError::from)?;
+        let read = storage.get(&copy, names::MAX_SMALL_BYTES).await.map_err(RepositoryError::from)?;
         if read.is_some_and(|bytes| sha256(&bytes) == slot.sha256) {
             return Ok(true);
         }

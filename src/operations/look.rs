@@ -10,13 +10,21 @@ use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Snapshot;
-use crate::repository::snapshots::Placed;
+use crate::repository::snapshots::{Placed, SnapshotRef};
 use crate::repository::tree::{Tree, TreeEntry};
+
+/// A snapshot in a list.
+pub struct Row {
+    /// What it says, but for its archives, which are left out: each names those of all before it.
+    pub snapshot: Snapshot,
+    /// How many archives it names.
+    pub archives: u64,
+}
 
 /// The snapshots of a repository.
 pub struct Snapshots {
     /// Oldest first.
-    pub snapshots: Vec<Snapshot>,
+    pub snapshots: Vec<Row>,
     /// When each of them was made, as far as that is believed, and whether the clock of its machine was ahead.
     pub times: Vec<(jiff::Timestamp, bool)>,
     /// What is wrong with others, in words.
@@ -29,26 +37,50 @@ pub struct Snapshots {
 /// When no key fits, or the store fails.
 pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> Result<Snapshots, OperationError> {
     let opened = session.open().await?;
-    let mut listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
-    listed.broken.extend(opened.compare(&listed.stems, listed.snapshots.iter().map(|(found, _)| found))?);
-    let wanted = |snapshot: &Snapshot| among.takes(snapshot) && (partial || snapshot.complete);
+    let (mut found, mut snapshots, mut stems) = (Vec::new(), Vec::new(), Vec::new());
+    let each = |reference: SnapshotRef, snapshot: Snapshot| {
+        if among.takes(&snapshot) && (partial || snapshot.complete) {
+            let archives = snapshot.archives.len() as u64;
+            snapshots.push(Row { snapshot: Snapshot { archives: Vec::new(), ..snapshot }, archives });
+            stems.push(reference.stem.clone());
+        }
+        found.push(SnapshotRef { sums: Vec::new(), ..reference });
+    };
+    let mut listed = opened.repository.each_snapshot(&opened.identity()?.identities, each).await?;
+    listed.broken.extend(opened.compare(&listed.stems, &found)?);
     let placed: BTreeMap<&str, &Placed> = listed.placed.iter().map(|placed| (placed.stem.as_str(), placed)).collect();
-    let (mut snapshots, mut times) = (Vec::new(), Vec::new());
-    for (found, snapshot) in listed.snapshots.into_iter().filter(|(_, snapshot)| wanted(snapshot)) {
-        times.push(placed.get(found.stem.as_str()).map_or((snapshot.time, false), |placed| (placed.time, placed.is_ahead)));
-        snapshots.push(snapshot);
-    }
+    let time = |(row, stem): (&Row, &String)| {
+        placed.get(stem.as_str()).map_or((row.snapshot.time, false), |placed| (placed.time, placed.is_ahead))
+    };
+    let times = snapshots.iter().zip(&stems).map(time).collect();
     Ok(Snapshots { snapshots, times, broken: listed.broken.iter().map(|error| crate::model::causes::with_causes(error)).collect() })
 }
 
-/// Opens what a snapshot holds; with `broken` also where a part of it is lost, which that takes.
+/// Whether the vault has no other snapshots than the first `sequence` of one chain: numbers begin with 1, so when a chain's last one is
+/// how many there are, there is no further chain. A listing says so, and no snapshot is read.
+///
+/// # Errors
+/// As [`Session::open`], and when the store fails.
+pub async fn is_one_chain(session: &Session, sequence: u64) -> Result<bool, OperationError> {
+    Ok(session.open().await?.repository.snapshot_stems().await?.len() as u64 == sequence)
+}
+
+/// Opens what a snapshot holds, the latest of an account with what other machines stored of it; with `broken` also where a part of it is
+/// lost, which that takes.
 async fn open_tree(
     opened: &Opened,
     choice: &SnapshotChoice,
-    broken: Option<&mut Vec<RepositoryError>>,
+    mut broken: Option<&mut Vec<RepositoryError>>,
 ) -> Result<(Snapshot, Tree), OperationError> {
-    let (_, snapshot) = choice.find(opened).await?;
-    let tree = opened.repository.tree(&snapshot, &opened.identity()?.identities, broken).await?;
+    let (found, snapshot) = choice.find(opened).await?;
+    let mut passed_over = Vec::new();
+    let beside = choice.beside(opened, (&found, &snapshot), &mut passed_over).await?;
+    match &mut broken {
+        Some(broken) => broken.extend(passed_over),
+        None => passed_over.into_iter().next().map_or(Ok(()), Err)?,
+    }
+    let heads: Vec<&Snapshot> = beside.iter().chain([&snapshot]).collect();
+    let tree = opened.repository.tree_of(&heads, &opened.identity()?.identities, broken).await?;
     Ok((snapshot, tree))
 }
 
@@ -64,10 +96,10 @@ pub async fn ls(
     filter: &PathFilter,
     each: impl FnMut(&EntryPath, &TreeEntry) -> std::io::Result<()>,
 ) -> Result<Snapshot, OperationError> {
-    ls_in(&session.open().await?, choice, paths, filter, each).await
+    ls_in(&session.open().await?, choice, paths, &|path| filter.takes(path), each).await
 }
 
-/// As [`ls`], with a repository that is open already.
+/// As [`ls`], with a repository that is open already, and for entries that `takes` says.
 ///
 /// # Errors
 /// As [`ls`].
@@ -75,7 +107,7 @@ pub async fn ls_in(
     opened: &Opened,
     choice: &SnapshotChoice,
     paths: &[EntryPath],
-    filter: &PathFilter,
+    takes: &dyn Fn(&EntryPath) -> bool,
     mut each: impl FnMut(&EntryPath, &TreeEntry) -> std::io::Result<()>,
 ) -> Result<Snapshot, OperationError> {
     let mut broken = Vec::new();
@@ -87,11 +119,19 @@ pub async fn ls_in(
         }
     }
     for (path, entry) in tree.iter() {
-        if (paths.is_empty() || paths.iter().any(|top| path.is_at_or_below(top))) && filter.takes(path) {
+        if (paths.is_empty() || paths.iter().any(|top| path.is_at_or_below(top))) && takes(path) {
             each(path, entry).map_err(OperationError::Output)?;
         }
     }
+    note_gone(opened, &snapshot, &tree);
     broken.into_iter().next().map_or(Ok(snapshot), |error| Err(error.into()))
+}
+
+/// Notes the archives that are gone though their names are known, by a copy or from this machine's cache: the next backup stores again
+/// what they held. Names are all that is asked for here, and they are what they should be.
+pub(super) fn note_gone(opened: &Opened, snapshot: &Snapshot, tree: &Tree) {
+    let gone = snapshot.archives.iter().filter(|record| tree.losses().copied.contains(&record.id));
+    opened.note_damaged(gone.map(|record| record.object.clone()), false);
 }
 
 /// How an entry differs between two snapshots.

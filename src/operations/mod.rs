@@ -1,7 +1,7 @@
 //! What a user can have done: the one place that joins source, repository, storage and state.
 //!
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`snapshot`]: picking and opening a snapshot.
-//! - [`init`], [`backup`], [`restore`], [`cat`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
+//! - [`init`], [`backup`], [`restore`], [`cat`], [`browse`], [`keys`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
@@ -14,6 +14,7 @@
 pub mod accounts;
 mod archiving;
 pub mod backup;
+pub mod browse;
 pub mod cat;
 pub mod chats;
 pub mod coverage;

@@ -5,7 +5,6 @@ use super::OperationError;
 use super::session::{self, Session};
 use crate::model::digest::Id;
 use crate::repository::keys;
-use crate::repository::pieces::Pieces;
 use crate::repository::{self, Repository, RepositoryError, trust};
 use crate::state::Pins;
 
@@ -52,8 +51,7 @@ pub async fn repair(session: &Session) -> Result<RepairReport, OperationError> {
     })
     .await?;
     let statement = (amended.names != found.names).then(|| amended.names.first().cloned()).flatten();
-    let (storage, machine) = (session.storage.clone(), session.machine.clone());
-    let repository = Repository { storage, id, root: amended.root.clone(), trust: amended, pieces: Pieces::default(), machine };
+    let repository = Repository::trusted(session.storage.clone(), id, amended, &session.machine);
     if let Some(mut pins) = Pins::read(&folder)? {
         session::raise(&mut pins, &repository, &folder)?;
     }

@@ -11,11 +11,11 @@ use crate::crypt::signature::{SigningKey, VerifyingKey};
 use crate::model::digest::Id;
 use crate::repository::commit::Writer;
 use crate::repository::format::descriptor::StoreFinding;
-use crate::repository::format::root;
+use crate::repository::format::{names, root};
 use crate::repository::keys::{self, Identity, Unlock};
 use crate::repository::pieces::{Pieces, Shelf};
 use crate::repository::snapshots::SnapshotRef;
-use crate::repository::trust::{Anchor, Known, Trust};
+use crate::repository::trust::{self, Anchor, Known, Trust};
 use crate::repository::{self, Machine, Repository, RepositoryError};
 use crate::state::pins::{PinnedStatement, PinnedWriter};
 use crate::state::{Cache, CacheUse, Heads, Pins, SealedFolder, StateFolder};
@@ -34,7 +34,20 @@ pub struct Session {
     pub root_key: Option<VerifyingKey>,
     /// The time, and randomness for names.
     pub machine: Machine,
+    /// What was found there a moment ago, by [`Session::look`].
+    pub found: Option<Arc<Found>>,
 }
+
+/// The repository that was found at a place, so that what was asked for once is not asked for again.
+pub struct Found {
+    id: Id,
+    pieces: Pieces,
+    /// The store with the listings that a reader begins with. They answer for a minute; then the store is asked again.
+    storage: Storage,
+}
+
+/// What those who read ask for first, all at the same time. One listing has all second copies.
+const FIRST_LISTED: [&str; 4] = [names::ROOT, names::KEYS, names::SNAPSHOTS, names::MIRROR];
 
 /// Where this machine notes which archives it found damaged.
 const DAMAGED: &str = "damaged.age";
@@ -43,6 +56,7 @@ const DAMAGED: &str = "damaged.age";
 const STORE: &str = "store.age";
 
 /// A repository opened by a session.
+#[derive(Clone)]
 pub struct Opened {
     /// The repository.
     pub repository: Repository,
@@ -52,13 +66,34 @@ pub struct Opened {
     pub identity: Option<Arc<Identity>>,
     /// Whether anything vouches for the root: a pin, an identity or the recovery sheet.
     pub is_anchored: bool,
+    /// Whether this machine became a writer just now: it has no snapshots yet.
+    pub(super) is_new_writer: bool,
     pins: Option<Pins>,
 }
 
 impl Session {
     /// A repository in `storage` and this machine's `state`, with no key, and with the system's clock and randomness.
     pub fn new(storage: Storage, state: StateFolder) -> Self {
-        Self { storage, state, unlock: None, root_key: None, machine: Machine::default() }
+        Self { storage, state, unlock: None, root_key: None, machine: Machine::default(), found: None }
+    }
+
+    /// The same session, which knows what repository lies there and what it lists: for a command that only reads, and unlocks it
+    /// before it opens it.
+    ///
+    /// # Errors
+    /// When there is no repository, or the store fails.
+    pub async fn look(self) -> Result<Self, OperationError> {
+        let (storage, id, _, pieces) = self.find_and_list().await?;
+        Ok(Self { found: Some(Arc::new(Found { id, pieces, storage })), ..self })
+    }
+
+    /// Opens the secrets with `unlock`.
+    ///
+    /// # Errors
+    /// When there is no repository, no key fits, or the store fails.
+    pub async fn secrets(&self, unlock: &Unlock) -> Result<Arc<Identity>, OperationError> {
+        let (storage, id, folder, pieces) = self.find_and_list().await?;
+        secrets((&storage, &pieces), id, &folder, unlock).await
     }
 
     /// Opens the repository; with secrets where a passphrase or an identity was given.
@@ -66,12 +101,12 @@ impl Session {
     /// # Errors
     /// When there is no repository, no key fits, or trust is broken.
     pub async fn open(&self) -> Result<Opened, OperationError> {
-        let (id, folder) = self.find().await?;
+        let (storage, id, folder, pieces) = self.find_and_list().await?;
         let identity = match &self.unlock {
-            Some(unlock) => Some(keys::unlock(&self.storage, id, unlock).await?),
+            Some(unlock) => Some(secrets((&storage, &pieces), id, &folder, unlock).await?),
             None => None,
         };
-        self.open_with(self.storage.clone(), identity, folder).await
+        self.open_with(storage, id, identity, folder, pieces).await
     }
 
     /// Opens the repository without asking for secrets, whatever was given.
@@ -79,8 +114,9 @@ impl Session {
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_locked(&self) -> Result<Opened, OperationError> {
-        let (_, folder) = self.find().await?;
-        self.open_with(self.storage.clone(), None, folder).await
+        let (id, folder) = self.find().await?;
+        let pieces = self.pieces(&folder, id);
+        self.open_with(self.storage.clone(), id, None, folder, pieces).await
     }
 
     /// Opens the repository for writing: a passphrase costs a second and much memory, so the secrets are left alone where this
@@ -89,11 +125,21 @@ impl Session {
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_to_write(&self) -> Result<Opened, OperationError> {
-        let (_, folder) = self.find().await?;
         // A writer needs to know all that is there, many times: it is listed once.
-        let opened = self.open_with(self.storage.with_listing().await?, None, folder).await?;
+        let (found, storage) = futures::join!(self.find(), self.storage.with_listing());
+        let ((id, folder), storage) = (found?, storage?);
+        let pieces = self.pieces(&folder, id);
+        let is_pinned = Pins::read(&folder)?.is_some_and(|pins| pins.writer.is_some());
+        let identity = match &self.unlock {
+            Some(unlock) if !is_pinned => Some(secrets((&storage, &pieces), id, &folder, unlock).await?),
+            _ => None,
+        };
+        let mut opened = self.open_with(storage, id, identity, folder, pieces).await?;
         let pinned = opened.pins.as_ref().and_then(|pins| pins.writer.as_ref());
-        if opened.is_writer() || (pinned.is_some() && self.unlock.is_none()) { Ok(opened) } else { self.open().await }
+        if pinned.is_some() && !opened.is_writer() {
+            opened.unlock(self).await?;
+        }
+        Ok(opened)
     }
 
     /// What this machine keeps of the repository, without opening it.
@@ -106,24 +152,52 @@ impl Session {
 
     /// Which repository it is, and what this machine keeps of it.
     async fn find(&self) -> Result<(Id, SealedFolder), OperationError> {
-        let id = repository::find_known(&self.storage, |id| self.state.knows(id)).await?;
+        let id = match &self.found {
+            Some(found) => found.id,
+            None => repository::find_known(&self.storage, self.state.is_new(), |id| self.state.knows(id)).await?,
+        };
         let folder = self.state.repository(id)?;
         // What was found out before, where the vault does not say it.
         repository::take_finding(&self.storage, folder.read_json(STORE).unwrap_or_default());
         Ok((id, folder))
     }
 
-    /// What this machine has read of a repository before.
-    fn pieces(&self, folder: &SealedFolder, repository: Id) -> Pieces {
-        let is_kept = match self.state.cache_use() {
+    /// The same, and at the same time what those who read ask for next.
+    async fn find_and_list(&self) -> Result<(Storage, Id, SealedFolder, Pieces), OperationError> {
+        if let Some(found) = &self.found {
+            return Ok((found.storage.clone(), found.id, self.state.repository(found.id)?, found.pieces.clone()));
+        }
+        // A machine that has read nothing yet reads packs.
+        let packs = self.state.is_new() || !self.is_kept();
+        let folders = FIRST_LISTED.into_iter().chain(packs.then_some(names::PACKS_OF_SNAPSHOTS)).collect::<Vec<_>>();
+        let (found, storage) = futures::join!(self.find(), self.storage.with_listing_of(&folders));
+        let (id, folder) = found?;
+        let pieces = self.pieces(&folder, id);
+        Ok((storage?, id, folder, pieces))
+    }
+
+    /// Whether what is read is kept on this machine.
+    fn is_kept(&self) -> bool {
+        match self.state.cache_use() {
             CacheUse::Never => false,
             CacheUse::Remote => !self.storage.is_local(),
             CacheUse::Always => true,
-        };
-        if is_kept { Pieces::on(Arc::new(Kept(Cache::open(folder, repository)))) } else { Pieces::default() }
+        }
     }
 
-    async fn open_with(&self, storage: Storage, identity: Option<Arc<Identity>>, folder: SealedFolder) -> Result<Opened, OperationError> {
+    /// What this machine has read of a repository before.
+    fn pieces(&self, folder: &SealedFolder, repository: Id) -> Pieces {
+        if self.is_kept() { Pieces::on(Arc::new(Kept(Cache::open(folder, repository)))) } else { Pieces::default() }
+    }
+
+    async fn open_with(
+        &self,
+        storage: Storage,
+        id: Id,
+        identity: Option<Arc<Identity>>,
+        folder: SealedFolder,
+        pieces: Pieces,
+    ) -> Result<Opened, OperationError> {
         let mut pins = Pins::read(&folder)?;
         let vouched = identity.as_ref().map(|identity| identity.root_key.public().clone()).or_else(|| self.root_key.clone());
         let anchor = match (&pins, &vouched) {
@@ -132,9 +206,7 @@ impl Session {
             (None, None) => Anchor::AsFound,
         };
         let is_anchored = !matches!(anchor, Anchor::AsFound);
-        let repository = Repository::open(storage, &anchor, &self.machine).await?;
-        let pieces = self.pieces(&folder, repository.id);
-        let repository = repository.with_pieces(pieces);
+        let repository = Repository::open(storage, id, pieces, &anchor, &self.machine).await?;
         for root_key in vouched.iter().chain(&self.root_key) {
             check_root_key(&repository, root_key)?;
         }
@@ -142,8 +214,26 @@ impl Session {
         if let Some(pins) = &mut pins {
             raise(pins, &repository, &folder)?;
         }
-        Ok(Opened { repository, folder, identity, is_anchored, pins })
+        Ok(Opened { repository, folder, identity, is_anchored, is_new_writer: false, pins })
     }
+}
+
+/// Opens the secrets, and brings the statements of trust to hand meanwhile, which are asked for next.
+async fn secrets(
+    (storage, pieces): (&Storage, &Pieces),
+    id: Id,
+    folder: &SealedFolder,
+    unlock: &Unlock,
+) -> Result<Arc<Identity>, OperationError> {
+    // A writer has pinned them.
+    let is_pinned = Pins::read(folder)?.is_some();
+    let statements = async {
+        if !is_pinned {
+            trust::fetch(storage, pieces).await;
+        }
+    };
+    let (identity, ()) = futures::join!(keys::unlock_with(storage, pieces, id, unlock), statements);
+    Ok(identity?)
 }
 
 fn pins_anchor(pins: &Pins) -> Anchor {
@@ -287,7 +377,8 @@ impl Opened {
     /// When no key fits, or it belongs to another repository.
     pub async fn unlock(&mut self, session: &Session) -> Result<Option<Arc<Identity>>, OperationError> {
         if let (None, Some(unlock)) = (&self.identity, &session.unlock) {
-            let identity = keys::unlock(&session.storage, self.repository.id, unlock).await?;
+            let Repository { storage, pieces, id, .. } = &self.repository;
+            let identity = keys::unlock_with(storage, pieces, *id, unlock).await?;
             check_root_key(&self.repository, identity.root_key.public())?;
             check_slot(&self.repository, Some(&identity))?;
             self.identity = Some(identity);
@@ -349,6 +440,7 @@ impl Opened {
         let key = SigningKey::generate()?;
         let id = self.repository.machine.id()?;
         self.repository.enroll(&identity, root::Writer { id, key: key.public().clone() }).await?;
+        self.is_new_writer = true;
         pin(&self.repository, &self.folder, &identity.recipient, PinnedWriter::new(id, &key))?;
         Ok(Writer { id, key, recipients: Recipients::parse([identity.recipient.as_str()])? })
     }

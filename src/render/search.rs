@@ -62,6 +62,8 @@ pub struct FoundLine<'a> {
     pub extra: Option<&'a str>,
     /// Its files.
     pub media: Option<&'a str>,
+    /// Whether it was read from a page.
+    pub is_page: bool,
 }
 
 #[derive(Deserialize)]
@@ -80,6 +82,8 @@ struct Slow<'a> {
     extra: Option<&'a RawValue>,
     #[serde(default, borrow)]
     media: Option<&'a RawValue>,
+    #[serde(default, borrow)]
+    raw: Option<&'a RawValue>,
 }
 
 impl<'a> FoundLine<'a> {
@@ -107,11 +111,12 @@ impl<'a> FoundLine<'a> {
         }
         let ends = rest == "}" || rest.starts_with(",\"raw\":{");
         let is_object = message.starts_with('{') && message.ends_with('}');
-        (ends && is_object).then_some(Self { id: head.id?, date: head.date, edited: head.edited, message, extra, media })
+        let is_page = rest.starts_with(",\"raw\":{\"html\":");
+        (ends && is_object).then_some(Self { id: head.id?, date: head.date, edited: head.edited, message, extra, media, is_page })
     }
 
     fn slow(line: &'a [u8]) -> Result<Option<Self>, RecordError> {
-        let Slow { v, record, id, date, edited, message, extra, media } = serde_json::from_slice(line).map_err(RecordError::Form)?;
+        let Slow { v, record, id, date, edited, message, extra, media, raw } = serde_json::from_slice(line).map_err(RecordError::Form)?;
         if v > VERSION {
             return Err(RecordError::Version(v));
         }
@@ -120,7 +125,8 @@ impl<'a> FoundLine<'a> {
         }
         let message = message.ok_or(RecordError::Missing("message"))?.get();
         let id = id.ok_or(RecordError::Missing("id"))?;
-        Ok(Some(Self { id, date, edited, message, extra: extra.map(RawValue::get), media: media.map(RawValue::get) }))
+        let is_page = raw.is_some_and(|raw| json::get(raw.get(), "html").is_some());
+        Ok(Some(Self { id, date, edited, message, extra: extra.map(RawValue::get), media: media.map(RawValue::get), is_page }))
     }
 }
 
@@ -200,10 +206,16 @@ impl Query {
             || self.hidden.iter().any(|sign| sign.find(line).is_some())
     }
 
-    /// Whether a message is found.
+    /// Whether a message that was sent at this time is wanted.
+    pub fn takes_time(&self, sent: Option<i64>) -> bool {
+        let sent = sent.unwrap_or(i64::MIN);
+        self.from.is_none_or(|from| sent >= from) && self.till.is_none_or(|till| sent < till)
+    }
+
+    /// Whether a message is found, by the time that its line tells: of a page that may be a guess, so it is looked at again by
+    /// [`Self::takes_time`] with what other versions know.
     pub fn matches(&self, found: &FoundLine<'_>) -> bool {
-        let sent = found.date.unwrap_or(i64::MIN);
-        if self.from.is_some_and(|from| sent < from) || self.till.is_some_and(|till| sent >= till) {
+        if !(found.is_page || self.takes_time(found.date)) {
             return false;
         }
         if !self.media.is_empty() {

@@ -10,7 +10,8 @@ use jiff::tz::TimeZone;
 use super::earlier;
 use super::html::escape::plain;
 use super::html::media::size_text;
-use super::html::service::{duration, sentence};
+use super::html::preview::reactions;
+use super::html::service::{duration, plain_sentence};
 use super::html::view::{View, day};
 use super::shown::Shown;
 use crate::model::harmless::is_harmless;
@@ -44,13 +45,9 @@ impl Conversation {
         }
         let clock = local.map_or_else(|| "     ".to_owned(), |local| format!("{:02}:{:02}", local.hour(), local.minute()));
         if view.word("type") == "service" {
-            let mut html = String::new();
-            sentence(&mut html, &view, &|_, words| words.to_owned());
-            let text = html.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
-            let _ = writeln!(out, "{clock}  * {}", harmless(&text.replace("&amp;", "&")));
+            let _ = writeln!(out, "{clock}  * {}", harmless(&plain_sentence(&view)));
         } else {
-            let name = view.text("from").filter(|name| !name.is_empty());
-            let _ = write!(out, "{clock}  {}", harmless(name.as_deref().unwrap_or("Deleted Account")));
+            let _ = write!(out, "{clock}  {}", harmless(view.name("from").as_deref().unwrap_or("(sender unknown)")));
             let _ = writeln!(out, "  #{}", shown.record.id.saturating_sub(shown.id_shift));
             body(&mut out, &view);
         }
@@ -59,14 +56,23 @@ impl Conversation {
         }
         let earlier = if self.history { earlier::of(&shown) } else { Vec::new() };
         for version in earlier {
-            let text = json::get(version.message, "text").map(plain).unwrap_or_default();
-            lines(&mut out, "(before: ", &text, ")");
+            lines(&mut out, "(before: ", &said(&View::of(shown.record, version.message, zone)), ")");
         }
         if let Some(deleted) = shown.deleted {
             let _ = writeln!(out, "{INDENT}(deleted; found missing {})", view.unix_time(deleted));
         }
         out
     }
+}
+
+/// All that an earlier version says: it may be the same text with another file, or other reactions.
+fn said(view: &View<'_>) -> String {
+    if view.word("type") == "service" {
+        return plain_sentence(view);
+    }
+    let media = media(view).map(|media| format!("[{media}]"));
+    let text = view.get("text").map(plain).filter(|text| !text.is_empty());
+    [media, text, reactions(view)].into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
 
 fn body(out: &mut String, view: &View<'_>) {
@@ -84,14 +90,8 @@ fn body(out: &mut String, view: &View<'_>) {
     if !text.is_empty() {
         lines(out, "", &text, "");
     }
-    if let Some(reactions) = view.get("reactions") {
-        let all: Vec<String> = json::elements(reactions)
-            .map(|reaction| {
-                let emoji = json::get(reaction, "emoji").and_then(json::text).unwrap_or_else(|| "custom".into());
-                format!("{emoji} {}", json::get(reaction, "count").unwrap_or_default())
-            })
-            .collect();
-        lines(out, "", &all.join("  "), "");
+    if let Some(reactions) = reactions(view) {
+        lines(out, "", &reactions, "");
     }
 }
 
@@ -111,7 +111,8 @@ fn media(view: &View<'_>) -> Option<String> {
         parts.extend(view.integer("duration_seconds").map(duration));
         parts.extend(size("file_size"));
     } else if let Some(poll) = view.get("poll") {
-        parts.push(format!("poll: {}", json::get(poll, "question").map(plain).unwrap_or_default()));
+        let closed = if json::get(poll, "closed") == Some("true") { ", closed" } else { "" };
+        parts.push(format!("poll{closed}: {}", json::get(poll, "question").map(plain).unwrap_or_default()));
         for answer in json::get(poll, "answers").map(json::elements).into_iter().flatten() {
             parts.push(format!("{} ({})", plain(answer), json::get(answer, "voters").unwrap_or("0")));
         }

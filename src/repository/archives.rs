@@ -6,11 +6,11 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 
-use super::format::pack;
 use super::format::snapshot::{ArchiveRecord, Snapshot};
+use super::format::{names, pack};
 use super::index_copies::IndexCopy;
 use super::tree::Tree;
 use super::{Repository, RepositoryError};
@@ -21,7 +21,7 @@ use crate::crypt::keys::Identities;
 use crate::crypt::payload::SEALED_CHUNK_BYTES;
 use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
-use crate::storage::{Storage, StorageError};
+use crate::storage::{ObjectInfo, Storage, StorageError};
 
 /// How many archives' indexes are taken apart at a time.
 const PARALLEL: usize = 8;
@@ -124,6 +124,9 @@ struct Layer {
     is_copied: bool,
 }
 
+/// What is known of archives: those that cannot be read, with the copies of their indexes, and those that the store does not have.
+type Known<'a> = (&'a HashMap<Id, Option<IndexCopy>>, &'a HashSet<Id>);
+
 impl Repository {
     /// Opens an archive for reading at any place. Blocks: not for the runtime's own threads.
     ///
@@ -196,6 +199,7 @@ impl Repository {
         &self,
         record: ArchiveRecord,
         ends: Result<AtHand, StorageError>,
+        is_gone: bool,
         identities: &Identities,
         runtime: &Handle,
     ) -> Result<Layer, RepositoryError> {
@@ -213,7 +217,7 @@ impl Repository {
                 self.pieces.keep(&names.0, &head);
                 self.pieces.keep(&names.1, &end);
             }
-            Ok(Layer { remove, entries, record: record.clone(), is_copied: false })
+            Ok(Layer { remove, entries, record: record.clone(), is_copied: is_gone })
         })
     }
 
@@ -268,10 +272,17 @@ impl Repository {
                 before.iter().rposition(|record| record.merged).unwrap_or(0)
             };
             let firsts: Vec<usize> = snapshots.iter().zip(&lost_from).map(begins).collect();
-            for (snapshot, &first) in snapshots.iter().zip(&firsts) {
-                self.fetch_packed_indexes(snapshot, first).await;
+            let packed = async {
+                for (snapshot, &first) in snapshots.iter().zip(&firsts) {
+                    self.fetch_packed_indexes(snapshot, first).await;
+                }
             }
-            let (tree, failed) = self.lay_together(snapshots, &firsts, identities, &known).await?;
+            .boxed();
+            // An index that is at hand says nothing of its archive: the listing does.
+            let records: Vec<&ArchiveRecord> = snapshots.iter().flat_map(|snapshot| &snapshot.archives).collect();
+            let (gone, ()) = futures::join!(self.gone(&records).boxed(), packed);
+            let gone = gone?;
+            let (tree, failed) = self.lay_together(snapshots, &firsts, identities, (&known, &gone)).boxed().await?;
             let unknown: HashSet<Id> = failed.iter().map(|(id, _)| *id).filter(|id| !known.contains_key(id)).collect();
             if !unknown.is_empty() {
                 let mut found = HashMap::new();
@@ -296,14 +307,61 @@ impl Repository {
         }
     }
 
-    /// Lays the archives of each of `snapshots`, from its number in `firsts` on, over each other; of those in `known` the copy of the
-    /// index counts, if there is one. Gives the state and what is wrong with archives that have no copy.
+    /// Brings what is needed of the indexes of all archives of a snapshot to hand, unchecked, in as few requests and as few steps as there
+    /// are: packs and the listing of archives first, then what no pack has.
+    pub async fn fetch_indexes(&self, snapshot: &Snapshot) {
+        /// More than these are in packs, or come when it is their turn.
+        const MAX_LOOSE: usize = 64;
+        let (_, ()) = futures::join!(self.listed_archives().boxed(), self.fetch_packed_indexes(snapshot, 0).boxed());
+        let is_loose = |record: &&ArchiveRecord| self.pieces_of(record).is_none();
+        let loose: Vec<ArchiveRecord> = snapshot.archives.iter().filter(is_loose).take(MAX_LOOSE).cloned().collect();
+        let fetched = futures::stream::iter(loose).map(|record| {
+            async move {
+                // What does not come is asked for again by whoever needs it.
+                if let Ok(AtHand { head, end, .. }) = self.fetch_ends(&record).await {
+                    let (head_name, end_name) = pack::ends(&record.object);
+                    self.pieces.offer(&head_name, head);
+                    self.pieces.offer(&end_name, end);
+                }
+            }
+            .boxed()
+        });
+        fetched.buffer_unordered(PARALLEL_REQUESTS).collect::<Vec<()>>().await;
+    }
+
+    /// Those of the archives that the store does not have in their length.
+    async fn gone(&self, records: &[&ArchiveRecord]) -> Result<HashSet<Id>, RepositoryError> {
+        /// So many are asked for one by one.
+        const FEW: usize = 16;
+        fn is_there(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
+            stored.get(&record.object) == Some(&record.length)
+        }
+        let stored = self.listed_archives().await?;
+        let missed: Vec<&ArchiveRecord> = records.iter().copied().filter(|record| !is_there(&stored, record)).collect();
+        if missed.is_empty() {
+            return Ok(HashSet::new());
+        }
+        // They may have come after the listing.
+        let stored = if missed.len() > FEW {
+            archives_in(&self.storage.without_listing()).await?
+        } else {
+            let objects: Vec<String> = missed.iter().map(|record| record.object.clone()).collect();
+            let asked = futures::stream::iter(objects)
+                .map(|object| async move { Ok::<_, RepositoryError>((self.storage.head(&object).await?, object)) }.boxed());
+            let found: Vec<(Option<ObjectInfo>, String)> = asked.buffered(FEW).try_collect().await?;
+            found.into_iter().filter_map(|(found, object)| Some((object, found?.size_bytes))).collect()
+        };
+        Ok(missed.into_iter().filter(|record| !is_there(&stored, record)).map(|record| record.id).collect())
+    }
+
+    /// Lays the archives of each of `snapshots`, from its number in `firsts` on, over each other; of those that are `known` the copy
+    /// of the index counts, if there is one. Gives the state and what is wrong with archives that have no copy.
     async fn lay_together(
         &self,
         snapshots: &[&Snapshot],
         firsts: &[usize],
         identities: &Arc<Identities>,
-        known: &HashMap<Id, Option<IndexCopy>>,
+        known: Known<'_>,
     ) -> Result<(Tree, Vec<(Id, RepositoryError)>), RepositoryError> {
         let (mut tree, mut failed) = (Tree::new(), Vec::new());
         let (mut met, mut layered, mut records) = (HashSet::new(), HashSet::new(), Vec::new());
@@ -331,8 +389,8 @@ impl Repository {
         for record in records {
             tree.add_archive(record.clone());
         }
-        let mut failed = Vec::new();
-        self.lay(tree, records.to_vec(), identities, &HashMap::new(), &mut failed).await?;
+        let (gone, mut failed) = (self.gone(&records.iter().collect::<Vec<_>>()).boxed().await?, Vec::new());
+        self.lay(tree, records.to_vec(), identities, (&HashMap::new(), &gone), &mut failed).await?;
         Ok(failed.is_empty())
     }
 
@@ -342,10 +400,10 @@ impl Repository {
         tree: &mut Tree,
         records: Vec<ArchiveRecord>,
         identities: &Arc<Identities>,
-        known: &HashMap<Id, Option<IndexCopy>>,
+        (known, gone): Known<'_>,
         failed: &mut Vec<(Id, RepositoryError)>,
     ) -> Result<(), RepositoryError> {
-        let mut layers = Box::pin(self.layers(records, identities, known));
+        let mut layers = Box::pin(self.layers(records, identities, (known, gone)));
         while let Some((record, layer)) = layers.next().await {
             match layer {
                 Ok(layer) => apply(tree, layer)?,
@@ -364,7 +422,7 @@ impl Repository {
         &'a self,
         records: Vec<ArchiveRecord>,
         identities: &'a Arc<Identities>,
-        known: &'a HashMap<Id, Option<IndexCopy>>,
+        (known, gone): Known<'a>,
     ) -> impl Stream<Item = (ArchiveRecord, Result<Layer, RepositoryError>)> + 'a {
         let runtime = Handle::current();
         let fetched = futures::stream::iter(records).map(move |record| async move {
@@ -383,8 +441,8 @@ impl Repository {
                     let copy = copy.unwrap_or_default();
                     return (record.clone(), Ok(Layer { record, remove: copy.remove, entries: copy.entries, is_copied: true }));
                 };
-                let (id, again) = (record.id, record.clone());
-                let joined = tokio::task::spawn_blocking(move || this.layer(again, ends, &identities, &runtime)).await;
+                let (id, again, is_gone) = (record.id, record.clone(), gone.contains(&record.id));
+                let joined = tokio::task::spawn_blocking(move || this.layer(again, ends, is_gone, &identities, &runtime)).await;
                 (record, joined.unwrap_or_else(|error| Err(RepositoryError::Archive { id, source: io::Error::other(error).into() })))
             }
         });
@@ -401,8 +459,8 @@ impl Repository {
         identities: &Arc<Identities>,
         each: &mut (dyn FnMut(&ArchiveRecord, &[IndexEntry]) + Send),
     ) -> Result<(), RepositoryError> {
-        let known = HashMap::new();
-        let mut layers = Box::pin(self.layers(records, identities, &known));
+        let (known, gone) = (HashMap::new(), HashSet::new());
+        let mut layers = Box::pin(self.layers(records, identities, (&known, &gone)));
         while let Some((record, layer)) = layers.next().await {
             match layer {
                 Ok(layer) => each(&record, &layer.entries),
@@ -412,6 +470,15 @@ impl Repository {
         }
         Ok(())
     }
+}
+
+/// The archives in a store, with their lengths in bytes.
+///
+/// # Errors
+/// When they cannot be listed.
+pub(super) async fn archives_in(storage: &Storage) -> Result<HashMap<String, u64>, RepositoryError> {
+    let found = storage.list(names::ARCHIVES).await?;
+    Ok(found.into_iter().map(|object| (object.name, object.size_bytes)).collect())
 }
 
 fn apply(tree: &mut Tree, layer: Layer) -> Result<(), RepositoryError> {

@@ -1,9 +1,11 @@
 //! Writing: archives go first, the snapshot object last; its presence is the commit.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use bytes::Bytes;
 
+use super::archives::archives_in;
 use super::format::lease::Lease;
 use super::format::names;
 use super::format::snapshot::{ArchiveRecord, LengthsRecord, ListRecord, Snapshot};
@@ -33,13 +35,18 @@ fn line_of(record: &ArchiveRecord) -> SumsLine {
 }
 
 impl Repository {
-    /// Notes that a run is in progress and what it relies on.
+    /// Notes that a run is in progress, which began at `time`, and what it relies on.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn put_lease(&self, run: Id, number: u32, relies_on: Option<String>) -> Result<Lease, RepositoryError> {
-        let time = self.machine.now();
-        let expires = time + jiff::SignedDuration::from_hours(LEASE_HOURS);
+    pub async fn put_lease(
+        &self,
+        run: Id,
+        number: u32,
+        time: jiff::Timestamp,
+        relies_on: Option<String>,
+    ) -> Result<Lease, RepositoryError> {
+        let expires = self.machine.now() + jiff::SignedDuration::from_hours(LEASE_HOURS);
         let lease = Lease { format: self.root.format, run, number, time, expires, relies_on };
         let name = names::lease(run, number);
         let json = serde_json::to_vec(&lease).map_err(|error| RepositoryError::damaged(&name, error))?;
@@ -52,8 +59,16 @@ impl Repository {
     /// # Errors
     /// When they cannot be listed.
     pub async fn stored_archives(&self) -> Result<HashMap<String, u64>, RepositoryError> {
-        let found = self.storage.list(names::ARCHIVES).await?;
-        Ok(found.into_iter().map(|object| (object.name, object.size_bytes)).collect())
+        archives_in(&self.storage).await
+    }
+
+    /// The same as one listing said, which is asked for once: of what came or went since, it knows nothing.
+    ///
+    /// # Errors
+    /// As [`Self::stored_archives`].
+    pub(super) async fn listed_archives(&self) -> Result<Arc<HashMap<String, u64>>, RepositoryError> {
+        let listed = self.listed.get_or_try_init(|| async { self.stored_archives().await.map(Arc::new) });
+        Ok(Arc::clone(listed.await?))
     }
 
     /// Stores a snapshot as [`Self::commit_with`], without copies of indexes.

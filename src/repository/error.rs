@@ -48,7 +48,7 @@ pub enum RepositoryError {
     #[error("this machine is not authorised to write to the vault: {0}")]
     NotAWriter(String),
     /// Two statements of trust name different recipients for new archives.
-    #[error("the repository has {} current recipients instead of one: {}", recipients.len(), recipients.join(", "))]
+    #[error("the vault has {} current recipients instead of one: {}", recipients.len(), recipients.join(", "))]
     Divided {
         /// The recipients.
         recipients: Vec<String>,

@@ -10,19 +10,21 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
+use futures::{FutureExt, StreamExt};
 use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::format::names;
 use super::format::root::{Slot, SlotKind};
 use super::mirrored;
+use super::pieces::Pieces;
 use super::{Machine, RepositoryError};
 use crate::crypt::digest::sha256;
 use crate::crypt::keys::{Identities, Recipients, generate, recipient_of};
 use crate::crypt::signature::SigningKey;
 use crate::crypt::{CryptError, blob};
 use crate::model::digest::Id;
-use crate::storage::Storage;
+use crate::storage::{Storage, StorageError};
 
 const REPOSITORY_LINE: &str = "# tgvault identity of repository ";
 const ROOT_KEY_LINE: &str = "# root secret key: ";
@@ -32,6 +34,9 @@ const MAX_IDENTITY_BYTES: u64 = 64 * 1024;
 
 /// The most slots that are tried: each passphrase slot costs a second.
 const MAX_SLOTS: usize = 64;
+
+/// How many slots are asked for at a time.
+const PARALLEL: usize = 16;
 
 /// What opens a repository.
 #[derive(Clone)]
@@ -153,14 +158,24 @@ impl NewSlot {
 /// # Errors
 /// [`RepositoryError::WrongKey`] when none does; otherwise when the store fails or the slot's content is damaged.
 pub async fn unlock(storage: &Storage, repository: Id, unlock: &Unlock) -> Result<Arc<Identity>, RepositoryError> {
+    unlock_with(storage, &Pieces::default(), repository, unlock).await
+}
+
+/// As [`unlock`]; a slot that an identity file opens is taken from what is at hand as long as the store lists it, and is kept. One
+/// for a passphrase never is: whoever takes the machine could try passphrases on it.
+///
+/// # Errors
+/// As [`unlock`].
+pub async fn unlock_with(storage: &Storage, pieces: &Pieces, repository: Id, unlock: &Unlock) -> Result<Arc<Identity>, RepositoryError> {
+    let none = Pieces::default();
     let opened = match unlock {
         Unlock::Opened(identity) if identity.repository == repository => return Ok(Arc::clone(identity)),
         Unlock::Opened(_) => return Err(CryptError::Key(format!("the secrets are not those of {repository}")).into()),
         Unlock::Passphrase(passphrase) => {
-            let typed = open_any_slot(storage, repository, &Identities::passphrase(passphrase)).await;
+            let typed = open_any_slot(storage, &none, repository, &Identities::passphrase(passphrase)).await;
             match (typed, as_generated(passphrase)) {
                 (Err(RepositoryError::WrongKey { .. }), Some(meant)) => {
-                    open_any_slot(storage, repository, &Identities::passphrase(&meant)).await
+                    open_any_slot(storage, &none, repository, &Identities::passphrase(&meant)).await
                 }
                 (typed, _) => typed,
             }
@@ -168,7 +183,7 @@ pub async fn unlock(storage: &Storage, repository: Id, unlock: &Unlock) -> Resul
         Unlock::IdentityFile(text) if text.expose_secret().contains(ROOT_KEY_LINE) => {
             of_repository(Identity::parse(text.clone())?, repository)
         }
-        Unlock::IdentityFile(text) => open_any_slot(storage, repository, &Identities::parse(text.expose_secret())?).await,
+        Unlock::IdentityFile(text) => open_any_slot(storage, pieces, repository, &Identities::parse(text.expose_secret())?).await,
     };
     opened.map(Arc::new)
 }
@@ -193,24 +208,39 @@ fn as_generated(passphrase: &SecretString) -> Option<SecretString> {
     (words == WORDS && meant.as_str() != text).then(|| SecretString::from(meant.as_str()))
 }
 
-async fn open_any_slot(storage: &Storage, repository: Id, identities: &Identities) -> Result<Identity, RepositoryError> {
+async fn open_any_slot(storage: &Storage, pieces: &Pieces, repository: Id, identities: &Identities) -> Result<Identity, RepositoryError> {
     let slots = mirrored::list(storage, names::KEYS).await?;
     if slots.is_empty() {
         return Err(RepositoryError::Missing { name: format!("{}*", names::KEYS) });
     }
-    let mut damaged = None;
-    for name in slots.iter().take(MAX_SLOTS) {
-        match open_slot(storage, name, identities).await {
-            Ok(None) => {}
-            Ok(Some(text)) => {
-                let text = std::str::from_utf8(&text).map_err(|_| RepositoryError::damaged(name, "it is not text"))?;
-                let identity = Identity::parse(SecretString::from(text)).map_err(|error| RepositoryError::damaged(name, error))?;
-                return of_repository(Identity { slot: names::parse_key_slot(name), ..identity }, repository);
+    let mut attempts: Vec<Attempt<'_>> = slots.iter().take(MAX_SLOTS).map(|name| Attempt { name, tried: None, failed: None }).collect();
+    for attempt in &attempts {
+        if let Some(text) = pieces.get(attempt.name).and_then(|kept| blob::open(&kept, identities, MAX_IDENTITY_BYTES).ok()) {
+            return identity_of(&text, attempt.name, repository);
+        }
+    }
+    // A changed recipient in a header looks like a wrong key, so the second copies are asked as well.
+    for copy in [str::to_owned as fn(&str) -> String, names::mirror] {
+        let wanted = attempts.iter().map(|attempt| {
+            let name = copy(attempt.name);
+            async move { storage.get(&name, names::MAX_SMALL_BYTES).await }.boxed()
+        });
+        let read = futures::stream::iter(wanted.collect::<Vec<_>>()).buffered(PARALLEL).collect::<Vec<_>>().await;
+        for (attempt, read) in attempts.iter_mut().zip(read) {
+            if let Some((text, bytes)) = attempt.open(read, identities) {
+                pieces.keep(attempt.name, &bytes);
+                return identity_of(&text, attempt.name, repository);
             }
-            Err(error @ (RepositoryError::Damaged { .. } | RepositoryError::Missing { .. })) => {
+        }
+    }
+    let mut damaged = None;
+    for Attempt { name, tried, failed } in attempts {
+        match failed.or_else(|| tried.is_none().then(|| RepositoryError::Missing { name: name.to_owned() })) {
+            Some(error @ (RepositoryError::Damaged { .. } | RepositoryError::Missing { .. })) => {
                 damaged.get_or_insert(error);
             }
-            Err(error) => return Err(error),
+            Some(error) => return Err(error),
+            None => {}
         }
     }
     // A damaged slot may have been the one that the user has the key to.
@@ -220,38 +250,46 @@ async fn open_any_slot(storage: &Storage, repository: Id, identities: &Identitie
     }
 }
 
-/// Opens a slot by either copy; `None` when the key fits neither. A changed recipient in a header looks like a wrong key, so
-/// the second copy is asked as well, unless it is the same: a passphrase costs a second each time.
-async fn open_slot(storage: &Storage, name: &str, identities: &Identities) -> Result<Option<Zeroizing<Vec<u8>>>, RepositoryError> {
-    let (mut tried, mut failed) = (None, None);
-    for copy in [name.to_owned(), names::mirror(name)] {
-        let opened = match storage.get(&copy, names::MAX_SMALL_BYTES).await {
-            Ok(None) => continue,
-            Ok(Some(bytes)) if tried.as_ref() == Some(&bytes) => continue,
-            Ok(Some(bytes)) => {
-                let opened = blob::open(&bytes, identities, MAX_IDENTITY_BYTES);
-                tried = Some(bytes);
-                opened
-            }
+fn identity_of(text: &[u8], slot: &str, repository: Id) -> Result<Identity, RepositoryError> {
+    let text = std::str::from_utf8(text).map_err(|_| RepositoryError::damaged(slot, "it is not text"))?;
+    let identity = Identity::parse(SecretString::from(text)).map_err(|error| RepositoryError::damaged(slot, error))?;
+    of_repository(Identity { slot: names::parse_key_slot(slot), ..identity }, repository)
+}
+
+/// What came of a slot so far.
+struct Attempt<'a> {
+    name: &'a str,
+    /// Bytes that the key does not fit: a passphrase costs a second each time, so the same are not tried again.
+    tried: Option<Bytes>,
+    failed: Option<RepositoryError>,
+}
+
+impl Attempt<'_> {
+    /// Opens one of the slot's copies, as it was read; gives what it holds, and its bytes.
+    fn open(&mut self, read: Result<Option<Bytes>, StorageError>, identities: &Identities) -> Option<(Zeroizing<Vec<u8>>, Bytes)> {
+        let bytes = match read {
+            Ok(Some(bytes)) if self.tried.as_ref() != Some(&bytes) => bytes,
+            Ok(_) => return None,
             Err(error) => {
-                failed.get_or_insert(error.into());
-                continue;
+                self.failed.get_or_insert(error.into());
+                return None;
             }
         };
+        let opened = blob::open(&bytes, identities, MAX_IDENTITY_BYTES);
+        self.tried = Some(bytes.clone());
         match opened {
-            Ok(text) => return Ok(Some(text)),
-            Err(CryptError::WrongKey) => {}
+            Ok(text) => Some((text, bytes)),
+            Err(CryptError::WrongKey) => None,
             // No fault of the slot's.
-            Err(error @ CryptError::Memory { .. }) => return Err(error.into()),
+            Err(error @ CryptError::Memory { .. }) => {
+                self.failed = Some(error.into());
+                None
+            }
             Err(error) => {
-                failed.get_or_insert(RepositoryError::damaged(name, error));
+                self.failed.get_or_insert(RepositoryError::damaged(self.name, error));
+                None
             }
         }
-    }
-    match (tried, failed) {
-        (_, Some(error)) => Err(error),
-        (Some(_), None) => Ok(None),
-        (None, None) => Err(RepositoryError::Missing { name: name.to_owned() }),
     }
 }
 

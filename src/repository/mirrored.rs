@@ -4,6 +4,7 @@ use bytes::Bytes;
 
 use super::RepositoryError;
 use super::format::names;
+use super::pieces::Pieces;
 use crate::storage::Storage;
 
 /// Writes an object and its second copy; the object itself last, because its presence is what counts.
@@ -84,6 +85,38 @@ pub async fn get_signed<T>(
         }
     }
     Err(first_error.unwrap_or(RepositoryError::Missing { name: signature_name }))
+}
+
+/// As [`get_signed`]; what is at hand goes first if `check` accepts it, and what the store gave is kept.
+///
+/// # Errors
+/// As [`get_signed`].
+pub async fn get_signed_with<T>(
+    storage: &Storage,
+    pieces: &Pieces,
+    name: &str,
+    check: impl Fn(&Bytes, &str) -> Result<T, RepositoryError>,
+) -> Result<T, RepositoryError> {
+    let signature_name = names::signature(name);
+    let keep = |bytes: &Bytes, signature: &str| {
+        pieces.keep(name, bytes);
+        pieces.keep(&signature_name, &Bytes::copy_from_slice(signature.as_bytes()));
+    };
+    if let (Some(bytes), Some(signature)) = (pieces.get(name), pieces.get(&signature_name)) {
+        if let Ok(signature) = std::str::from_utf8(&signature)
+            && let Ok(value) = check(&bytes, signature)
+        {
+            keep(&bytes, signature);
+            return Ok(value);
+        }
+        [name, signature_name.as_str()].into_iter().for_each(|name| pieces.refuse(name));
+    }
+    get_signed(storage, name, |bytes, signature| {
+        let value = check(bytes, signature)?;
+        keep(bytes, signature);
+        Ok(value)
+    })
+    .await
 }
 
 /// Lists the names below `folder`, in either copy, sorted.

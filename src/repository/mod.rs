@@ -28,7 +28,11 @@ pub mod snapshots;
 pub mod tree;
 pub mod trust;
 
+use std::collections::HashMap;
+use std::sync::Arc;
+
 use bytes::Bytes;
+use tokio::sync::OnceCell;
 
 pub use error::RepositoryError;
 pub use machine::{Clock, Machine, Random};
@@ -59,6 +63,8 @@ pub struct Repository {
     pub pieces: Pieces,
     /// The time, and randomness for names.
     pub machine: Machine,
+    /// The archives, as they were listed once.
+    listed: Arc<OnceCell<Arc<HashMap<String, u64>>>>,
 }
 
 /// Reads which repository lies at a place.
@@ -66,15 +72,17 @@ pub struct Repository {
 /// # Errors
 /// [`RepositoryError::Absent`] when none does, [`RepositoryError::Newer`] when this program cannot read it.
 pub async fn find(storage: &Storage) -> Result<Id, RepositoryError> {
-    find_known(storage, |_| false).await
+    find_known(storage, true, |_| false).await
 }
 
-/// As [`find`], on a machine that knows some repositories: where it finds one of them, the second copy is not asked for.
+/// As [`find`], on a machine that knows some repositories: where it finds one of them, the second copy is not asked for. One that
+/// `is_new` asks for both at once.
 ///
 /// # Errors
 /// As [`find`].
-pub async fn find_known(storage: &Storage, is_known: impl Fn(Id) -> bool) -> Result<Id, RepositoryError> {
-    if let Ok(Some(bytes)) = storage.get(names::DESCRIPTOR, names::MAX_SMALL_BYTES).await
+pub async fn find_known(storage: &Storage, is_new: bool, is_known: impl Fn(Id) -> bool) -> Result<Id, RepositoryError> {
+    if !is_new
+        && let Ok(Some(bytes)) = storage.get(names::DESCRIPTOR, names::MAX_SMALL_BYTES).await
         && let Ok(found) = read_descriptor(&bytes)
         && is_known(found.repository)
     {
@@ -136,14 +144,19 @@ pub fn take_finding(storage: &Storage, found: Option<StoreFinding>) {
 }
 
 impl Repository {
-    /// Opens the repository at a place.
+    /// Opens the repository `id`, which was found at a place, with the pieces of it that are at hand.
     ///
     /// # Errors
-    /// As [`find`] and [`trust::load`].
-    pub async fn open(storage: Storage, anchor: &Anchor, machine: &Machine) -> Result<Self, RepositoryError> {
-        let id = find(&storage).await?;
-        let trust = trust::load(&storage, id, anchor).await?;
-        Ok(Self { storage, id, root: trust.root.clone(), trust, pieces: Pieces::default(), machine: machine.clone() })
+    /// As [`trust::load`].
+    pub async fn open(storage: Storage, id: Id, pieces: Pieces, anchor: &Anchor, machine: &Machine) -> Result<Self, RepositoryError> {
+        let trust = trust::load_with(&storage, &pieces, id, anchor).await?;
+        Ok(Self::trusted(storage, id, trust, machine).with_pieces(pieces))
+    }
+
+    /// The repository with these statements of trust, and nothing of it at hand.
+    pub fn trusted(storage: Storage, id: Id, trust: Trust, machine: &Machine) -> Self {
+        let (pieces, listed) = (Pieces::default(), Arc::default());
+        Self { storage, id, root: trust.root.clone(), trust, pieces, machine: machine.clone(), listed }
     }
 
     /// The same repository with what is at hand of it.
@@ -180,13 +193,13 @@ impl Repository {
             revoked: Vec::new(),
         };
         let trust = trust::put(&storage, root, &identity.root_key).await?;
-        let root = trust.root.clone();
-        let descriptor = Descriptor { format: CURRENT, repository: root.repository, store: finding(&storage) };
+        let id = trust.root.repository;
+        let descriptor = Descriptor { format: CURRENT, repository: id, store: finding(&storage) };
         let json = serde_json::to_vec(&descriptor).map_err(|error| RepositoryError::damaged(names::DESCRIPTOR, error))?;
         mirrored::put(&storage, names::DESCRIPTOR, Bytes::from(json)).await?;
         // Where a store lets two machines make a vault in one place at once, one of them finds the other's name here.
         match find(&storage).await {
-            Ok(id) if id == root.repository => Ok(Self { storage, id, root, trust, pieces: Pieces::default(), machine: machine.clone() }),
+            Ok(found) if found == id => Ok(Self::trusted(storage, id, trust, machine)),
             Ok(_) | Err(RepositoryError::Trust(_)) => Err(RepositoryError::Occupied { address: storage.address().to_owned() }),
             Err(error) => Err(error),
         }
@@ -260,10 +273,9 @@ impl Repository {
     /// # Errors
     /// When the store fails, or what is there is damaged.
     pub async fn amend(&mut self, identity: &Identity, change: impl FnOnce(&mut Root)) -> Result<(), RepositoryError> {
-        // What other machines do at this moment is the point.
-        self.storage = self.storage.without_listing();
         let anchor = Anchor::Last(identity.root_key.public().clone());
-        let trust = trust::load(&self.storage, self.id, &anchor).await?;
+        // What other machines do at this moment is the point: a listing of a moment ago will not do.
+        let trust = trust::load_with(&self.storage.without_listing(), &self.pieces, self.id, &anchor).await?;
         self.trust = trust::amend(&self.storage, &trust, &identity.root_key, self.machine.now(), change).await?;
         self.root = self.trust.root.clone();
         Ok(())

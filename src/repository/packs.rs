@@ -2,7 +2,9 @@
 //! thousands of objects.
 //!
 //! Packs of snapshots hold 8, 64 or 256 that follow each other in a chain, packs of indexes the ends of as many archives or more. A
-//! pack that is missing or damaged costs requests and nothing else, and one that could not be written is not missed.
+//! full one is never written again as part of a larger one: however old the vault, what is packed is written three times at most, and
+//! once or twice as soon as it is long. A pack that is missing or damaged costs requests and nothing else, and one that could not be
+//! written is not missed.
 
 use std::collections::HashMap;
 
@@ -19,6 +21,9 @@ use crate::model::digest::Id;
 
 /// How many snapshots, or archives at least, are in packs of the first, second and third kind.
 const SPANS: [u64; 3] = [8, 64, 256];
+
+/// A pack of this length is full, however few it holds.
+const FULL_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Of so many objects that a pack has, one at least must be wanted.
 const WANTED_ONE_IN: u64 = 16;
@@ -46,7 +51,7 @@ fn objects(stem: &str) -> [String; 3] {
 
 impl Repository {
     /// Brings those of the snapshots to hand, unchecked, that packs give for fewer requests than they would take themselves.
-    pub(super) async fn fetch_packed_snapshots(&self, stems: &[String]) {
+    pub async fn fetch_packed_snapshots(&self, stems: &[String]) {
         /// Fewer than this are read as they are.
         const FEW: usize = 3;
         let wanted: HashMap<String, &str> = stems
@@ -130,7 +135,8 @@ impl Repository {
         let mut archives = loose;
         let mut kept = snapshot.packs.len();
         for span in SPANS.into_iter().skip(1) {
-            let smaller = snapshot.packs.iter().take(kept).rev().take_while(|record| (record.archives as u64) < span);
+            let smaller =
+                snapshot.packs.iter().take(kept).rev().take_while(|record| (record.archives as u64) < span && record.length < FULL_BYTES);
             let (count, sum) = smaller.fold((0, 0), |(count, sum), record| (count + 1, sum + record.archives));
             if (archives + sum) as u64 >= span {
                 archives += sum;
@@ -202,7 +208,7 @@ impl Repository {
         }
     }
 
-    /// Packs the last `span` snapshots of a chain; `false` where they cannot be had or are too long.
+    /// Packs the last `span` snapshots of a chain; `false` where they cannot be had or are too long, or a pack of some of them is full.
     async fn try_to_pack_snapshots(&self, last: &SnapshotRef, span: u64) -> Result<bool, RepositoryError> {
         let (chain, to) = (last.signed.chain, last.signed.sequence);
         let Some(stems) = self.last_stems(last).await? else { return Ok(false) };
@@ -212,13 +218,17 @@ impl Repository {
         if span > SPANS[0] {
             // All but the last eight are in smaller packs.
             let listed = self.storage.list(names::PACKS_OF_SNAPSHOTS).await?;
-            let runs = listed.iter().filter_map(|object| PackedRun::parse(&object.name));
-            let mut runs: Vec<PackedRun> = runs.filter(|run| run.chain == chain && run.from >= from && run.to + SPANS[0] <= to).collect();
-            runs.sort_by_key(|run| (run.from, std::cmp::Reverse(run.to)));
+            let runs = listed.iter().filter_map(|object| Some((PackedRun::parse(&object.name)?, object.size_bytes)));
+            let mut runs: Vec<(PackedRun, u64)> =
+                runs.filter(|(run, _)| run.chain == chain && run.from >= from && run.to + SPANS[0] <= to).collect();
+            runs.sort_by_key(|(run, _)| (run.from, std::cmp::Reverse(run.to)));
             let mut next = from;
-            for run in runs {
+            for (run, length) in runs {
                 if run.from != next {
                     continue;
+                }
+                if length >= FULL_BYTES {
+                    return Ok(false);
                 }
                 let Some(pack) = self.storage.get(&run.object(), MAX_READ_BYTES).await? else { return Ok(false) };
                 let Ok(packed) = pack::read(&pack) else { return Ok(false) };

@@ -25,9 +25,9 @@ const BEFORE: &str = "\
 ";
 
 const AFTER: &str = r#"case ${1:-} in
-open | list | recover | messages | one | verify) "tgvault_$1" "${@:2}" ;;
+open | list | recover | messages | pages | one | verify) "tgvault_$1" "${@:2}" ;;
 *)
-    grep -E '^# (open|list|recover|messages|one|verify) ' -- "$0"
+    grep -E '^# (open|list|recover|messages|pages|one|verify) ' -- "$0"
     exit 2
     ;;
 esac
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     fn the_script_has_all_commands_of_the_page() {
         let script = script();
-        for name in ["open", "list", "recover", "messages", "one", "verify"] {
+        for name in ["open", "list", "recover", "messages", "pages", "one", "verify"] {
             assert!(script.contains(&format!("\ntgvault_{name}() (\n")), "{name}");
             assert!(script.lines().any(|line| line.starts_with(&format!("# {name} "))), "{name}");
         }

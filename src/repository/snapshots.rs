@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::str::FromStr;
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use jiff::{SignedDuration, Timestamp};
 
 use super::format::names;
@@ -144,23 +144,8 @@ impl Repository {
     /// # Errors
     /// [`RepositoryError::Untrusted`] when no accepted writer signed them; otherwise when they are missing or damaged.
     pub async fn snapshot_ref(&self, stem: &str) -> Result<SnapshotRef, RepositoryError> {
-        let (name, signature_name) = (names::sums(stem), names::signature(&names::sums(stem)));
-        if let (Some(bytes), Some(signature)) = (self.pieces.get(&name), self.pieces.get(&signature_name)) {
-            let checked = std::str::from_utf8(&signature).ok().and_then(|signature| self.signed_sums(stem, &bytes, signature).ok());
-            for (name, bytes) in [(&name, &bytes), (&signature_name, &signature)] {
-                if checked.is_some() { self.pieces.keep(name, bytes) } else { self.pieces.refuse(name) }
-            }
-            if let Some(found) = checked {
-                return Ok(found);
-            }
-        }
-        mirrored::get_signed(&self.storage, &name, |bytes, signature| {
-            let found = self.signed_sums(stem, bytes, signature)?;
-            self.pieces.keep(&name, bytes);
-            self.pieces.keep(&signature_name, &Bytes::copy_from_slice(signature.as_bytes()));
-            Ok(found)
-        })
-        .await
+        let check = |bytes: &Bytes, signature: &str| self.signed_sums(stem, bytes, signature);
+        mirrored::get_signed_with(&self.storage, &self.pieces, &names::sums(stem), check).await
     }
 
     /// What a snapshot's sums say, if an accepted writer signed them.
@@ -193,11 +178,9 @@ impl Repository {
     /// needs it, from its second copy too.
     pub(super) async fn fetch_snapshot(&self, stem: &str) {
         let (sums, object) = (names::sums(stem), names::snapshot(stem));
-        let wanted =
+        let objects =
             [(names::signature(&sums), names::MAX_SMALL_BYTES), (sums, names::MAX_SMALL_BYTES), (object, names::MAX_SNAPSHOT_BYTES)];
-        if wanted.iter().any(|(name, _)| self.pieces.has(name)) {
-            return;
-        }
+        let wanted: Vec<(String, u64)> = objects.into_iter().filter(|(name, _)| !self.pieces.has(name)).collect();
         let fetch = |(name, limit): (String, u64)| {
             let fetched = async move {
                 if let Ok(Some(bytes)) = self.storage.get(&name, limit).await {
@@ -206,7 +189,7 @@ impl Repository {
             };
             fetched.boxed()
         };
-        futures::future::join_all(wanted.map(fetch)).await;
+        futures::future::join_all(wanted.into_iter().map(fetch)).await;
     }
 
     /// Reads what a snapshot says, and what its writer signed.
@@ -218,6 +201,30 @@ impl Repository {
         let found = self.snapshot_ref(stem).await?;
         let snapshot = self.snapshot(&found, identities).await?;
         Ok((found, snapshot))
+    }
+
+    /// Reads the snapshots `stems`, which are sorted by time, newest first: the newest alone, for it is the one that is looked for as a
+    /// rule, then a few together, then all others with the help of packs.
+    pub fn read_newest_first<'a>(
+        &'a self,
+        identities: &'a Identities,
+        stems: &'a [String],
+    ) -> impl Stream<Item = (&'a String, Result<(SnapshotRef, Snapshot), RepositoryError>)> + Send + 'a {
+        const FEW: usize = 4;
+        let (earlier, newest) = stems.split_at(stems.len().saturating_sub(1));
+        let (earlier, few) = earlier.split_at(earlier.len().saturating_sub(FEW));
+        let steps = [(newest, false), (few, false), (earlier, true)];
+        let read = move |stem: &'a String| async move { (stem, self.read_snapshot(stem, identities).await) }.boxed();
+        let step = move |(stems, are_many): (&'a [String], bool)| {
+            let reading = async move {
+                if are_many {
+                    self.fetch_packed_snapshots(stems).await;
+                }
+                futures::stream::iter(stems.iter().rev()).map(read).buffered(FEW)
+            };
+            reading.boxed()
+        };
+        futures::stream::iter(steps).then(step).flatten()
     }
 
     /// Reads all snapshots' sums, oldest first, each with what is wrong with it if anything is.
@@ -334,6 +341,21 @@ impl Repository {
     /// # Errors
     /// When they cannot be listed, or no identity fits.
     pub async fn snapshots(&self, identities: &Identities) -> Result<Listed, RepositoryError> {
+        let mut snapshots = Vec::new();
+        let listed = self.each_snapshot(identities, |found, snapshot| snapshots.push((found, snapshot))).await?;
+        Ok(Listed { snapshots, ..listed })
+    }
+
+    /// As [`Self::snapshots`], handing each of them to `each`: thousands of snapshots, each with the names of thousands of archives, are
+    /// more than should be held at once.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn each_snapshot(
+        &self,
+        identities: &Identities,
+        mut each: impl FnMut(SnapshotRef, Snapshot),
+    ) -> Result<Listed, RepositoryError> {
         let placed = self.placed_stems().await?;
         let mut listed = Listed { stems: placed.iter().map(|placed| placed.stem.clone()).collect(), placed, ..Listed::default() };
         self.fetch_packed_snapshots(&listed.stems).await;
@@ -341,7 +363,7 @@ impl Repository {
         let mut read = read.buffered(PARALLEL);
         while let Some(result) = read.next().await {
             match result {
-                Ok(pair) => listed.snapshots.push(pair),
+                Ok((found, snapshot)) => each(found, snapshot),
                 Err(error) if error.is_integrity() => listed.broken.push(error),
                 Err(error) => return Err(error),
             }

@@ -468,6 +468,26 @@ mod tests {
     }
 
     #[test]
+    fn a_segment_of_an_older_or_newer_version_goes() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = folder(root.path());
+        let at = folder.path().join(FOLDER);
+        fs::create_dir(&at).unwrap();
+        for (version, is_read) in [(VERSION, true), (VERSION - 1, false), (VERSION + 1, false)] {
+            let entry = Entry { name: "a".into(), at: 0, length: 5, sha256: sha256(b"first") };
+            let directory = Directory { cache: version, repository: REPOSITORY, pieces: vec![entry] };
+            let directory = serde_json::to_vec(&directory).unwrap();
+            let mut sealed = folder.key().seal(Vec::new()).unwrap();
+            for part in [&b"first"[..], &directory, &(directory.len() as u64).to_le_bytes(), MAGIC] {
+                sealed.write_all(part).unwrap();
+            }
+            fs::write(at.join("x.age"), sealed.finish().unwrap()).unwrap();
+            assert_eq!(Cache::open(&folder, REPOSITORY).get("a").is_some(), is_read, "{version}");
+            assert_eq!(at.join("x.age").exists(), is_read, "{version}");
+        }
+    }
+
+    #[test]
     fn many_runs_leave_few_files_and_all_pieces_and_a_second_process_loses_nothing() {
         let root = tempfile::tempdir().unwrap();
         let folder = folder(root.path());

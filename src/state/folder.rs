@@ -155,6 +155,12 @@ impl StateFolder {
         self.cache
     }
 
+    /// Whether nothing is kept of any repository.
+    pub fn is_new(&self) -> bool {
+        let mut entries = fs::read_dir(&self.root).into_iter().flatten().flatten();
+        !entries.any(|entry| entry.file_name().to_str().is_some_and(|name| name.parse::<Id>().is_ok()))
+    }
+
     /// Whether anything is kept of a repository.
     pub fn knows(&self, id: Id) -> bool {
         self.root.join(id.to_string()).is_dir()

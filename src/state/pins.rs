@@ -10,7 +10,7 @@ use crate::model::digest::Id;
 const FILE: &str = "pins.age";
 
 /// What is pinned.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Pins {
     /// The root key of the last statement of trust that was seen.
     pub root_key: VerifyingKey,
@@ -35,7 +35,7 @@ pub struct PinnedStatement {
 }
 
 /// The machine's own writer key.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct PinnedWriter {
     /// Its name in the root.
     pub id: Id,

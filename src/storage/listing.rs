@@ -12,37 +12,45 @@ use super::backend::ObjectInfo;
 /// A listing counts for so long: what other machines did meanwhile is seen by the next one.
 const VALID: Duration = Duration::from_secs(60);
 
-/// Every object of a store at some time, with what this process has written and deleted since.
+/// The objects below some folders of a store at some time, with what this process has written and deleted since.
 #[derive(Debug)]
 pub(crate) struct Listing {
     taken: Instant,
+    /// Each ends with a slash, but for `""`, which is everything.
+    folders: Vec<String>,
     objects: Mutex<BTreeMap<String, ObjectInfo>>,
 }
 
 impl Listing {
-    pub(crate) fn new(taken: Instant, objects: Vec<ObjectInfo>) -> Self {
+    pub(crate) fn new(taken: Instant, folders: &[&str], objects: Vec<ObjectInfo>) -> Self {
+        let folders = folders.iter().map(|folder| prefix_of(folder.trim_end_matches('/'))).collect();
         let objects = objects.into_iter().map(|object| (object.name.clone(), object)).collect();
-        Self { taken, objects: Mutex::new(objects) }
+        Self { taken, folders, objects: Mutex::new(objects) }
     }
 
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, ObjectInfo>> {
         self.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is below a folder, sorted by name; `None` when the listing is too old to say.
+    /// Whether the listing is new enough to say something about names that begin so, and has them.
+    fn covers(&self, prefix: &str) -> bool {
+        self.taken.elapsed() <= VALID && self.folders.iter().any(|folder| prefix.starts_with(folder))
+    }
+
+    /// What is below a folder, sorted by name; `None` when the listing does not say.
     pub(crate) fn below(&self, folder: &str) -> Option<Vec<ObjectInfo>> {
-        if self.taken.elapsed() > VALID {
+        let prefix = prefix_of(folder);
+        if !self.covers(&prefix) {
             return None;
         }
-        let prefix = if folder.is_empty() { String::new() } else { format!("{folder}/") };
         let objects = self.objects();
         let below = objects.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
         Some(below.map(|(_, object)| object.clone()).collect())
     }
 
-    /// Whether there is an object of this name; `None` when the listing is too old to say.
+    /// Whether there is an object of this name; `None` when the listing does not say.
     pub(crate) fn has(&self, name: &str) -> Option<bool> {
-        (self.taken.elapsed() <= VALID).then(|| self.objects().contains_key(name))
+        self.covers(name).then(|| self.objects().contains_key(name))
     }
 
     pub(crate) fn put(&self, name: &str, size_bytes: u64) {
@@ -53,6 +61,10 @@ impl Listing {
     pub(crate) fn delete(&self, name: &str) {
         self.objects().remove(name);
     }
+}
+
+fn prefix_of(folder: &str) -> String {
+    if folder.is_empty() { String::new() } else { format!("{folder}/") }
 }
 
 #[cfg(test)]
@@ -78,6 +90,10 @@ mod tests {
         assert_eq!(storage.list("").await.unwrap().len(), 3);
         assert!(counts.take().is_empty());
         assert_eq!(names(&storage.without_listing()).await, ["a/c", "a/e", "a/f"]);
+        let part = store.with_counts(&counts).with_listing_of(&["a/"]).await.unwrap();
+        counts.take();
+        assert_eq!((names(&part).await.len(), counts.take().len()), (3, 0));
+        assert_eq!((part.list("").await.unwrap().len(), counts.take().len()), (4, 1));
         tokio::time::advance(VALID * 2).await;
         assert_eq!(names(&storage).await, ["a/c", "a/e", "a/f"]);
     }

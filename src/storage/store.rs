@@ -170,9 +170,19 @@ impl Storage {
     /// # Errors
     /// The store's failures.
     pub async fn with_listing(&self) -> Result<Self> {
+        self.with_listing_of(&[""]).await
+    }
+
+    /// As [`Self::with_listing`], of some folders, which are asked for together; other listings are asked for as ever.
+    ///
+    /// # Errors
+    /// The store's failures.
+    pub async fn with_listing_of(&self, folders: &[&str]) -> Result<Self> {
         let taken = tokio::time::Instant::now();
-        let objects = self.without_listing().list("").await?;
-        Ok(Self { listing: Some(Arc::new(Listing::new(taken, objects))), ..self.clone() })
+        let this = self.without_listing();
+        let listed = futures::future::try_join_all(folders.iter().map(|folder| this.list(folder))).await?;
+        let listing = Listing::new(taken, folders, listed.concat());
+        Ok(Self { listing: Some(Arc::new(listing)), ..self.clone() })
     }
 
     /// The same store, each of whose listings is asked for: for who must see what others have just written.

@@ -55,8 +55,8 @@ fn render(collected: &Collected) -> (Folder, HashSet<String>) {
             });
             out.message(Shown::plain(record), names.places()).unwrap();
         }
-        let messages = out.finish().unwrap();
-        listed.push(ListedChat { name: shown_name(chat), chat: chat.clone(), messages, folder });
+        let written = out.finish().unwrap();
+        listed.push(ListedChat { name: shown_name(chat), chat: chat.clone(), written, folder });
     }
     chat_list(&listed, &mut pages).unwrap();
     summary(collected.sections.first(), None, listed.len(), &sections, &mut pages).unwrap();
@@ -346,7 +346,7 @@ fn pages_of(name: &str, messages: &[Shown<'_>]) -> Folder {
     for message in messages {
         out.message(*message, names.places()).unwrap();
     }
-    assert_eq!(out.finish().unwrap(), messages.len() as u64);
+    assert_eq!(out.finish().unwrap().messages, messages.len() as u64);
     pages
 }
 
@@ -364,7 +364,7 @@ fn long_chats_are_cut_into_pages_that_lead_to_each_other() {
         })
         .collect();
     let pages = pages_of("Long", &plain(&messages));
-    let names: Vec<&String> = pages.0.keys().filter(|path| path.ends_with(".html")).collect();
+    let names: Vec<&String> = pages.0.keys().filter(|path| path.starts_with("messages")).collect();
     assert_eq!(names, ["messages.html", "messages2.html", "messages3.html"]);
     assert!(check_links(&pages, &HashSet::new()) > 1500);
     let count = |page: &str| pages.0[page].matches("<div class=\"text\">").count();
@@ -427,9 +427,9 @@ fn what_is_small_on_a_page_is_as_readers_expect() {
     let page = pages_of("Small", &plain(&messages)).0.remove("messages.html").unwrap();
     for part in [
         "<div class=\"details\">Poll, closed</div>",
-        "- yes <span class=\"details\">2 votes, chosen vote</span></div>",
-        "- no <span class=\"details\">1 vote</span></div>",
-        "- never</div>",
+        "<span class=\"dash\">- </span>yes <span class=\"details\">2 votes, chosen vote</span></div>",
+        "<span class=\"dash\">- </span>no <span class=\"details\">1 vote</span></div>",
+        "</span>never</div>",
         "<div class=\"total details\">3 votes</div>",
         "<div class=\"from_name\">C<span class=\"date details\" title=\"01.01.2024 00:00:00 UTC+01:00\"> 01.01.2024 00:00:00</span></div>",
         "<span class=\"reaction\"><span class=\"emoji\">👍</span>",

@@ -17,6 +17,7 @@ use tgvault::source::desktop::layout::rebuild;
 use tgvault::source::{Before, Item, Problem, Sink, Source, Stopped};
 
 use super::desktop_export::zone;
+use super::restore_as::files as files_of;
 
 /// Every entry of a backup, as a store would have it after some runs.
 #[derive(Default)]
@@ -108,23 +109,6 @@ impl Stored {
     fn logs_listed(&self) -> usize {
         self.listed.iter().filter(|path| matches!(place(path), Some(Place::Log { .. }))).count()
     }
-}
-
-fn files_of(folder: &Path) -> BTreeMap<String, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let name = path.strip_prefix(folder).unwrap().to_str().unwrap().to_owned();
-                files.insert(name, fs::read(&path).unwrap());
-            }
-        }
-    }
-    files
 }
 
 fn sample() -> PathBuf {

@@ -48,6 +48,7 @@ pub fn options(to: &Path, form: Form, media: Vec<KindChoice>, chats: &[&str]) ->
         span: Span::default(),
         media,
         zone: TimeZone::UTC,
+        files: Default::default(),
         overwrite: Overwrite::Always,
         dry_run: false,
         lanes: 2,

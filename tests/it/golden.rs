@@ -1,13 +1,17 @@
-//! Repositories that earlier programs wrote, `tests/data/format/v1-draft/`: every later program must read them.
+//! Repositories that earlier programs wrote, below `tests/data/format/`: every later program must read them.
 //!
-//! - `good/`: a vault in a folder, `identity.txt` (a key of this test's own), `expected.txt` (what each snapshot restores to).
-//! - `damaged/*.txt`: what is done to a copy of it (`do:`), and the exact report of `verify --deep` (`expect:`).
+//! - `v1-draft/`, `v2-draft/`: one for each form that the format had.
+//!   - `good/`: a vault in a folder, `identity.txt` (a key of this test's own), `expected.txt` (what each snapshot restores to).
+//!   - `damaged/*.txt`: what is done to a copy of it (`do:`), and the exact report of `verify --deep` (`expect:`).
+//! - `account-of-words/`, `account-of-reasons/`: a Telegram account of which parts are missing. The first, of version 0.1.0, says why in
+//!   sentences, the second as data. With the passphrase, and what `coverage --json` says of it.
 //!
-//! While the format is a draft, a change of it makes them anew:
-//! `cargo test --test it golden::write -- --ignored`, and the difference belongs into the same commit.
+//! They are never changed. When the format gets another form, a new folder is written:
+//! `cargo test --test it golden::write -- --ignored`.
 
 use std::fmt::Write as _;
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use secrecy::SecretString;
@@ -19,11 +23,15 @@ use tgvault::operations::snapshot::choice::{Selection, SnapshotChoice};
 use tgvault::repository::keys::Unlock;
 use tgvault::state::StateFolder;
 use tgvault::storage::Storage;
+use tgvault_test_support::sandbox::Sandbox;
 
 use crate::support::{World, noise, options, tempdir, tree, verify_options, wrong};
 
-fn data() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/format/v1-draft")
+/// The forms that the format had, the newest last.
+const FORMS: [&str; 2] = ["v1-draft", "v2-draft"];
+
+fn data(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/format").join(name)
 }
 
 fn copy_folder(from: &Path, to: &Path) {
@@ -45,12 +53,13 @@ struct Copy {
 }
 
 impl Copy {
-    fn new() -> Self {
+    fn of(form: &str) -> Self {
+        let good = data(form).join("good");
         let folder = tempdir();
         let vault = folder.path().join("vault");
-        copy_folder(&data().join("good/vault"), &vault);
+        copy_folder(&good.join("vault"), &vault);
         let storage = Storage::open(vault.to_str().unwrap(), [], options()).unwrap();
-        let identity = SecretString::from(fs::read_to_string(data().join("good/identity.txt")).unwrap());
+        let identity = SecretString::from(fs::read_to_string(good.join("identity.txt")).unwrap());
         let state = StateFolder::open(folder.path().join("state"), None).unwrap();
         Self { folder, session: Session { unlock: Some(Unlock::IdentityFile(identity)), ..Session::new(storage, state) } }
     }
@@ -101,31 +110,57 @@ impl Copy {
     }
 }
 
-fn cases() -> Vec<PathBuf> {
-    let mut found: Vec<PathBuf> = fs::read_dir(data().join("damaged")).unwrap().map(|entry| entry.unwrap().path()).collect();
+fn cases(form: &str) -> Vec<PathBuf> {
+    let mut found: Vec<PathBuf> = fs::read_dir(data(form).join("damaged")).unwrap().map(|entry| entry.unwrap().path()).collect();
     found.sort();
     found
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn golden_repositories_are_read_as_they_always_were() {
-    let copy = Copy::new();
-    assert_eq!(copy.report().await, Vec::<String>::new());
-    assert_eq!(copy.trees().await, fs::read_to_string(data().join("good/expected.txt")).unwrap());
+    for form in FORMS {
+        let copy = Copy::of(form);
+        assert_eq!(copy.report().await, Vec::<String>::new(), "{form}");
+        assert_eq!(copy.trees().await, fs::read_to_string(data(form).join("good/expected.txt")).unwrap(), "{form}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn damaged_golden_repositories_are_reported_as_they_always_were() {
-    let cases = cases();
-    assert!(cases.len() >= 8, "{cases:?}");
-    for case in cases {
+    let cases: Vec<(&str, PathBuf)> = FORMS.into_iter().flat_map(|form| cases(form).into_iter().map(move |case| (form, case))).collect();
+    assert!(cases.len() >= 8 * FORMS.len(), "{cases:?}");
+    for (form, case) in cases {
         let text = fs::read_to_string(&case).unwrap();
         let lines = |prefix: &str| text.lines().filter_map(|line| line.strip_prefix(prefix)).map(str::to_owned).collect::<Vec<_>>();
-        let copy = Copy::new();
+        let copy = Copy::of(form);
         lines("do: ").iter().for_each(|line| copy.damage(line));
         assert_eq!(copy.report().await, lines("expect: "), "{}", case.display());
         assert!(!lines("expect: ").is_empty(), "{}", case.display());
     }
+}
+
+/// What `coverage --json` says of a golden account, with its passphrase.
+fn coverage_of(name: &str) -> String {
+    let machine = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
+    // A copy: a reader makes nothing in a vault, and this shows it.
+    let vault = machine.folder().join("vault");
+    copy_folder(&data(name).join("vault"), &vault);
+    let passphrase = machine.folder().join("passphrase");
+    fs::copy(data(name).join("passphrase"), &passphrase).unwrap();
+    fs::set_permissions(&passphrase, PermissionsExt::from_mode(0o600)).unwrap();
+    let (vault, passphrase) = (vault.to_string_lossy(), passphrase.to_string_lossy());
+    let run = machine.run(["--json", "--repo", &vault, "--passphrase-file", &passphrase, "coverage"]).unwrap();
+    assert_eq!(run.code, Some(0), "{name}: {}{}", run.stdout, run.stderr);
+    run.stdout
+}
+
+#[test]
+fn why_something_is_missing_is_read_in_sentences_and_as_data() {
+    for name in ["account-of-words", "account-of-reasons"] {
+        assert_eq!(coverage_of(name), fs::read_to_string(data(name).join("coverage.jsonl")).unwrap(), "{name}");
+    }
+    let reasons = fs::read_to_string(data("account-of-reasons").join("coverage.jsonl")).unwrap();
+    assert!(reasons.contains(r#""reason":"files_not_fetched""#) && reasons.contains(r#""reason":"history_not_read""#), "{reasons}");
 }
 
 fn set_time(path: &Path, seconds: i64) {
@@ -144,9 +179,11 @@ fn set_times(folder: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-#[ignore = "writes tests/data/format/v1-draft anew: by hand, after a change of the draft format"]
+#[ignore = "writes a new folder of tests/data/format: by hand, when the format has another form"]
 async fn write_golden_repositories() {
     use std::os::unix::ffi::OsStrExt;
+    let form = FORMS[FORMS.len() - 1];
+    assert!(!data(form).exists(), "{form} is written, and never changes: add a name to FORMS");
     let world = World::new().await;
     let source = world.source();
     world.write("a.txt", b"some words");
@@ -172,11 +209,10 @@ async fn write_golden_repositories() {
     set_times(&source);
     world.backup().await;
 
-    let good = data().join("good");
-    let _ = fs::remove_dir_all(data());
+    let good = data(form).join("good");
     copy_folder(&world.root.path().join("vault"), &good.join("vault"));
     fs::write(good.join("identity.txt"), format!("# a key for tests, which opens nothing else\n{}\n", expose(&world.secret))).unwrap();
-    fs::write(good.join("expected.txt"), Copy::new().trees().await).unwrap();
+    fs::write(good.join("expected.txt"), Copy::of(form).trees().await).unwrap();
 
     let objects: Vec<String> = world.objects().await.into_keys().collect();
     let first = |prefix: &str, ending: &str| objects.iter().find(|name| name.starts_with(prefix) && name.ends_with(ending)).unwrap();
@@ -185,6 +221,7 @@ async fn write_golden_repositories() {
         world.objects().await.into_iter().filter(|(name, _)| name.starts_with("archives/")).max_by_key(|(_, bytes)| *bytes).unwrap().0;
     let snapshot = last("snapshots/", ".json.zst.age");
     let sums = last("snapshots/", ".sums");
+    let root = first("root/", ".json");
     let cases: Vec<(&str, Vec<String>)> = vec![
         ("archive-body-flipped", vec![format!("flip {largest} 9000")]),
         ("archive-header-flipped", vec![format!("flip {largest} 60")]),
@@ -195,8 +232,8 @@ async fn write_golden_repositories() {
         ("snapshot-second-copy-missing", vec![format!("delete mirror/{snapshot}")]),
         ("sums-both-copies-flipped", vec![format!("flip {sums} 20"), format!("flip mirror/{sums} 20")]),
         ("signature-one-copy-flipped", vec![format!("flip {} 80", last("snapshots/", ".minisig"))]),
-        ("root-flipped", vec!["flip root/1.json 100".to_owned(), "flip mirror/root/1.json 100".to_owned()]),
-        ("root-one-copy-flipped", vec!["flip root/1.json 100".to_owned()]),
+        ("root-flipped", vec![format!("flip {root} 100"), format!("flip mirror/{root} 100")]),
+        ("root-one-copy-flipped", vec![format!("flip {root} 100")]),
         ("key-slot-missing-one-copy", vec![format!("delete {}", first("keys/", ".age"))]),
         ("descriptor-cut", vec!["cut tgvault.json 20".to_owned()]),
         (
@@ -219,9 +256,9 @@ async fn write_golden_repositories() {
                 .collect(),
         ),
     ];
-    fs::create_dir(data().join("damaged")).unwrap();
+    fs::create_dir(data(form).join("damaged")).unwrap();
     for (name, damages) in cases {
-        let copy = Copy::new();
+        let copy = Copy::of(form);
         let mut text = String::new();
         for line in &damages {
             copy.damage(line);
@@ -230,6 +267,6 @@ async fn write_golden_repositories() {
         for line in copy.report().await {
             writeln!(text, "expect: {line}").unwrap();
         }
-        fs::write(data().join("damaged").join(format!("{name}.txt")), text).unwrap();
+        fs::write(data(form).join("damaged").join(format!("{name}.txt")), text).unwrap();
     }
 }

@@ -225,7 +225,7 @@ async fn an_export_is_found_where_a_folder_holds_one() {
 }
 
 /// A source of items that exist in memory: what a live backup of an account leaves.
-struct Scripted(Vec<(String, String)>);
+pub struct Scripted(pub Vec<(String, String)>);
 
 struct Text(Arc<[u8]>);
 
@@ -502,4 +502,14 @@ async fn chats_are_found_by_what_people_remember_of_their_names() {
     assert!(code == Some(1) && err.contains("did you mean") && err.contains(&name), "{err}");
     let (code, out, err) = cat(&name, &["--message", "2"]);
     assert!(code == Some(0) && out.contains("bye") && !out.contains("hello"), "{out}{err}");
+    // The account that has a chat is named, for every command that looks for one.
+    let zoe = chat(&[message(1, "hello", "")]).replace("\"name\":\"Bo\"", "\"name\":\"Zoe\"");
+    import(&world, &export(&world, "work", &zoe), &["--account", "work"]);
+    for arguments in [&["cat", "latest"][..], &["search", "hello"], &["restore", "latest", "--to", "out"], &["ls", "latest"]] {
+        let output = tgvault(&world, &[arguments, &["--chat", &name]].concat());
+        let err = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.code() == Some(1) && err.contains("telegram:main has such a chat: add --source telegram:main"), "{err}");
+        let output = tgvault(&world, &[arguments, &["--chat", &name, "--source", "telegram:main"]].concat());
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+    }
 }

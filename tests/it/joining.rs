@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use crate::imports::{export, found, import, run, write};
+use crate::imports::{export, found, import, read, run, write};
 use crate::restore_as::{files, restored, tgvault};
 use crate::support::World;
 
@@ -201,6 +201,11 @@ async fn a_group_that_became_a_supergroup_is_one_chat() {
     assert_eq!(found(&world, &["one"]).len(), 2);
 }
 
+/// Whether an entry is a batch of a chat's log.
+fn is_log(entry: &Value) -> bool {
+    entry["path"].as_str().is_some_and(|path| path.starts_with("chats/") && path.ends_with(".jsonl"))
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_several_machines_stored_is_one_account() {
     let world = World::new().await;
@@ -229,6 +234,15 @@ async fn what_several_machines_stored_is_one_account() {
     let ids = |shown: Vec<Value>| shown.iter().map(|message| message["id"].as_i64().unwrap()).collect::<Vec<_>>();
     assert_eq!(ids(messages(&world, "out", &[])), [1, 2, 3]);
     assert_eq!(found(&world, &["message"]).len(), 3);
+    // So it is for every command that looks at the latest state, and for a restore of all sources.
+    let logs = |arguments: &[&str]| read(&world, "entry", arguments).iter().filter(|entry| is_log(entry)).count();
+    assert_eq!((logs(&["ls", "latest"]), logs(&["find", "--snapshot", "latest", "*.jsonl"])), (3, 3));
+    assert_eq!(read(&world, "summary", &["stats"])[0]["messages"], 3);
+    let first = read(&world, "snapshot", &["snapshots"])[0]["id"].as_str().unwrap().to_owned();
+    assert_eq!(read(&world, "summary", &["diff", &first, "latest", "--chats"])[0]["messages"]["came"], 2);
+    let all = restored(&world, "all", &["--all-sources"]);
+    let told: Value = serde_json::from_slice(&files(&all)["telegram-main/result.json"]).unwrap();
+    assert_eq!(ids(told["messages"].as_array().unwrap().clone()), [1, 2, 3]);
     assert_eq!(ids(messages(&world, "laptop-out", &["--host", "laptop"])), [1, 2], "who asks for one machine gets what that knew");
 }
 
@@ -246,4 +260,75 @@ async fn several_exports_are_taken_in_one_after_the_other() {
     assert_eq!(found(&world, &["message"]).len(), 4);
     let ran = run(&world, &["backup", "desktop-export", &path("old/ChatExport_2022-04-16"), &path("nowhere")]);
     assert_eq!(ran.code, 1, "{}", ran.err);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn search_and_stats_know_what_an_earlier_export_told() {
+    // A service message, of which a page tells the day only, at the turn of the year; and a photo that a later export leaves out.
+    let world = World::new().await;
+    let unix = 1_640_995_100; // 2021-12-31T23:58:20Z
+    let service = json!({"id": 2, "type": "service", "date": "x", "date_unixtime": unix.to_string(), "actor": "Bob", "actor_id": "user200",
+        "action": "joined_telegram", "text": ""});
+    let photo = |path: &str| {
+        json!({"id": 3, "type": "message", "date": "x", "date_unixtime": (unix + 30).to_string(), "from": "Bob", "from_id": "user200", "photo": path,
+            "text": "look"})
+    };
+    export(&world, "e1", &chat(&[service, photo("photos/p.jpg")]));
+    write(&world.root.path().join("e1"), "photos/p.jpg", b"photo");
+    export(&world, "e2", &chat(&[photo("(File not included. Change data exporting settings to download.)")]));
+    let page = "<html><title>Exported Data</title><body class=\"chat_page\"><div class=\"message service\" id=\"message-1\"><div class=\"body details\">1 January 2022</div></div><div class=\"message service\" id=\"message2\"><div class=\"body details\">Bob joined Telegram</div></div></body></html>";
+    write(&world.root.path().join("e3"), "messages.html", page.as_bytes());
+    take(&world, "e1", 16, &[]);
+    take(&world, "e2", 17, &[]);
+    take(&world, "e3", 18, &["--chat", "user200"]);
+    let shown = messages(&world, "out", &[]);
+    assert_eq!(shown[0]["date_unixtime"], unix.to_string());
+    // One message has one time in all commands and filters.
+    let dates = |more: &[&str]| -> Vec<Value> {
+        let hits = read(&world, "found", &[&["search", "--till", "2021-12-31T23:58:40Z"], more].concat());
+        hits.iter().map(|hit| hit["date"].clone()).collect()
+    };
+    assert_eq!(dates(&[]), [json!("2021-12-31T23:58:20Z")]);
+    assert_eq!(read(&world, "found", &["search", "--from", "2022-01-01T00:00:00Z"]).len(), 0);
+    let years = &read(&world, "chat_stats", &["stats"])[0]["by_year"];
+    assert_eq!(*years, json!({"2021": 2}));
+    // What is stored of a file is named wherever it is found.
+    let hits = read(&world, "found", &["search", "--media", "photos"]);
+    assert_eq!(hits[0]["stored"][0]["exported_as"], "photos/p.jpg", "{hits:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_change_of_form_alone_is_no_change_for_who_reads() {
+    let world = World::new().await;
+    let says = |id: i64, more: Value| message(id, more);
+    let reaction = |count: u64| json!({"reactions": [{"type": "emoji", "count": count, "emoji": "x"}], "text": "liked"});
+    export(&world, "e1", &chat(&[says(1, text("same words")), says(2, reaction(1)), says(3, json!({"text": "nobody"}))]));
+    let page = |id: i64, text: &str| {
+        format!(
+            "<div class=\"message default\" id=\"message{id}\"><div class=\"body\"><div class=\"date\" title=\"15.04.2022 05:20:0{id} UTC+00:00\"></div><div class=\"from_name\">Bob</div><div class=\"text\">{text}</div></div></div>"
+        )
+    };
+    let pages = format!("<html><title>Exported Data</title><body class=\"chat_page\">{}</body></html>", page(1, "same words"));
+    write(&world.root.path().join("e2"), "messages.html", pages.as_bytes());
+    export(&world, "e3", &chat(&[says(2, reaction(5))]));
+    take(&world, "e1", 16, &[]);
+    take(&world, "e2", 17, &["--chat", "user200"]);
+    take(&world, "e3", 18, &[]);
+    let hits = read(&world, "found", &["search", "--history", "same words"]);
+    assert_eq!(hits.len(), 1, "a page says the same: {hits:?}");
+    let printed = tgvault(&world, &["cat", "latest", "--chat", "user200", "--history"]);
+    let printed = String::from_utf8(printed.stdout).unwrap();
+    assert_eq!(printed.matches("(before: ").count(), 1, "{printed}");
+    assert!(printed.contains("(before: liked\n       x 1)"), "{printed}");
+    // Nobody is said to be gone of whom nothing is known.
+    let mut nameless = says(4, text("who"));
+    nameless.as_object_mut().unwrap().retain(|key, _| !key.starts_with("from"));
+    let mut gone = says(5, text("gone"));
+    gone["from"] = Value::Null;
+    export(&world, "e4", &chat(&[nameless, gone]));
+    take(&world, "e4", 19, &[]);
+    let printed = String::from_utf8(tgvault(&world, &["cat", "latest", "--chat", "user200"]).stdout).unwrap();
+    assert!(printed.contains("(sender unknown)  #4") && printed.contains("Deleted Account  #5"), "{printed}");
+    let lines = String::from_utf8(tgvault(&world, &["search", "who"]).stdout).unwrap();
+    assert!(lines.contains("#4") && !lines.contains("Deleted Account"), "{lines}");
 }

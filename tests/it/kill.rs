@@ -36,8 +36,8 @@ fn finish(child: Child) -> (Option<i32>, String) {
 async fn kill_9_at_any_moment_loses_nothing() {
     let (world, sandbox) = (World::new().await, sandbox());
     let source = world.source();
-    let running = world.root.path().join("vault/running");
-    let leases = || count(&running, |name| name.ends_with(".json"));
+    let state = world.root.path().join("state");
+    let notes = || count(&state, |name| name.starts_with("layer-") && name.ends_with(".age"));
     let mut kills = 0;
     for round in 0..3_u64 {
         for n in 0..12 {
@@ -57,13 +57,14 @@ async fn kill_9_at_any_moment_loses_nothing() {
             fs::write(&kind, b"a file").unwrap();
         }
         for kill in 0..8_u64 {
-            // Each run has something new to store, over a line that makes it last for half a second after its lease at least.
+            // Each run has something new to store, over a line that makes it last for half a second after it has
+            // noted its archive.
             for n in 0..5 {
                 world.write(&format!("{round}/{kill}-{n}"), &noise(10_000 * (round + 1) + 10 * kill + n, 300_000));
             }
-            let before = leases();
+            let before = notes();
             let mut child = backup(&sandbox, &world, &source, &["--limit-upload", "3M"]).spawn().unwrap();
-            while leases() == before && child.try_wait().unwrap().is_none() {
+            while notes() == before && child.try_wait().unwrap().is_none() {
                 sleep(Duration::from_millis(1));
             }
             let jitter = u64::from(jiff::Timestamp::now().subsec_nanosecond().unsigned_abs()) % 60;
@@ -143,14 +144,15 @@ async fn two_processes_at_once_both_succeed_and_one_source_has_one_run() {
         fs::write(other.join(format!("{n}")), noise(50 + n, 400_000)).unwrap();
     }
     let slow = ["--limit-upload", "2M"];
-    let running = world.root.path().join("vault/running");
+    let state = world.root.path().join("state");
     // A run, held in its middle: however busy the machine is, it does not end before it is let go on.
     let held = |source: &Path| {
-        let leases = || count(&running, |name| name.ends_with(".json"));
-        let before = leases();
+        // It has the lock of its source when it begins its journal.
+        let journals = || count(&state, |name| name == "head.age");
+        let before = journals();
         let mut child = backup(&sandbox, &world, source, &slow).spawn().unwrap();
-        while leases() == before {
-            assert!(child.try_wait().unwrap().is_none(), "the run ended without a lease");
+        while journals() == before {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended without a journal");
             sleep(Duration::from_millis(1));
         }
         signal(&child, Signal::STOP);

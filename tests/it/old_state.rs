@@ -2,34 +2,13 @@
 //!
 //! - `v1/`: a vault, the state and the passphrase after `backup desktop-export tests/data/sample-export` by version 0.1.0. Never changed.
 
-use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use tgvault_test_support::sandbox::{Run, Sandbox};
 
-fn data(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data").join(name)
-}
-
-/// All files below a folder, with their contents.
-fn files(folder: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut found = BTreeMap::new();
-    let mut folders = vec![folder.to_owned()];
-    while let Some(next) = folders.pop() {
-        for entry in fs::read_dir(next).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else {
-                let content = fs::read(&path).unwrap();
-                found.insert(path.strip_prefix(folder).unwrap().to_owned(), content);
-            }
-        }
-    }
-    found
-}
+use crate::chats::data;
+use crate::restore_as::files;
 
 /// A copy of what an earlier program left.
 fn machine(version: &str) -> Sandbox {

@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use crate::spelling::{done, with_vault};
-use crate::support::noise;
+use crate::support::{count, noise};
 
 /// Starts a slow backup under a shell that runs `before`, and sends it a signal; gives its exit code.
 fn signalled(before: &str, signal: &str) -> Option<i32> {
@@ -20,8 +20,8 @@ fn signalled(before: &str, signal: &str) -> Option<i32> {
     shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut child = shell.spawn().unwrap();
     let began = Instant::now();
-    // The lease is the first thing that a run writes.
-    while fs::read_dir(work.join("v/running")).map_or(0, Iterator::count) == 0 && began.elapsed() < Duration::from_secs(60) {
+    // The journal is the first thing that a run writes.
+    while count(&sandbox.home(), |name| name == "head.age") == 0 && began.elapsed() < Duration::from_secs(60) {
         std::thread::sleep(Duration::from_millis(10));
     }
     let sent = Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap();

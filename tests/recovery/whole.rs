@@ -183,6 +183,22 @@ async fn chats_can_be_read() {
         read += told.len();
     }
     assert!(read > 10);
+
+    // All of them as pages that people can read.
+    let output = run(&vault.world, "pages", &[to.as_os_str()]);
+    assert!(output.status.success() && output.stderr.is_empty(), "{}", words(&output));
+    let index = fs::read_to_string(to.join("pages/index.html")).unwrap();
+    for (name, count) in [("Mara", 13), ("Lake house", 13), ("Slow Radio", 4), ("saved messages", 3)] {
+        let entry = index.lines().find(|line| line.contains(&format!(">{name}<"))).unwrap_or_else(|| panic!("{name}: {index}"));
+        assert!(entry.contains(&format!("{count} messages")), "{entry}");
+    }
+    let page = fs::read_to_string(to.join("pages/user318804522.html")).unwrap();
+    for part in ["<h1>Mara</h1>", "Did you get the ferry tickets?", "2024-05-03T16:02:11Z", ">Bus timetable (summer).pdf</a>"] {
+        assert!(page.contains(part), "{part}: {page}");
+    }
+    let shown = page.match_indices("<img ").count();
+    let sources = page.split(" src=\"").skip(1).map(|rest| rest.split('"').next().unwrap());
+    assert!(shown > 1 && sources.clone().count() == shown && sources.clone().all(|source| to.join("pages").join(source).is_file()));
 }
 
 /// The vault holds its own procedure: signed, and enough to restore it and to verify it.

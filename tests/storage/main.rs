@@ -10,3 +10,4 @@ mod profile;
 mod program;
 mod refusals;
 mod stores;
+mod trips;

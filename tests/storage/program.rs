@@ -27,21 +27,21 @@ const LARGE: usize = 21 * 1024 * 1024;
 const PART_AT_LEAST: u64 = 1024 * 1024;
 
 /// The program in a home of its own, with a folder to back up.
-struct Machine {
-    sandbox: Sandbox,
+pub struct Machine {
+    pub sandbox: Sandbox,
     url: String,
     bucket: Bucket,
 }
 
 /// Who can read the vault.
-struct Reader {
+pub struct Reader {
     _folder: tempfile::TempDir,
     file: PathBuf,
     recipient: String,
 }
 
 impl Reader {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("identity");
         let (secret, recipient) = keys::generate();
@@ -50,20 +50,20 @@ impl Reader {
         Self { _folder: folder, file, recipient }
     }
 
-    fn option(&self) -> [&str; 2] {
+    pub fn option(&self) -> [&str; 2] {
         ["-i", self.file.to_str().unwrap()]
     }
 }
 
 impl Machine {
-    fn new(bucket: &Bucket, prefix: &str) -> Self {
+    pub fn new(bucket: &Bucket, prefix: &str) -> Self {
         let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
         let url = format!("{}/{prefix}", bucket.url);
         Self { sandbox, url, bucket: bucket.clone() }
     }
 
     /// A machine with a new vault below `prefix`.
-    fn with_vault(bucket: &Bucket, prefix: &str, reader: &Reader) -> Self {
+    pub fn with_vault(bucket: &Bucket, prefix: &str, reader: &Reader) -> Self {
         let this = Self::new(bucket, prefix);
         let made = this.run(&["init", "-r", &reader.recipient]);
         assert!(made.stdout.contains(&reader.recipient), "{made:?}");
@@ -74,7 +74,7 @@ impl Machine {
         self.sandbox.work().join("source")
     }
 
-    fn write(&self, path: &str, content: &[u8]) {
+    pub fn write(&self, path: &str, content: &[u8]) {
         let path = self.source().join(path);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, content).unwrap();
@@ -96,12 +96,12 @@ impl Machine {
         command.spawn().unwrap()
     }
 
-    fn ended(&self, bucket: &Bucket, arguments: &[&str]) -> Run {
+    pub fn ended(&self, bucket: &Bucket, arguments: &[&str]) -> Run {
         self.start(bucket, arguments).wait_with_output().unwrap().into()
     }
 
     /// A run that must succeed.
-    fn run(&self, arguments: &[&str]) -> Run {
+    pub fn run(&self, arguments: &[&str]) -> Run {
         let run = self.ended(&self.bucket, arguments);
         assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
         run
@@ -219,12 +219,14 @@ fn bad_line(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
     let (dying, cut) = gate(bucket, Line::Dies);
     let child = machine.start(&bucket.clone().through(&dying.url()), &backup);
     let started = Instant::now();
-    while cut.load(Ordering::SeqCst) == 0 {
-        assert!(started.elapsed() < Duration::from_secs(120), "no part was ever sent");
+    // Several attempts, of several parts.
+    while cut.load(Ordering::SeqCst) < 8 {
+        assert!(started.elapsed() < Duration::from_secs(120), "no part was ever sent, or none again");
         std::thread::sleep(Duration::from_millis(10));
     }
     let ended = interrupt(child);
     assert_eq!(ended.code, Some(130), "{ended:?}");
+    assert_eq!(ended.stderr.matches("does not answer").count(), 1, "an outage is one line: {ended:?}");
 
     let (flaky, disturbed) = gate(bucket, Line::Flaky);
     let completed = machine.ended(&bucket.clone().through(&flaky.url()), &backup);

@@ -105,7 +105,7 @@ pub async fn back_up(
         match ended {
             Err(OperationError::Repository(RepositoryError::NotAWriter(_))) if session.unlock.is_none() && secrets::can_ask() => {
                 context.output.say("first backup from this machine: enter the passphrase once to authorise it");
-                session.unlock = Some(context.ask(&session.storage).await?);
+                session.unlock = Some(context.ask(&session).await?);
             }
             ended => return Ok(ended?),
         }

@@ -18,7 +18,7 @@ Examples:
   tgvault key add -r age1…          # somebody else's age recipient
   tgvault key passwd                # change the passphrase
   tgvault key test                  # does this key still open the vault?
-  tgvault key export-writer --to writer.toml   # for a machine that backs up and cannot read";
+  tgvault key export-writer --to writer.toml   # for a machine that only backs up";
 
 /// Options of `key`.
 #[derive(Debug, clap::Args)]

@@ -147,17 +147,23 @@ impl<'a> Lane<'a> {
             return self.store_small(item, content, body.as_mut(), unchanged);
         }
         if content.is_near() && self.shared.contents.has_length(item.size) {
-            let mut hashing = HashReader::new(body.take(item.size));
-            if let Err(error) = io::copy(&mut hashing, &mut io::sink()) {
+            // What is compared counts while it is read; where it is not known yet, it is read once more.
+            let mut hashing = HashReader::new(Counted { body: body.as_mut(), shared: self.shared }.take(item.size));
+            let compared = io::copy(&mut hashing, &mut io::sink());
+            let (digest, length) = hashing.finish();
+            if let Err(error) = compared {
+                if self.shared.stop_wanted() {
+                    return Ok(());
+                }
+                self.shared.undone_bytes(length);
                 self.shared.unreadable(&item.path, item.size, &error);
                 return Ok(());
             }
-            let (digest, length) = hashing.finish();
             if let Some(located) = self.shared.contents.find(digest, length).filter(|_| length == item.size) {
-                self.shared.done_bytes(length);
                 self.refer(item, vec![located], unchanged);
                 return Ok(());
             }
+            self.shared.undone_bytes(length);
             let Some(again) = self.open_content(item, content, 0) else { return Ok(()) };
             body = again;
         }

@@ -117,7 +117,7 @@ pub async fn backup(
     events: Arc<dyn Events>,
     stop: Stop,
 ) -> Result<BackupSummary, OperationError> {
-    let began = Instant::now();
+    let (began, began_at) = (Instant::now(), session.machine.now());
     let mut opened = session.open_to_write().await?;
     let writer = opened.writer().await?;
     if source.wants_key() {
@@ -132,7 +132,7 @@ pub async fn backup(
         // What is saved does not depend on it, and the next run tries again.
         tracing::warn!(%error, "the page for recovery without this program could not be stored");
     }
-    let mut run = Run::begin(opened, writer, source, options, parent, events, stop).await?;
+    let mut run = Run::begin(opened, writer, source, options, parent, (events, stop), (began.into(), began_at)).await?;
     let stored = match run.store().await {
         Ok(stored) => stored,
         Err(error) => {

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
+use futures::StreamExt;
 use jiff::{SignedDuration, Timestamp};
 
 use super::BackupOptions;
@@ -118,13 +119,14 @@ pub(super) async fn find(
         None => {
             // Only now is there anything to read.
             opened.unlock(session).await?;
-            let begun = begin(opened, &folder, writer, names, options, events).await?;
-            // Another machine may just have stored what the snapshot names that was found.
-            opened.repository.storage = opened.repository.storage.without_listing();
-            stored = opened.repository.stored_archives().await?;
-            begun
+            begin(opened, &folder, writer, names, options, events).await?
         }
     };
+    if state.tree.archives.iter().any(|record| is_lost(&stored, record)) {
+        // Another machine may just have stored what the snapshot names that was found: all is listed anew.
+        opened.repository.storage = opened.repository.storage.with_listing().await?;
+        stored = opened.repository.stored_archives().await?;
+    }
     // Whatever points into an archive that is gone is stored again.
     let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(&stored, record)).map(|record| record.id).collect();
     // So is what anything on this machine has found to be damaged.
@@ -310,21 +312,24 @@ async fn newest(
     host: &str,
 ) -> Result<Option<(String, Snapshot)>, OperationError> {
     let mut others = None;
-    for stem in opened.repository.snapshot_stems().await?.into_iter().rev() {
-        let read = async {
-            let found = opened.repository.snapshot_ref(&stem).await?;
-            opened.repository.snapshot(&found, identities).await
-        };
-        match read.await {
+    let stems = opened.repository.snapshot_stems().await?;
+    let mut read = std::pin::pin!(opened.repository.read_newest_first(identities, &stems));
+    while let Some((stem, read)) = read.next().await {
+        match read.map(|(_, snapshot)| snapshot) {
             Ok(snapshot) if !names.contains(&snapshot.source) => {}
-            Ok(snapshot) if snapshot.writer == writer => return Ok(Some((stem, snapshot))),
+            Ok(snapshot) if snapshot.writer == writer => return Ok(Some((stem.clone(), snapshot))),
             // A folder is one machine's, an account is not.
             Ok(snapshot) if snapshot.host == host || holds_chats(&snapshot) => {
-                others.get_or_insert((stem, snapshot));
+                let found = (stem.clone(), snapshot);
+                // One that has just become a writer has none of its own.
+                if opened.is_new_writer {
+                    return Ok(Some(found));
+                }
+                others.get_or_insert(found);
             }
             Ok(_) => {}
             // Never a parent; verify reports it.
-            Err(error) if RepositoryError::is_integrity(&error) => tracing::warn!(stem, %error, "a snapshot is passed over"),
+            Err(error) if error.is_integrity() => tracing::warn!(stem, %error, "a snapshot is passed over"),
             Err(error) => return Err(error.into()),
         }
     }

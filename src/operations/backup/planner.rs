@@ -57,6 +57,34 @@ impl Removals {
     }
 }
 
+/// Lets all lanes begin as soon as there is more to do than one archive should wait for.
+pub(super) struct More {
+    lanes: Sender<()>,
+    count: usize,
+    jobs: u64,
+    bytes: u64,
+}
+
+impl More {
+    /// Lets in `count` lanes, each of which waits for one message.
+    pub fn new(lanes: Sender<()>, count: usize) -> Self {
+        Self { lanes, count, jobs: 0, bytes: 0 }
+    }
+
+    fn note(&mut self, bytes: u64) {
+        /// Entries, and bytes of them, that one lane takes alone.
+        const FEW: (u64, u64) = (64, 8 * 1024 * 1024);
+        self.jobs += 1;
+        self.bytes = self.bytes.saturating_add(bytes);
+        if self.jobs >= FEW.0 || self.bytes >= FEW.1 {
+            // There is room for all of them; when it is taken, they have been let in.
+            for _ in 0..std::mem::take(&mut self.count) {
+                let _ = self.lanes.try_send(());
+            }
+        }
+    }
+}
+
 /// Reads a small file of the parent's state.
 pub(super) type ReadBefore<'a> = Box<dyn Fn(&TreeEntry) -> io::Result<Vec<u8>> + Send + 'a>;
 
@@ -68,6 +96,8 @@ pub(super) struct Planner<'a> {
     pub force_rehash: bool,
     /// `None` in a dry run.
     pub jobs: Option<Sender<Job>>,
+    /// Where several lanes wait for much to do.
+    pub more: Option<More>,
     /// Further names of files that have to be noted, and can be read by that name as well.
     pub links: Vec<Item>,
     /// Marks of items that are stored already.
@@ -82,7 +112,7 @@ pub(super) struct Planner<'a> {
 impl<'a> Planner<'a> {
     pub fn new(shared: &'a Shared, tree: Tree, removals: Removals, force_rehash: bool, jobs: Option<Sender<Job>>) -> Self {
         let (links, marks, dispatched, hasher) = (Vec::new(), Vec::new(), HashSet::new(), RandomState::new());
-        Self { shared, tree, removals, force_rehash, jobs, links, marks, reader: None, dispatched, hasher }
+        Self { shared, tree, removals, force_rehash, jobs, more: None, links, marks, reader: None, dispatched, hasher }
     }
 
     /// With a reader of what the parent holds, where a key is at hand.
@@ -215,6 +245,9 @@ impl Sink for Planner<'_> {
             return Ok(());
         }
         let job = self.job(item);
+        if let Some(more) = &mut self.more {
+            more.note(bytes);
+        }
         match &self.jobs {
             Some(jobs) => jobs.send(job).map_err(|_| Stopped),
             None => {

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use super::journal::{Journal, Order};
 use super::lane::Lane;
 use super::names;
-use super::planner::{Job, Planner, ReadBefore, Removals};
+use super::planner::{Job, More, Planner, ReadBefore, Removals};
 use super::remembered::Remembered;
 use super::setup::{LaneSetup, OWN_LANE, Report};
 use super::shared::Shared;
@@ -42,6 +42,9 @@ const MERGE_AFTER: usize = 256;
 
 /// Entries that may wait for a lane.
 const QUEUE: usize = 4096;
+
+/// A run that takes longer than this says so with a lease; a shorter one is over before anybody could delete what it relies on.
+const LEASE_AFTER: Duration = Duration::from_secs(600);
 
 /// A lease is renewed this often.
 const RENEW_LEASE: Duration = Duration::from_secs(8 * 3600);
@@ -85,7 +88,9 @@ pub(super) struct Run {
     timings: Timings,
     run: Id,
     lease: u32,
+    /// When the last lease was written, or the run began.
     leased: Instant,
+    began: jiff::Timestamp,
     time: jiff::Timestamp,
     /// The next snapshot says no earlier time.
     not_before: Option<jiff::Timestamp>,
@@ -100,8 +105,8 @@ impl Run {
         source: Arc<dyn Source>,
         options: BackupOptions,
         parent: parent::Parent,
-        events: Arc<dyn Events>,
-        stop: Stop,
+        (events, stop): (Arc<dyn Events>, Stop),
+        began: (Instant, jiff::Timestamp),
     ) -> Result<Self, OperationError> {
         let parent::Parent { _lock, journal, tree, pending, removals, not_before, contents, lendable, remembered, is_healing } = parent;
         let before = tree.archives.iter().map(|record| record.id).chain(lendable.keys().copied()).collect();
@@ -143,12 +148,12 @@ impl Run {
             timings: Timings::default(),
             run,
             lease: 0,
-            leased: Instant::now(),
+            leased: began.0,
+            began: began.1,
             time,
             not_before,
             in_doubt: false,
         };
-        this.renew_lease().await?;
         for path in removals {
             this.removals.push(path);
         }
@@ -162,11 +167,15 @@ impl Run {
         Ok(this)
     }
 
-    async fn renew_lease(&mut self) -> Result<(), OperationError> {
+    /// Writes a lease where one is due.
+    async fn keep_lease(&mut self) -> Result<(), OperationError> {
+        if self.leased.elapsed() < if self.lease == 0 { LEASE_AFTER } else { RENEW_LEASE } {
+            return Ok(());
+        }
         self.lease += 1;
         self.leased = Instant::now();
         let relies_on = self.journal.snapshot().map(|(stem, _)| stem.clone());
-        self.opened.repository.put_lease(self.run, self.lease, relies_on).await?;
+        self.opened.repository.put_lease(self.run, self.lease, self.began, relies_on).await?;
         Ok(())
     }
 
@@ -194,14 +203,18 @@ impl Run {
         let mut tick = tokio::time::interval(TICK);
         loop {
             let report = tokio::select! {
-                report = self.reports.recv() => report,
+                report = self.reports.recv() => report.map(Some),
                 _ = tick.tick() => {
                     self.shared.report_progress();
-                    continue;
+                    Some(None)
                 }
             };
-            let Some(report) = report else { break };
-            if let Err(error) = self.take(report, &mut references, &mut marks).await {
+            let taken = match report {
+                Some(Some(report)) => self.take(report, &mut references, &mut marks).await,
+                Some(None) => self.keep_lease().await,
+                None => break,
+            };
+            if let Err(error) = taken {
                 self.shared.fail();
                 failure.get_or_insert(error);
             }
@@ -237,9 +250,6 @@ impl Run {
                 self.source.committed(&marks);
                 if self.finished.len() >= CHECKPOINT_ARCHIVES {
                     self.keep().await?;
-                }
-                if self.leased.elapsed() >= RENEW_LEASE {
-                    self.renew_lease().await?;
                 }
             }
         }
@@ -439,15 +449,19 @@ fn list_and_fill<'a>(
     let (jobs, queue) = crossbeam_channel::bounded(QUEUE);
     std::thread::scope(|scope| {
         let count = lanes;
+        let (more, gate) = crossbeam_channel::bounded(lanes);
         let lanes: Vec<_> = (0..u32::try_from(lanes).unwrap_or(u32::MAX))
             .map(|number| {
-                let (lane, queue) = (Lane::new(number, shared, setup.clone()), queue.clone());
-                scope.spawn(move || lane.run(&queue).inspect_err(|_| shared.fail()))
+                let (lane, queue, gate) = (Lane::new(number, shared, setup.clone()), queue.clone(), gate.clone());
+                // The others wait until there is much to do: each would begin an archive of its own for a file or two.
+                let is_wanted = move || number == 0 || gate.recv().is_ok();
+                scope.spawn(move || if is_wanted() { lane.run(&queue).inspect_err(|_| shared.fail()) } else { Ok(()) })
             })
             .collect();
         // Only lanes may keep the queue open: when they have all failed, the listing must find it closed.
         drop(queue);
         let mut planner = planner(jobs);
+        planner.more = Some(More::new(more, count));
         let listed = source.list(&mut planner);
         // What a source handed over before it failed is stored all the same: a service that stops every run after a while must not
         // keep the backup from ever getting further.
@@ -455,7 +469,7 @@ fn list_and_fill<'a>(
             shared.fail();
         }
         shared.listed.store(true, Ordering::Relaxed);
-        planner.jobs = None;
+        (planner.jobs, planner.more) = (None, None);
         let ended: Vec<_> = lanes.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         for lane in ended {
             lane.map_err(|_| OperationError::Internal("a lane ended unexpectedly".into()))??;

@@ -73,6 +73,11 @@ impl Found {
     pub fn line_bytes(&self) -> u64 {
         u64::from(self.folded.current.len)
     }
+
+    /// When it was sent, Unix seconds, where the source tells.
+    pub fn date(&self) -> Option<i64> {
+        self.folded.date
+    }
 }
 
 /// The messages of a chat, those of the basic group that it was before first.
@@ -129,6 +134,11 @@ impl Conversation {
                 return Some(found);
             }
         }
+    }
+
+    /// The id that is shown of a message.
+    pub fn shown_id(&self, found: &Found) -> i64 {
+        found.folded.id.saturating_sub(self.parts.get(found.part).map_or(0, |part| part.id_shift))
     }
 
     /// Reads a message; `None` for one that cannot be read, which is reported.

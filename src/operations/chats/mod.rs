@@ -9,12 +9,14 @@
 mod batches;
 mod choose;
 pub mod conversation;
+pub(super) mod imported;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::de::DeserializeOwned;
+use tokio::runtime::Handle;
 
 pub use batches::BatchReader;
 pub(super) use choose::{Chosen, choose};
@@ -23,7 +25,7 @@ use names::Nearly;
 use super::OperationError;
 use super::session::{Opened, Session};
 use super::snapshot::OpenSnapshot;
-use super::snapshot::choice::SnapshotChoice;
+use super::snapshot::choice::{Selection, SnapshotChoice, chat_sources};
 use crate::model::account::{AccountSection, Section, join_contacts};
 use crate::model::chat::{ChatInfo, ChatType};
 use crate::model::chat_part::ChatPart;
@@ -69,6 +71,14 @@ impl Chat {
 pub struct OpenChats {
     opened: OpenSnapshot,
     stands_in: Option<Arc<str>>,
+    elsewhere: Option<Elsewhere>,
+}
+
+/// The repository, for a chat that another account may have.
+#[derive(Clone)]
+struct Elsewhere {
+    opened: Opened,
+    runtime: Handle,
 }
 
 /// A part of a snapshot that cannot be read: its path, and what is wrong with it.
@@ -77,7 +87,7 @@ pub type Unreadable<'a> = &'a mut dyn FnMut(&EntryPath, &OperationError);
 impl OpenChats {
     /// The chats of an open snapshot.
     pub fn of(opened: OpenSnapshot) -> Self {
-        Self { opened, stands_in: None }
+        Self { opened, stands_in: None, elsewhere: None }
     }
 
     /// Opens a snapshot for reading its chats.
@@ -94,7 +104,8 @@ impl OpenChats {
     /// # Errors
     /// As [`OpenSnapshot::open`].
     pub async fn open_with_chats(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
-        let latest = Self::of(OpenSnapshot::open_in(opened, choice).await?);
+        let elsewhere = Some(Elsewhere { opened: opened.clone(), runtime: Handle::current() });
+        let latest = Self { elsewhere: elsewhere.clone(), ..Self::of(OpenSnapshot::open_in(opened, choice).await?) };
         if latest.is_telegram() {
             return Ok(latest);
         }
@@ -106,7 +117,7 @@ impl OpenChats {
             snapshot.id.to_string().get(..8).unwrap_or_default(),
             snapshot.source
         );
-        Ok(Self { opened: instead, stands_in: Some(said.into()) })
+        Ok(Self { opened: instead, stands_in: Some(said.into()), elsewhere })
     }
 
     /// Which snapshot this is, where it stands in for one without chats.
@@ -141,7 +152,8 @@ impl OpenChats {
                 Nearly::One(peer) => drop(wanted.insert(peer)),
                 Nearly::Like(near) => {
                     let snapshot = self.opened.snapshot().id.to_string();
-                    let error = self.opened.missing(OperationError::NoSuchChat { chat: printable(name), snapshot, near });
+                    let of = if near.is_empty() { self.other_accounts_with(name) } else { Vec::new() };
+                    let error = self.opened.missing(OperationError::NoSuchChat { chat: printable(name), snapshot, near, of });
                     // It may be one of those whose names are lost.
                     let nameless = all.iter().filter(|chat| chat.is_damaged).count();
                     return Err(if nameless == 0 || error.is_damage() {
@@ -153,6 +165,22 @@ impl OpenChats {
             }
         }
         Ok(wanted)
+    }
+
+    /// The other accounts in the repository that have a chat of this name. What cannot be read has none: this only helps with an error.
+    fn other_accounts_with(&self, name: &str) -> Vec<String> {
+        let Some(Elsewhere { opened, runtime }) = &self.elsewhere else { return Vec::new() };
+        let own = self.opened.snapshot().source.to_string();
+        let sources = runtime.block_on(chat_sources(opened, &Selection::default())).unwrap_or_default();
+        let has = |source: &String| {
+            let among = Selection { source: Some(source.clone()), ..Selection::default() };
+            let choice = SnapshotChoice { wanted: "latest".to_owned(), among };
+            let Ok(other) = runtime.block_on(OpenSnapshot::open_in(opened, &choice)) else { return false };
+            let all = Self::of(other).chats(&mut |_, _| {}).unwrap_or_default();
+            let all: Vec<&Chat> = all.iter().collect();
+            all.iter().any(|chat| chat.is_called(name)) || matches!(names::nearly(&all, name), Nearly::One(_))
+        };
+        sources.into_iter().filter(|source| *source != own && has(source)).collect()
     }
 
     /// Whether the snapshot holds chats or an account, and not just files.

@@ -92,10 +92,7 @@ fn states(
             let mut state = Vec::new();
             fold(chat, foldings, &|_| true, &mut |message| {
                 let looked = batches.get(message.current.batch as usize).and_then(Option::as_ref);
-                let says = looked.and_then(|looked| {
-                    let at = looked.folding.messages.binary_search_by_key(&message.current.offset, |line| line.offset);
-                    looked.says.get(at.ok()?).copied()
-                });
+                let says = looked.and_then(|looked| looked.says.get(looked.folding.number_at(message.current.offset)?).copied());
                 state.push((message.id, says.unwrap_or_default(), message.deleted.is_some()));
             });
             each(chat, state)

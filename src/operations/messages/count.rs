@@ -32,9 +32,6 @@ pub const KINDS: [&str; 13] = [
     "service",
 ];
 
-/// Year and number in [`KINDS`] of a message.
-type Class = (i16, u8);
-
 /// How many messages of which year and kind.
 pub type Counts = BTreeMap<(i16, &'static str), u64>;
 
@@ -69,8 +66,6 @@ pub struct Total {
 
 #[derive(Deserialize)]
 struct Seen<'a> {
-    #[serde(default)]
-    date: Option<i64>,
     #[serde(borrow)]
     message: &'a RawValue,
     #[serde(default)]
@@ -100,26 +95,25 @@ fn kind_of(message: &str) -> u8 {
 
 struct Looked {
     folding: Folding,
-    /// One for each message of `folding`.
-    classes: Vec<Class>,
+    /// The number in [`KINDS`] of each message of `folding`.
+    kinds: Vec<u8>,
     media: Vec<(u64, u8, u64)>,
     unread: u64,
 }
 
 fn look(paths: &RandomState, batch: &[u8]) -> Looked {
-    let mut looked = Looked { folding: Folding::default(), classes: Vec::new(), media: Vec::new(), unread: 0 };
+    let mut looked = Looked { folding: Folding::default(), kinds: Vec::new(), media: Vec::new(), unread: 0 };
     for (offset, line) in lines(batch) {
         if !looked.folding.add(offset, line) {
             continue;
         }
         let Ok(seen) = serde_json::from_slice::<Seen<'_>>(line) else {
             looked.unread += 1;
-            looked.classes.push((0, 0));
+            looked.kinds.push(0);
             continue;
         };
         let kind = kind_of(seen.message.get());
-        let year = seen.date.and_then(|date| time::local(&jiff::tz::TimeZone::UTC, date)).map_or(0, |local| local.year());
-        looked.classes.push((year, kind));
+        looked.kinds.push(kind);
         for media in seen.media.into_iter().filter(|media| media.status == MediaStatus::Stored) {
             if let Some(path) = media.path {
                 looked.media.push((paths.hash_one(&path), kind, media.size.unwrap_or_default()));
@@ -166,9 +160,11 @@ pub fn count(
                 count.messages += 1;
                 count.deleted += u64::from(message.deleted.is_some());
                 let Some(Some(looked)) = batches.get(message.current.batch as usize) else { return };
-                let at = looked.folding.messages.binary_search_by_key(&message.current.offset, |line| line.offset);
-                if let Some((year, kind)) = at.ok().and_then(|at| looked.classes.get(at)) {
-                    *count.by_class.entry((*year, name(*kind))).or_default() += 1;
+                // The time of a message is the same everywhere, whichever of its versions tells it.
+                let year = message.date.and_then(|date| time::local(&jiff::tz::TimeZone::UTC, date)).map_or(0, |local| local.year());
+                let number = looked.folding.number_at(message.current.offset);
+                if let Some(kind) = number.and_then(|number| looked.kinds.get(number)) {
+                    *count.by_class.entry((year, name(*kind))).or_default() += 1;
                 }
             });
             each(chat, count).map_err(OperationError::Output)

@@ -2,10 +2,12 @@
 //! found in them is folded chat by chat.
 //!
 //! - [`pass`](fn@pass) reads the batches in the order in which they are stored, which is the fastest.
-//! - [`search`] finds messages by words; [`count`] counts them; [`compare`] says what changed between two snapshots.
+//! - [`search`] finds messages by words; [`count`] counts them; [`compare`] says what changed between two snapshots; [`files`] says what
+//!   people know of stored files.
 
 pub mod compare;
 pub mod count;
+pub mod files;
 pub mod search;
 
 use std::collections::BTreeMap;
@@ -71,19 +73,37 @@ pub fn lines(batch: &[u8]) -> impl Iterator<Item = (u32, &[u8])> {
 pub struct MessageLine {
     /// The message's id.
     pub id: i64,
-    /// Where the line begins in its batch.
-    pub offset: u32,
+    /// Where the line begins in its batch, and in the highest bit whether it was read from a page.
+    place: u32,
     /// Unix seconds, from 1970 to 2106: times out of that are brought to its ends.
     observed: u32,
     /// The same; 0 where it was not edited.
     edited: u32,
-    is_page: bool,
+    /// When it was sent, the same; 0 where that is not told.
+    date: u32,
 }
 
+/// The mark of a line that was read from a page. Batches are shorter by far than the other bits can say.
+const OF_PAGE: u32 = 1 << 31;
+
 impl MessageLine {
+    /// Where the line begins in its batch.
+    pub fn offset(&self) -> u32 {
+        self.place & !OF_PAGE
+    }
+
+    /// When the line says that the message was sent, Unix seconds.
+    pub fn date(&self) -> Option<i64> {
+        Some(i64::from(self.date)).filter(|date| *date > 0)
+    }
+
+    fn is_page(&self) -> bool {
+        self.place & OF_PAGE != 0
+    }
+
     /// Its place; how long it is, nobody asks.
     fn at(&self, batch: u32) -> Location {
-        Location { batch, offset: self.offset, len: 0 }
+        Location { batch, offset: self.offset(), len: 0 }
     }
 }
 
@@ -113,8 +133,9 @@ impl Folding {
         let Head { v, record, peer, id, observed, date, edited, event, is_page, .. } = head;
         match (record, id) {
             (RecordType::Message, Some(id)) => {
-                let edited = edited.map_or(0, |edited| short(edited).max(1));
-                self.messages.push(MessageLine { id, offset, observed: short(observed), edited, is_page });
+                let [edited, date] = [edited, date].map(|time| time.map_or(0, |time| short(time).max(1)));
+                let place = offset & !OF_PAGE | if is_page { OF_PAGE } else { 0 };
+                self.messages.push(MessageLine { id, place, observed: short(observed), edited, date });
                 true
             }
             _ => {
@@ -125,10 +146,14 @@ impl Folding {
         }
     }
 
-    /// The id of the message whose line begins there.
-    fn id_at(&self, offset: u32) -> Option<i64> {
-        let at = self.messages.binary_search_by_key(&offset, |line| line.offset).ok()?;
-        self.messages.get(at).map(|line| line.id)
+    /// The number of the message whose line begins there, among the messages of the batch.
+    pub fn number_at(&self, offset: u32) -> Option<usize> {
+        self.messages.binary_search_by_key(&offset, MessageLine::offset).ok()
+    }
+
+    /// The message whose line begins there.
+    fn line_at(&self, offset: u32) -> Option<&MessageLine> {
+        self.messages.get(self.number_at(offset)?)
     }
 
     /// Whether a message's line follows another of the same id, or ids do not ascend.
@@ -147,14 +172,14 @@ impl Folding {
         for line in self.messages.iter().filter(|line| wanted(line.id)) {
             let (id, observed, record) = (Some(line.id), i64::from(line.observed), RecordType::Message);
             let edited = Some(i64::from(line.edited)).filter(|edited| *edited > 0);
-            let (v, run, is_page) = (VERSION, run.into(), line.is_page);
-            fold.add(&Head { v, record, peer, id, observed, run, date: None, edited, event: None, is_page }, line.at(batch));
+            let (v, run, is_page, date) = (VERSION, run.into(), line.is_page(), line.date());
+            fold.add(&Head { v, record, peer, id, observed, run, date, edited, event: None, is_page }, line.at(batch));
         }
     }
 }
 
 /// Folds the messages of a chat that `wanted` takes and hands them to `each`, ascending by id; of their places only batch and offset
-/// are told, and not when they were sent. A batch that could not be read is left out.
+/// are told. A batch that could not be read is left out.
 ///
 /// Batches whose ids lie apart from each other's, as those of a first backup do, are folded one by one: it takes no memory, and
 /// nothing for messages that have one line and were never deleted.
@@ -197,7 +222,7 @@ pub fn fold<'a>(
             && !folding.is_disordered()
         {
             for line in folding.messages.iter().filter(|line| wanted(line.id)) {
-                each(Folded { id: line.id, current: line.at(*number), earlier: Vec::new(), date: None, deleted: None });
+                each(Folded { id: line.id, current: line.at(*number), earlier: Vec::new(), date: line.date(), deleted: None });
             }
             continue;
         }

@@ -5,14 +5,17 @@
 //! that found no room only the places are kept, and it is read once more then.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasher, RandomState};
 use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::{Folding, Unreadable, fold, lines, pass};
+use super::{Folding, MessageLine, Unreadable, fold, lines, pass};
 use crate::archive::frame::{compress_quickly, decompress_small};
+use crate::model::json;
 use crate::operations::chats::{Chat, OpenChats};
 use crate::operations::stop::Stop;
 use crate::operations::{OperationError, default_lanes};
+use crate::render::html::escape::plain;
 use crate::render::log::Batches;
 use crate::render::search::{FoundLine, Query};
 
@@ -61,6 +64,12 @@ struct Place {
     mark: u32,
     /// Whether it is the version that counts.
     counts: bool,
+    /// When the message was sent, where another version knows it better than this line.
+    sent: Option<i64>,
+    /// A hash of the text that the line has, where earlier versions are searched.
+    says: u64,
+    /// Whether the query does not take it at that time, or a later version says the same.
+    is_out: bool,
 }
 
 /// What was written for a batch.
@@ -109,6 +118,7 @@ struct Going<'a, W> {
     search: &'a Search<'a, W>,
     /// Bytes that are kept now.
     kept: AtomicUsize,
+    hasher: RandomState,
 }
 
 impl<W: Writing> Going<'_, W> {
@@ -123,7 +133,8 @@ impl<W: Writing> Going<'_, W> {
                 Ok(Some(found)) if self.search.query.matches(&found) => {
                     let mark = self.search.writing.write(chat, &found, &mut out);
                     let [end, mark] = [out.len(), mark].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
-                    looked.places.push(Place { offset, end, mark, counts: false });
+                    let says = if self.search.history { self.says(found.message) } else { 0 };
+                    looked.places.push(Place { offset, end, mark, counts: false, sent: None, says, is_out: false });
                 }
                 Ok(_) => {}
                 Err(_) => looked.folding.bad += 1,
@@ -133,6 +144,13 @@ impl<W: Writing> Going<'_, W> {
         looked.places.shrink_to_fit();
         looked.written = self.keep(out);
         looked
+    }
+
+    /// A hash of what people read of a message. What happened in a chat is a sentence on a page, and keys elsewhere.
+    fn says(&self, message: &str) -> u64 {
+        let is_service = json::get(message, "type").and_then(json::spelling) == Some("service");
+        let text = json::get(message, "text").filter(|_| !is_service).map(plain).unwrap_or_default();
+        self.hasher.hash_one(text.trim())
     }
 
     fn keep(&self, mut out: Vec<u8>) -> Written {
@@ -163,6 +181,7 @@ impl<W: Writing> Going<'_, W> {
             let line = batch.get(place.offset as usize..).unwrap_or_default();
             let line = line.split(|&byte| byte == b'\n').next().unwrap_or_default();
             let found = FoundLine::open(line.trim_ascii_end()).ok().flatten();
+            let found = found.map(|found| FoundLine { date: place.sent.or(found.date), ..found });
             let mark = found.map_or(out.len(), |found| self.search.writing.write(chat, &found, &mut out));
             [place.end, place.mark] = [out.len(), mark].map(|at| u32::try_from(at).unwrap_or(u32::MAX));
         }
@@ -181,7 +200,7 @@ pub fn search<W: Writing>(
     stop: &Stop,
     mut each: impl FnMut(&Chat, &[u8]) -> io::Result<()>,
 ) -> Result<Searched, OperationError> {
-    let going = Going { search, kept: AtomicUsize::new(0) };
+    let going = Going { search, kept: AtomicUsize::new(0), hasher: RandomState::new() };
     let mut searched = Searched::default();
     let mut unreadable = Unreadable::default();
     let mut lines_bad = 0;
@@ -198,7 +217,7 @@ pub fn search<W: Writing>(
                 searched.messages += looked.folding.messages.len() as u64;
                 lines_bad += looked.folding.bad;
             }
-            let deleted = settle(chat, &mut batches);
+            let deleted = settle(chat, &mut batches, search.query);
             let log = chats.log(chat);
             for (number, looked) in (0u32..).zip(batches) {
                 let Some(Looked { mut places, written, .. }) = looked else { continue };
@@ -209,7 +228,8 @@ pub fn search<W: Writing>(
                 if stop.is_wanted() {
                     return Err(OperationError::Interrupted);
                 }
-                let text = match written {
+                let has_better_times = places.iter().any(|place| place.sent.is_some());
+                let text = match if has_better_times { Written::Dropped } else { written } {
                     Written::Plain(bytes) => bytes,
                     Written::Compressed(bytes) => {
                         decompress_small(&bytes, MOST_BYTES).map_err(|error| OperationError::Internal(error.to_string()))?
@@ -229,9 +249,9 @@ pub fn search<W: Writing>(
     Ok(searched)
 }
 
-/// Notes of all places which of them count, and gives those that were found to be deleted, by batch and offset, with the time.
-/// After that nobody needs the heads of lines any more.
-fn settle(chat: &Chat, batches: &mut [Option<Looked>]) -> HashMap<(u32, u32), i64> {
+/// Notes of all places which of them count and when their messages were sent, and whether the query takes that time; and
+/// gives those that were found to be deleted, by batch and offset, with the time. After that nobody needs the heads of lines any more.
+fn settle(chat: &Chat, batches: &mut [Option<Looked>], query: &Query) -> HashMap<(u32, u32), i64> {
     let mut places: Vec<Vec<Place>> =
         batches.iter_mut().map(|looked| looked.as_mut().map(|looked| std::mem::take(&mut looked.places)).unwrap_or_default()).collect();
     let (matching, lines) = batches.iter().zip(&places).fold((0, 0), |(matching, lines), (looked, places)| {
@@ -242,17 +262,33 @@ fn settle(chat: &Chat, batches: &mut [Option<Looked>]) -> HashMap<(u32, u32), i6
         // Where few are found, the others' heads are passed over.
         let ids: Option<HashSet<i64>> = (matching.saturating_mul(8) < lines).then(|| {
             let found = batches.iter().zip(&places).filter_map(|(looked, places)| Some((looked.as_ref()?, places)));
-            found.flat_map(|(looked, places)| places.iter().filter_map(|place| looked.folding.id_at(place.offset))).collect()
+            found.flat_map(|(looked, places)| places.iter().filter_map(|place| Some(looked.folding.line_at(place.offset)?.id))).collect()
         });
         let foldings = batches.iter().map(|looked| looked.as_ref().map(|looked| &looked.folding));
         fold(chat, foldings, &|id| ids.as_ref().is_none_or(|ids| ids.contains(&id)), &mut |message| {
-            let Some(places) = places.get_mut(message.current.batch as usize) else { return };
-            let Ok(at) = places.binary_search_by_key(&message.current.offset, |place| place.offset) else { return };
-            if let Some(place) = places.get_mut(at) {
-                place.counts = true;
-                deleted.extend(message.deleted.map(|time| ((message.current.batch, message.current.offset), time)));
+            // The last one first: an earlier version that people cannot tell from the next is none.
+            let mut next = None;
+            for (version, counts) in [(&message.current, true)].into_iter().chain(message.earlier.iter().rev().map(|at| (at, false))) {
+                let Some(places) = places.get_mut(version.batch as usize) else { continue };
+                let Ok(at) = places.binary_search_by_key(&version.offset, |place| place.offset) else { continue };
+                let Some(place) = places.get_mut(at) else { continue };
+                let looked = batches.get(version.batch as usize).and_then(Option::as_ref);
+                let told = looked.and_then(|looked| looked.folding.line_at(version.offset)).and_then(MessageLine::date);
+                place.sent = message.date.filter(|date| told != Some(*date));
+                place.counts = counts;
+                place.is_out = next.replace(place.says) == Some(place.says);
+                if counts {
+                    deleted.extend(message.deleted.map(|time| ((version.batch, version.offset), time)));
+                }
             }
         });
+        for (looked, places) in batches.iter().zip(&mut places) {
+            let Some(looked) = looked else { continue };
+            for place in places {
+                let told = || looked.folding.line_at(place.offset).and_then(MessageLine::date);
+                place.is_out |= !query.takes_time(place.sent.or_else(told));
+            }
+        }
     }
     for (looked, places) in batches.iter_mut().zip(places) {
         if let Some(looked) = looked {
@@ -278,7 +314,7 @@ fn hand_out<W: Writing>(
     for place in places {
         let from = std::mem::replace(&mut start, place.end as usize);
         let written = text.get(from..place.end as usize).unwrap_or_default();
-        if !(place.counts || search.history) || written.is_empty() {
+        if place.is_out || !(place.counts || search.history) || written.is_empty() {
             continue;
         }
         count += 1;

@@ -1,7 +1,7 @@
 //! Reads chats, names their media, and hands everything to the threads that write.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crossbeam_channel::{Sender, bounded};
 
@@ -48,11 +48,12 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
         false => Some(TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?),
     };
     let time = Timestamp { seconds: chats.opened().snapshot().time.as_second(), nanos: 0 };
-    let out = Out { target: target.as_ref(), report, time, written: AtomicU64::new(0) };
+    let out = Out { target: target.as_ref(), report, files: &options.files, fitting: Mutex::default(), time, written: AtomicU64::new(0) };
     let mut feed = Feed {
         chats,
         options,
         report,
+        out: &out,
         namer: MediaNamer::new(options.zone.clone()),
         media: Vec::new(),
         writers: Vec::new(),
@@ -86,6 +87,7 @@ pub(super) fn telegram_desktop(chats: &OpenChats, options: &RenderOptions, repor
         fed
     })?;
     let (media, mut counts) = (feed.media, feed.counts);
+    out.tell_unmatched();
     counts.written = out.written.load(Ordering::Relaxed);
     let Some(target) = target else {
         plan_media(chats, report, &media);
@@ -141,6 +143,7 @@ struct Feed<'a> {
     chats: &'a OpenChats,
     options: &'a RenderOptions,
     report: &'a Arc<Report>,
+    out: &'a Out<'a>,
     namer: MediaNamer,
     /// Where each stored file goes.
     media: Vec<(EntryPath, EntryPath)>,
@@ -158,7 +161,7 @@ impl Feed<'_> {
                     (MediaRole::File | MediaRole::Attachment, _) => FileKind::File,
                     _ => FileKind::Photo,
                 };
-                put(self.chats, self.report, &mut self.media, wanted(self.options, Some(kind)), stored, place)
+                put(self.chats, self.out, &mut self.media, wanted(self.options, Some(kind)), stored, place)
             });
             let places = Arc::new(self.namer.places().clone());
             if self.send(&Step::Section(Arc::new(section), places)).is_err() {
@@ -207,7 +210,7 @@ impl Feed<'_> {
         for part in &parts {
             self.namer.part(part, &mut |media, stored, place| {
                 let kind = FileKind::of_stored(media, "{}");
-                put(self.chats, self.report, &mut self.media, wanted(self.options, kind), stored, place)
+                put(self.chats, self.out, &mut self.media, wanted(self.options, kind), stored, place)
             });
             places.copy_media(&part.media, self.namer.places());
         }
@@ -236,7 +239,7 @@ impl Feed<'_> {
         }
         self.namer.message(record, &mut |media, stored, place| {
             let wanted = wanted(self.options, FileKind::of_stored(media, record.message.get()));
-            put(self.chats, self.report, &mut self.media, wanted, stored, place)
+            put(self.chats, self.out, &mut self.media, wanted, stored, place)
         });
         places.copy(record, self.namer.places());
     }
@@ -260,7 +263,7 @@ pub(super) fn wanted(options: &RenderOptions, kind: Option<FileKind>) -> bool {
 /// Notes where a stored file goes.
 fn put(
     chats: &OpenChats,
-    report: &Report,
+    out: &Out<'_>,
     media: &mut Vec<(EntryPath, EntryPath)>,
     wanted: bool,
     stored: &EntryPath,
@@ -272,15 +275,18 @@ fn put(
     let entry = chats.opened().tree().get(stored).filter(|entry| entry.kind == Kind::File && entry.pieces().is_some());
     match (entry, EntryPath::new(place)) {
         (Some(_), Ok(place)) => {
-            media.push((place, stored.clone()));
+            // Pages and `result.json` name it all the same: it may be there from another run.
+            if out.takes(&place) {
+                media.push((place, stored.clone()));
+            }
             Ok(())
         }
         (None, _) => {
-            report.problem(stored, "a message has this file, and the snapshot does not: a placeholder stands for it");
+            out.report.problem(stored, "a message has this file, and the snapshot does not: a placeholder stands for it");
             Err(LeftOut::Unavailable)
         }
         (_, Err(error)) => {
-            report.problem(stored, &format!("it cannot have a place: {error}"));
+            out.report.problem(stored, &format!("it cannot have a place: {error}"));
             Err(LeftOut::Unavailable)
         }
     }

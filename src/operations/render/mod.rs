@@ -25,6 +25,7 @@ use super::snapshot::choice::SnapshotChoice;
 use super::stop::Stop;
 use super::writing::{RestoreSummary, summary};
 use crate::model::entry::EntryPath;
+use crate::model::filter::PathFilter;
 use crate::model::kinds::KindChoice;
 use crate::target::Overwrite;
 
@@ -48,6 +49,22 @@ pub enum Form {
     },
 }
 
+/// Which files of a layout are written.
+#[derive(Clone, Debug, Default)]
+pub struct FileChoice {
+    /// By patterns.
+    pub filter: PathFilter,
+    /// If not empty: only these, and what is below them.
+    pub paths: Vec<EntryPath>,
+}
+
+impl FileChoice {
+    /// Whether the file that gets this path is written.
+    pub fn takes(&self, path: &EntryPath) -> bool {
+        (self.paths.is_empty() || self.paths.iter().any(|top| path.is_at_or_below(top))) && self.filter.takes(path)
+    }
+}
+
 /// How to write.
 #[derive(Clone, Debug)]
 pub struct RenderOptions {
@@ -61,6 +78,8 @@ pub struct RenderOptions {
     pub span: Span,
     /// Which kinds of media; all when empty.
     pub media: Vec<KindChoice>,
+    /// Of Telegram Desktop's layout: only files that this takes, by the paths that they get.
+    pub files: FileChoice,
     /// The zone of local times.
     pub zone: TimeZone,
     /// What to do with what exists already.

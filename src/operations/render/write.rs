@@ -1,16 +1,19 @@
 //! The two threads that write: `result.json`, and pages. Both take the same steps in the same order.
 
+use std::collections::HashSet;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crossbeam_channel::Receiver;
 use jiff::tz::TimeZone;
 
+use super::FileChoice;
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::ChatInfo;
 use crate::model::chat_part::ChatPart;
 use crate::model::entry::{EntryPath, Metadata, Timestamp};
+use crate::model::harmless::printable;
 use crate::model::json;
 use crate::operations::OperationError;
 use crate::operations::chats::conversation::Message;
@@ -19,7 +22,7 @@ use crate::operations::report::Report;
 use crate::render::desktop_json::{ChatHead, DesktopJson, Options};
 use crate::render::html::about::about_page;
 use crate::render::html::lists::{ListedChat, chat_list, owner, section_page, shown_name, summary};
-use crate::render::html::{ChatPages, Owner, Pages, assets};
+use crate::render::html::{ChatPages, Owner, Pages, Written, assets};
 use crate::render::media_names::Places;
 use crate::target::{FileWriter, TargetError, TargetFolder};
 
@@ -53,6 +56,10 @@ pub(super) struct Out<'a> {
     /// The folder; without one, files are only counted and told.
     pub target: Option<&'a TargetFolder>,
     pub report: &'a Report,
+    /// Which files are written.
+    pub files: &'a FileChoice,
+    /// Which of its paths fit a file.
+    pub fitting: Mutex<HashSet<EntryPath>>,
     /// The time that written files get: that of the snapshot.
     pub time: Timestamp,
     /// Bytes that were written.
@@ -64,8 +71,32 @@ impl Out<'_> {
         Metadata { mode: 0o600, mtime: self.time, ..Metadata::default() }
     }
 
-    /// Begins a file; `None` for one that is there and is kept.
+    /// Whether the file that gets this path is written.
+    pub fn takes(&self, path: &EntryPath) -> bool {
+        let takes = self.files.takes(path);
+        if takes && !self.files.paths.is_empty() {
+            let fitting = self.files.paths.iter().filter(|top| path.is_at_or_below(top)).cloned();
+            self.fitting.lock().unwrap_or_else(PoisonError::into_inner).extend(fitting);
+        }
+        takes
+    }
+
+    /// Reports the paths and patterns that fit no file.
+    pub fn tell_unmatched(&self) {
+        let fitting = self.fitting.lock().unwrap_or_else(PoisonError::into_inner);
+        for path in self.files.paths.iter().filter(|path| !fitting.contains(path)) {
+            self.report.problem(path, "there is no such file among those that the chats are restored as");
+        }
+        for pattern in self.files.filter.unmatched() {
+            self.report.events.event(&Event::Note(&format!("nothing matches the pattern '{}'", printable(pattern))));
+        }
+    }
+
+    /// Begins a file; `None` for one that is not wanted, and for one that is there and is kept.
     fn begin(&self, path: &EntryPath) -> Result<Option<Writer>, TargetError> {
+        if !self.takes(path) {
+            return Ok(None);
+        }
         self.report.total_entries.fetch_add(1, Ordering::Relaxed);
         let Some(target) = self.target else { return Ok(Some(Writer::Counted { path: path.clone(), bytes: 0 })) };
         match target.open_ended(path, &self.meta()) {
@@ -221,9 +252,9 @@ pub(super) fn html(steps: &Receiver<Step>, mut out: &Out<'_>, single: bool, zone
                 }
             }
             Step::Chat(chat) => match chat_pages(steps, &chat, owned_by.clone(), out, zone)? {
-                Some(messages) => {
+                Some(written) => {
                     let (info, folder) = (chat.info.clone(), chat.folder.clone());
-                    listed.push(ListedChat { name: shown_name(&info), chat: info, messages, folder });
+                    listed.push(ListedChat { name: shown_name(&info), chat: info, written, folder });
                 }
                 None => return Ok(()),
             },
@@ -250,9 +281,10 @@ fn chat_pages(
     owner: Owner,
     mut out: &Out<'_>,
     zone: &TimeZone,
-) -> Result<Option<u64>, OperationError> {
+) -> Result<Option<Written>, OperationError> {
     let name = shown_name(&chat.info);
-    let mut pages = ChatPages::new(&name, &chat.folder, zone.clone(), &mut out).owned_by(owner);
+    let pages = ChatPages::new(&name, &chat.folder, zone.clone(), &mut out);
+    let mut pages = pages.of_kind(chat.info.kind).owned_by(owner);
     if chat.has_parts {
         pages = pages.with_about();
     }

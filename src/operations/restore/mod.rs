@@ -86,7 +86,8 @@ pub enum Made {
     Rendered(RenderSummary),
 }
 
-/// Restores a snapshot in the form that fits: one of a Telegram account or export as `rendered` says, any other as `files` says.
+/// Restores a snapshot in the form that fits: one of a Telegram account or export as `rendered` says, any other as `files` says; and so
+/// one of an account, where paths are wanted that are those of stored files.
 ///
 /// # Errors
 /// As [`render`](super::render::render) and [`restore`].
@@ -99,7 +100,9 @@ pub async fn restore_fitting(
     stop: Stop,
 ) -> Result<Made, OperationError> {
     let opened = OpenSnapshot::open(session, choice).await?;
-    if holds_chats(opened.snapshot()) {
+    let is_stored = |path: &EntryPath| opened.tree().get(path).is_some() || opened.tree().below(path).next().is_some();
+    let are_stored = !files.paths.is_empty() && files.paths.iter().all(is_stored);
+    if holds_chats(opened.snapshot()) && !are_stored {
         Ok(Made::Rendered(render_opened(session, OpenChats::of(opened), rendered, events, stop).await?))
     } else {
         Ok(Made::Files(restore_opened(session, opened, files, events, stop).await?))

@@ -76,10 +76,7 @@ impl SnapshotChoice {
         if self.wanted != "latest" || self.among.source.is_some() {
             return Ok(None);
         }
-        let listed = opened.repository.snapshots(&opened.identity()?.identities).await?;
-        let fitting =
-            listed.snapshots.iter().map(|(_, snapshot)| snapshot).filter(|snapshot| self.among.takes(snapshot) && holds_chats(snapshot));
-        let sources: BTreeSet<String> = fitting.map(|snapshot| format!("{}:{}", snapshot.source.kind, snapshot.source.name)).collect();
+        let sources = chat_sources(opened, &self.among).await?;
         let mut sources = sources.into_iter();
         let (Some(source), None) = (sources.next(), sources.next()) else { return Ok(None) };
         Ok(Some(Self { wanted: self.wanted.clone(), among: Selection { source: Some(source), ..self.among.clone() } }))
@@ -145,20 +142,8 @@ impl SnapshotChoice {
         others: &mut Vec<SnapshotRef>,
         passed_over: &mut Vec<RepositoryError>,
     ) -> Result<Option<(SnapshotRef, Snapshot)>, RepositoryError> {
-        // The newest is it, as a rule; where it is not, those before it are asked for several at a time.
-        const AHEAD: usize = 16;
         let mut partial = None;
-        let (earlier, newest) = stems.split_at(stems.len().saturating_sub(1));
-        let reading = |stem: String| {
-            let found = async move {
-                let found = read(repository, identity, &stem).await;
-                (stem, found)
-            };
-            found.boxed()
-        };
-        let newest = futures::stream::iter(newest.to_vec()).then(reading);
-        let earlier = futures::stream::iter(earlier.iter().rev().cloned()).map(reading).buffered(AHEAD);
-        let mut read = std::pin::pin!(newest.chain(earlier));
+        let mut read = std::pin::pin!(repository.read_newest_first(&identity.identities, stems));
         while let Some((stem, found)) = read.next().await {
             // What is not signed by an accepted writer is never `latest`; a later check reports it.
             let (found, snapshot) = match found {
@@ -196,18 +181,24 @@ impl SnapshotChoice {
         if self.wanted != "latest" || !holds_chats(snapshot) {
             return Ok(Vec::new());
         }
+        /// How many sums are read at a time.
+        const PARALLEL: usize = 16;
         let (identity, repository) = (opened.identity()?, &opened.repository);
         let stems = repository.snapshot_stems().await?;
         let mut heads = BTreeMap::from([(latest.signed.chain, latest.signed.sequence)]);
         let mut found: BTreeMap<Id, Snapshot> = BTreeMap::new();
-        for stem in stems.iter().rev() {
-            // Numbers of a chain begin with 1: when they make up all snapshots there are, there is no further chain.
-            if heads.values().fold(0, |all: u64, last| all.saturating_add(*last)) == stems.len() as u64
-                && found.values().all(|head| head.complete)
-            {
-                break;
-            }
-            let reference = match repository.snapshot_ref(stem).await {
+        // Numbers of a chain begin with 1: when they make up all snapshots there are, there is no further chain.
+        let are_all = |heads: &BTreeMap<Id, u64>| heads.values().fold(0, |all: u64, last| all.saturating_add(*last)) == stems.len() as u64;
+        if !are_all(&heads) {
+            repository.fetch_packed_snapshots(&stems).await;
+        }
+        let references =
+            futures::stream::iter(stems.clone().into_iter().rev()).map(|stem| async move { repository.snapshot_ref(&stem).await }.boxed());
+        let mut references = references.buffered(PARALLEL);
+        while !(are_all(&heads) && found.values().all(|head| head.complete))
+            && let Some(reference) = references.next().await
+        {
+            let reference = match reference {
                 Ok(reference) => reference,
                 Err(error) if error.is_integrity() => continue,
                 Err(error) => return Err(error.into()),
@@ -244,6 +235,21 @@ impl SnapshotChoice {
             several => Err(RepositoryError::Ambiguous { wanted: self.wanted.clone(), count: several.len() }),
         }
     }
+}
+
+/// The sources of Telegram chats among the snapshots of a selection, by their names.
+///
+/// # Errors
+/// When no key fits, or the store fails.
+pub async fn chat_sources(opened: &Opened, among: &Selection) -> Result<BTreeSet<String>, OperationError> {
+    let mut sources = BTreeSet::new();
+    let each = |_, snapshot: Snapshot| {
+        if among.takes(&snapshot) && holds_chats(&snapshot) {
+            sources.insert(snapshot.source.to_string());
+        }
+    };
+    opened.repository.each_snapshot(&opened.identity()?.identities, each).await?;
+    Ok(sources)
 }
 
 /// Whether a snapshot was made from a Telegram account or export.

@@ -61,7 +61,19 @@ impl OpenSnapshot {
     /// said.
     pub fn stream(&self, path: &EntryPath, each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), OperationError> {
         let missing = || OperationError::NoSuchPath { path: path.to_string(), snapshot: self.snapshot().id.to_string() };
-        let entry = self.tree().get(path).ok_or_else(missing)?;
+        self.stream_entry(path, self.tree().get(path).ok_or_else(missing)?, each)
+    }
+
+    /// The same of an entry of the tree that `path` stands for.
+    ///
+    /// # Errors
+    /// As [`Self::stream`].
+    pub fn stream_entry(
+        &self,
+        path: &EntryPath,
+        entry: &TreeEntry,
+        each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), OperationError> {
         stream_content(&self.shared.contents, path, entry, each)
     }
 
@@ -142,7 +154,7 @@ impl OpenSnapshot {
 ///
 /// # Errors
 /// As there.
-pub(in crate::operations) fn stream_content(
+fn stream_content(
     contents: &Contents,
     path: &EntryPath,
     entry: &TreeEntry,

@@ -11,18 +11,20 @@ mod frames;
 
 use std::sync::Arc;
 
+use futures::FutureExt;
 use tokio::runtime::Handle;
 
 pub use files::MAX_FILE_BYTES;
-pub(super) use files::stream_content;
 
 use self::choice::SnapshotChoice;
 use self::frames::Frames;
 use super::OperationError;
 use super::session::{Opened, Session};
 use crate::model::causes::with_causes;
+use crate::repository::RepositoryError;
 use crate::repository::contents::Contents;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
+use crate::repository::snapshots::SnapshotRef;
 use crate::repository::tree::Tree;
 
 /// A snapshot opened for reading. Cheap to clone.
@@ -53,15 +55,34 @@ impl OpenSnapshot {
     /// # Errors
     /// As [`Self::open`].
     pub async fn open_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
-        let identity = opened.identity()?;
         let mut broken = Vec::new();
-        let (found, snapshot) = choice.find_past(opened, &mut broken).await?;
-        let beside = choice.beside(opened, (&found, &snapshot), &mut broken).await?;
+        let found = choice.find_past(opened, &mut broken).boxed().await?;
+        Self::open_found(opened, choice, found, broken).await
+    }
+
+    /// As [`Self::open_in`]; where the latest is wanted and a later one was seen before, that is an error.
+    ///
+    /// # Errors
+    /// As [`Self::open`] and [`SnapshotChoice::find`].
+    pub async fn open_exactly(opened: &Opened, choice: &SnapshotChoice) -> Result<Self, OperationError> {
+        let found = choice.find(opened).await?;
+        Self::open_found(opened, choice, found, Vec::new()).await
+    }
+
+    /// `broken` is what is wrong with later snapshots.
+    async fn open_found(
+        opened: &Opened,
+        choice: &SnapshotChoice,
+        (found, snapshot): (SnapshotRef, Snapshot),
+        mut broken: Vec<RepositoryError>,
+    ) -> Result<Self, OperationError> {
+        let identity = opened.identity()?;
+        let beside = choice.beside(opened, (&found, &snapshot), &mut broken).boxed().await?;
         let mut lost: Vec<String> =
             broken.iter().map(|error| format!("a later snapshot was passed over: {}", with_causes(error))).collect();
         let mut broken = Vec::new();
         let heads: Vec<&Snapshot> = beside.iter().chain([&snapshot]).collect();
-        let tree = opened.repository.tree_of(&heads, &identity.identities, Some(&mut broken)).await?;
+        let tree = opened.repository.tree_of(&heads, &identity.identities, Some(&mut broken)).boxed().await?;
         lost.extend(broken.iter().map(|error| format!("what an archive held is lost: {}", with_causes(error))));
         let damaged = |record: &&ArchiveRecord| tree.losses().copied.contains(&record.id) || tree.losses().lost.contains(record);
         opened.note_damaged(snapshot.archives.iter().filter(damaged).map(|record| record.object.clone()), false);

@@ -43,7 +43,7 @@ pub async fn machines(session: &Session) -> Result<(Vec<Newest>, Vec<String>), O
     let found = look::snapshots(session, &Selection::default(), false).await?;
     let mut newest: BTreeMap<(String, String), Newest> = BTreeMap::new();
     // Oldest first: the last one stays.
-    for snapshot in found.snapshots {
+    for look::Row { snapshot, .. } in found.snapshots {
         let key = (snapshot.host.clone(), snapshot.source.to_string());
         let count = newest.get(&key).map_or(0, |known| known.count) + 1;
         newest.insert(key, Newest { snapshot, count });

@@ -12,7 +12,7 @@ pub fn is_call(view: &View<'_>) -> bool {
 
 /// Writes the block: who was called, which way, and for how long.
 pub fn call(out: &mut String, view: &View<'_>, page: &Page<'_>) {
-    let outgoing = is_outgoing(view, page);
+    let outgoing = is_own(view, page, true);
     let missed = view.word("discard_reason") == "missed" || view.get("is_missed") == Some("true");
     let mut status = match (outgoing, missed, view.word("discard_reason")) {
         (true, true, _) => "Cancelled",
@@ -33,18 +33,19 @@ pub fn call(out: &mut String, view: &View<'_>, page: &Page<'_>) {
     block(out, if seconds.is_some() { "media_call success" } else { "media_call" }, called, "", &status, None);
 }
 
-/// Whether the account's owner called. A live backup tells; exports before 1.4.8 tell names only.
-fn is_outgoing(view: &View<'_>, page: &Page<'_>) -> bool {
+/// Whether the account's owner sent the message, as far as that can be known: a live backup tells; exports tell who sent it, those before
+/// 1.4.8 and pages by name only. `is_of_two` says that the chat is one of two people.
+pub fn is_own(view: &View<'_>, page: &Page<'_>, is_of_two: bool) -> bool {
     if view.extra("outgoing") == Some("true") {
         return true;
     }
-    let actor = view.text("actor").unwrap_or_default();
+    let name = view.text("from").or_else(|| view.text("actor")).unwrap_or_default();
     let chat = view.record.peer;
     match (view.sender(), page.owner.peer, page.owner.name.as_deref()) {
-        (Some(sender), _, _) if chat.kind == PeerKind::User && !chat.is_made_up() => sender != chat,
         (Some(sender), Some(owner), _) => sender == owner,
-        (_, _, Some(owner)) => actor == owner,
+        (Some(sender), None, _) if is_of_two && chat.kind == PeerKind::User && !chat.is_made_up() => sender != chat,
+        (_, _, Some(owner)) => name == owner,
         // A person's chat has the first name only.
-        _ => actor != page.chat && !actor.strip_prefix(page.chat).is_some_and(|rest| rest.starts_with(' ')),
+        _ => is_of_two && !name.is_empty() && name != page.chat && !name.strip_prefix(page.chat).is_some_and(|rest| rest.starts_with(' ')),
     }
 }

@@ -30,7 +30,8 @@ pub fn lines(out: &mut String, lines: &str) {
     }
 }
 
-/// Appends a relative path as the value of `href` or `src`.
+/// Appends a relative path as the value of `href` or `src`. What would cut it short is escaped, and nothing else: programs that read
+/// pages look for the file under the name that stands there, spaces included.
 pub fn path(out: &mut String, up: &str, path: &str) {
     out.push_str(up);
     for character in path.chars() {
@@ -38,7 +39,6 @@ pub fn path(out: &mut String, up: &str, path: &str) {
             '%' => out.push_str("%25"),
             '#' => out.push_str("%23"),
             '?' => out.push_str("%3F"),
-            ' ' => out.push_str("%20"),
             '\\' => out.push_str("%5C"),
             _ => {
                 let mut buffer = [0u8; 4];
@@ -209,6 +209,6 @@ mod tests {
     fn paths_become_links_to_the_file() {
         let mut out = String::new();
         path(&mut out, "../../", "files/50% #1? é \"x\".pdf");
-        assert_eq!(out, "../../files/50%25%20%231%3F%20é%20&quot;x&quot;.pdf");
+        assert_eq!(out, "../../files/50%25 %231%3F é &quot;x&quot;.pdf");
     }
 }

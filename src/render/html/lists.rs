@@ -1,11 +1,12 @@
 //! The pages around the chats: the summary, the list of chats, contacts, sessions and the like.
 
+use std::cmp::Reverse;
 use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 
 use super::message::userpic;
-use super::{Owner, Pages, escape, frame_begin, frame_end};
+use super::{Owner, Pages, Written, escape, frame_begin, frame_end};
 use crate::model::account::{AccountSection, Section};
 use crate::model::chat::{ChatInfo, ChatType, DELETED_ACCOUNT};
 use crate::model::json;
@@ -21,8 +22,8 @@ pub struct ListedChat {
     pub name: String,
     /// Its description.
     pub chat: ChatInfo,
-    /// How many messages its pages have.
-    pub messages: u64,
+    /// What its pages show.
+    pub written: Written,
     /// Its folder, `chats/chat_01/`.
     pub folder: String,
 }
@@ -49,7 +50,7 @@ fn kind(chat: &ChatInfo) -> &'static str {
     }
 }
 
-/// Writes `lists/chats.html`.
+/// Writes `lists/chats.html`: the chats that were written to last come first, those that were left last.
 ///
 /// # Errors
 /// Those of `pages`.
@@ -58,21 +59,23 @@ pub fn chat_list<P: Pages>(chats: &[ListedChat], pages: &mut P) -> Result<(), P:
     frame_begin(&mut out, "../", Some("../export_results.html#allow_back"), "Chats", "list_page");
     out.push_str("<div class=\"entry_list\">");
     let mut told_left = false;
+    let mut chats: Vec<&ListedChat> = chats.iter().collect();
+    chats.sort_by_key(|listed| (listed.chat.left, Reverse(listed.written.last.as_ref().map(|last| last.sent))));
     for listed in chats {
         if listed.chat.left && !std::mem::replace(&mut told_left, true) {
             out.push_str(
                 "</div><div class=\"page_about details\">Groups and channels that the account has left.</div><div class=\"entry_list\">",
             );
         }
-        let count = match (listed.messages, listed.chat.only_my_messages) {
+        let count = match (listed.written.messages, listed.chat.only_my_messages) {
             (0, _) => "No messages".to_owned(),
             (1, false) => "1 message".to_owned(),
             (count, false) => format!("{count} messages"),
             (count, true) => format!("{count} outgoing messages"),
         };
-        let tag = if listed.messages > 0 { "a" } else { "div" };
+        let tag = if listed.written.messages > 0 { "a" } else { "div" };
         let _ = write!(out, "<{tag} class=\"entry block_link clearfix\"");
-        if listed.messages > 0 {
+        if listed.written.messages > 0 {
             let _ = write!(out, " href=\"../{}messages.html#allow_back\"", listed.folder);
         }
         out.push_str("><div class=\"pull_left userpic_wrap\">");
@@ -83,7 +86,13 @@ pub fn chat_list<P: Pages>(chats: &[ListedChat], pages: &mut P) -> Result<(), P:
             kind(&listed.chat)
         );
         escape::text(&mut out, &listed.name);
-        let _ = writeln!(out, "</div><div class=\"details_entry details\">{count}</div></div></{tag}>");
+        out.push_str("</div>");
+        if let Some(last) = &listed.written.last {
+            let _ = write!(out, "<div class=\"pull_right details\">{}</div><div class=\"preview\">", last.day);
+            escape::text(&mut out, &last.line);
+            out.push_str("</div>");
+        }
+        let _ = writeln!(out, "<div class=\"details_entry details\">{count}</div></div></{tag}>");
     }
     out.push_str("</div>");
     frame_end(&mut out);

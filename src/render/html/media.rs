@@ -27,6 +27,9 @@ const ICONS: [(&str, &str); 12] = [
     ("media_file", "M6 3h8l4 4v14H6z M14 3v4h4"),
 ];
 
+/// Nothing was drawn for a video without a still picture: a grey field.
+const EMPTY_PICTURE: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 9'%3E%3Crect width='16' height='9' fill='%23567'/%3E%3C/svg%3E";
+
 /// Where a file of a message is to be had.
 enum Place<'a> {
     /// At this path of the export.
@@ -91,7 +94,7 @@ pub fn media(out: &mut String, view: &View<'_>, page: &Page<'_>) {
         block(out, "media_game", &emoji, shown, "", None);
     } else if let Some(information) = view.text("information_text") {
         // A block of an imported page that no key stands for.
-        block(out, "media_file", &information, "", "", None);
+        block(out, "media_information", &information, "", "", None);
     }
 }
 
@@ -239,10 +242,8 @@ fn document(out: &mut String, view: &View<'_>, page: &Page<'_>, file: &str) {
             if !gif && !length.is_empty() {
                 let _ = write!(out, "<div class=\"video_duration\">{length}</div>");
             }
-            // Nothing was drawn for a video without a still picture: a grey field.
-            const EMPTY: &str = "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 9'%3E%3Crect width='16' height='9' fill='%23567'/%3E%3C/svg%3E";
             let alt = [&*title, &*own_name].into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join(", ");
-            image(out, picture, thumb.as_deref().unwrap_or(EMPTY), &alt, fitted(view, 320).or(Some((320, 180))));
+            image(out, picture, thumb.as_deref().unwrap_or(EMPTY_PICTURE), &alt, fitted(view, 320).or(Some((320, 180))));
             out.push_str("</a></div>");
         }
         _ => {
@@ -253,6 +254,31 @@ fn document(out: &mut String, view: &View<'_>, page: &Page<'_>, file: &str) {
             }
         }
     }
+}
+
+/// A photo or video as a tile of the chat's overview, a link to the message; `None` for anything else. `href` is escaped already.
+pub fn shot(view: &View<'_>, page: &Page<'_>, href: &str, title: &str) -> Option<String> {
+    let here = |key: &str| match place(view.get(key)?, page) {
+        Place::Here(path) => Some(relative(page, path)),
+        Place::Not(_) => None,
+    };
+    let is_film = matches!(view.word("media_type"), "video_file" | "video_message" | "animation");
+    let (picture, mark) = match (here("photo"), is_film) {
+        (Some(photo), _) => (photo, String::new()),
+        (None, true) => {
+            here("file")?;
+            let length = view.integer("duration_seconds").map(duration).unwrap_or_default();
+            (here("thumbnail").unwrap_or_else(|| EMPTY_PICTURE.to_owned()), format!("<span class=\"video_duration\">▶ {length}</span>"))
+        }
+        (None, false) => return None,
+    };
+    let mut out = format!("<a class=\"shot\" href=\"{href}\" title=\"");
+    escape::text(&mut out, title);
+    out.push_str("\">");
+    image(&mut out, "shot_picture", &picture, title, None);
+    out.push_str(&mark);
+    out.push_str("</a>");
+    Some(out)
 }
 
 /// Bytes in words, tenths cut.
@@ -287,21 +313,36 @@ fn place_block(out: &mut String, view: &View<'_>, location: &str) {
     }
 }
 
+/// A poll or a checklist. A bar behind each answer shows its share of the votes.
 fn list(out: &mut String, value: &str, title: &str, kind: &str, total: &str) {
     out.push_str("<div class=\"media_wrap clearfix\"><div class=\"media_poll\"><div class=\"question bold\">");
     escape::lines(out, &json::get(value, title).map(escape::plain).unwrap_or_default());
     let closed = if json::get(value, "closed") == Some("true") { ", closed" } else { "" };
     let _ = write!(out, "</div><div class=\"details\">{kind}{closed}</div>");
-    for answer in json::get(value, "answers").map(json::elements).into_iter().flatten() {
-        out.push_str("<div class=\"answer\">- ");
+    let answers = || json::get(value, "answers").map(json::elements).into_iter().flatten();
+    let voters_of = |answer: &str| json::get(answer, "voters").and_then(json::integer).unwrap_or_default().max(0);
+    let all = json::get(value, total).and_then(json::integer);
+    // Of several answers that one may choose, all together may have more votes than there are voters.
+    let most = answers().map(voters_of).chain(all).max().unwrap_or_default().max(1);
+    for answer in answers() {
+        let voters = voters_of(answer);
+        let is_chosen = json::get(answer, "chosen") == Some("true");
+        let share = voters.saturating_mul(100) / most;
+        let _ = match (all, is_chosen) {
+            (Some(_), true) => write!(out, "<div class=\"answer chosen\" style=\"--share: {share}%\">"),
+            (Some(_), false) => write!(out, "<div class=\"answer\" style=\"--share: {share}%\">"),
+            (None, _) => write!(out, "<div class=\"answer\">"),
+        };
+        // Telegram Desktop's pages begin an answer so.
+        out.push_str("<span class=\"dash\">- </span>");
         escape::lines(out, &escape::plain(answer));
-        if let Some(voters) = json::get(answer, "voters").and_then(json::integer).filter(|&voters| voters > 0) {
-            let chosen = if json::get(answer, "chosen") == Some("true") { ", chosen vote" } else { "" };
+        if voters > 0 {
+            let chosen = if is_chosen { ", chosen vote" } else { "" };
             let _ = write!(out, " <span class=\"details\">{}{chosen}</span>", votes(voters));
         }
         out.push_str("</div>");
     }
-    if let Some(voters) = json::get(value, total).and_then(json::integer) {
+    if let Some(voters) = all {
         let _ = write!(out, "<div class=\"total details\">{}</div>", votes(voters));
     }
     out.push_str("</div></div>");

@@ -2,12 +2,11 @@
 
 use std::fmt::Write;
 
-use super::call::{call, is_call};
+use super::call::{call, is_call, is_own};
 use super::media::{attachments, emoji_picture, group_photo, media};
 use super::service::sentence;
 use super::view::{View, day};
-use super::{Page, escape};
-use crate::model::chat::DELETED_ACCOUNT;
+use super::{Page, escape, preview};
 use crate::model::json;
 use crate::model::peer::{Peer, PeerKind};
 use crate::render::earlier;
@@ -44,7 +43,7 @@ pub fn message(out: &mut String, shown: Shown<'_>, page: &mut Page<'_>, before: 
         );
     }
     let is_service = matches!(view.word("type"), "service" | "unsupported") && !is_call(&view);
-    let name = name_of(&view, if is_call(&view) { "actor" } else { "from" });
+    let name = view.name(if is_call(&view) { "actor" } else { "from" }).unwrap_or_default().into_owned();
     // In a private chat, whoever it is not is the owner.
     let peer = shown.record.peer;
     if !is_service && peer.kind == PeerKind::User && view.sender().is_some_and(|sender| sender != peer) && page.owner.name.is_none() {
@@ -70,6 +69,8 @@ pub fn message(out: &mut String, shown: Shown<'_>, page: &mut Page<'_>, before: 
         let grouped = joined && now.album.is_some() && before.album == now.album;
         ordinary(out, &view, shown, page, id, joined, grouped);
     }
+    let sender = now.sender.as_ref().map(|(_, name)| name.as_str()).unwrap_or_default();
+    page.lines.add(id, if is_service { "" } else { sender }, &preview::line(&view));
     *before = now;
 }
 
@@ -92,13 +93,14 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
     let more = if joined { " joined" } else { "" };
     let album = if grouped { " grouped" } else { "" };
     let _ = write!(out, "<div class=\"message default clearfix{more}{album}{gone}\" id=\"message{id}\">");
-    let name = name_of(view, if is_call(view) { "actor" } else { "from" });
+    let name = view.name(if is_call(view) { "actor" } else { "from" }).unwrap_or_default();
     if !joined {
         out.push_str("<div class=\"pull_left userpic_wrap\">");
         userpic(out, view.sender(), &name, 42);
         out.push_str("</div>");
     }
-    let _ = write!(out, "<div class=\"body\" id=\"go_to_message{id}\">");
+    let own = if is_own(view, page, page.is_of_two) { " data-own=\"1\"" } else { "" };
+    let _ = write!(out, "<div class=\"body\" id=\"go_to_message{id}\"{own}>");
     if let Some(local) = view.local() {
         let (full, hour, minute) = (view.full(local), local.hour(), local.minute());
         let _ = write!(out, "<div class=\"pull_right date details\" title=\"{full}\">{hour:02}:{minute:02}</div>");
@@ -114,7 +116,7 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
     }
     let forwarded = view.get("forwarded_from").is_some();
     if forwarded {
-        let from = name_of(view, "forwarded_from");
+        let from = view.name("forwarded_from").unwrap_or_default();
         out.push_str("<div class=\"pull_left forwarded userpic_wrap\">");
         userpic(out, view.get("forwarded_from_id").and_then(json::spelling).and_then(|id| id.parse().ok()), &from, 42);
         out.push_str("</div><div class=\"forwarded body\"><div class=\"from_name\">");
@@ -150,16 +152,6 @@ fn ordinary(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>
     history(out, shown, page);
     deletion(out, view, shown);
     out.push_str("</div></div>\n");
-}
-
-/// A sender's name as the pages show it.
-fn name_of(view: &View<'_>, key: &str) -> String {
-    match view.text(key) {
-        Some(name) if !name.is_empty() => name.into_owned(),
-        // An account without a name is gone; of a message without a sender nobody knows who sent it.
-        _ if view.get(key).is_some() => DELETED_ACCOUNT.to_owned(),
-        _ => String::new(),
-    }
 }
 
 /// A coloured circle with initials.
@@ -204,10 +196,21 @@ fn reply(out: &mut String, view: &View<'_>, shown: Shown<'_>, page: &Page<'_>) {
         let target = target.saturating_sub(shown.id_shift);
         let _ = write!(out, "In reply to {}", link(page, target, "this message"));
     }
+    // A part that the sender chose, or else the beginning of the message.
+    let answered = if view.get("reply_to_peer_id").is_some() { None } else { page.lines.get(target.saturating_sub(shown.id_shift)) };
+    if let Some((name, _)) = answered.filter(|(name, _)| !name.is_empty()) {
+        out.push_str("<div class=\"reply_name\">");
+        escape::text(out, name);
+        out.push_str("</div>");
+    }
     if let Some(quote) = view.extra("reply_quote") {
         out.push_str("<blockquote>");
         escape::lines(out, &escape::plain(quote));
         out.push_str("</blockquote>");
+    } else if let Some((_, words)) = answered.filter(|(_, words)| !words.is_empty()) {
+        out.push_str("<div class=\"reply_words\">");
+        escape::text(out, words);
+        out.push_str("</div>");
     }
     out.push_str("</div>");
 }
@@ -311,7 +314,16 @@ fn history(out: &mut String, shown: Shown<'_>, page: &Page<'_>) {
             sentence(out, &view, &|target, words| link(page, target.saturating_sub(shown.id_shift), words));
             out.push_str("</div>");
         }
+        let beside = |out: &mut String, words: Option<String>| {
+            if let Some(words) = words {
+                out.push_str("<div class=\"details\">");
+                escape::text(out, &words);
+                out.push_str("</div>");
+            }
+        };
+        beside(out, preview::kind(&view));
         text(out, &view);
+        beside(out, preview::reactions(&view));
         out.push_str("</div>");
     }
     out.push_str("</details>");

@@ -2,12 +2,14 @@
 //! scripts.
 //!
 //! - [`ChatPages`] writes a chat, 1,000 messages a page; [`message`] one message, [`media`] its media, [`call`] a phone call,
-//!   [`service`] the sentence of what happened.
+//!   [`service`] the sentence of what happened, [`preview`] what a message says in one line.
+//! - [`window`] makes the pages of a viewer.
+//! - [`overview`] writes a chat's months, and its photos and videos.
 //! - [`about`] writes what a chat has beside messages.
 //! - [`lists`] writes the summary, the list of chats and the sections of the account.
 //! - [`escape`] is the one door for text that people wrote; [`view`] looks into a message.
 //!
-//! A page is the largest thing in memory, and the ids of one chat.
+//! A page is the largest thing in memory, the ids of one chat, and the first words of its last messages.
 
 pub mod about;
 pub mod call;
@@ -15,17 +17,24 @@ pub mod escape;
 pub mod lists;
 pub mod media;
 pub mod message;
+pub mod overview;
+pub mod preview;
 pub mod service;
 pub mod view;
+pub mod window;
 
 use std::fmt::Write;
 
 use jiff::tz::TimeZone;
 
 use self::message::Before;
+use self::overview::{Frame, Overview, overview_file};
+use self::preview::Lines;
+use self::view::View;
 use super::media_names::Places;
 use super::shown::Shown;
-use crate::model::peer::Peer;
+use crate::model::chat::ChatType;
+use crate::model::peer::{Peer, PeerKind};
 
 /// The page of a chat that tells what it has beside messages.
 pub const ABOUT_FILE: &str = "about.html";
@@ -75,6 +84,10 @@ pub struct Page<'a> {
     pub chat: &'a str,
     /// Whose account it is.
     pub owner: &'a mut Owner,
+    /// Whether the chat is one of two people.
+    pub is_of_two: bool,
+    /// What the messages before say, for replies to them.
+    pub lines: &'a mut Lines,
 }
 
 /// The account's owner, as far as it is known.
@@ -101,7 +114,31 @@ pub struct ChatPages<'a, P> {
     before: Before,
     day_lines: u64,
     owner: Owner,
+    kind: Option<ChatType>,
+    lines: Lines,
+    overview: Overview,
+    last: Option<Last>,
     has_about: bool,
+}
+
+/// The last message of a chat, for the list of chats.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// When it was sent, Unix seconds.
+    pub sent: i64,
+    /// The day, for people.
+    pub day: String,
+    /// Who said what, in one line.
+    pub line: String,
+}
+
+/// What the pages of a chat show.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// How many messages.
+    pub messages: u64,
+    /// The last of them.
+    pub last: Option<Last>,
 }
 
 impl<'a, P: Pages> ChatPages<'a, P> {
@@ -122,8 +159,19 @@ impl<'a, P: Pages> ChatPages<'a, P> {
             before: Before::default(),
             day_lines: 0,
             owner: Owner::default(),
+            kind: None,
+            lines: Lines::default(),
+            overview: Overview::default(),
+            last: None,
             has_about: false,
         }
+    }
+
+    /// Says what kind of chat it is: in one of two people, whoever it is not is the owner.
+    #[must_use]
+    pub fn of_kind(mut self, kind: Option<ChatType>) -> Self {
+        self.kind = kind;
+        self
     }
 
     /// Says that a page of the chat tells what it has beside messages: the first one links to it.
@@ -151,7 +199,8 @@ impl<'a, P: Pages> ChatPages<'a, P> {
         if self.on_page == 0 {
             self.begin_page();
         }
-        self.ids.push(shown.record.id.saturating_sub(shown.id_shift));
+        let id = shown.record.id.saturating_sub(shown.id_shift);
+        self.ids.push(id);
         let (ids, number) = (&self.ids, self.number);
         let page_of = |id: i64| {
             let index = ids.binary_search(&id).ok()?;
@@ -159,6 +208,7 @@ impl<'a, P: Pages> ChatPages<'a, P> {
             Some(if page == number { String::new() } else { page_file(page) })
         };
         let place = |stored: &str| names.shown(stored);
+        let peer = shown.record.peer;
         let mut page = Page {
             zone: &self.zone,
             up: self.up,
@@ -168,10 +218,23 @@ impl<'a, P: Pages> ChatPages<'a, P> {
             day_lines: &mut self.day_lines,
             chat: &self.name,
             owner: &mut self.owner,
+            is_of_two: match self.kind {
+                Some(kind) => matches!(kind, ChatType::PersonalChat | ChatType::BotChat),
+                None => peer.kind == PeerKind::User && !peer.is_made_up(),
+            },
+            lines: &mut self.lines,
         };
         message::message(&mut self.current, shown, &mut page, &mut self.before);
         self.on_page += 1;
-        Ok(())
+        let view = View::new(shown.record, &self.zone);
+        let (name, words) = page.lines.get(id).unwrap_or_default();
+        if let Some(sent) = shown.record.date.filter(|sent| self.last.as_ref().is_none_or(|last| last.sent <= *sent)) {
+            let line = if name.is_empty() { words.to_owned() } else { format!("{name}: {words}") };
+            self.last = Some(Last { sent, day: view.local().map(view::day).unwrap_or_default(), line });
+        }
+        let label = if name.is_empty() { &self.name } else { name };
+        let frame = Frame { name: &self.name, folder: &self.folder, up: self.up };
+        self.overview.add(&view, (id, &page_file(self.number), label), &page, &frame, self.pages)
     }
 
     fn begin_page(&mut self) {
@@ -179,9 +242,13 @@ impl<'a, P: Pages> ChatPages<'a, P> {
         // Each page tells its day anew.
         self.before = Before::default();
         frame_begin(&mut self.current, self.up, self.back, &self.name, "chat_page");
-        if self.number == 1 && self.has_about {
-            let _ = writeln!(self.current, "<div class=\"page_about details\"><a href=\"{ABOUT_FILE}\">About this chat</a></div>");
-        }
+        let about = format!("<a class=\"tool\" href=\"{ABOUT_FILE}\">About this chat</a>");
+        let about = if self.number == 1 && self.has_about { about } else { String::new() };
+        let _ = writeln!(
+            self.current,
+            "<div class=\"tools\">{about}<a class=\"tool\" href=\"{}\">Months, photos and videos</a></div>",
+            overview_file(1)
+        );
         self.current.push_str("<div class=\"history\">\n");
         if self.number > 1 {
             let _ =
@@ -200,21 +267,28 @@ impl<'a, P: Pages> ChatPages<'a, P> {
         self.pages.page(&path, std::mem::take(&mut self.current).into_bytes())
     }
 
-    /// Writes the last page and returns how many messages there were.
+    fn write_overview(&mut self) -> Result<(), P::Error> {
+        let frame = Frame { name: &self.name, folder: &self.folder, up: self.up };
+        std::mem::take(&mut self.overview).finish(&frame, self.pages)
+    }
+
+    /// Writes the last page and the overview, and says what the pages show.
     ///
     /// # Errors
     /// Those of the pages.
-    pub fn finish(mut self) -> Result<u64, P::Error> {
+    pub fn finish(mut self) -> Result<Written, P::Error> {
         if self.ids.is_empty() {
             if self.folder.is_empty() {
                 self.begin_page();
                 self.current.push_str("<div class=\"message service\"><div class=\"body details\">No exported messages</div></div>\n");
                 self.end_page(false)?;
+                self.write_overview()?;
             }
-            return Ok(0);
+            return Ok(Written::default());
         }
         self.end_page(false)?;
-        Ok(self.ids.len() as u64)
+        self.write_overview()?;
+        Ok(Written { messages: self.ids.len() as u64, last: self.last })
     }
 }
 

@@ -243,6 +243,14 @@ pub fn sentence(out: &mut String, view: &View<'_>, link: &dyn Fn(i64, &str) -> S
     out.push_str(&html);
 }
 
+/// The sentence of a service message as plain text.
+pub fn plain_sentence(view: &View<'_>) -> String {
+    let mut html = String::new();
+    sentence(&mut html, view, &|_, words| words.to_owned());
+    let text = html.replace("&lt;", "<").replace("&gt;", ">").replace("&quot;", "\"").replace("&apos;", "'");
+    text.replace("&amp;", "&")
+}
+
 fn escaped(text: &str) -> String {
     let mut out = String::new();
     escape::text(&mut out, text);

@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use jiff::civil::DateTime;
 use jiff::tz::TimeZone;
 
+use crate::model::chat::DELETED_ACCOUNT;
 use crate::model::json;
 use crate::model::peer::Peer;
 use crate::model::record::MessageRecord;
@@ -64,6 +65,12 @@ impl<'a> View<'a> {
         self.get("from_id").or_else(|| self.get("actor_id")).and_then(json::spelling)?.parse().ok()
     }
 
+    /// A person's name as people read it: an account without a name is gone; of a message without a sender nobody knows who sent it.
+    pub fn name(&self, key: &str) -> Option<Cow<'a, str>> {
+        let name = self.text(key).filter(|name| !name.is_empty());
+        name.or_else(|| self.get(key).map(|_| DELETED_ACCOUNT.into()))
+    }
+
     /// The local time that it was sent at.
     pub fn local(&self) -> Option<DateTime> {
         match self.record.date {
@@ -101,8 +108,12 @@ impl<'a> View<'a> {
 
 /// `12 January 2024`.
 pub fn day(time: DateTime) -> String {
+    format!("{} {} {}", time.day(), month_name(time.month()), time.year())
+}
+
+/// The name of a month, from 1; empty for what is none.
+pub fn month_name(month: i8) -> &'static str {
     const MONTHS: [&str; 12] =
         ["January", "February", "March", "April", "May", "June", "July", "August", "September", "October", "November", "December"];
-    let month = usize::try_from(time.month()).ok().and_then(|month| MONTHS.get(month.wrapping_sub(1))).unwrap_or(&"");
-    format!("{} {month} {}", time.day(), time.year())
+    usize::try_from(month).ok().and_then(|month| MONTHS.get(month.wrapping_sub(1))).unwrap_or(&"")
 }

@@ -14,7 +14,7 @@ pub struct Lease {
     pub run: Id,
     /// Number of this lease of the run, from 1.
     pub number: u32,
-    /// When it was made.
+    /// When the run began: what nothing named any more before then, it does not rely on.
     pub time: jiff::Timestamp,
     /// Until when it counts.
     pub expires: jiff::Timestamp,

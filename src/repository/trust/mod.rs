@@ -14,7 +14,7 @@ mod tests;
 use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 
 pub use merge::merge;
 
@@ -23,6 +23,7 @@ use super::format::names;
 use super::format::root::Root;
 use super::format::version::{CURRENT, NAMED_BY_CONTENT};
 use super::mirrored;
+use super::pieces::Pieces;
 use crate::crypt::digest::sha256;
 use crate::crypt::signature::{SigningKey, VerifyingKey};
 use crate::model::digest::{Digest, Id};
@@ -92,7 +93,37 @@ struct Statement {
 /// [`RepositoryError::Trust`] when they do not fit the anchor, or the store shows an older state than this machine has seen;
 /// when one that counts is damaged or its signature does not hold.
 pub async fn load(storage: &Storage, repository: Id, anchor: &Anchor) -> Result<Trust, RepositoryError> {
-    read_all(storage, repository, anchor, false).await
+    load_with(storage, &Pieces::default(), repository, anchor).await
+}
+
+/// As [`load`]; statements are taken from what is at hand, checked like those of the store, and kept. Which there are says the store.
+///
+/// # Errors
+/// As [`load`].
+pub async fn load_with(storage: &Storage, pieces: &Pieces, repository: Id, anchor: &Anchor) -> Result<Trust, RepositoryError> {
+    read_all(storage, pieces, repository, anchor, false).await
+}
+
+/// Brings the newest statements to hand, unchecked, for one who opens key slots meanwhile. What does not come is asked for by
+/// [`load_with`].
+pub async fn fetch(storage: &Storage, pieces: &Pieces) {
+    /// Further ones are asked for when it is known which count.
+    const FEW: usize = 4;
+    let Ok(listed) = mirrored::list(storage, names::ROOT).await else { return };
+    let mut statements: Vec<(u64, &String)> =
+        listed.iter().filter_map(|name| Some((names::parse_statement(name).filter(|(_, sha256)| sha256.is_some())?.0, name))).collect();
+    statements.sort_unstable();
+    let newest = statements.iter().rev().take(FEW).take_while(|(number, _)| Some(number) == statements.last().map(|(last, _)| last));
+    let wanted = newest.flat_map(|(_, name)| [(*name).clone(), names::signature(name)]).filter(|name| !pieces.has(name));
+    let fetched = wanted.map(|name| {
+        async move {
+            if let Ok(Some(bytes)) = storage.get(&name, names::MAX_SMALL_BYTES).await {
+                pieces.offer(&name, bytes);
+            }
+        }
+        .boxed()
+    });
+    futures::future::join_all(fetched.collect::<Vec<_>>()).await;
 }
 
 /// As [`load`], passing over what is damaged: it is in [`Trust::lost`].
@@ -100,7 +131,7 @@ pub async fn load(storage: &Storage, repository: Id, anchor: &Anchor) -> Result<
 /// # Errors
 /// As [`load`], for all but damage.
 pub async fn salvage(storage: &Storage, repository: Id, root_key: &VerifyingKey) -> Result<Trust, RepositoryError> {
-    read_all(storage, repository, &Anchor::Last(root_key.clone()), true).await
+    read_all(storage, &Pieces::default(), repository, &Anchor::Last(root_key.clone()), true).await
 }
 
 /// Makes a statement that stands on all that `trust` has, and says what `change` makes of it; gives what holds then. Where nothing
@@ -190,7 +221,13 @@ async fn list(storage: &Storage, known: &[Known]) -> Result<Listing, RepositoryE
     Ok(listing)
 }
 
-async fn read_all(storage: &Storage, repository: Id, anchor: &Anchor, passes_damage: bool) -> Result<Trust, RepositoryError> {
+async fn read_all(
+    storage: &Storage,
+    pieces: &Pieces,
+    repository: Id,
+    anchor: &Anchor,
+    passes_damage: bool,
+) -> Result<Trust, RepositoryError> {
     let known = match anchor {
         Anchor::Pinned { heads, .. } => heads.as_slice(),
         Anchor::Last(_) | Anchor::AsFound => &[],
@@ -202,6 +239,7 @@ async fn read_all(storage: &Storage, repository: Id, anchor: &Anchor, passes_dam
     }
     let mut reading = Reading {
         storage,
+        pieces,
         repository,
         known,
         passes_damage,
@@ -247,6 +285,7 @@ async fn read_all(storage: &Storage, repository: Id, anchor: &Anchor, passes_dam
 /// The statements, as far as they are read.
 struct Reading<'a> {
     storage: &'a Storage,
+    pieces: &'a Pieces,
     repository: Id,
     known: &'a [Known],
     passes_damage: bool,
@@ -267,7 +306,8 @@ impl Reading<'_> {
             Anchor::AsFound => Ok(None),
             // In format 1, a statement could hand over to another key.
             Anchor::Pinned { root_key, number, .. } if (1..last_number).contains(number) => {
-                let line = numbered::walk(self.storage, self.repository, (*number, last_number), Some(root_key.clone())).await?;
+                let line =
+                    numbered::walk((self.storage, self.pieces), self.repository, (*number, last_number), Some(root_key.clone())).await?;
                 Ok(line.into_iter().last().map(|root| root.root_key).or_else(|| Some(root_key.clone())))
             }
             Anchor::Pinned { root_key, .. } => Ok(Some(root_key.clone())),
@@ -320,7 +360,7 @@ impl Reading<'_> {
         {
             return Ok(Some(Statement { text: known.text.clone(), name, root }));
         }
-        let (text, root) = mirrored::get_signed(self.storage, &name, |bytes, signature| {
+        let (text, root) = mirrored::get_signed_with(self.storage, self.pieces, &name, |bytes, signature| {
             let root = parse(bytes)?;
             // Somebody made another vault in this place at the same moment.
             if root.repository != self.repository {
@@ -355,7 +395,7 @@ impl Reading<'_> {
             _ => (covered + 1, self.key.clone()),
         };
         for &number in numbers.range(from..) {
-            match numbered::read(self.storage, self.repository, number, key.as_ref()).await {
+            match numbered::read((self.storage, self.pieces), self.repository, number, key.as_ref()).await {
                 Ok(Numbered::Statement(root)) => {
                     if is_only {
                         key = Some(root.root_key.clone());

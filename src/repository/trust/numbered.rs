@@ -7,6 +7,7 @@ use super::super::RepositoryError;
 use super::super::format::names;
 use super::super::format::root::Root;
 use super::super::mirrored;
+use super::super::pieces::Pieces;
 use crate::crypt::signature::{SigningKey, VerifyingKey};
 use crate::model::digest::Id;
 use crate::storage::{Storage, StorageError};
@@ -47,9 +48,14 @@ pub(super) async fn put_barrier(storage: &Storage, repository: Id, number: u64, 
 }
 
 /// Reads what stands under a number; signed by `key`, or where none is known by the key that it names.
-pub(super) async fn read(storage: &Storage, repository: Id, number: u64, key: Option<&VerifyingKey>) -> Result<Numbered, RepositoryError> {
+pub(super) async fn read(
+    (storage, pieces): (&Storage, &Pieces),
+    repository: Id,
+    number: u64,
+    key: Option<&VerifyingKey>,
+) -> Result<Numbered, RepositoryError> {
     let name = names::root(number);
-    let found = mirrored::get_signed(storage, &name, |bytes, signature| {
+    let found = mirrored::get_signed_with(storage, pieces, &name, |bytes, signature| {
         let verify = |key: &VerifyingKey| key.verify(bytes, signature).map_err(|error| RepositoryError::damaged(&name, error));
         let foreign = || RepositoryError::Trust(format!("'{name}' was made for another repository or number"));
         if *bytes == barrier(repository, number).as_bytes() {
@@ -75,14 +81,14 @@ pub(super) async fn read(storage: &Storage, repository: Id, number: u64, key: Op
 /// Reads the line from `first` to `last`; each statement must be signed by the key that the one before it names, the first by
 /// `key` where it is known.
 pub(super) async fn walk(
-    storage: &Storage,
+    from: (&Storage, &Pieces),
     repository: Id,
     (first, last): (u64, u64),
     mut key: Option<VerifyingKey>,
 ) -> Result<Vec<Root>, RepositoryError> {
     let mut line = Vec::new();
     for number in first..=last {
-        if let Numbered::Statement(root) = read(storage, repository, number, key.as_ref()).await? {
+        if let Numbered::Statement(root) = read(from, repository, number, key.as_ref()).await? {
             key = Some(root.root_key.clone());
             line.push(*root);
         }

@@ -60,7 +60,7 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
     let mut age = Age::default();
     let mut assumed = false;
     let mut time = |key: &str, twin: &str| {
-        value_of(twin).and_then(json::digits).or_else(|| {
+        value_of(twin).and_then(|value| json::digits(value).or_else(|| whole(value))).or_else(|| {
             let value = value_of(key)?;
             let Some(text) = json::text(value) else { return json::integer(value) };
             if let Ok(exact) = text.parse::<jiff::Timestamp>() {
@@ -74,6 +74,9 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
     let date = time("date", "date_unixtime");
     // Until 2.1.9 a message that was not edited says 1970, in whatever zone.
     let edited = time("edited", "edited_unixtime").filter(|&unix| unix > 2 * 86_400);
+    // A rich message has its words in blocks.
+    let is_empty = |text: &str| matches!(text.trim_ascii(), "\"\"" | "[]" | "null");
+    let rich = value_of("rich_message").filter(|_| value_of("text").is_none_or(is_empty));
 
     let mut out = Vec::with_capacity(text.len());
     let mut extra = vec![b'{'];
@@ -95,11 +98,18 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
             found.search(&mut extra, value, within, MAX_DEPTH);
             continue;
         }
+        if rich.is_some() && matches!(*key, "text" | "text_entities") {
+            continue;
+        }
         member(&mut out, key);
         match *key {
-            "date_unixtime" | "edited_unixtime" if json::integer(value).is_some() => {
-                let _ = write!(out, "\"{}\"", value.trim_ascii());
-            }
+            // Digits in quotes, whatever somebody made of them: readers take nothing else.
+            "date_unixtime" | "edited_unixtime" => match if *key == "date_unixtime" { date } else { edited } {
+                Some(unix) => {
+                    let _ = write!(out, "\"{unix}\"");
+                }
+                None => compact(&mut out, value),
+            },
             // A local time means something where its zone is known: it gets the twin that newer exports write.
             "date" | "edited" if value_of(&format!("{key}_unixtime")).is_none() => {
                 compact(&mut out, value);
@@ -118,7 +128,7 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
             _ => compact(&mut out, value),
         }
     }
-    if let Some(rich) = value_of("rich_message").filter(|_| value_of("text").is_none()) {
+    if let Some(rich) = rich {
         let text = rich::text_of(rich);
         let _ = write!(out, ",\"text\":{},\"text_entities\":{}", text.short(), text.long());
     }
@@ -131,6 +141,12 @@ pub fn message(text: &str, zone: &TimeZone, files: &mut dyn Files) -> Option<Con
     extra.push(b'}');
     let extra = (extra.len() > 2).then(|| raw(extra)).flatten();
     Some(Converted { id, date, edited, message: raw(out)?, extra, media: found.media, age })
+}
+
+/// A whole number that is written with a fraction of nothing but zeros.
+fn whole(value: &str) -> Option<i64> {
+    let (number, zeros) = value.trim_ascii().split_once('.')?;
+    zeros.bytes().all(|byte| byte == b'0').then(|| number.parse().ok()).flatten()
 }
 
 /// A section of the account with its files found.

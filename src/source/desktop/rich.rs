@@ -112,8 +112,17 @@ impl Writer {
                     self.parts.begin_line();
                     self.styled("link", Vec::new(), value);
                 }
-                _ => {}
+                _ => self.unknown(value),
             }
+        }
+    }
+
+    /// A value of a key that this version does not know: it may have texts in it.
+    fn unknown(&mut self, value: &str) {
+        match json::shape(value) {
+            Shape::Object => self.down(|writer| writer.block(value)),
+            Shape::Array => self.down(|writer| json::elements(value).for_each(|one| writer.unknown(one))),
+            Shape::String | Shape::Plain => {}
         }
     }
 
@@ -224,6 +233,8 @@ mod tests {
             {"type":"photo","photo":"p.jpg","caption":{"text":"cap","credit":"by"}},
             {"type":"quote","text":"q","caption":"who"},{"type":"details","title":"t","blocks":[{"type":"paragraph","text":"in"}]},
             {"type":"math","formula":"E"},{"type":"divider"},{"type":"novelty","text":"new"}]"#;
+        let new = r#"[{"type":"novelty","sides":[{"front":{"text":"one"}},{"back":{"caption":"two","more":[{"text":{"type":"bold","text":"three"}}]}}]}]"#;
+        assert_eq!(plain(new), "one\ntwo\nthree", "words are found in what later versions may have");
         assert_eq!(plain(list), "Head\n☑ a\n☐ b\n• c\n  7. d\n  2. e\nT\nx | y\ncap\nby\nq\nwho\nt\nin\nE\nnew");
     }
 

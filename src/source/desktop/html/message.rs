@@ -431,11 +431,10 @@ fn poll_keys(keys: &mut Keys, poll: &Element<'_>) {
     let texts: Vec<String> = answers
         .iter()
         .map(|answer| {
-            let text = answer.own_text();
-            let text = text.strip_prefix("- ").or_else(|| text.strip_prefix('-')).unwrap_or(&text).trim();
+            let text = answer_text(answer);
             let details = answer.find("details").map(Element::text).unwrap_or_default();
             let chosen = details.contains("chosen");
-            format!("{{\"text\":{},\"voters\":{},\"chosen\":{chosen}}}", quoted(text), count(&details).unwrap_or_default())
+            format!("{{\"text\":{},\"voters\":{},\"chosen\":{chosen}}}", quoted(&text), count(&details).unwrap_or_default())
         })
         .collect();
     let total = poll.find("total").and_then(|total| count(&total.text())).unwrap_or_default();
@@ -449,19 +448,20 @@ fn poll_keys(keys: &mut Keys, poll: &Element<'_>) {
     );
 }
 
+/// An answer or a task without the dash before it, which has an element of its own on our pages.
+fn answer_text(answer: &Element<'_>) -> String {
+    let text = answer.own_text();
+    let without = if answer.find("dash").is_some() { None } else { text.strip_prefix("- ").or_else(|| text.strip_prefix('-')) };
+    without.unwrap_or(&text).trim().to_owned()
+}
+
 /// A checklist is a poll without votes on a page; its tasks have no ids there.
 fn todo_keys(keys: &mut Keys, list: &Element<'_>) {
     let title = list.find("question").map(Element::text).unwrap_or_default();
     let mut answers = Vec::new();
     list.find_all("answer", &mut answers);
-    let tasks: Vec<String> = answers
-        .iter()
-        .zip(1..)
-        .map(|(answer, id)| {
-            let text = answer.own_text();
-            format!("{{\"text\":{},\"id\":{id}}}", quoted(text.strip_prefix('-').unwrap_or(&text).trim()))
-        })
-        .collect();
+    let tasks: Vec<String> =
+        answers.iter().zip(1..).map(|(answer, id)| format!("{{\"text\":{},\"id\":{id}}}", quoted(&answer_text(answer)))).collect();
     keys.raw("todo_list", &format!("{{\"title\":{},\"answers\":[{}]}}", quoted(&title), tasks.join(",")));
 }
 
