@@ -76,14 +76,14 @@ async fn one_run_with_a_clock_that_is_ahead_changes_nothing_for_the_others() {
             }
             let session = world.session(&world.storage, Some(world.unlock()));
             let listed = look::snapshots(&session, &Selection::default(), false).await.unwrap();
-            let sequence: Vec<u64> = listed.snapshots.iter().map(|snapshot| snapshot.sequence).collect();
+            let sequence: Vec<u64> = listed.snapshots.iter().map(|row| row.snapshot.sequence).collect();
             assert_eq!(sequence, [1, 2, 3, 4], "{is_disk} {hours}");
             let ahead: Vec<bool> = listed.times.iter().map(|(_, ahead)| *ahead).collect();
             assert_eq!(ahead, [false, true, false, false], "{is_disk} {hours}");
             // A machine that was never here sees the same.
             let newcomer = world.newcomer(&world.storage, Some(world.unlock()));
             let listed = look::snapshots(&newcomer, &Selection::default(), false).await.unwrap();
-            assert_eq!(listed.snapshots.last().unwrap().sequence, 4);
+            assert_eq!(listed.snapshots.last().unwrap().snapshot.sequence, 4);
             let report = world.verify(true).await;
             assert!(report.wrong.is_empty(), "{:?}", report.wrong);
         }
@@ -100,7 +100,7 @@ async fn a_clock_that_was_set_back_keeps_the_order_of_a_chain() {
     let listed = look::snapshots(&session, &Selection::default(), false).await.unwrap();
     assert_eq!(listed.snapshots.len(), 4);
     let said: Vec<_> =
-        listed.snapshots.iter().zip(&listed.times).map(|(snapshot, time)| (snapshot.sequence, snapshot.time, time)).collect();
+        listed.snapshots.iter().zip(&listed.times).map(|(row, time)| (row.snapshot.sequence, row.snapshot.time, time)).collect();
     assert_eq!(latest(&world).await, "four", "{said:?}");
 }
 
