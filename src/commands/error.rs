@@ -109,7 +109,19 @@ pub enum CommandError {
     /// Standard output is closed or full.
     #[error("cannot write to standard output")]
     Output(#[source] io::Error),
-    /// The system failed: no threads, no randomness.
+    /// The system does not give the memory that any run needs.
+    #[error("this program needs {} MiB of memory, and the system does not give that much", needed_bytes / 1024 / 1024)]
+    Memory {
+        /// What is needed.
+        needed_bytes: u64,
+    },
+    /// The system lets no more files be opened.
+    #[error("the system does not let this program open the files it needs")]
+    Files(#[source] io::Error),
+    /// The system gives no more threads.
+    #[error("the system does not let this program start the threads it needs")]
+    Threads(#[source] io::Error),
+    /// The system failed: no randomness, no signals.
     #[error("{what}")]
     System {
         /// What was tried.
@@ -164,6 +176,7 @@ impl CommandError {
                 SecretError::Differ | SecretError::Terminal(_) => Exit::Failed,
                 _ => Exit::WrongKey,
             },
+            Self::Key(CryptError::Memory { .. }) => Exit::Failed,
             Self::Key(_) | Self::LoginPassphrase | Self::NoLoginPassphrase => Exit::WrongKey,
             Self::Repository(error) => of_repository(error),
             Self::State(error) => of_state(error),
@@ -173,6 +186,7 @@ impl CommandError {
             Self::Source(error) => of_source(error),
             Self::Alert(AlertError::Stopped { .. }) => Exit::Interrupted,
             Self::File { .. } | Self::System { .. } | Self::Alert(_) => Exit::Failed,
+            Self::Threads(_) | Self::Files(_) | Self::Memory { .. } => Exit::Failed,
             // Who closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
@@ -188,6 +202,12 @@ impl CommandError {
             Self::Store(error) => error.hint().map(Cow::Borrowed),
             Self::Schedule(ScheduleError::Calendar { .. }) => fixed("use daily, weekly, monthly or quarterly with --at HH:MM"),
             Self::Secret(error) => error.hint().map(Cow::Borrowed),
+            Self::Key(error) => key_hint(error).map(Cow::Borrowed),
+            Self::Memory { .. } => fixed("raise the limit (`ulimit -v`, or that of the service or container)"),
+            Self::Files(_) => fixed("raise the limit (`ulimit -n`, LimitNOFILE= of a service): 64 are enough"),
+            Self::Threads(_) => {
+                fixed("raise the limit (`ulimit -u`, TasksMax= of a service, --pids-limit of a container), or end other programs")
+            }
             Self::WeakPassphrase { .. } => fixed("accept the suggested one, add unrelated words, or use --force-weak-passphrase"),
             Self::LoginPassphrase => fixed("use the passphrase you chose with `tgvault login --session-passphrase`"),
             Self::NoLoginPassphrase => fixed("use --session-passphrase-file FILE or --session-passphrase-command COMMAND"),
@@ -465,6 +485,15 @@ fn source_hint(error: &SourceError) -> Option<Cow<'static, str>> {
     Some(Cow::Borrowed(hint))
 }
 
+fn key_hint(error: &CryptError) -> Option<&'static str> {
+    match error {
+        CryptError::Memory { .. } => {
+            Some("raise the limit (`ulimit -v`, MemoryMax= of a service), or use an age identity with -i FILE, which needs no such memory")
+        }
+        _ => None,
+    }
+}
+
 fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
     Some(match error {
         RepositoryError::Absent { .. } => "check the address, or create a vault there with `tgvault init`",
@@ -490,7 +519,7 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::Ambiguous { .. } => "give more digits of the ID",
         RepositoryError::Storage(error) => return error.hint(),
         RepositoryError::Archive { .. } => "run `tgvault verify` to see what else is affected",
-        RepositoryError::Crypt(_) => return None,
+        RepositoryError::Crypt(error) => return key_hint(error),
     })
 }
 

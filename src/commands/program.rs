@@ -8,9 +8,11 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::interrupt::Interrupts;
 use super::output::Output;
+use super::room;
 
 /// Does what the command line of this process says; gives its exit code.
 pub fn run() -> ExitCode {
+    room::spare_address_space();
     if std::env::args_os().len() <= 1 {
         // There is nowhere left to say that the terminal is closed.
         let _ = cli::parser().print_help();
@@ -29,6 +31,10 @@ pub fn run() -> ExitCode {
         }
     };
     let output = Output::new(&cli.global);
+    room::watch(&output);
+    if let Err(error) = room::ensure() {
+        return fail(&output, &error);
+    }
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => return fail(&output, &CommandError::System { what: "cannot start", source }),

@@ -258,11 +258,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     args.rendered(As::TelegramDesktop, PathBuf::new())?;
     let session = context.session(Keys::Needed).await?;
     if !args.all_sources {
-        let restored = one(args, form, &args.part.choice(), args.to.clone(), &session, context).await?;
-        if args.part.snapshot == "latest" && args.part.select.source.is_none() {
-            tell_others(&restored, args, &session, context).await?;
-        }
-        return Ok(restored.exit);
+        return one(args, form, &args.part.choice(), args.to.clone(), &session, context).await;
     }
     let mut exit = Exit::Done;
     let mut taken = HashSet::new();
@@ -276,18 +272,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
             }
             false => SnapshotChoice::of(&snapshot),
         };
-        let ended = one(args, form, &choice, to.clone(), &session, context).await?.exit;
+        let ended = one(args, form, &choice, to.clone(), &session, context).await?;
         exit = exit.worse(ended);
     }
     Ok(exit)
-}
-
-/// What became of one restore.
-struct Restored {
-    source: String,
-    /// The snapshot's number in its chain.
-    sequence: u64,
-    exit: Exit,
 }
 
 /// Restores one snapshot into a folder, and tells what it did.
@@ -298,7 +286,7 @@ async fn one(
     to: PathBuf,
     session: &Session,
     context: &Context,
-) -> Result<Restored, CommandError> {
+) -> Result<Exit, CommandError> {
     let (files, rendered) = (args.files(to.clone())?, args.rendered(form.unwrap_or(As::TelegramDesktop), to.clone())?);
     let reporter = Arc::new(Reporter::new(&context.output, "restored", "entry"));
     let (events, stop) = (reporter.clone(), context.heeded.stop_soon());
@@ -312,8 +300,16 @@ async fn one(
         Made::Files(summary) => (summary, None),
         Made::Rendered(made) => (made.restored, Some((made.chats, made.messages))),
     };
+    let has_others = !args.all_sources && args.part.snapshot == "latest" && args.part.select.source.is_none();
+    // JSON lines end with the summary.
+    if has_others && context.output.is_json() {
+        tell_others(&summary.source, summary.sequence, args, session, context).await?;
+    }
     let exit = conclude(&summary, chats, &to, args, context)?;
-    Ok(Restored { source: summary.source, sequence: summary.sequence, exit })
+    if has_others && !context.output.is_json() {
+        tell_others(&summary.source, summary.sequence, args, session, context).await?;
+    }
+    Ok(exit)
 }
 
 /// The newest complete snapshot of each source, of each machine, the newest first.
@@ -352,14 +348,14 @@ fn folder_name(snapshot: &Snapshot, taken: &mut HashSet<String>) -> String {
 }
 
 /// Says what else the vault has: `latest` is of one source.
-async fn tell_others(restored: &Restored, args: &Args, session: &Session, context: &Context) -> Result<(), CommandError> {
-    if look::is_one_chain(session, restored.sequence).await? {
+async fn tell_others(source: &str, sequence: u64, args: &Args, session: &Session, context: &Context) -> Result<(), CommandError> {
+    if look::is_one_chain(session, sequence).await? {
         return Ok(());
     }
     let others = newest_of_each(session, args).await?;
     let others: Vec<String> = others
         .iter()
-        .filter(|other| other.source.to_string() != restored.source)
+        .filter(|other| other.source.to_string() != source)
         .map(|other| format!("{} ({})", other.source, units::time(other.time)))
         .collect();
     if !others.is_empty() {
@@ -371,7 +367,25 @@ async fn tell_others(restored: &Restored, args: &Args, session: &Session, contex
 fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, to: &Path, args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let output = &context.output;
     let id = summary.snapshot.to_string();
+    let tell_rest = || {
+        if summary.damaged > 0 {
+            let damaged = units::counted(summary.damaged, "damaged file");
+            output.warn(&format!("{damaged} in the vault could not be restored; no damaged data was written"));
+            Exit::Integrity
+        } else if summary.entries + summary.kept == 0 && !args.include.is_empty() {
+            output.warn("no file in the snapshot matches --include");
+            Exit::Incomplete
+        } else if summary.problems > 0 {
+            output.warn(&format!("{} could not be restored", units::counted(summary.problems, "entry")));
+            Exit::Incomplete
+        } else {
+            Exit::Done
+        }
+    };
+    let mut exit = None;
     if output.is_json() {
+        // The summary is the last line.
+        exit = Some(tell_rest());
         output.json(&Summary {
             message_type: "summary",
             command: "restore",
@@ -414,20 +428,5 @@ fn conclude(summary: &RestoreSummary, chats: Option<(u64, u64)>, to: &Path, args
         // A store that was set back shows an old head: on a new machine only the user can notice.
         output.say(&format!("  snapshot number {} of writer {}", summary.sequence, units::short_id(&summary.writer.to_string())));
     }
-    if summary.damaged > 0 {
-        output.warn(&format!(
-            "{} in the vault could not be restored; no damaged data was written",
-            units::counted(summary.damaged, "damaged file")
-        ));
-        return Ok(Exit::Integrity);
-    }
-    if summary.entries + summary.kept == 0 && !args.include.is_empty() {
-        output.warn("no file in the snapshot matches --include");
-        return Ok(Exit::Incomplete);
-    }
-    if summary.problems > 0 {
-        output.warn(&format!("{} could not be restored", units::counted(summary.problems, "entry")));
-        return Ok(Exit::Incomplete);
-    }
-    Ok(Exit::Done)
+    Ok(exit.unwrap_or_else(tell_rest))
 }

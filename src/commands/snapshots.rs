@@ -78,9 +78,16 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         output.say(&units::counted(found.snapshots.len() as u64, "snapshot"));
     }
     let now = jiff::Timestamp::now();
-    for snapshot in found.snapshots.iter().map(|row| &row.snapshot).filter(|snapshot| is_ahead(snapshot.time, now)) {
+    for (snapshot, (_, was_ahead)) in found.snapshots.iter().map(|row| &row.snapshot).zip(&found.times) {
         let (id, host) = (snapshot.id.to_string(), units::printable(&snapshot.host));
-        output.warn(&format!("snapshot {} has a time in the future: the clock of {host} was ahead", units::short_id(&id)));
+        if is_ahead(snapshot.time, now) {
+            output.warn(&format!("snapshot {} has a time in the future: the clock of {host} was ahead", units::short_id(&id)));
+        } else if *was_ahead {
+            output.warn(&format!(
+                "snapshot {} has a later time than its copy in the store: the clock of {host} was ahead",
+                units::short_id(&id)
+            ));
+        }
     }
     for broken in &found.broken {
         output.warn(broken);
@@ -88,7 +95,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     if !found.broken.is_empty() {
         return Ok(Exit::Integrity);
     }
-    match args.max_age.and_then(|most| too_old(&found.snapshots, most, jiff::Timestamp::now())) {
+    match args.max_age.and_then(|most| too_old(&found.times, most, jiff::Timestamp::now())) {
         Some(what) => {
             output.warn(&what);
             Ok(Exit::TooOld)
@@ -98,10 +105,10 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 }
 
 /// Says so when the newest snapshot is older than `most`, or when there is none.
-fn too_old(snapshots: &[Row], most: Duration, now: jiff::Timestamp) -> Option<String> {
+fn too_old(times: &[(jiff::Timestamp, bool)], most: Duration, now: jiff::Timestamp) -> Option<String> {
     // What a clock that was ahead has made says nothing about its age.
-    let Some(newest) = snapshots.iter().map(|row| row.snapshot.time).filter(|time| !is_ahead(*time, now)).max() else {
-        let which = if snapshots.is_empty() { "no snapshot" } else { "no snapshot with a believable time" };
+    let Some(newest) = times.iter().map(|(time, _)| *time).filter(|time| !is_ahead(*time, now)).max() else {
+        let which = if times.is_empty() { "no snapshot" } else { "no snapshot with a believable time" };
         return Some(format!("{which} found; expected one from the last {}", units::duration(most)));
     };
     let age = Duration::try_from(now.duration_since(newest)).unwrap_or_default();

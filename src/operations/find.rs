@@ -139,6 +139,7 @@ async fn search(
                 None => repository.tree(snapshot, identities, Some(broken)).await?,
                 Some((mut tree, parent)) => match added(parent, snapshot) {
                     Some(added) => {
+                        snapshot.borrowed.iter().for_each(|record| tree.add_archive(record.clone()));
                         // What cannot be read has a copy, or is lost: that is for who lays the whole together.
                         if repository.lay_over(&mut tree, added, identities).await? {
                             tree

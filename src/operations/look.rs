@@ -10,7 +10,7 @@ use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Snapshot;
-use crate::repository::snapshots::SnapshotRef;
+use crate::repository::snapshots::{Placed, SnapshotRef};
 use crate::repository::tree::{Tree, TreeEntry};
 
 /// A snapshot in a list.
@@ -25,6 +25,8 @@ pub struct Row {
 pub struct Snapshots {
     /// Oldest first.
     pub snapshots: Vec<Row>,
+    /// When each of them was made, as far as that is believed, and whether the clock of its machine was ahead.
+    pub times: Vec<(jiff::Timestamp, bool)>,
     /// What is wrong with others, in words.
     pub broken: Vec<String>,
 }
@@ -35,17 +37,23 @@ pub struct Snapshots {
 /// When no key fits, or the store fails.
 pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> Result<Snapshots, OperationError> {
     let opened = session.open().await?;
-    let (mut found, mut snapshots) = (Vec::new(), Vec::new());
+    let (mut found, mut snapshots, mut stems) = (Vec::new(), Vec::new(), Vec::new());
     let each = |reference: SnapshotRef, snapshot: Snapshot| {
-        found.push(SnapshotRef { sums: Vec::new(), ..reference });
         if among.takes(&snapshot) && (partial || snapshot.complete) {
             let archives = snapshot.archives.len() as u64;
             snapshots.push(Row { snapshot: Snapshot { archives: Vec::new(), ..snapshot }, archives });
+            stems.push(reference.stem.clone());
         }
+        found.push(SnapshotRef { sums: Vec::new(), ..reference });
     };
     let mut listed = opened.repository.each_snapshot(&opened.identity()?.identities, each).await?;
     listed.broken.extend(opened.compare(&listed.stems, &found)?);
-    Ok(Snapshots { snapshots, broken: listed.broken.iter().map(|error| crate::model::causes::with_causes(error)).collect() })
+    let placed: BTreeMap<&str, &Placed> = listed.placed.iter().map(|placed| (placed.stem.as_str(), placed)).collect();
+    let time = |(row, stem): (&Row, &String)| {
+        placed.get(stem.as_str()).map_or((row.snapshot.time, false), |placed| (placed.time, placed.is_ahead))
+    };
+    let times = snapshots.iter().zip(&stems).map(time).collect();
+    Ok(Snapshots { snapshots, times, broken: listed.broken.iter().map(|error| crate::model::causes::with_causes(error)).collect() })
 }
 
 /// Whether the vault has no other snapshots than the first `sequence` of one chain: numbers begin with 1, so when a chain's last one is

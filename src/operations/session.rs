@@ -10,6 +10,7 @@ use crate::crypt::keys::Recipients;
 use crate::crypt::signature::{SigningKey, VerifyingKey};
 use crate::model::digest::Id;
 use crate::repository::commit::Writer;
+use crate::repository::format::descriptor::StoreFinding;
 use crate::repository::format::{names, root};
 use crate::repository::keys::{self, Identity, Unlock};
 use crate::repository::pieces::{Pieces, Shelf};
@@ -50,6 +51,9 @@ const FIRST_LISTED: [&str; 4] = [names::ROOT, names::KEYS, names::SNAPSHOTS, nam
 
 /// Where this machine notes which archives it found damaged.
 const DAMAGED: &str = "damaged.age";
+
+/// Where this machine notes what the store makes of conditions.
+const STORE: &str = "store.age";
 
 /// A repository opened by a session.
 #[derive(Clone)]
@@ -152,7 +156,10 @@ impl Session {
             Some(found) => found.id,
             None => repository::find_known(&self.storage, self.state.is_new(), |id| self.state.knows(id)).await?,
         };
-        Ok((id, self.state.repository(id)?))
+        let folder = self.state.repository(id)?;
+        // What was found out before, where the vault does not say it.
+        repository::take_finding(&self.storage, folder.read_json(STORE).unwrap_or_default());
+        Ok((id, folder))
     }
 
     /// The same, and at the same time what those who read ask for next.
@@ -310,6 +317,21 @@ impl Opened {
         if let Err(error) = noted {
             // Reading goes on where this machine's state cannot be written.
             tracing::warn!(%error, "damaged archives are not remembered");
+        }
+    }
+
+    /// Remembers what the store makes of puts under a condition, where that had to be found out.
+    pub(super) fn note_store(&self) {
+        let noted = || -> Result<(), OperationError> {
+            let Some(found) = repository::finding(&self.repository.storage) else { return Ok(()) };
+            if self.folder.read_json::<StoreFinding>(STORE).unwrap_or_default() != Some(found) {
+                self.folder.write_json(STORE, &found)?;
+            }
+            Ok(())
+        };
+        if let Err(error) = noted() {
+            // It costs a request, and no more.
+            tracing::warn!(%error, "what the store does is not remembered");
         }
     }
 

@@ -6,7 +6,7 @@ use std::ops::Range;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
-use futures::{FutureExt, StreamExt, TryStreamExt};
+use futures::{FutureExt, Stream, StreamExt, TryStreamExt};
 use tokio::runtime::Handle;
 
 use super::format::snapshot::{ArchiveRecord, Snapshot};
@@ -366,7 +366,7 @@ impl Repository {
         let (mut tree, mut failed) = (Tree::new(), Vec::new());
         let (mut met, mut layered, mut records) = (HashSet::new(), HashSet::new(), Vec::new());
         for (snapshot, &first) in snapshots.iter().zip(firsts) {
-            for record in snapshot.archives.iter().filter(|record| met.insert(record.id)) {
+            for record in snapshot.all_archives().filter(|record| met.insert(record.id)) {
                 tree.add_archive(record.clone());
             }
             let layers = snapshot.archives.get(first..).unwrap_or_default();
@@ -403,8 +403,29 @@ impl Repository {
         (known, gone): Known<'_>,
         failed: &mut Vec<(Id, RepositoryError)>,
     ) -> Result<(), RepositoryError> {
+        let mut layers = Box::pin(self.layers(records, identities, (known, gone)));
+        while let Some((record, layer)) = layers.next().await {
+            match layer {
+                Ok(layer) => apply(tree, layer)?,
+                Err(error) if error.is_integrity() => {
+                    failed.push((record.id, error));
+                    tree.note_lost(record);
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what archives add, in their order, several at a time; of those in `known` the copy of the index counts.
+    fn layers<'a>(
+        &'a self,
+        records: Vec<ArchiveRecord>,
+        identities: &'a Arc<Identities>,
+        (known, gone): Known<'a>,
+    ) -> impl Stream<Item = (ArchiveRecord, Result<Layer, RepositoryError>)> + 'a {
         let runtime = Handle::current();
-        let fetched = futures::stream::iter(records).map(|record| async move {
+        let fetched = futures::stream::iter(records).map(move |record| async move {
             let ends = match self.pieces_of(&record) {
                 _ if known.get(&record.id).is_some_and(Option::is_some) => None,
                 Some(at_hand) => Some(Ok(at_hand)),
@@ -412,7 +433,7 @@ impl Repository {
             };
             (record, ends)
         });
-        let layers = fetched.buffered(PARALLEL_REQUESTS).map(|(record, ends)| {
+        let layers = fetched.buffered(PARALLEL_REQUESTS).map(move |(record, ends)| {
             let (this, identities, runtime) = (self.clone(), Arc::clone(identities), runtime.clone());
             let copy = known.get(&record.id).cloned().flatten();
             async move {
@@ -425,14 +446,25 @@ impl Repository {
                 (record, joined.unwrap_or_else(|error| Err(RepositoryError::Archive { id, source: io::Error::other(error).into() })))
             }
         });
-        let mut layers = layers.buffered(PARALLEL);
+        layers.buffered(PARALLEL)
+    }
+
+    /// Hands the index of each archive to `each`, whatever later archives say of its entries; those that cannot be read are passed over.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn each_index(
+        &self,
+        records: Vec<ArchiveRecord>,
+        identities: &Arc<Identities>,
+        each: &mut (dyn FnMut(&ArchiveRecord, &[IndexEntry]) + Send),
+    ) -> Result<(), RepositoryError> {
+        let (known, gone) = (HashMap::new(), HashSet::new());
+        let mut layers = Box::pin(self.layers(records, identities, (&known, &gone)));
         while let Some((record, layer)) = layers.next().await {
             match layer {
-                Ok(layer) => apply(tree, layer)?,
-                Err(error) if error.is_integrity() => {
-                    failed.push((record.id, error));
-                    tree.note_lost(record);
-                }
+                Ok(layer) => each(&record, &layer.entries),
+                Err(error) if error.is_integrity() => tracing::debug!(archive = %record.id, %error, "its contents are not known"),
                 Err(error) => return Err(error),
             }
         }

@@ -8,9 +8,8 @@ use bytes::Bytes;
 use super::archives::archives_in;
 use super::format::lease::Lease;
 use super::format::names;
-use super::format::snapshot::{ArchiveRecord, ListRecord, Snapshot};
-use super::format::sums::{self, LIST_FROM, MAX_LIST_LINES, SumsLine};
-use super::format::version::CURRENT;
+use super::format::snapshot::{ArchiveRecord, LengthsRecord, ListRecord, Snapshot};
+use super::format::sums::{self, Form, LIST_FROM, MAX_LIST_LINES, SumsLine};
 use super::snapshots::{Signed, SnapshotRef, seal_snapshot};
 use super::{Repository, RepositoryError, mirrored};
 use crate::crypt::digest::sha256;
@@ -32,7 +31,7 @@ pub struct Writer {
 }
 
 fn line_of(record: &ArchiveRecord) -> SumsLine {
-    SumsLine { name: record.object.clone(), length: record.length, sha256: record.sha256 }
+    SumsLine { name: record.object.clone(), length: Some(record.length), sha256: record.sha256 }
 }
 
 impl Repository {
@@ -48,7 +47,7 @@ impl Repository {
         relies_on: Option<String>,
     ) -> Result<Lease, RepositoryError> {
         let expires = self.machine.now() + jiff::SignedDuration::from_hours(LEASE_HOURS);
-        let lease = Lease { format: CURRENT, run, number, time, expires, relies_on };
+        let lease = Lease { format: self.root.format, run, number, time, expires, relies_on };
         let name = names::lease(run, number);
         let json = serde_json::to_vec(&lease).map_err(|error| RepositoryError::damaged(&name, error))?;
         self.storage.put_new(&name, Bytes::from(json)).await?;
@@ -88,29 +87,32 @@ impl Repository {
     pub async fn commit_with(&self, snapshot: &mut Snapshot, copies: &[u8], writer: &Writer) -> Result<SnapshotRef, RepositoryError> {
         let stem = names::snapshot_stem(snapshot.time, snapshot.id);
         self.pack_indexes(snapshot).await;
-        let new_lists = cut_lists(snapshot);
+        let form = if self.root.format.has_plain_sums() { Form::Plain } else { Form::Commented };
+        let new_lists = cut_lists(snapshot, form);
         // Everything is in memory before the first object is put.
         let covered: usize = snapshot.lists.iter().map(|list| list.archives).sum();
         let object = seal_snapshot(snapshot, copies, &writer.recipients)?;
-        let mut lines: Vec<SumsLine> = snapshot
-            .lists
-            .iter()
-            .map(|list| SumsLine { name: names::list(list.sha256), length: list.length, sha256: list.sha256 })
-            .chain(snapshot.archives.iter().skip(covered).map(line_of))
-            .collect();
-        lines.push(SumsLine { name: names::snapshot(&stem), length: object.len() as u64, sha256: sha256(&object) });
-        let text = sums::write(&lines);
+        let mut lines: Vec<SumsLine> =
+            snapshot.lists.iter().flat_map(lines_of_list).chain(snapshot.archives.iter().skip(covered).map(line_of)).collect();
+        lines.push(SumsLine { name: names::snapshot(&stem), length: Some(object.len() as u64), sha256: sha256(&object) });
+        // Behind the snapshot's own object: what a shell lays over each other stands before it.
+        lines.extend(snapshot.borrowed.iter().map(line_of));
+        let text = sums::write(&lines, form);
         let signed = Signed { writer: writer.id, chain: snapshot.chain, sequence: snapshot.sequence };
-        let signature = writer.key.sign(text.as_bytes(), &signed.comment(self.id))?;
+        let mut comment = signed.comment(self.id);
+        if form == Form::Plain {
+            comment = format!("{comment} {}", sums::lengths_word(&lines));
+        }
+        let signature = writer.key.sign(text.as_bytes(), &comment)?;
 
         let stored = self.stored_archives().await?;
-        for archive in &snapshot.archives {
+        for archive in snapshot.all_archives() {
             if stored.get(&archive.object) != Some(&archive.length) {
                 return Err(RepositoryError::Missing { name: archive.object.clone() });
             }
         }
-        for list in new_lists {
-            mirrored::put(&self.storage, &names::list(sha256(list.as_bytes())), Bytes::from(list)).await?;
+        for (name, text) in new_lists {
+            mirrored::put(&self.storage, &name, Bytes::from(text)).await?;
         }
         let (sums, signature_name, name) = (names::sums(&stem), names::signature(&names::sums(&stem)), names::snapshot(&stem));
         let objects = [(&sums, Bytes::from(text)), (&signature_name, Bytes::from(signature)), (&name, object)];
@@ -120,25 +122,39 @@ impl Repository {
         for (name, bytes) in &objects {
             self.pieces.keep(name, bytes);
         }
-        let found = SnapshotRef { stem, signed, sums: lines };
+        let found = SnapshotRef { stem, signed, sums: lines, form, comment };
         self.pack_snapshots(&found).await;
         Ok(found)
     }
 }
 
-/// Moves archives that no list covers into new lists when there are enough of them; gives the new lists' texts.
-fn cut_lists(snapshot: &mut Snapshot) -> Vec<String> {
-    let mut texts = Vec::new();
+/// A list, and the lengths that belong to it.
+fn lines_of_list(list: &ListRecord) -> impl Iterator<Item = SumsLine> + use<> {
+    let lengths =
+        list.lengths.map(|lengths| SumsLine { name: names::lengths(lengths.sha256), length: Some(lengths.length), sha256: lengths.sha256 });
+    [SumsLine { name: names::list(list.sha256), length: Some(list.length), sha256: list.sha256 }].into_iter().chain(lengths)
+}
+
+/// Moves archives that no list covers into new lists when there are enough of them; gives the objects that this takes.
+fn cut_lists(snapshot: &mut Snapshot, form: Form) -> Vec<(String, String)> {
+    let mut objects = Vec::new();
     loop {
         let covered: usize = snapshot.lists.iter().map(|list| list.archives).sum();
         let rest = snapshot.archives.get(covered..).unwrap_or_default();
         if rest.len() < LIST_FROM {
-            return texts;
+            return objects;
         }
         let taken = rest.len().min(MAX_LIST_LINES);
         let lines: Vec<SumsLine> = rest.iter().take(taken).map(line_of).collect();
-        let text = sums::write(&lines);
-        snapshot.lists.push(ListRecord { sha256: sha256(text.as_bytes()), length: text.len() as u64, archives: taken });
-        texts.push(text);
+        let lengths = (form == Form::Plain).then(|| {
+            let text = sums::write_lengths(&lines);
+            let record = LengthsRecord { sha256: sha256(text.as_bytes()), length: text.len() as u64 };
+            objects.push((names::lengths(record.sha256), text));
+            record
+        });
+        let text = sums::write(&lines, form);
+        let sha256 = sha256(text.as_bytes());
+        snapshot.lists.push(ListRecord { sha256, length: text.len() as u64, archives: taken, lengths });
+        objects.push((names::list(sha256), text));
     }
 }

@@ -64,8 +64,8 @@ impl Repository {
             let found = this.snapshot_ref(stem).await?;
             let line = found.sums.iter().find(|line| line.name == name);
             let is_sound = |bytes: &Bytes| match line {
-                Some(line) => bytes.len() as u64 == line.length && sha256(bytes) == line.sha256,
-                None if name.ends_with(".sums") => *bytes == sums::write(&found.sums).as_bytes(),
+                Some(line) => sha256(bytes) == line.sha256,
+                None if name.ends_with(".sums") => *bytes == sums::write(&found.sums, found.form).as_bytes(),
                 // There is one copy of the signature, and it has just been checked.
                 None => name.ends_with(".minisig"),
             };
@@ -79,9 +79,9 @@ impl Repository {
             if let Some(slot) = slot {
                 sha256(bytes) == slot.sha256
             } else if name.starts_with(names::LISTS) {
-                names::list(sha256(bytes)) == name
+                [names::list, names::lengths].iter().any(|named| named(sha256(bytes)) == name)
             } else if name == names::DESCRIPTOR {
-                super::read_descriptor(bytes).is_ok_and(|id| id == self.id)
+                super::read_descriptor(bytes).is_ok_and(|found| found.repository == self.id)
             } else if let Some((_, Some(named))) = statement {
                 sha256(bytes) == named
             } else if let Some((number, None)) = statement {

@@ -56,7 +56,7 @@ impl Inventory {
         for line in snapshots.iter().flat_map(|found| &found.sums) {
             this.named.entry(line.name.clone()).or_insert_with(|| line.clone());
         }
-        this.read_small_objects(repository, each).await?;
+        this.read_small_objects(repository, snapshots, each).await?;
         this.stored = repository.stored_archives().await?;
         this.compare(each);
         Ok(this)
@@ -68,7 +68,7 @@ impl Inventory {
         for line in this.named.values().filter(|line| line.name.starts_with(names::ARCHIVES)) {
             let what = match this.stored.get(&line.name) {
                 None => MISSING.to_owned(),
-                Some(&length) if length != line.length => format!("it has {length} bytes instead of {}", line.length),
+                Some(&length) if !line.fits(length) => format!("it has {length} bytes instead of {}", line.length.unwrap_or(0)),
                 Some(_) => continue,
             };
             each(Looked { object: &line.name, bytes: 0, wrong: Some(&what) });
@@ -76,10 +76,17 @@ impl Inventory {
         }
     }
 
-    /// The archives that are named, and stored in the length that they should have.
-    pub fn whole(&self) -> impl Iterator<Item = &SumsLine> {
-        let is_archive = |line: &&SumsLine| line.name.starts_with(names::ARCHIVES);
-        self.named.values().filter(is_archive).filter(|line| self.stored.get(&line.name) == Some(&line.length))
+    /// The archives that are named, and stored in the length that they should have, each with that length in bytes.
+    pub fn whole(&self) -> impl Iterator<Item = (&SumsLine, u64)> {
+        let archives = self.named.values().filter(|line| line.name.starts_with(names::ARCHIVES));
+        archives.filter_map(|line| self.stored.get(&line.name).filter(|&&length| line.fits(length)).map(|&length| (line, length)))
+    }
+
+    /// Takes in what lists name, each list with its lengths.
+    pub(super) fn take_listed(&mut self, listed: impl IntoIterator<Item = SumsLine>) {
+        for line in listed {
+            self.named.entry(line.name.clone()).or_insert(line);
+        }
     }
 
     /// The archives that are stored, and that none of the snapshots names.
@@ -88,8 +95,14 @@ impl Inventory {
     }
 
     /// Checks the copies of lists and snapshot objects, and takes in what the lists name.
-    async fn read_small_objects(&mut self, repository: &Repository, each: Each<'_>) -> Result<(), RepositoryError> {
+    async fn read_small_objects(
+        &mut self,
+        repository: &Repository,
+        snapshots: &[SnapshotRef],
+        each: Each<'_>,
+    ) -> Result<(), RepositoryError> {
         let twice: Vec<SumsLine> = self.named.values().filter(|line| !line.name.starts_with(names::ARCHIVES)).cloned().collect();
+        let (mut lists, mut lengths) = (HashMap::new(), HashMap::new());
         for line in twice {
             for copy in [line.name.clone(), names::mirror(&line.name)] {
                 let bytes = repository.storage.get(&copy, names::MAX_SNAPSHOT_BYTES).await?;
@@ -98,27 +111,39 @@ impl Inventory {
                     Some(bytes) => wrong_bytes(bytes, &line),
                 };
                 if let (None, Some(bytes), true) = (&wrong, &bytes, line.name.starts_with(names::LISTS)) {
-                    match read_list(bytes) {
-                        Ok(listed) => self.named.extend(listed.into_iter().map(|line| (line.name.clone(), line))),
-                        Err(why) => wrong = Some(why),
-                    }
+                    let taken = text_of(bytes).and_then(|text| {
+                        if line.name.ends_with(".lengths") {
+                            let read = sums::read_lengths(text).map_err(|error| error.to_string())?;
+                            lengths.insert(line.name.clone(), read);
+                        } else {
+                            let (read, _) = sums::read(text).map_err(|error| error.to_string())?;
+                            lists.insert(line.name.clone(), read);
+                        }
+                        Ok(())
+                    });
+                    wrong = taken.err();
                 }
                 each(Looked { object: &copy, bytes: bytes.map_or(0, |bytes| bytes.len() as u64), wrong: wrong.as_deref() });
                 self.broken.extend(wrong.map(|what| Broken { object: copy, what }));
             }
         }
+        for (list, behind) in snapshots.iter().flat_map(|found| sums::lists(&found.sums)) {
+            let Some(mut listed) = lists.remove(&list.name) else { continue };
+            let known = behind.and_then(|behind| lengths.get(&behind.name)).map(Vec::as_slice).unwrap_or_default();
+            listed.iter_mut().zip(known).for_each(|(line, &length)| line.length = Some(length));
+            self.take_listed(listed);
+        }
         Ok(())
     }
 }
 
-fn read_list(bytes: &[u8]) -> Result<Vec<SumsLine>, String> {
-    let text = std::str::from_utf8(bytes).map_err(|error| error.to_string())?;
-    sums::read(text).map_err(|error| error.to_string())
+fn text_of(bytes: &[u8]) -> Result<&str, String> {
+    std::str::from_utf8(bytes).map_err(|error| error.to_string())
 }
 
 fn wrong_bytes(bytes: &[u8], line: &SumsLine) -> Option<String> {
-    if bytes.len() as u64 != line.length {
-        Some(format!("it has {} bytes instead of {}", bytes.len(), line.length))
+    if !line.fits(bytes.len() as u64) {
+        Some(format!("it has {} bytes instead of {}", bytes.len(), line.length.unwrap_or(0)))
     } else if sha256(bytes) != line.sha256 {
         Some("its SHA-256 does not match".into())
     } else {

@@ -280,6 +280,11 @@ impl Attempt<'_> {
         match opened {
             Ok(text) => Some((text, bytes)),
             Err(CryptError::WrongKey) => None,
+            // No fault of the slot's.
+            Err(error @ CryptError::Memory { .. }) => {
+                self.failed = Some(error.into());
+                None
+            }
             Err(error) => {
                 self.failed.get_or_insert(RepositoryError::damaged(self.name, error));
                 None

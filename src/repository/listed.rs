@@ -1,6 +1,6 @@
 //! The quick check: existence and length, as one listing of everything shows them. Signatures come from what is at hand.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use futures::{FutureExt, StreamExt};
 
@@ -56,7 +56,7 @@ impl Everything {
     /// As [`Repository::check_signed`], by existence and length.
     pub fn check_signed(&self, found: &SnapshotRef, each: Each<'_>) {
         let name = names::sums(&found.stem);
-        self.check(&name, Some(sums::write(&found.sums).len() as u64), each);
+        self.check(&name, Some(sums::write(&found.sums, found.form).len() as u64), each);
         self.check(&names::signature(&name), None, each);
     }
 }
@@ -77,11 +77,15 @@ impl Inventory {
             this.named.entry(line.name.clone()).or_insert_with(|| line.clone());
         }
         let twice: Vec<SumsLine> = this.named.values().filter(|line| !line.name.starts_with(names::ARCHIVES)).cloned().collect();
-        twice.iter().for_each(|line| everything.check(&line.name, Some(line.length), each));
-        let lists = twice.into_iter().filter(|line| line.name.starts_with(names::LISTS));
-        let read = futures::stream::iter(lists).map(|line| {
+        twice.iter().for_each(|line| everything.check(&line.name, line.length, each));
+        // Each once, however many snapshots share it.
+        let mut lists: BTreeMap<String, (SumsLine, Option<SumsLine>)> = BTreeMap::new();
+        for (list, lengths) in snapshots.iter().flat_map(|found| sums::lists(&found.sums)) {
+            lists.entry(list.name.clone()).or_insert_with(|| (list.clone(), lengths.cloned()));
+        }
+        let read = futures::stream::iter(lists.into_values()).map(|(line, lengths)| {
             async move {
-                let listed = repository.list(&line).await;
+                let listed = repository.list(&line, lengths.as_ref()).await;
                 (line, listed)
             }
             .boxed()
@@ -89,13 +93,13 @@ impl Inventory {
         let mut read = read.buffered(PARALLEL);
         while let Some((line, listed)) = read.next().await {
             match listed {
-                Ok(listed) => this.named.extend(listed.into_iter().map(|line| (line.name.clone(), line))),
+                Ok(listed) => this.take_listed(listed),
                 // That it is missing has been said.
                 Err(RepositoryError::Missing { .. }) => {}
                 Err(error) if error.is_integrity() => {
                     let what = error.to_string();
                     each(Looked { object: &line.name, bytes: 0, wrong: Some(&what) });
-                    this.broken.push(Broken { object: line.name, what });
+                    this.broken.push(Broken { object: line.name.clone(), what });
                 }
                 Err(error) => return Err(error),
             }

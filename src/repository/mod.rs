@@ -37,9 +37,10 @@ use tokio::sync::OnceCell;
 pub use error::RepositoryError;
 pub use machine::{Clock, Machine, Random};
 
+use crate::crypt::digest::sha256;
 use crate::model::digest::Id;
-use crate::storage::Storage;
-use format::descriptor::Descriptor;
+use crate::storage::{Conditions, Storage};
+use format::descriptor::{Descriptor, StoreFinding};
 use format::names;
 use format::root::{Root, RootRecipient, Slot};
 use format::version::CURRENT;
@@ -82,13 +83,17 @@ pub async fn find(storage: &Storage) -> Result<Id, RepositoryError> {
 pub async fn find_known(storage: &Storage, is_new: bool, is_known: impl Fn(Id) -> bool) -> Result<Id, RepositoryError> {
     if !is_new
         && let Ok(Some(bytes)) = storage.get(names::DESCRIPTOR, names::MAX_SMALL_BYTES).await
-        && let Ok(id) = read_descriptor(&bytes)
-        && is_known(id)
+        && let Ok(found) = read_descriptor(&bytes)
+        && is_known(found.repository)
     {
-        return Ok(id);
+        take_finding(storage, found.store);
+        return Ok(found.repository);
     }
     let read = async |name: &str| match storage.get(name, names::MAX_SMALL_BYTES).await? {
-        Some(bytes) => read_descriptor(&bytes).map(Some),
+        Some(bytes) => read_descriptor(&bytes).map(|found| {
+            take_finding(storage, found.store);
+            Some(found.repository)
+        }),
         None => Ok(None),
     };
     let second_name = names::mirror(names::DESCRIPTOR);
@@ -108,7 +113,7 @@ pub async fn find_known(storage: &Storage, is_new: bool, is_known: impl Fn(Id) -
     }
 }
 
-fn read_descriptor(bytes: &[u8]) -> Result<Id, RepositoryError> {
+fn read_descriptor(bytes: &[u8]) -> Result<Descriptor, RepositoryError> {
     // The version is read alone first: what else a later format says is not this program's to judge.
     #[derive(serde::Deserialize)]
     struct Version {
@@ -119,7 +124,23 @@ fn read_descriptor(bytes: &[u8]) -> Result<Id, RepositoryError> {
     if !version.format.is_readable() {
         return Err(RepositoryError::Newer { found: version.format.to_string(), readable: CURRENT.to_string() });
     }
-    Ok(serde_json::from_slice::<Descriptor>(bytes).map_err(damaged)?.repository)
+    serde_json::from_slice(bytes).map_err(damaged)
+}
+
+/// What is known now of the store that the repository lies in.
+pub fn finding(storage: &Storage) -> Option<StoreFinding> {
+    let known = Some(storage.conditions()).filter(|conditions| *conditions != Conditions::Unknown)?;
+    Some(StoreFinding { place: sha256(storage.place()?.as_bytes()), conditional_puts: known })
+}
+
+/// Takes what was found out earlier as known, if it was about this store.
+pub fn take_finding(storage: &Storage, found: Option<StoreFinding>) {
+    if let (Some(found), Some(place)) = (found, storage.place())
+        && storage.conditions() == Conditions::Unknown
+        && found.place == sha256(place.as_bytes())
+    {
+        storage.assume(found.conditional_puts);
+    }
 }
 
 impl Repository {
@@ -173,7 +194,7 @@ impl Repository {
         };
         let trust = trust::put(&storage, root, &identity.root_key).await?;
         let id = trust.root.repository;
-        let descriptor = Descriptor { format: CURRENT, repository: id };
+        let descriptor = Descriptor { format: CURRENT, repository: id, store: finding(&storage) };
         let json = serde_json::to_vec(&descriptor).map_err(|error| RepositoryError::damaged(names::DESCRIPTOR, error))?;
         mirrored::put(&storage, names::DESCRIPTOR, Bytes::from(json)).await?;
         // Where a store lets two machines make a vault in one place at once, one of them finds the other's name here.

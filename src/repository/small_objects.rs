@@ -98,7 +98,7 @@ impl Repository {
     /// When the store fails. What is wrong goes to `each`.
     pub async fn check_signed(&self, found: &SnapshotRef, each: Each<'_>) -> Result<(), RepositoryError> {
         let name = names::sums(&found.stem);
-        let text = sums::write(&found.sums);
+        let text = sums::write(&found.sums, found.form);
         for copy in [name.clone(), names::mirror(&name)] {
             let wrong = match self.copy(&copy).await? {
                 None => Some(MISSING),
@@ -111,7 +111,7 @@ impl Repository {
         let writer = self.root.writer(found.signed.writer);
         let fits = |bytes: &[u8]| {
             let said = std::str::from_utf8(bytes).ok().and_then(|signature| writer?.key.verify(text.as_bytes(), signature).ok());
-            said.is_some_and(|said| said == found.signed.comment(self.id))
+            said.is_some_and(|said| said == found.comment)
         };
         let first = self.copy(&name).await?;
         for copy in [name.clone(), names::mirror(&name)] {

@@ -9,7 +9,7 @@ use jiff::{SignedDuration, Timestamp};
 
 use super::format::names;
 use super::format::snapshot::Snapshot;
-use super::format::sums::{self, SumsLine};
+use super::format::sums::{self, Form, SumsLine};
 use super::{Repository, RepositoryError, mirrored};
 use crate::crypt::blob;
 use crate::crypt::digest::sha256;
@@ -59,17 +59,30 @@ pub struct SnapshotRef {
     pub stem: String,
     /// What its writer signed.
     pub signed: Signed,
-    /// The objects it needs: lists, archives that are in none of them, and itself.
+    /// The objects it needs: lists, archives that are in none of them, itself, and the archives that it borrows.
     pub sums: Vec<SumsLine>,
+    /// How the sums say it.
+    pub form: Form,
+    /// The trusted comment of the signature.
+    pub comment: String,
 }
 
 impl Repository {
-    /// The stems of all snapshots there are, oldest first; nothing is checked yet. One that says to be younger than its object in the
-    /// store was made by a clock that was ahead: it stands where the store's time puts it.
+    /// The stems of all snapshots there are, oldest first; nothing is checked yet.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn snapshot_stems(&self) -> Result<Vec<String>, RepositoryError> {
+        Ok(self.placed_stems().await?.into_iter().map(|placed| placed.stem).collect())
+    }
+
+    /// As [`Self::snapshot_stems`], each with the time that is believed. What says to be younger than its object in the store was made
+    /// by a clock that was ahead: it stands where the store's time puts it. Where that is in the future too, the store's clock was the
+    /// same one, as that of a disk is: then the numbers of its chain say where it stands.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn placed_stems(&self) -> Result<Vec<Placed>, RepositoryError> {
         let mut stored: BTreeMap<String, Timestamp> = BTreeMap::new();
         for folder in [names::SNAPSHOTS.to_owned(), names::mirror(names::SNAPSHOTS)] {
             for object in self.storage.list(&folder).await? {
@@ -79,9 +92,51 @@ impl Repository {
                 }
             }
         }
-        let mut stems: Vec<(Timestamp, String)> = stored.into_iter().map(|(stem, stored)| (placed(&stem, stored), stem)).collect();
-        stems.sort_unstable();
-        Ok(stems.into_iter().map(|(_, stem)| stem).collect())
+        let mut stems: Vec<Placed> = stored.into_iter().map(|(stem, stored)| Placed::new(stem, stored)).collect();
+        let now = self.machine.now();
+        let in_future = stems.iter().filter(|placed| placed.is_after(now)).count();
+        // Where most of them are, it is the clock of this machine that is wrong.
+        if in_future > 0 && 2 * in_future <= stems.len() {
+            self.place_by_number(&mut stems, now).await?;
+        }
+        stems.sort_by(|a, b| (a.time, a.sequence, &a.stem).cmp(&(b.time, b.sequence, &b.stem)));
+        Ok(stems)
+    }
+
+    /// Puts what is in the future behind the snapshot before it in its chain, or before the one after it.
+    async fn place_by_number(&self, stems: &mut [Placed], now: Timestamp) -> Result<(), RepositoryError> {
+        let all: Vec<String> = stems.iter().map(|placed| placed.stem.clone()).collect();
+        self.fetch_packed_snapshots(&all).await;
+        let read = futures::stream::iter(all).map(|stem| async move { self.snapshot_ref(&stem).await }.boxed());
+        let read: Vec<_> = read.buffered(PARALLEL).collect().await;
+        let mut signed = Vec::new();
+        for found in read {
+            signed.push(match found {
+                Ok(found) => Some(found.signed),
+                Err(error) if error.is_integrity() => None,
+                Err(error) => return Err(error),
+            });
+        }
+        let mut believed: BTreeMap<Id, BTreeMap<u64, Timestamp>> = BTreeMap::new();
+        for (placed, signed) in stems.iter_mut().zip(&signed) {
+            let Some(signed) = signed else { continue };
+            placed.sequence = signed.sequence;
+            if !placed.is_after(now) {
+                believed.entry(signed.chain).or_default().insert(signed.sequence, placed.time);
+            }
+        }
+        for (placed, signed) in stems.iter_mut().zip(&signed) {
+            let Some(chain) = signed.as_ref().filter(|_| placed.is_after(now)).and_then(|signed| believed.get(&signed.chain)) else {
+                continue;
+            };
+            let before = chain.range(..placed.sequence).map(|(_, time)| *time).max();
+            let after = chain.range(placed.sequence..).map(|(_, time)| *time).min();
+            let after = after.and_then(|time| time.checked_sub(SignedDuration::from_nanos(1)).ok());
+            if let Some(time) = before.or(after) {
+                (placed.time, placed.is_ahead) = (time, true);
+            }
+        }
+        Ok(())
     }
 
     /// Reads a snapshot's sums and checks their signature.
@@ -97,21 +152,26 @@ impl Repository {
     fn signed_sums(&self, stem: &str, bytes: &Bytes, signature: &str) -> Result<SnapshotRef, RepositoryError> {
         let name = names::sums(stem);
         let untrusted = |why: String| RepositoryError::Untrusted { stem: stem.to_owned(), why };
-        let (writer, signed) = self
+        let (writer, comment, signed) = self
             .root
             .writers
             .iter()
-            .find_map(|writer| Some((writer.id, Signed::parse(&writer.key.verify(bytes, signature).ok()?, self.id)?)))
+            .find_map(|writer| {
+                let comment = writer.key.verify(bytes, signature).ok()?;
+                let signed = Signed::parse(&comment, self.id)?;
+                Some((writer.id, comment, signed))
+            })
             .ok_or_else(|| untrusted("no writer of this repository signed it".into()))?;
         if signed.writer != writer || !self.root.accepts(writer, signed.chain, signed.sequence) {
             return Err(untrusted(format!("writer {writer} was revoked, or signed in another's name")));
         }
         let text = std::str::from_utf8(bytes).map_err(|_| RepositoryError::damaged(&name, "it is not text"))?;
-        let sums = sums::read(text).map_err(|error| RepositoryError::damaged(&name, error))?;
+        let (mut sums, form) = sums::read(text).map_err(|error| RepositoryError::damaged(&name, error))?;
+        sums::take_lengths(&mut sums, &comment);
         if !sums.iter().any(|line| line.name == names::snapshot(stem)) {
             return Err(untrusted("its sums belong to another snapshot".into()));
         }
-        Ok(SnapshotRef { stem: stem.to_owned(), signed, sums })
+        Ok(SnapshotRef { stem: stem.to_owned(), signed, sums, form, comment })
     }
 
     /// Brings a snapshot's three objects to hand in one round of questions, unchecked. What does not come is asked for by whoever
@@ -202,23 +262,34 @@ impl Repository {
         Ok(read.buffered(PARALLEL).collect().await)
     }
 
-    /// Reads a list of archives that `line` names, by either copy.
+    /// Reads a list of archives that `line` names, with the lengths that `lengths` names, by either copy of each.
     ///
     /// # Errors
     /// When neither is there or what is named.
-    pub async fn list(&self, line: &SumsLine) -> Result<Vec<SumsLine>, RepositoryError> {
+    pub async fn list(&self, line: &SumsLine, lengths: Option<&SumsLine>) -> Result<Vec<SumsLine>, RepositoryError> {
+        let parse = |text: &str| sums::read(text).map(|(listed, _)| listed);
+        let mut listed = self.named(line, parse).await?;
+        if let Some(lengths) = lengths {
+            let lengths = self.named(lengths, sums::read_lengths).await?;
+            listed.iter_mut().zip(lengths).for_each(|(line, length)| line.length = Some(length));
+        }
+        Ok(listed)
+    }
+
+    /// Reads an object below `lists/` that a snapshot's sums name.
+    async fn named<T>(&self, line: &SumsLine, parse: impl Fn(&str) -> Result<T, sums::SumsError>) -> Result<T, RepositoryError> {
         let name = &line.name;
         let check = |bytes: &Bytes| {
-            if bytes.len() as u64 != line.length || sha256(bytes) != line.sha256 {
+            if !line.fits(bytes.len() as u64) || sha256(bytes) != line.sha256 {
                 return Err(RepositoryError::damaged(name, "it is not what the snapshot names"));
             }
             let text = std::str::from_utf8(bytes).map_err(|_| RepositoryError::damaged(name, "it is not text"))?;
-            let listed = sums::read(text).map_err(|error| RepositoryError::damaged(name, error))?;
+            let parsed = parse(text).map_err(|error| RepositoryError::damaged(name, error))?;
             self.pieces.keep(name, bytes);
-            Ok(listed)
+            Ok(parsed)
         };
-        if let Some(Ok(listed)) = self.pieces.get(name).map(|bytes| check(&bytes)) {
-            return Ok(listed);
+        if let Some(Ok(parsed)) = self.pieces.get(name).map(|bytes| check(&bytes)) {
+            return Ok(parsed);
         }
         mirrored::get(&self.storage, name, names::MAX_SMALL_BYTES, check).await
     }
@@ -249,7 +320,7 @@ impl Repository {
         let name = names::snapshot(&found.stem);
         let line = found.sums.iter().find(|line| line.name == name).ok_or_else(|| RepositoryError::Missing { name: name.clone() })?;
         let check = |bytes: &Bytes| {
-            let sound = bytes.len() as u64 == line.length && sha256(bytes) == line.sha256;
+            let sound = line.fits(bytes.len() as u64) && sha256(bytes) == line.sha256;
             if sound { Ok(bytes.clone()) } else { Err(RepositoryError::damaged(&name, "it is not what its writer signed")) }
         };
         let bytes = match self.pieces.get(&name).map(|bytes| check(&bytes)) {
@@ -285,7 +356,8 @@ impl Repository {
         identities: &Identities,
         mut each: impl FnMut(SnapshotRef, Snapshot),
     ) -> Result<Listed, RepositoryError> {
-        let mut listed = Listed { stems: self.snapshot_stems().await?, ..Listed::default() };
+        let placed = self.placed_stems().await?;
+        let mut listed = Listed { stems: placed.iter().map(|placed| placed.stem.clone()).collect(), placed, ..Listed::default() };
         self.fetch_packed_snapshots(&listed.stems).await;
         let read = futures::stream::iter(listed.stems.clone()).map(|stem| async move { self.read_snapshot(&stem, identities).await });
         let mut read = read.buffered(PARALLEL);
@@ -320,16 +392,37 @@ pub fn gaps<'a>(found: impl IntoIterator<Item = &'a SnapshotRef>) -> Vec<(Id, Ve
 pub struct Listed {
     /// The stems of all that the store lists, oldest first.
     pub stems: Vec<String>,
+    /// The same with the times that are believed.
+    pub placed: Vec<Placed>,
     /// Trusted and readable, oldest first.
     pub snapshots: Vec<(SnapshotRef, Snapshot)>,
     /// Missing, damaged or untrusted.
     pub broken: Vec<RepositoryError>,
 }
 
-/// When a snapshot was made, as far as its stem and the time at which it was stored say.
-fn placed(stem: &str, stored: Timestamp) -> Timestamp {
-    let latest = stored.saturating_add(CLOCKS_DIFFER).unwrap_or(stored);
-    names::stem_time(stem).map_or(latest, |time| time.min(latest))
+/// A snapshot by its name, and where it stands in time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Placed {
+    /// Time and name.
+    pub stem: String,
+    /// When it was made, as far as that is believed.
+    pub time: Timestamp,
+    /// Whether the clock by which it was made was ahead.
+    pub is_ahead: bool,
+    /// Its number, where it had to be asked for.
+    sequence: u64,
+}
+
+impl Placed {
+    fn new(stem: String, stored: Timestamp) -> Self {
+        let said = names::stem_time(&stem).filter(|said| said.duration_since(stored) <= CLOCKS_DIFFER);
+        Self { time: said.unwrap_or(stored), is_ahead: said.is_none(), sequence: 0, stem }
+    }
+
+    /// Whether it is later than clocks differ.
+    pub fn is_after(&self, now: Timestamp) -> bool {
+        self.time.duration_since(now) > CLOCKS_DIFFER
+    }
 }
 
 /// Makes the stored form of a snapshot: JSON, zstd, age, with the copies of indexes beside it.

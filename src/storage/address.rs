@@ -113,7 +113,18 @@ fn refuse_foreign(text: &str) -> Result<()> {
     if text.starts_with(['$', '%']) {
         return refuse("begins with a variable that no shell has replaced");
     }
+    if text.starts_with(['"', '\'']) && text.ends_with(['"', '\'']) {
+        return refuse("has quotes that no shell has removed");
+    }
+    if text.starts_with("//") {
+        return Err(fault(format!(
+            "'{text}' looks like a share of a network: mount it, and name the folder; for a folder write one slash"
+        )));
+    }
     let first = text.split('/').next().unwrap_or_default();
+    if SCHEMES.contains(&first) && text.get(first.len()..).is_some_and(|rest| rest.starts_with("//")) {
+        return refuse(&format!("lacks a colon: {first}://…"));
+    }
     let (name, _) = first.split_once(':').unwrap_or(("", ""));
     if name.len() == 1 && name.chars().all(|letter| letter.is_ascii_alphabetic()) || first.contains('\\') {
         return refuse("looks like a path of Windows: mount that folder, and name it by its path here");
@@ -186,6 +197,10 @@ mod tests {
             "~mara/backups",
             "$HOME/backups",
             "%USERPROFILE%",
+            "\"/srv/vault\"",
+            "'vault'",
+            "s3//bucket/prefix",
+            "//server/share",
             " /srv/vault",
             "/srv/vault ",
             "/srv/vault\n",

@@ -12,6 +12,7 @@ use futures::future::BoxFuture;
 use futures::stream::BoxStream;
 use jiff::Timestamp;
 
+use super::conditions::Conditions;
 use super::error::{Result, StorageError};
 
 /// What a store knows about an object without reading it.
@@ -55,6 +56,11 @@ pub(crate) trait Backend: Debug + Send + Sync + 'static {
     /// Removes what was sent of an upload that another process began; one that is gone is no error.
     fn abandon<'a>(&'a self, name: &'a str, id: &'a str) -> BoxFuture<'a, Result<()>>;
 
+    /// Removes what was sent of uploads of this name whose ids nobody knows; `false` where the store does not say which there are.
+    fn abandon_lost<'a>(&'a self, _name: &'a str) -> BoxFuture<'a, Result<bool>> {
+        Box::pin(async { Ok(true) })
+    }
+
     /// Opens an object, or a non-empty range of it, for reading; [`StorageError::NotFound`] if it is absent.
     fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>>;
 
@@ -64,13 +70,18 @@ pub(crate) trait Backend: Debug + Send + Sync + 'static {
     /// Every object below a folder (`""` is all), in any order.
     fn list<'a>(&'a self, folder: &'a str) -> BoxFuture<'a, Result<Vec<ObjectInfo>>>;
 
-    /// Whether it is known that creating a name that is taken is refused without a look beforehand.
-    fn honours_conditions(&self) -> bool {
-        true
+    /// What is known of how the store takes "only if it does not exist yet".
+    fn conditions(&self) -> Conditions {
+        Conditions::Honoured
     }
 
     /// Takes it as known, from an earlier use of the same store.
-    fn trust_conditions(&self) {}
+    fn assume(&self, _conditions: Conditions) {}
+
+    /// Where the store is, in the same words each time; `None` where what it makes of conditions is known beforehand.
+    fn place(&self) -> Option<&str> {
+        None
+    }
 
     /// Creates an object whose name is taken, without a look beforehand.
     fn create_again<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Taken>> {

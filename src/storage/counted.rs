@@ -10,6 +10,7 @@ use futures::FutureExt;
 use futures::future::BoxFuture;
 
 use super::backend::{Backend, Body, ObjectInfo, PartSink, Taken};
+use super::conditions::Conditions;
 use super::error::Result;
 
 /// Names in one page of a listing, as the clouds give them.
@@ -128,6 +129,10 @@ impl Backend for Counted {
         self.counts.ask("DELETE", name).then(|()| self.inner.abandon(name, id)).boxed()
     }
 
+    fn abandon_lost<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool>> {
+        self.counts.ask("DELETE", name).then(|()| self.inner.abandon_lost(name)).boxed()
+    }
+
     fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>> {
         self.counts.ask("GET", name).then(|()| self.inner.read(name, range)).boxed()
     }
@@ -149,12 +154,16 @@ impl Backend for Counted {
         .boxed()
     }
 
-    fn honours_conditions(&self) -> bool {
-        self.inner.honours_conditions()
+    fn conditions(&self) -> Conditions {
+        self.inner.conditions()
     }
 
-    fn trust_conditions(&self) {
-        self.inner.trust_conditions();
+    fn assume(&self, conditions: Conditions) {
+        self.inner.assume(conditions);
+    }
+
+    fn place(&self) -> Option<&str> {
+        self.inner.place()
     }
 
     fn create_again<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Taken>> {

@@ -10,6 +10,7 @@ use futures::future::BoxFuture;
 use futures::stream::{self, StreamExt};
 
 use super::backend::{Backend, Body, ObjectInfo, PartSink, Taken};
+use super::conditions::Conditions;
 use super::error::{Result, StorageError};
 
 /// How a call fails.
@@ -145,6 +146,10 @@ impl Backend for Faulty {
         self.faults.apply("delete", name, self.inner.abandon(name, id)).boxed()
     }
 
+    fn abandon_lost<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool>> {
+        self.inner.abandon_lost(name)
+    }
+
     fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>> {
         async move {
             match self.faults.next() {
@@ -168,12 +173,16 @@ impl Backend for Faulty {
         self.faults.apply("list", folder, self.inner.list(folder)).boxed()
     }
 
-    fn honours_conditions(&self) -> bool {
-        self.inner.honours_conditions()
+    fn conditions(&self) -> Conditions {
+        self.inner.conditions()
     }
 
-    fn trust_conditions(&self) {
-        self.inner.trust_conditions();
+    fn assume(&self, conditions: Conditions) {
+        self.inner.assume(conditions);
+    }
+
+    fn place(&self) -> Option<&str> {
+        self.inner.place()
     }
 
     fn create_again<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<Taken>> {

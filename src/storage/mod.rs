@@ -5,6 +5,7 @@
 //! - [`Storage`]: opened from an address; create-only puts, uploads in parts, ranged reads, listing, deletion.
 //! - [`Upload`]: an object written in parts of [`PART_BYTES`]; it appears whole at [`Upload::complete`] or not at all.
 //! - [`UploadNotes`]: where uploads are noted that are under way, so that a later process can remove them.
+//! - [`Conditions`]: what a store makes of a put under a condition.
 //! - [`StorageOptions`]: rate limits, the retry budget, the time after which a silent connection counts as dead.
 //! - [`Faults`]: a wrapper for tests that makes chosen calls fail; [`Counts`]: one that notes them.
 //!
@@ -15,6 +16,7 @@
 mod address;
 mod backend;
 mod cloud;
+mod conditions;
 mod counted;
 mod error;
 mod faulty;
@@ -31,6 +33,7 @@ mod unfinished;
 mod upload;
 
 pub use backend::{ObjectInfo, Taken};
+pub use conditions::Conditions;
 pub use counted::{Counts, Request};
 pub use error::StorageError;
 pub use faulty::{FaultKind, Faults};

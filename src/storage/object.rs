@@ -2,7 +2,6 @@
 
 use std::fmt;
 use std::ops::Range;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
@@ -16,7 +15,8 @@ use object_store::path::Path;
 use object_store::{GetOptions, GetRange, ObjectMeta, ObjectStore, ObjectStoreExt, PutMode, PutOptions};
 
 use super::backend::{Backend, Body, ObjectInfo, PartSink, Taken, name_fault};
-use super::cloud::explain;
+use super::cloud::{LostUploads, explain};
+use super::conditions::{Conditions, Learned};
 use super::error::{Result, StorageError};
 use super::traffic::Meter;
 
@@ -29,38 +29,45 @@ pub(crate) struct ObjectBackend {
     container: String,
     /// `Some` where no HTTP client counts and slows the bytes.
     meter: Option<Arc<Meter>>,
-    /// Whether the server honours "only if it does not exist yet", as a [`Conditions`].
-    conditions: AtomicU8,
-    /// Set once the server answered that it knows no conditional puts at all.
-    plain_puts: AtomicBool,
+    /// What the server makes of "only if it does not exist yet".
+    conditions: Learned,
+    /// Where that is, for those who remember what was learned; `None` where it is known beforehand.
+    place: Option<String>,
     /// Azure keeps the blocks of an upload that was given up until the name is written.
     discard_by_overwrite: bool,
+    /// What finds uploads of which nobody knows the id.
+    lost_uploads: Option<LostUploads>,
 }
 
 impl ObjectBackend {
     /// Wraps a client of a cloud, whose HTTP side counts and limits the traffic.
-    pub(crate) fn cloud<S: ObjectStore + MultipartStore>(store: S, prefix: Path, container: String) -> Self {
-        let store = Arc::new(store);
+    pub(crate) fn cloud<S: ObjectStore + MultipartStore>(store: Arc<S>, prefix: Path, container: String) -> Self {
         Self {
             parts: Arc::clone(&store) as Arc<dyn MultipartStore>,
             store,
             prefix,
             container,
             meter: None,
-            conditions: AtomicU8::new(Conditions::Honoured as u8),
-            plain_puts: AtomicBool::new(false),
+            conditions: Learned::new(Conditions::Honoured),
+            place: None,
             discard_by_overwrite: false,
+            lost_uploads: None,
         }
     }
 
     /// An empty store in memory.
     pub(crate) fn memory(meter: Arc<Meter>) -> Self {
-        Self { meter: Some(meter), ..Self::cloud(InMemory::new(), Path::default(), "memory://".into()) }
+        Self { meter: Some(meter), ..Self::cloud(Arc::new(InMemory::new()), Path::default(), "memory://".into()) }
     }
 
-    /// For servers that may ignore the condition on a put: the first small object shows whether this one does.
-    pub(crate) fn may_ignore_conditions(self) -> Self {
-        Self { conditions: AtomicU8::new(Conditions::Unknown as u8), ..self }
+    /// For servers that may ignore the condition on a put: the first small object shows whether the one at `place` does.
+    pub(crate) fn may_ignore_conditions(self, place: String) -> Self {
+        Self { conditions: Learned::new(Conditions::Unknown), place: Some(place), ..self }
+    }
+
+    /// With what lists unfinished uploads.
+    pub(crate) fn with_lost_uploads(self, lost_uploads: LostUploads) -> Self {
+        Self { lost_uploads: Some(lost_uploads), ..self }
     }
 
     /// For Azure, see the field.
@@ -162,18 +169,10 @@ impl ObjectBackend {
                 // The object is there; another one will tell.
                 Err(_) => Conditions::Unknown,
             };
-            self.conditions.store(learned as u8, Ordering::Relaxed);
+            self.conditions.set(learned);
         }
         Ok(())
     }
-}
-
-/// Whether a server honours the condition on a put.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Conditions {
-    Unknown,
-    Honoured,
-    Ignored,
 }
 
 impl fmt::Debug for ObjectBackend {
@@ -186,19 +185,18 @@ impl fmt::Debug for ObjectBackend {
 impl Backend for ObjectBackend {
     fn create<'a>(&'a self, name: &'a str, body: Bytes) -> BoxFuture<'a, Result<()>> {
         async move {
-            let conditional = !self.plain_puts.load(Ordering::Relaxed);
-            let known = self.conditions.load(Ordering::Relaxed);
-            if known != Conditions::Honoured as u8 || !conditional {
+            let known = self.conditions.get();
+            if known != Conditions::Honoured {
                 self.refuse_existing(name).await?;
             }
-            if conditional {
-                let created = if known == Conditions::Unknown as u8 {
+            if known != Conditions::Refused {
+                let created = if known == Conditions::Unknown {
                     self.create_and_learn(name, body.clone()).await
                 } else {
                     self.put(name, body.clone(), PutMode::Create).await
                 };
                 match created {
-                    Err(error) if is_not_implemented(&error) => self.plain_puts.store(true, Ordering::Relaxed),
+                    Err(error) if is_not_implemented(&error) => self.conditions.set(Conditions::Refused),
                     other => return other.map_err(|error| self.explain("write", name, error)),
                 }
                 self.refuse_existing(name).await?;
@@ -240,6 +238,23 @@ impl Backend for ObjectBackend {
 
     fn abandon<'a>(&'a self, name: &'a str, id: &'a str) -> BoxFuture<'a, Result<()>> {
         async move { self.sink(name, self.path(name)?, id.to_owned()).abort().await }.boxed()
+    }
+
+    fn abandon_lost<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<bool>> {
+        async move {
+            let path = self.path(name)?;
+            let ids = match &self.lost_uploads {
+                Some(lost) => lost.of(&path).await.map_err(|error| self.explain("list", name, error))?,
+                // By its name alone.
+                None if self.discard_by_overwrite => vec![String::new()],
+                None => return Ok(self.meter.is_some()),
+            };
+            for id in ids {
+                self.sink(name, path.clone(), id).abort().await?;
+            }
+            Ok(true)
+        }
+        .boxed()
     }
 
     fn read<'a>(&'a self, name: &'a str, range: Option<Range<u64>>) -> BoxFuture<'a, Result<Body>> {
@@ -310,12 +325,16 @@ impl Backend for ObjectBackend {
         .boxed()
     }
 
-    fn honours_conditions(&self) -> bool {
-        !self.plain_puts.load(Ordering::Relaxed) && self.conditions.load(Ordering::Relaxed) == Conditions::Honoured as u8
+    fn conditions(&self) -> Conditions {
+        self.conditions.get()
     }
 
-    fn trust_conditions(&self) {
-        self.conditions.store(Conditions::Honoured as u8, Ordering::Relaxed);
+    fn assume(&self, conditions: Conditions) {
+        self.conditions.set(conditions);
+    }
+
+    fn place(&self) -> Option<&str> {
+        self.place.as_deref()
     }
 
     fn delete<'a>(&'a self, name: &'a str) -> BoxFuture<'a, Result<()>> {

@@ -9,6 +9,7 @@ use futures::stream::{self, StreamExt, TryStreamExt};
 use super::address::Address;
 use super::backend::{Backend, Body, ObjectInfo, check_folder, check_name};
 use super::cloud;
+use super::conditions::Conditions;
 use super::counted::{Counted, Counts};
 use super::error::{Result, StorageError};
 use super::faulty::{Faults, Faulty};
@@ -101,6 +102,16 @@ impl Storage {
         retry(self.options(), || self.backend().abandon(name, id)).await
     }
 
+    /// Removes what was sent of uploads of this name whose ids are not known, because the answers to their beginnings were lost; `false`
+    /// where the store does not say which there are.
+    ///
+    /// # Errors
+    /// The store's failures.
+    pub async fn abandon_lost(&self, name: &str) -> Result<bool> {
+        check_name(name)?;
+        retry(self.options(), || self.backend().abandon_lost(name)).await
+    }
+
     /// The address for people and logs: it holds no secret.
     pub fn address(&self) -> &str {
         &self.inner.address
@@ -121,14 +132,22 @@ impl Storage {
         self.inner.is_local
     }
 
-    /// Whether it is known that the store refuses to create a name that is taken, so that nothing is asked for beforehand.
-    pub fn honours_conditions(&self) -> bool {
-        self.backend().honours_conditions()
+    /// What is known of how the store takes "only if it does not exist yet". The first small object that is put shows it.
+    pub fn conditions(&self) -> Conditions {
+        self.backend().conditions()
     }
 
-    /// Takes that as known, because [`Self::honours_conditions`] said so at an earlier use of the same store.
-    pub fn trust_conditions(&self) {
-        self.backend().trust_conditions();
+    /// Takes what an earlier use of the same store has shown as known.
+    pub fn assume(&self, conditions: Conditions) {
+        if self.place().is_some() && conditions != Conditions::Unknown {
+            self.backend().assume(conditions);
+        }
+    }
+
+    /// Where the store is, in the same words each time, for whoever remembers what [`Self::conditions`] says; `None` where that is known
+    /// beforehand.
+    pub fn place(&self) -> Option<&str> {
+        self.backend().place()
     }
 
     /// The same store with every request noted in `counts`. For tests.

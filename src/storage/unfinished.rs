@@ -5,6 +5,12 @@ use std::fmt::Debug;
 
 /// Where uploads are noted.
 pub trait UploadNotes: Debug + Send + Sync + 'static {
+    /// An upload is about to begin: until it has, nobody knows its id.
+    fn beginning(&self, name: &str);
+
+    /// The upload has begun, and every attempt to do so was answered.
+    fn answered(&self, name: &str);
+
     /// An upload has begun; `id` is the store's name for it.
     fn begun(&self, name: &str, id: &str);
 

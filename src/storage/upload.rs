@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use super::backend::PartSink;
 use super::error::{Result, StorageError};
 use super::retry::retry;
 use super::store::Storage;
+use super::unfinished::UploadNotes;
 
 /// The length of every part but the last, in bytes: stores want at least 5 MiB, some want all of one size, and 10,000 parts,
 /// the most that S3 takes, are then 78 GiB.
@@ -53,7 +55,7 @@ enum Session {
     /// One put may do.
     None,
     /// Asked for in a task of its own: a caller that stops waiting must not lose the handle by which it can be aborted.
-    Starting(JoinHandle<Result<Arc<dyn PartSink>>>),
+    Starting(JoinHandle<Result<(Arc<dyn PartSink>, u32)>>),
     Open(Arc<dyn PartSink>),
     /// Nothing is left to clean up.
     Over,
@@ -174,16 +176,31 @@ impl Work {
     /// The open session; begins it if there is none.
     async fn open(&mut self) -> Result<Arc<dyn PartSink>> {
         if matches!(self.session, Session::None) {
+            if let Some(notes) = self.notes() {
+                notes.beginning(&self.name);
+            }
             let (storage, name) = (self.storage.clone(), self.name.clone());
-            self.session =
-                Session::Starting(tokio::spawn(async move { retry(storage.options(), || storage.backend().begin(&name)).await }));
+            self.session = Session::Starting(tokio::spawn(async move {
+                let attempts = AtomicU32::new(0);
+                let begun = retry(storage.options(), || {
+                    attempts.fetch_add(1, Ordering::Relaxed);
+                    storage.backend().begin(&name)
+                });
+                begun.await.map(|sink| (sink, attempts.load(Ordering::Relaxed)))
+            }));
         }
         if let Session::Starting(starting) = &mut self.session {
             let started = joined(&self.name, starting.await);
             self.session = Session::Over;
-            let sink = started?;
-            if let (Some(notes), Some(id)) = (self.storage.upload_notes(), sink.id()) {
-                notes.begun(&self.name, id);
+            let (sink, attempts) = started?;
+            if let Some(notes) = self.notes() {
+                if let Some(id) = sink.id() {
+                    notes.begun(&self.name, id);
+                }
+                // An attempt that failed may have begun one all the same.
+                if attempts == 1 {
+                    notes.answered(&self.name);
+                }
             }
             self.session = Session::Open(sink);
         }
@@ -242,7 +259,7 @@ impl Work {
             Session::None | Session::Over => return Ok(()),
             Session::Open(sink) => sink,
             Session::Starting(starting) => match starting.await {
-                Ok(Ok(sink)) => sink,
+                Ok(Ok((sink, _))) => sink,
                 Ok(Err(_)) | Err(_) => return Ok(()),
             },
         };
@@ -251,8 +268,13 @@ impl Work {
         Ok(())
     }
 
+    /// Where uploads are noted that outlive this process.
+    fn notes(&self) -> Option<&dyn UploadNotes> {
+        self.storage.upload_notes().filter(|_| !self.storage.is_local())
+    }
+
     fn note_end(&self) {
-        if let Some(notes) = self.storage.upload_notes() {
+        if let Some(notes) = self.notes() {
             notes.ended(&self.name);
         }
     }

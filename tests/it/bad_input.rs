@@ -13,13 +13,13 @@ use crate::support::noise;
 const NOBODY: u32 = 65534;
 
 /// A sandbox whose program can be run by somebody who is not root.
-struct Ordinary {
+pub struct Ordinary {
     sandbox: Sandbox,
     program: PathBuf,
 }
 
 impl Ordinary {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let built = Path::new(env!("CARGO_BIN_EXE_tgvault"));
         let sandbox = Sandbox::new(built).unwrap();
         // Where it was built, others may not look.
@@ -37,26 +37,35 @@ impl Ordinary {
         Self { sandbox, program }
     }
 
-    fn at(&self, name: &str) -> PathBuf {
+    pub fn at(&self, name: &str) -> PathBuf {
         self.sandbox.work().join(name)
     }
 
     fn run(&self, arguments: &[&str]) -> Run {
+        self.run_program(&self.program, arguments)
+    }
+
+    /// Runs a line by a shell, whose `$0` is the program.
+    pub fn run_by_shell(&self, line: &str) -> Run {
+        self.run_program(Path::new("bash"), &["-c", line, &self.program.display().to_string()])
+    }
+
+    fn run_program(&self, program: &Path, arguments: &[&str]) -> Run {
         let plain = self.sandbox.command(arguments);
         let mut command = if rustix::process::geteuid().is_root() {
             let mut command = Command::new("setpriv");
             let nobody = NOBODY.to_string();
-            command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups", "--"]).arg(&self.program);
+            command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups", "--"]).arg(program);
             command
         } else {
-            Command::new(&self.program)
+            Command::new(program)
         };
         command.args(plain.get_args()).env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.current_dir(self.sandbox.work()).stdin(std::process::Stdio::null()).output().unwrap().into()
     }
 
     /// A run that must succeed.
-    fn done(&self, arguments: &[&str]) {
+    pub fn done(&self, arguments: &[&str]) {
         let run = self.run(arguments);
         assert_eq!(run.code, Some(0), "{arguments:?}: {run:?}");
     }

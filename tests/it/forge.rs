@@ -176,6 +176,7 @@ pub fn snapshot(writer: &Writer, archives: Vec<ArchiveRecord>) -> Snapshot {
         complete: true,
         counts: Counts::default(),
         archives,
+        borrowed: Vec::new(),
         lists: Vec::new(),
         packs: Vec::new(),
     }

@@ -107,6 +107,7 @@ impl Aged {
                 complete: true,
                 counts: Done { entries: state.len() as u64, ..Done::default() },
                 archives,
+                borrowed: Vec::new(),
                 lists: last.as_ref().map(|last| last.lists.clone()).unwrap_or_default(),
                 packs: last.as_ref().map(|last| last.packs.clone()).unwrap_or_default(),
             };

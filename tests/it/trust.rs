@@ -190,10 +190,10 @@ async fn an_unsigned_snapshot_and_replaced_sums_are_not_believed() {
     let (sums_name, signature) = (names::sums(&stem), names::signature(&names::sums(&stem)));
     let original = world.object(&sums_name).await;
     // Sums that a forger has made fit for other bytes.
-    let mut lines = sums::read(std::str::from_utf8(&original).unwrap()).unwrap();
+    let (mut lines, form) = sums::read(std::str::from_utf8(&original).unwrap()).unwrap();
     lines[0].sha256 = tgvault::model::digest::Digest([1; 32]);
     for name in [sums_name.clone(), names::mirror(&sums_name)] {
-        world.replace(&name, sums::write(&lines).as_bytes()).await;
+        world.replace(&name, sums::write(&lines, form).as_bytes()).await;
     }
     let report = world.verify(false).await;
     assert!(wrong(&report).iter().any(|finding| finding.contains(&stem) && finding.contains("not trusted")), "{:?}", wrong(&report));
@@ -235,15 +235,15 @@ async fn a_number_that_is_missing_is_reported() {
 async fn a_newer_format_is_named() {
     let world = world().await;
     let text = String::from_utf8(world.object(names::DESCRIPTOR).await).unwrap();
-    let newer = text.replace("\"2.0\"", "\"3.0\"");
+    let newer = text.replace("\"3.0\"", "\"4.0\"");
     assert_ne!(text, newer);
     for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
         world.replace(&name, newer.as_bytes()).await;
     }
     let result = world.backup_to(&world.storage).await;
-    assert!(matches!(&result, Err(OperationError::Repository(RepositoryError::Newer { found, .. })) if found == "3.0"), "{result:?}");
+    assert!(matches!(&result, Err(OperationError::Repository(RepositoryError::Newer { found, .. })) if found == "4.0"), "{result:?}");
     // A newer minor version is read.
-    let minor = text.replace("\"2.0\"", "\"2.9\"");
+    let minor = text.replace("\"3.0\"", "\"3.9\"");
     for name in [names::DESCRIPTOR.to_owned(), names::mirror(names::DESCRIPTOR)] {
         world.replace(&name, minor.as_bytes()).await;
     }

@@ -72,6 +72,7 @@ impl Maker {
             complete: true,
             counts: Counts::default(),
             archives: self.archives.clone(),
+            borrowed: Vec::new(),
             lists: Vec::new(),
             packs: Vec::new(),
         };
@@ -234,7 +235,7 @@ async fn archives_in_a_list_come_in_their_order() {
             .await;
     }
     maker.commit(1).await;
-    assert_eq!(vault.stored("lists").len(), 1);
+    assert_eq!(vault.stored("lists").len(), 2, "its sums and its lengths");
     let (to, output) = vault.recover();
     assert!(output.status.success(), "{}", words(&output));
     assert_eq!(fs::read_to_string(to.join("counter")).unwrap(), "101");

@@ -11,7 +11,9 @@ macro_rules! needs_tools {
     };
 }
 
+mod bounds;
 mod changes;
 mod made;
+mod sums;
 mod vault;
 mod whole;

@@ -465,3 +465,77 @@ fn killed_in_an_upload(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
     machine.restores(&reader, &[]);
     machine.verifies(&reader);
 }
+
+/// A run that is killed before it hears that an upload has begun: nobody was told its id. It is counted, and found by the object's name.
+fn killed_before_the_answer(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
+    let reader = Reader::new();
+    let before = open_uploads();
+    let machine = Machine::with_vault(bucket, "unanswered", &reader);
+    machine.fill(29);
+    let stuck = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&stuck);
+    let gate = Gate::start(Some(bucket.address), move |seen| {
+        let begins = seen.method == "POST" && seen.target.contains("uploads") && !seen.target.contains("uploadId");
+        match count.fetch_add(usize::from(begins), Ordering::SeqCst) {
+            0 if begins => Action::ForwardThenHangUp,
+            0 => Action::Forward,
+            _ => Action::Silent,
+        }
+    })
+    .unwrap();
+    let mut child = machine.start(&bucket.clone().through(&gate.url()), &["backup", "source"]);
+    let started = Instant::now();
+    while stuck.load(Ordering::SeqCst) < 2 {
+        assert!(started.elapsed() < Duration::from_secs(120), "no upload was ever begun");
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    kill_process(Pid::from_child(&child), Signal::KILL).unwrap();
+    child.wait().unwrap();
+    assert!(open_uploads() > before, "the server must show an unfinished upload for this test to mean anything");
+    let verified = machine.run(&["verify", "--json"]);
+    assert!(summary(&verified)["unfinished_uploads"].as_u64().unwrap() > 0, "{verified:?}");
+    machine.backup();
+    assert_eq!(open_uploads(), before, "the next run finds and removes them");
+    assert_eq!(summary(&machine.run(&["verify", "--json"]))["unfinished_uploads"], 0);
+    machine.restores(&reader, &[]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn uploads_whose_beginning_was_not_answered_are_found_on_moto() {
+    tgvault_test_support::needs_servers!("moto");
+    let server = stores::moto().await;
+    let bucket = server.bucket().await.unwrap();
+    let runtime = tokio::runtime::Handle::current();
+    blocking(move || killed_before_the_answer(&bucket, || runtime.block_on(server.open_uploads(&bucket)).unwrap())).await;
+}
+
+/// What the server made of conditions is noted in the vault: no later run of any machine asks for what is answered with 501.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_refused_condition_is_sent_once() {
+    tgvault_test_support::needs_servers!("moto");
+    let bucket = stores::moto().await.bucket().await.unwrap();
+    blocking(move || {
+        let reader = Reader::new();
+        let gate = Gate::start(Some(bucket.address), |seen| match seen.header("if-none-match") {
+            Some(_) => Action::Answer(501, vec![], "<?xml version='1.0'?><Error><Code>NotImplemented</Code></Error>"),
+            None => Action::Forward,
+        })
+        .unwrap();
+        let bucket = bucket.through(&gate.url());
+        let conditions = || gate.seen().iter().filter(|seen| seen.header("if-none-match").is_some()).count();
+        let machine = Machine::with_vault(&bucket, "refused", &reader);
+        assert_eq!(conditions(), 1, "init finds out");
+        machine.fill(31);
+        machine.backup();
+        machine.write("more", b"more");
+        machine.backup();
+        machine.restores(&reader, &[]);
+        let other = Machine::new(&bucket, "refused");
+        other.write("file", b"file");
+        let run = other.ended(&bucket, &[&["backup", "source", "--host", "other"][..], &reader.option()].concat());
+        assert_eq!(run.code, Some(0), "{run:?}");
+        assert_eq!(conditions(), 1, "and nobody asks again");
+        machine.verifies(&reader);
+    })
+    .await;
+}

@@ -15,7 +15,7 @@ use crate::archive::ArchiveError;
 use crate::archive::index::{IndexEntry, read_lines};
 use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
-use crate::operations::OperationError;
+use crate::operations::{OperationError, uploads};
 use crate::repository::Machine;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::index_copies::IndexCopies;
@@ -52,6 +52,9 @@ struct Head {
     /// A new name whenever something that the journal held is forgotten: what others concluded from it holds no longer.
     #[serde(default)]
     incarnation: Option<Id>,
+    /// Archives of others that the entries of layers point at, which no snapshot of this chain has borrowed yet.
+    #[serde(default)]
+    borrowed: Vec<ArchiveRecord>,
     /// Of a run that is not complete: how many removals its checkpoints have.
     #[serde(default)]
     removed: u64,
@@ -158,7 +161,7 @@ fn layer_file(archive: Id) -> String {
 }
 
 /// What a journal remembers.
-pub(super) struct Remembered {
+pub(super) struct State {
     /// The state that it describes.
     pub tree: Tree,
     /// Stored archives that no snapshot names yet.
@@ -259,7 +262,18 @@ impl Journal {
     ) -> Result<Self, OperationError> {
         let (layers, removals) = (Vec::new(), Vec::new());
         let incarnation = Some(machine.id()?);
-        let head = Head { chain, snapshot: parent, sequence, base: None, layers, removals, healing: false, removed: 0, incarnation };
+        let head = Head {
+            chain,
+            snapshot: parent,
+            sequence,
+            base: None,
+            layers,
+            removals,
+            healing: false,
+            removed: 0,
+            incarnation,
+            borrowed: Vec::new(),
+        };
         let mut this = Self { folder: folder.clone(), head, intents: Intents::new(folder), machine: machine.clone() };
         if tree.is_empty() {
             this.write_head()?;
@@ -296,9 +310,9 @@ impl Journal {
     ///
     /// # Errors
     /// When a file is missing or damaged.
-    pub fn remembered(&mut self) -> Result<Remembered, OperationError> {
+    pub fn remembered(&mut self) -> Result<State, OperationError> {
         let mut tree = Tree::new();
-        let committed = self.head.snapshot.iter().flat_map(|(_, snapshot)| &snapshot.archives);
+        let committed = self.head.snapshot.iter().flat_map(|(_, snapshot)| snapshot.all_archives()).chain(&self.head.borrowed);
         let committed: Vec<ArchiveRecord> = committed.cloned().collect();
         for record in committed.iter().chain(self.head.layers.iter().map(|layer| &layer.record)) {
             tree.add_archive(record.clone());
@@ -322,7 +336,7 @@ impl Journal {
         if head.layers.len() >= MAX_LAYERS && pending.is_empty() {
             self.write_base(&tree, Vec::new())?;
         }
-        Ok(Remembered { tree, pending, removals: head.removals, is_healing: head.healing })
+        Ok(State { tree, pending, removals: head.removals, is_healing: head.healing })
     }
 
     /// The copies of the indexes of `archives`, which no snapshot names yet; of those that this machine did not make, there are none.
@@ -450,10 +464,12 @@ impl Journal {
     pub fn forget_lost(&mut self, lost: &HashSet<Id>, tree: &Tree, pending: &[ArchiveRecord]) -> Result<(), OperationError> {
         if let Some((_, snapshot)) = &mut self.head.snapshot {
             snapshot.archives.retain(|record| !lost.contains(&record.id));
+            snapshot.borrowed.retain(|record| !lost.contains(&record.id));
             // Lists name what is lost: new ones are made where they are due.
             snapshot.lists.clear();
             snapshot.packs.clear();
         }
+        self.head.borrowed.retain(|record| !lost.contains(&record.id));
         self.head.healing = true;
         self.head.incarnation = Some(self.machine.id()?);
         self.head.removals.clear();
@@ -461,6 +477,24 @@ impl Journal {
         self.folder.write(empty, b"\n")?;
         let layers = pending.iter().map(|record| Layer { record: record.clone(), file: empty.into() }).collect();
         self.write_base(tree, layers)
+    }
+
+    /// Notes archives of others that the next layers will point at.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn borrow(&mut self, records: impl IntoIterator<Item = ArchiveRecord>) -> Result<(), OperationError> {
+        for record in records {
+            if !self.borrowed().any(|known| known.id == record.id) {
+                self.head.borrowed.push(record);
+            }
+        }
+        self.write_head()
+    }
+
+    /// The archives of others that the next snapshot borrows.
+    pub fn borrowed(&self) -> impl Iterator<Item = &ArchiveRecord> {
+        self.head.snapshot.iter().flat_map(|(_, snapshot)| &snapshot.borrowed).chain(&self.head.borrowed)
     }
 
     /// Goes on after a sequence number that the repository knows already.
@@ -476,6 +510,7 @@ impl Journal {
         self.head.sequence = snapshot.sequence;
         self.head.snapshot = Some((stem.to_owned(), snapshot.clone()));
         self.head.removals.clear();
+        self.head.borrowed.clear();
         self.head.healing = false;
         self.head.removed = if snapshot.complete { 0 } else { removed };
         self.write_head()?;
@@ -489,6 +524,6 @@ impl Journal {
     fn clean(&self) -> Result<(), OperationError> {
         let (head, open) = (&self.head, self.intents.open());
         let is_named = |name: &str| head.base.as_deref() == Some(name) || head.layers.iter().any(|layer| layer.file == name);
-        Ok(self.folder.retain(|name| name == HEAD || open.contains(name) || is_named(name))?)
+        Ok(self.folder.retain(|name| name == HEAD || uploads::is_note(name) || open.contains(name) || is_named(name))?)
     }
 }

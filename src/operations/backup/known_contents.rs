@@ -1,28 +1,21 @@
-//! Which contents are stored, by their SHA-256: the parent's and this run's.
+//! Which contents are stored, by their SHA-256: the parent's, those that this machine remembers, and this run's.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::remembered::{ContentKey, Piece};
 use crate::archive::index::Located;
 use crate::model::digest::{Digest, Id};
 use crate::repository::tree::Tree;
 
-/// Where a content is. Kept small: there may be hundreds of thousands.
-#[derive(Clone, Copy)]
-struct Stored {
-    archive: u32,
-    frame: u32,
-    offset: u64,
-    length: u64,
-}
-
 #[derive(Default)]
 struct Inner {
-    /// By the first half of the digest: 128 bits are enough for nobody to make two contents that share them.
-    places: HashMap<[u8; 16], Stored>,
+    places: HashMap<ContentKey, Piece>,
     sizes: HashSet<u64>,
     archives: Vec<Id>,
     numbers: HashMap<Id, u32>,
+    /// Of this run, to be remembered when they are in a snapshot.
+    new: Vec<(ContentKey, Piece)>,
 }
 
 impl Inner {
@@ -32,13 +25,19 @@ impl Inner {
             self.archives.len() as u32 - 1
         })
     }
+
+    fn add(&mut self, key: ContentKey, piece: Piece) {
+        self.places.entry(key).or_insert(piece);
+        self.sizes.insert(piece.length);
+    }
 }
 
 /// The contents that are known.
 #[derive(Default)]
 pub(super) struct KnownContents(Mutex<Inner>);
 
-fn key(digest: &Digest) -> [u8; 16] {
+/// By the first half of the digest: 128 bits are enough for nobody to make two contents that share them.
+pub(super) fn key(digest: &Digest) -> ContentKey {
     let mut key = [0; 16];
     key.copy_from_slice(digest.0.first_chunk::<16>().unwrap_or(&[0; 16]));
     key
@@ -47,22 +46,20 @@ fn key(digest: &Digest) -> [u8; 16] {
 impl KnownContents {
     /// The contents of a state.
     pub fn of(tree: &Tree) -> Self {
-        let mut inner = Inner::default();
-        for (_, entry) in tree.iter().filter(|(_, entry)| !entry.short && entry.size > 0) {
-            for place in entry.places().unwrap_or_default() {
-                if let Some(record) = tree.archives.get(place.archive as usize) {
-                    let archive = inner.number(record.id);
-                    let stored = Stored { archive, frame: place.frame, offset: place.offset, length: place.length };
-                    inner.places.insert(key(&place.sha256), stored);
-                    inner.sizes.insert(place.length);
-                }
-            }
-        }
-        Self(Mutex::new(inner))
+        let this = Self::default();
+        contents_of(tree, |archive, key, piece| this.add_stored(archive, key, piece));
+        this
     }
 
     fn inner(&self) -> MutexGuard<'_, Inner> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes a content that was stored before this run.
+    pub fn add_stored(&self, archive: Id, key: ContentKey, piece: Piece) {
+        let mut inner = self.inner();
+        let archive = inner.number(archive);
+        inner.add(key, Piece { archive, ..piece });
     }
 
     /// Whether any known content has this length, so that it is worth hashing one before it is stored.
@@ -78,15 +75,37 @@ impl KnownContents {
         Some(Located { sha256, archive: Some(archive), frame: stored.frame, offset: stored.offset, length, short: false, part: None })
     }
 
-    /// Notes a content that was stored in `archive`.
+    /// Notes a content that this run has stored in `archive`.
     pub fn add(&self, archive: Id, located: &Located) {
         if located.short || located.length == 0 {
             return;
         }
         let mut inner = self.inner();
-        let archive = inner.number(archive);
-        let stored = Stored { archive, frame: located.frame, offset: located.offset, length: located.length };
-        inner.places.entry(key(&located.sha256)).or_insert(stored);
-        inner.sizes.insert(located.length);
+        let (key, number) = (key(&located.sha256), inner.number(archive));
+        let piece = Piece { archive: number, frame: located.frame, offset: located.offset, length: located.length };
+        inner.add(key, piece);
+        inner.new.push((key, piece));
+    }
+
+    /// Takes out what this run has stored in `archives` and nobody has taken out before.
+    pub fn take_new(&self, archives: &HashSet<Id>) -> Vec<(Id, ContentKey, Piece)> {
+        let mut inner = self.inner();
+        let ids = inner.archives.clone();
+        let of = |piece: &Piece| ids.get(piece.archive as usize).filter(|id| archives.contains(id)).copied();
+        let (taken, left): (Vec<_>, Vec<_>) = std::mem::take(&mut inner.new).into_iter().partition(|(_, piece)| of(piece).is_some());
+        inner.new = left;
+        taken.into_iter().filter_map(|(key, piece)| Some((of(&piece)?, key, piece))).collect()
+    }
+}
+
+/// Hands the contents of a state that are stored whole to `each`.
+pub(super) fn contents_of(tree: &Tree, mut each: impl FnMut(Id, ContentKey, Piece)) {
+    for (_, entry) in tree.iter().filter(|(_, entry)| !entry.short && entry.size > 0) {
+        for place in entry.places().unwrap_or_default() {
+            if let Some(record) = tree.archives.get(place.archive as usize) {
+                let piece = Piece { archive: place.archive, frame: place.frame, offset: place.offset, length: place.length };
+                each(record.id, key(&place.sha256), piece);
+            }
+        }
     }
 }

@@ -237,9 +237,9 @@ impl<'a> Lane<'a> {
         Some(length)
     }
 
-    /// Whether it pays to refer to a content: always to the parent's, and to this run's unless it is tiny.
+    /// Whether it pays to refer to a content: always to one of before, and to this run's unless it is tiny.
     fn may_share(&self, located: &Located) -> bool {
-        located.length >= MIN_SHARED_BYTES || located.archive.is_some_and(|archive| self.shared.is_parents(archive))
+        located.length >= MIN_SHARED_BYTES || located.archive.is_some_and(|archive| self.shared.was_there(archive))
     }
 
     fn append_bytes(&mut self, item: &Item, bytes: &[u8], body: &mut dyn Body) -> Result<(), OperationError> {

@@ -4,7 +4,7 @@
 //! source ─▶ planner ══ jobs ══▶ lanes (one thread, one archive each) ══ parts ══▶ uploads ─▶ reports ─▶ journal ─▶ snapshot
 //! ```
 //! - `parent` finds where to go on, with the `journal` that this machine keeps.
-//! - `planner` decides what is stored; `names` sees to files with several; `known_contents` knows what is stored already.
+//! - `planner` decides what is stored; `names` sees to files with several; `known_contents` knows what is stored already, `remembered` from earlier runs.
 //! - `run` runs planner and lanes, keeps the journal and commits.
 //! - `lane` fills archives, with what `setup` gives each; `archiving` writes them.
 //! - This module is what others see of all that.
@@ -15,6 +15,7 @@ mod lane;
 mod names;
 mod parent;
 mod planner;
+mod remembered;
 mod run;
 mod setup;
 mod shared;

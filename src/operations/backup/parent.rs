@@ -3,9 +3,13 @@
 use std::collections::{HashMap, HashSet};
 
 use futures::StreamExt;
+use jiff::{SignedDuration, Timestamp};
 
 use super::BackupOptions;
-use super::journal::{Journal, Remembered};
+use super::journal::{Journal, State};
+use super::known_contents::{KnownContents, contents_of, key};
+use super::remembered::{Piece, Remembered};
+use crate::archive::index::IndexEntry;
 use crate::crypt::digest::sha256;
 use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
@@ -17,6 +21,7 @@ use crate::operations::uploads::Uploads;
 use crate::repository::Machine;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
+use crate::repository::snapshots::Placed;
 use crate::repository::tree::Tree;
 use crate::source::SourceName;
 use crate::state::{Lock, SealedFolder};
@@ -30,6 +35,13 @@ pub(super) struct Parent {
     /// Stored archives that no snapshot names yet, and what is to be removed before them.
     pub pending: Vec<ArchiveRecord>,
     pub removals: Vec<EntryPath>,
+    /// The next snapshot says no earlier time.
+    pub not_before: Option<Timestamp>,
+    /// What is stored already.
+    pub contents: KnownContents,
+    /// Archives of others that hold some of it, which the next snapshot may borrow.
+    pub lendable: HashMap<Id, ArchiveRecord>,
+    pub remembered: Remembered,
     /// Archives were lost: the next snapshot begins with a merged index, so that no reader needs them.
     pub is_healing: bool,
 }
@@ -137,14 +149,102 @@ pub(super) async fn find(
         // What is saved does not depend on it, and verify reports what is still missing.
         Err(error) => tracing::warn!(%error, "missing second copies could not be put back"),
     }
-    let stems = opened.repository.snapshot_stems().await?;
+    let placed = opened.repository.placed_stems().await?;
+    let stems: Vec<String> = placed.iter().map(|placed| placed.stem.clone()).collect();
+    let not_before = journal.snapshot().and_then(|(stem, _)| {
+        let repository = &opened.repository;
+        not_before(stem, &placed, repository.machine.now(), repository.storage.is_local())
+    });
     for gone in opened.compare(&stems, [])? {
         events.event(&Event::Note(&format!("{gone}; continuing with the backup")));
     }
     let last = last_sequence(opened, &journal, &stems).await?;
     journal.raise_sequence(last);
     let is_healing = state.is_healing || !lost.is_empty();
-    Ok(Parent { _lock: lock, journal, tree: state.tree, pending: state.pending, removals: state.removals, is_healing })
+    let is_usable = |record: &ArchiveRecord| !is_lost(&stored, record) && !damaged.contains(&record.object);
+    let mut remembered = Remembered::read(&opened.folder, &opened.repository.machine, is_usable)?;
+    if let Err(error) = learn(opened, session, &mut remembered, &state.tree, &journal, &stems).await {
+        // What is not known is stored once more, and the next run looks again.
+        tracing::warn!(%error, "what else the vault has is not known");
+    }
+    let contents = KnownContents::of(&state.tree);
+    let mut lendable = HashMap::new();
+    let own: HashSet<Id> = state.tree.archives.iter().map(|record| record.id).collect();
+    if opened.repository.root.format.has_borrowed() {
+        let others = remembered.archives().filter(|record| !own.contains(&record.id) && is_usable(record));
+        lendable.extend(others.map(|record| (record.id, record.clone())));
+    }
+    for &(archive, key, piece) in remembered.contents() {
+        if own.contains(&archive) || lendable.contains_key(&archive) {
+            contents.add_stored(archive, key, piece);
+        }
+    }
+    remembered.release();
+    let State { tree, pending, removals, .. } = state;
+    Ok(Parent { _lock: lock, journal, tree, pending, removals, not_before, contents, lendable, remembered, is_healing })
+}
+
+/// Adds to what is remembered: where a key is given, what other snapshots of the vault hold; else the state that this machine has from
+/// before it remembered anything.
+async fn learn(
+    opened: &mut Opened,
+    session: &Session,
+    remembered: &mut Remembered,
+    tree: &Tree,
+    journal: &Journal,
+    stems: &[String],
+) -> Result<(), OperationError> {
+    let unknown: Vec<String> = stems.iter().filter(|stem| !remembered.knows(stem)).cloned().collect();
+    if !unknown.is_empty()
+        && opened.repository.root.format.has_borrowed()
+        && let Some(identity) = opened.unlock(session).await?
+    {
+        let (mut met, mut records) = (HashSet::new(), Vec::new());
+        for stem in &unknown {
+            match opened.repository.read_snapshot(stem, &identity.identities).await {
+                Ok((_, snapshot)) => {
+                    opened.repository.fetch_packed_indexes(&snapshot, 0).await;
+                    let new = |record: &&ArchiveRecord| !record.merged && !remembered.has_all_of(record.id) && met.insert(record.id);
+                    records.extend(snapshot.archives.iter().filter(new).cloned());
+                }
+                Err(error) if error.is_integrity() => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let mut contents = Vec::new();
+        let mut each = |record: &ArchiveRecord, entries: &[IndexEntry]| {
+            for located in entries.iter().filter_map(|entry| entry.content.as_ref()) {
+                let is_here = located.archive.is_none_or(|archive| archive == record.id);
+                if is_here && !located.short && located.length > 0 {
+                    let piece = Piece { archive: 0, frame: located.frame, offset: located.offset, length: located.length };
+                    contents.push((record.id, key(&located.sha256), piece));
+                }
+            }
+        };
+        opened.repository.each_index(records.clone(), &identity.identities, &mut each).await?;
+        remembered.add(unknown, records, contents, true)?;
+    }
+    if let Some((stem, _)) = journal.snapshot().filter(|(stem, _)| !remembered.knows(stem)) {
+        let mut contents = Vec::new();
+        contents_of(tree, |archive, key, piece| contents.push((archive, key, piece)));
+        remembered.add(vec![stem.clone()], tree.archives.clone(), contents, false)?;
+    }
+    remembered.join()
+}
+
+/// The time that follows the last snapshot `parent`, so that names sort by the order in which they were made. `None` where it is the
+/// parent's clock that was ahead and not this machine's that is behind.
+fn not_before(parent: &str, placed: &[Placed], now: Timestamp, is_local: bool) -> Option<Timestamp> {
+    let last = placed.iter().find(|placed| placed.stem == parent)?;
+    if last.is_after(now) && is_local {
+        // The times in a folder are those of the machine that wrote: what the other snapshots say decides.
+        let others = || placed.iter().filter(|other| other.stem != parent);
+        let in_future = others().filter(|other| other.is_after(now)).count();
+        if in_future == 0 || 2 * in_future < others().count() {
+            return None;
+        }
+    }
+    last.time.checked_add(SignedDuration::from_millis(1)).ok()
 }
 
 /// The highest number that the chain has in the repository: a run may have died between its commit and its note of it.
@@ -170,7 +270,7 @@ async fn begin(
     names: &[SourceName],
     options: &BackupOptions,
     events: &dyn Events,
-) -> Result<(Journal, Remembered, Vec<Id>), OperationError> {
+) -> Result<(Journal, State, Vec<Id>), OperationError> {
     let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), opened.repository.machine.id()?, 0, None);
     let mut lost = Vec::new();
     if let Some(identity) = &opened.identity {
@@ -200,7 +300,7 @@ async fn begin(
         ));
     }
     let journal = Journal::begin(folder, chain, sequence, parent, &tree, &opened.repository.machine)?;
-    Ok((journal, Remembered { tree, pending: Vec::new(), removals: Vec::new(), is_healing: false }, lost))
+    Ok((journal, State { tree, pending: Vec::new(), removals: Vec::new(), is_healing: false }, lost))
 }
 
 /// The newest snapshot of the source: this writer's own, or else another writer's; of a folder, one that was made on this machine.

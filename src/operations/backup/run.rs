@@ -1,6 +1,6 @@
 //! One run: planner and lanes to their end, the journal meanwhile, and snapshots of what is stored for good.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::journal::{Journal, Order};
-use super::known_contents::KnownContents;
 use super::lane::Lane;
 use super::names;
 use super::planner::{Job, More, Planner, ReadBefore, Removals};
+use super::remembered::Remembered;
 use super::setup::{LaneSetup, OWN_LANE, Report};
 use super::shared::Shared;
 use super::{BackupOptions, BackupSummary, Timings, parent};
@@ -31,8 +31,6 @@ use crate::operations::stop::Stop;
 use crate::repository::commit::Writer;
 use crate::repository::contents::Contents;
 use crate::repository::format::snapshot::{ArchiveRecord, Counts, Snapshot};
-use crate::repository::format::version::CURRENT;
-use crate::repository::snapshots::CLOCKS_DIFFER;
 use crate::repository::tree::{Tree, TreeEntry};
 use crate::source::{Source, SourceError};
 
@@ -83,6 +81,9 @@ pub(super) struct Run {
     finished_marks: Vec<u64>,
     /// Merged indexes of this run that say what the archives before them make.
     derived: HashSet<Id>,
+    /// Archives of others that hold known contents.
+    lendable: HashMap<Id, ArchiveRecord>,
+    remembered: Remembered,
     archives: u64,
     timings: Timings,
     run: Id,
@@ -91,6 +92,8 @@ pub(super) struct Run {
     leased: Instant,
     began: jiff::Timestamp,
     time: jiff::Timestamp,
+    /// The next snapshot says no earlier time.
+    not_before: Option<jiff::Timestamp>,
     /// A commit has failed, and may be in the store all the same, with its number.
     in_doubt: bool,
 }
@@ -105,9 +108,9 @@ impl Run {
         (events, stop): (Arc<dyn Events>, Stop),
         began: (Instant, jiff::Timestamp),
     ) -> Result<Self, OperationError> {
-        let parent::Parent { _lock, journal, tree, pending, removals, is_healing } = parent;
-        let parents = tree.archives.iter().map(|record| record.id).collect();
-        let shared = Arc::new(Shared::new(events, stop, KnownContents::of(&tree), parents));
+        let parent::Parent { _lock, journal, tree, pending, removals, not_before, contents, lendable, remembered, is_healing } = parent;
+        let before = tree.archives.iter().map(|record| record.id).chain(lendable.keys().copied()).collect();
+        let shared = Arc::new(Shared::new(events, stop, contents, before));
         let (sender, reports) = mpsc::unbounded_channel();
         let recipients = crate::crypt::keys::Recipients::parse(writer.recipients.names())?;
         let setup = LaneSetup {
@@ -139,6 +142,8 @@ impl Run {
             finished: pending,
             finished_marks: Vec::new(),
             derived: HashSet::new(),
+            lendable,
+            remembered,
             archives: 0,
             timings: Timings::default(),
             run,
@@ -146,6 +151,7 @@ impl Run {
             leased: began.0,
             began: began.1,
             time,
+            not_before,
             in_doubt: false,
         };
         for path in removals {
@@ -300,15 +306,12 @@ impl Run {
         }
         let parent = self.journal.snapshot().map(|(_, snapshot)| snapshot);
         let id = self.opened.repository.machine.id()?;
-        // Names sort by time: a clock that was set back a little must not put a snapshot before its parent. Where the parent's clock was
-        // far ahead, the numbers in the chain say which is the later one.
-        let after_parent = parent.and_then(|parent| parent.time.checked_add(jiff::SignedDuration::from_millis(1)).ok());
-        let is_near = |after: &jiff::Timestamp| after.duration_since(self.time) <= CLOCKS_DIFFER;
-        let time = after_parent.filter(is_near).map_or(self.time, |after| after.max(self.time));
+        // Names sort by time: a clock that was set back must not put a snapshot before its parent.
+        let time = self.not_before.map_or(self.time, |not_before| not_before.max(self.time));
         let mut archives = parent.map(|parent| parent.archives.clone()).unwrap_or_default();
         archives.extend(self.finished.iter().cloned());
         let mut snapshot = Snapshot {
-            format: CURRENT,
+            format: self.opened.repository.root.format,
             id,
             time,
             host: self.options.host.clone(),
@@ -324,6 +327,7 @@ impl Run {
             complete,
             counts,
             archives,
+            borrowed: self.journal.borrowed().cloned().collect(),
             lists: parent.map(|parent| parent.lists.clone()).unwrap_or_default(),
             packs: parent.map(|parent| parent.packs.clone()).unwrap_or_default(),
         };
@@ -333,10 +337,16 @@ impl Run {
         self.in_doubt = false;
         self.journal.note_snapshot(&found.stem, &snapshot, removed)?;
         self.opened.remember([&found])?;
-        self.finished.clear();
+        self.opened.note_store();
+        let finished = std::mem::take(&mut self.finished);
+        let new = self.shared.contents.take_new(&finished.iter().map(|record| record.id).collect());
+        if let Err(error) = self.remembered.add(vec![found.stem], finished, new, true) {
+            // What is not remembered is stored once more, if ever.
+            tracing::warn!(%error, "what was stored is not remembered");
+        }
         let marks = std::mem::take(&mut self.finished_marks);
         self.source.committed(&marks);
-        // The next snapshot of this run, if there is one, must not share this one's name.
+        self.not_before = snapshot.time.checked_add(jiff::SignedDuration::from_millis(1)).ok();
         self.time = self.opened.repository.machine.now();
         self.shared.events.event(&Event::SnapshotStored { id: &id.to_string(), complete });
         Ok(id)
@@ -358,6 +368,8 @@ impl Run {
         let before = references.len();
         references.extend(links);
         self.shared.note_new((references.len() - before) as u64, 0);
+        let borrowed: HashSet<Id> = references.iter().filter_map(|entry| entry.content.as_ref()?.archive).collect();
+        self.journal.borrow(borrowed.iter().filter_map(|id| self.lendable.get(id)).cloned())?;
         // References first: once the removals are noted, what they refer to may not be found again.
         self.put_references(references).await?;
         self.put_removals(remove).await?;

@@ -48,11 +48,12 @@ pub(super) struct Shared {
     stop: Stop,
     /// Set when the run must end because something failed.
     failing: AtomicBool,
-    parents: HashSet<Id>,
+    /// Archives that were stored before this run.
+    before: HashSet<Id>,
 }
 
 impl Shared {
-    pub fn new(events: Arc<dyn Events>, stop: Stop, contents: KnownContents, parents: HashSet<Id>) -> Self {
+    pub fn new(events: Arc<dyn Events>, stop: Stop, contents: KnownContents, before: HashSet<Id>) -> Self {
         Self {
             events,
             contents,
@@ -66,7 +67,7 @@ impl Shared {
             failed: Mutex::default(),
             stop,
             failing: AtomicBool::new(false),
-            parents,
+            before,
         }
     }
 
@@ -85,9 +86,9 @@ impl Shared {
         self.failing.store(true, Ordering::Relaxed);
     }
 
-    /// Whether an archive is one of the parent snapshot's.
-    pub fn is_parents(&self, archive: Id) -> bool {
-        self.parents.contains(&archive)
+    /// Whether an archive was stored before this run.
+    pub fn was_there(&self, archive: Id) -> bool {
+        self.before.contains(&archive)
     }
 
     pub fn problem(&self, path: &EntryPath, what: &str) {

@@ -26,7 +26,7 @@ use crate::crypt::digest::Hasher;
 use crate::crypt::keys::Identities;
 use crate::crypt::signature::VerifyingKey;
 use crate::model::causes::with_causes;
-use crate::model::digest::Id;
+use crate::model::digest::{Digest, Id};
 use crate::model::entry::EntryPath;
 use crate::repository::archives::StoredObject;
 use crate::repository::format::names;
@@ -143,9 +143,9 @@ pub async fn verify(
     let ahead = readable.iter().map(|record| record.length).sum::<u64>();
     findings.total_bytes.store(findings.bytes.load(Ordering::Relaxed) + ahead, Ordering::Relaxed);
     if options.quick {
-        inventory.whole().for_each(|line| findings.check(&line.name, None));
+        inventory.whole().for_each(|(line, _)| findings.check(&line.name, None));
     } else {
-        run.contents(inventory.whole().cloned().collect()).await?;
+        run.contents(inventory.whole().map(|(line, length)| (line.clone(), length)).collect()).await?;
     }
     if options.deep {
         run.deep(readable).await?;
@@ -318,16 +318,16 @@ impl Run<'_> {
     }
 
     /// Reads archives and compares their SHA-256.
-    async fn contents(&self, mut wanted: Vec<SumsLine>) -> Result<(), OperationError> {
+    async fn contents(&self, mut wanted: Vec<(SumsLine, u64)>) -> Result<(), OperationError> {
         if let Some(percent) = self.options.sample_percent {
             wanted = sample(wanted, percent, &self.repository().machine)?;
         }
         self.findings.total_objects.store(self.findings.objects.load(Ordering::Relaxed) + wanted.len() as u64, Ordering::Relaxed);
-        self.findings.total_bytes.fetch_add(wanted.iter().map(|line| line.length).sum(), Ordering::Relaxed);
+        self.findings.total_bytes.fetch_add(wanted.iter().map(|(_, length)| length).sum(), Ordering::Relaxed);
         let (storage, runtime, findings) = (self.repository().storage.clone(), Handle::current(), Arc::clone(&self.findings));
-        self.in_parallel(wanted, move |line, stop| {
+        self.in_parallel(wanted, move |(line, length), stop| {
             let object = StoredObject::new(storage.clone(), line.name.clone(), runtime.clone());
-            match hash_object(&object, line, &findings, stop) {
+            match hash_object(&object, (line.sha256, *length), &findings, stop) {
                 Ok(ControlFlow::Continue(wrong)) => findings.check(&line.name, wrong),
                 Ok(ControlFlow::Break(())) => {}
                 Err(error) => findings.check(&line.name, Some(format!("it cannot be read: {error}"))),
@@ -339,7 +339,7 @@ impl Run<'_> {
     /// The archives that can be read to their ends, each once.
     fn readable(&self, stored: &HashMap<String, u64>) -> Vec<ArchiveRecord> {
         let mut archives: BTreeMap<String, ArchiveRecord> = BTreeMap::new();
-        for record in self.snapshots.values().flat_map(|snapshot| &snapshot.archives) {
+        for record in self.snapshots.values().flat_map(Snapshot::all_archives) {
             if stored.get(&record.object) == Some(&record.length) {
                 archives.insert(record.object.clone(), record.clone());
             }
@@ -415,7 +415,7 @@ impl Run<'_> {
             let wrong = self.findings.wrong.lock().unwrap_or_else(PoisonError::into_inner);
             wrong.iter().map(|finding| finding.object.clone()).filter(|name| name.starts_with(names::ARCHIVES)).collect()
         };
-        for snapshot in self.snapshots.values().filter(|snapshot| snapshot.archives.iter().any(|record| wrong.contains(&record.object))) {
+        for snapshot in self.snapshots.values().filter(|snapshot| snapshot.all_archives().any(|record| wrong.contains(&record.object))) {
             let mut broken = Vec::new();
             let tree = self.repository().tree(snapshot, &identity.identities, Some(&mut broken)).await?;
             let is_wrong = |number: u32| tree.archives.get(number as usize).is_some_and(|record| wrong.contains(&record.object));
@@ -444,27 +444,27 @@ impl Run<'_> {
 
 fn hash_object(
     object: &StoredObject,
-    line: &SumsLine,
+    (sha256, length): (Digest, u64),
     findings: &Findings,
     stop: &Stop,
 ) -> std::io::Result<ControlFlow<(), Option<String>>> {
     let mut hasher = Hasher::new();
     let mut at = 0;
-    while at < line.length {
+    while at < length {
         if stop.is_wanted() {
             return Ok(ControlFlow::Break(()));
         }
-        let end = (at + READ_BYTES).min(line.length);
+        let end = (at + READ_BYTES).min(length);
         let bytes = object.read_at(at..end)?;
         hasher.update(&bytes);
         findings.bytes.fetch_add(end - at, Ordering::Relaxed);
         at = end;
     }
-    Ok(ControlFlow::Continue((hasher.finish() != line.sha256).then(|| "its SHA-256 does not match".to_owned())))
+    Ok(ControlFlow::Continue((hasher.finish() != sha256).then(|| "its SHA-256 does not match".to_owned())))
 }
 
 /// Picks a share of the objects at random, one at least.
-fn sample(mut all: Vec<SumsLine>, percent: f64, machine: &Machine) -> Result<Vec<SumsLine>, RepositoryError> {
+fn sample<T>(mut all: Vec<T>, percent: f64, machine: &Machine) -> Result<Vec<T>, RepositoryError> {
     let count = ((all.len() as f64 * percent / 100.0).ceil() as usize).clamp(usize::from(!all.is_empty()), all.len());
     for at in 0..count {
         let other = at + machine.below((all.len() - at) as u64)? as usize;

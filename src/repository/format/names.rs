@@ -77,6 +77,11 @@ pub fn list(sha256: Digest) -> String {
     format!("{LISTS}{sha256}.sums")
 }
 
+/// `lists/<sha256>.lengths`: the lengths of the archives in a list.
+pub fn lengths(sha256: Digest) -> String {
+    format!("{LISTS}{sha256}.lengths")
+}
+
 /// `<yyyymmdd>T<hhmmssmmm>Z-<id>`, with milliseconds: the stem of a snapshot's three objects. Stems sort by time.
 pub fn snapshot_stem(time: Timestamp, id: Id) -> String {
     format!("{}-{id}", time.to_zoned(TimeZone::UTC).strftime("%Y%m%dT%H%M%S%3fZ"))

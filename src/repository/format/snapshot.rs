@@ -48,6 +48,9 @@ pub struct Snapshot {
     pub counts: Counts,
     /// The archives, in the order in which they are laid over each other.
     pub archives: Vec<ArchiveRecord>,
+    /// Archives of others, whose content entries point at; they are not laid over anything.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub borrowed: Vec<ArchiveRecord>,
     /// The lists that cover the first of these archives, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub lists: Vec<ListRecord>,
@@ -65,6 +68,18 @@ pub struct ListRecord {
     pub length: u64,
     /// How many archives it has.
     pub archives: usize,
+    /// Where their lengths are, if they are not in the list itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<LengthsRecord>,
+}
+
+/// The lengths of the archives of one list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LengthsRecord {
+    /// SHA-256 of the object, which is its name.
+    pub sha256: Digest,
+    /// Its length in bytes.
+    pub length: u64,
 }
 
 /// What a run did.
@@ -114,6 +129,13 @@ pub struct OwnPlace {
     pub header: u64,
     /// The first byte of the chunk in which the archive's own members begin.
     pub from: u64,
+}
+
+impl Snapshot {
+    /// Every archive that the state needs: those that it is laid together from, and those that hold content for it.
+    pub fn all_archives(&self) -> impl Iterator<Item = &ArchiveRecord> {
+        self.archives.iter().chain(&self.borrowed)
+    }
 }
 
 impl ArchiveRecord {

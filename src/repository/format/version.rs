@@ -13,8 +13,11 @@ pub struct FormatVersion {
     pub minor: u32,
 }
 
-/// The version that this program writes.
-pub const CURRENT: FormatVersion = FormatVersion { major: 2, minor: 0 };
+/// The version of the repositories that this program makes. In an older one it writes what that one's readers know.
+pub const CURRENT: FormatVersion = FormatVersion { major: 3, minor: 0 };
+
+/// The first version whose statements of trust are named by their content.
+pub const NAMED_BY_CONTENT: FormatVersion = FormatVersion { major: 2, minor: 0 };
 
 /// The oldest major version that this program reads.
 const OLDEST_MAJOR: u32 = 1;
@@ -23,6 +26,16 @@ impl FormatVersion {
     /// Whether this program can read it.
     pub fn is_readable(self) -> bool {
         (OLDEST_MAJOR..=CURRENT.major).contains(&self.major)
+    }
+
+    /// Whether sums have no lines but those that every `sha256sum -c` reads.
+    pub fn has_plain_sums(self) -> bool {
+        self.major >= 3
+    }
+
+    /// Whether a snapshot may borrow archives of others for their content.
+    pub fn has_borrowed(self) -> bool {
+        self.major >= 3
     }
 }
 

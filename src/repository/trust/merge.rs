@@ -21,6 +21,7 @@ pub fn merge<'a>(statements: impl IntoIterator<Item = &'a Root>) -> Option<Root>
         merged.slots = unique(all().flat_map(|root| &root.slots), |slot| (slot.id, slot.sha256));
         merged.writers = unique(all().flat_map(|root| &root.writers), |writer| (writer.id, writer.key.as_str().to_owned()));
         merged.revoked = unique(all().flat_map(|root| &root.revoked), |revocation| (revocation.writer, revocation.last_sequence.clone()));
+        merged.format = all().map(|root| root.format).max().unwrap_or(merged.format);
         merged.number = all().map(|root| root.number).max().unwrap_or(merged.number);
         merged.numbered = all().map(|root| root.numbered).max().unwrap_or(merged.numbered);
         if let Some(time) = all().map(|root| root.time).max() {

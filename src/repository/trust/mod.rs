@@ -21,7 +21,7 @@ pub use merge::merge;
 use super::RepositoryError;
 use super::format::names;
 use super::format::root::Root;
-use super::format::version::CURRENT;
+use super::format::version::{CURRENT, NAMED_BY_CONTENT};
 use super::mirrored;
 use super::pieces::Pieces;
 use crate::crypt::digest::sha256;
@@ -152,7 +152,8 @@ pub async fn amend(
         return Ok(trust.clone());
     }
     let parents: BTreeSet<Digest> = trust.heads.iter().filter_map(|head| names::parse_statement(&head.name)?.1).collect();
-    root.format = CURRENT;
+    // What a machine writes later follows from this: older programs go on reading a repository that they made.
+    root.format = root.format.max(NAMED_BY_CONTENT);
     root.number = root.number.max(trust.lost_number).saturating_add(1);
     root.time = now.max(root.time);
     root.ancestors = trust.ancestors.difference(&parents).copied().collect();
@@ -347,7 +348,12 @@ impl Reading<'_> {
             if sha256(bytes) != sha256_named {
                 return Err(RepositoryError::damaged(&name, "it does not have the SHA-256 in its name"));
             }
-            serde_json::from_slice(bytes).map_err(|error| RepositoryError::damaged(&name, error))
+            let root: Root = serde_json::from_slice(bytes).map_err(|error| RepositoryError::damaged(&name, error))?;
+            if root.format.is_readable() {
+                Ok(root)
+            } else {
+                Err(RepositoryError::Newer { found: root.format.to_string(), readable: CURRENT.to_string() })
+            }
         };
         if let Some(known) = self.known.iter().find(|known| known.name == name)
             && let Ok(root) = parse(known.text.as_bytes())

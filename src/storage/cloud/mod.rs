@@ -1,6 +1,7 @@
 //! The clouds: clients built from the standard environment variables, with an HTTP side of our own.
 //!
 //! - `http`: one connection pool that counts bytes, keeps to the limits, and gives up on silence instead of on slowness.
+//! - `lost_uploads`: unfinished ones that are found by the name of the object.
 //! - `settings`: what the variables may hold.
 //! - `certificates`: those that the user names.
 //! - `explain` and `refusal`: what a failed request means.
@@ -8,6 +9,7 @@
 mod certificates;
 mod explain;
 mod http;
+mod lost_uploads;
 mod refusal;
 mod settings;
 
@@ -16,9 +18,11 @@ use std::sync::Arc;
 use ::http::{HeaderMap, HeaderName, HeaderValue};
 use object_store::aws::{AmazonS3Builder, AmazonS3ConfigKey, Checksum};
 use object_store::azure::{AzureConfigKey, MicrosoftAzureBuilder};
+use object_store::client::HttpConnector as _;
 use object_store::gcp::{GoogleCloudStorageBuilder, GoogleConfigKey};
 use object_store::multipart::MultipartStore;
 use object_store::path::Path;
+use object_store::signer::Signer;
 use object_store::{ClientConfigKey, ClientOptions, ObjectStore, RetryConfig};
 use url::Url;
 
@@ -30,6 +34,7 @@ use super::traffic::Meter;
 use http::Connector;
 
 pub(super) use explain::explain;
+pub(super) use lost_uploads::LostUploads;
 
 /// Builds the client for a bucket or container.
 pub(crate) fn open(
@@ -97,10 +102,17 @@ impl Opening<'_> {
         // Objects are deleted one at a time, which every server can do; not all know the bulk request.
         let builder = builder.with_config(AmazonS3ConfigKey::DisableBulkDelete, "true");
         let built = builder.with_url(self.url).with_http_connector(self.connector.clone()).build();
-        let backend = self.backend(built)?;
+        let url = self.url;
+        let options = self.s3_options().with_allow_http(endpoint.as_deref().is_some_and(is_plain_http));
+        let connector = self.connector.clone();
+        let (backend, store) = self.backend(built)?;
+        let backend = listing_uploads(backend, store, &connector, &options);
         // Amazon honours the condition on a put; of the others, some ignore it and overwrite.
         Ok(match endpoint {
-            Some(endpoint) if !is_amazon(&endpoint) => backend.may_ignore_conditions(),
+            Some(endpoint) if !is_amazon(&endpoint) => {
+                let place = format!("{}\n{}", endpoint.trim_end_matches('/').to_ascii_lowercase(), url.trim_end_matches('/'));
+                backend.may_ignore_conditions(place)
+            }
             _ => backend,
         })
     }
@@ -121,7 +133,9 @@ impl Opening<'_> {
         // Only a service account's file can name another endpoint: a server for tests, as a rule without TLS.
         let builder = builder.with_config(GoogleConfigKey::Client(ClientConfigKey::AllowHttp), "true");
         let built = builder.with_url(self.url).with_http_connector(self.connector.clone()).build();
-        self.backend(built)
+        let connector = self.connector.clone();
+        let (backend, store) = self.backend(built)?;
+        Ok(listing_uploads(backend, store, &connector, &client_options().with_allow_http(true)))
     }
 
     fn azure(self, env: &[(String, String)]) -> Result<ObjectBackend> {
@@ -138,7 +152,7 @@ impl Opening<'_> {
             builder = builder.with_allow_http(true);
         }
         let built = builder.with_url(self.url).with_http_connector(self.connector.clone()).build();
-        Ok(self.backend(built)?.discard_by_overwrite())
+        Ok(self.backend(built)?.0.discard_by_overwrite())
     }
 
     /// Refuses variables that the client reads and that cannot be right.
@@ -157,14 +171,28 @@ impl Opening<'_> {
     }
 
     /// The backend on a client that was built, or why it could not be.
-    fn backend<S: ObjectStore + MultipartStore>(self, built: object_store::Result<S>) -> Result<ObjectBackend> {
+    fn backend<S: ObjectStore + MultipartStore>(self, built: object_store::Result<S>) -> Result<(ObjectBackend, Arc<S>)> {
         match built {
-            Ok(store) => Ok(ObjectBackend::cloud(store, self.prefix, self.container)),
+            Ok(store) => {
+                let store = Arc::new(store);
+                Ok((ObjectBackend::cloud(Arc::clone(&store), self.prefix, self.container), store))
+            }
             // The address alone does not name Azure's account.
             Err(error) if explain::chain(&error).contains("Account must be specified") => {
                 Err(StorageError::NoCredentials { container: self.container, source: "no account is named".into() })
             }
             Err(error) => Err(StorageError::Settings { address: self.container, source: Box::new(error) }),
+        }
+    }
+}
+
+/// The backend with a client that lists unfinished uploads; without one where that cannot be made.
+fn listing_uploads(backend: ObjectBackend, signer: Arc<dyn Signer>, connector: &Connector, options: &ClientOptions) -> ObjectBackend {
+    match connector.connect(options) {
+        Ok(client) => backend.with_lost_uploads(LostUploads::new(signer, client)),
+        Err(error) => {
+            tracing::debug!(%error, "unfinished uploads cannot be listed");
+            backend
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Servers and helpers for the tests: everything on loopback, on ports that the system chooses.
 //!
+//! - [`mounts`]: folders mounted as file systems show them that are unlike a disk.
 //! - [`needs`]: what a test needs beside the build, and what becomes of it where that is missing.
 //! - [`stores`]: servers for S3, Azure and Google, real ones where there are any.
 //! - [`gate`]: an HTTP server that stands before another one, or alone, and misbehaves as a test tells it.
@@ -9,6 +10,7 @@
 //! - [`tree`]: what a folder holds, for comparing.
 
 pub mod gate;
+pub mod mounts;
 pub mod needs;
 pub mod sandbox;
 pub mod stores;

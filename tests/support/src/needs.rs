@@ -53,8 +53,12 @@ pub fn programs(names: &[&str]) -> bool {
 pub fn servers(names: &[&str]) -> bool {
     static TRIED: Mutex<BTreeMap<String, bool>> = Mutex::new(BTreeMap::new());
     let mut tried = TRIED.lock().unwrap_or_else(PoisonError::into_inner);
-    // One of them is a script of node's.
-    let can_start = |name: &str| name != "azurite" || on_path("node");
+    // One of them is a script of node's, and one needs the system's help.
+    let can_start = |name: &str| match name {
+        "azurite" => on_path("node"),
+        "fuse" => on_path("fusermount") && Path::new("/dev/fuse").exists(),
+        _ => true,
+    };
     let is_here = |name: &str| can_start(name) && install(name).is_ok();
     let missing: Vec<&str> =
         names.iter().copied().filter(|name| !*tried.entry((*name).to_owned()).or_insert_with(|| is_here(name))).collect();

@@ -6,8 +6,9 @@ use secrecy::SecretString;
 use zeroize::Zeroizing;
 
 use super::header::decrypt_error;
-use super::keys::{Identities, Recipients, WORK_FACTOR};
-use super::{CryptError, header, payload};
+use super::keys::{Identities, Recipients};
+use super::passphrase::WORK_FACTOR;
+use super::{CryptError, header, passphrase as scrypt, payload};
 
 /// Seals `plain` for `recipients` as an ordinary age file.
 ///
@@ -25,8 +26,9 @@ pub fn seal(plain: &[u8], recipients: &Recipients) -> Result<Vec<u8>, CryptError
 /// Seals `plain` with a passphrase at [`WORK_FACTOR`], as `age -p` does.
 ///
 /// # Errors
-/// When the system has no randomness or memory to give.
+/// [`CryptError::Memory`] when the system does not give scrypt's memory.
 pub fn seal_with_passphrase(plain: &[u8], passphrase: &SecretString) -> Result<Vec<u8>, CryptError> {
+    scrypt::ensure_memory(WORK_FACTOR)?;
     let mut recipient = age::scrypt::Recipient::new(passphrase.clone());
     recipient.set_work_factor(WORK_FACTOR);
     age::encrypt(&recipient, plain).map_err(|reason| CryptError::Key(reason.to_string()))

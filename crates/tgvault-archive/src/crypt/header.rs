@@ -13,7 +13,8 @@ use secrecy::ExposeSecret;
 use zeroize::Zeroizing;
 
 use super::CryptError;
-use super::keys::{Identities, MAX_WORK_FACTOR, Recipients};
+use super::keys::{Identities, Recipients};
+use super::passphrase::MAX_WORK_FACTOR;
 use super::payload::PayloadKey;
 
 /// The longest header that is read: a few hundred recipients.
@@ -103,6 +104,10 @@ pub(super) fn decrypt_error(reason: DecryptError) -> CryptError {
         DecryptError::NoMatchingKeys | DecryptError::DecryptionFailed | DecryptError::KeyDecryptionFailed => CryptError::WrongKey,
         DecryptError::ExcessiveWork { required, .. } => CryptError::WorkFactor { wanted: required, accepted: MAX_WORK_FACTOR },
         DecryptError::Io(error) if error.kind() == io::ErrorKind::UnexpectedEof => CryptError::Incomplete,
+        DecryptError::Io(error) if error.kind() == io::ErrorKind::OutOfMemory => match error.downcast::<CryptError>() {
+            Ok(refused) => refused,
+            Err(error) => CryptError::Header(error.to_string()),
+        },
         DecryptError::Io(error) => CryptError::Header(error.to_string()),
         other => CryptError::Header(other.to_string()),
     }

@@ -7,6 +7,7 @@ use age::{Identity, Recipient};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::CryptError;
+use super::passphrase::{Careful, MAX_WORK_FACTOR};
 
 /// The most bytes that are read from a file of recipients or identities (age's own limit).
 pub const MAX_KEY_FILE_BYTES: u64 = 16 * 1024 * 1024;
@@ -71,19 +72,13 @@ impl Identities {
     pub fn passphrase(passphrase: &SecretString) -> Self {
         let mut identity = age::scrypt::Identity::new(passphrase.clone());
         identity.set_max_work_factor(MAX_WORK_FACTOR);
-        Self(vec![Box::new(identity)])
+        Self(vec![Box::new(Careful(identity))])
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &dyn Identity> {
         self.0.iter().map(|identity| identity.as_ref() as &dyn Identity)
     }
 }
-
-/// scrypt's log₂ N for a passphrase: 256 MiB of memory for a moment, under a second on a small machine.
-pub const WORK_FACTOR: u8 = 18;
-
-/// The largest log₂ N that is accepted when reading, so that a forged slot cannot exhaust the memory (20 is 1 GiB).
-pub const MAX_WORK_FACTOR: u8 = 20;
 
 /// A fresh X25519 identity: its secret line and its recipient.
 pub fn generate() -> (SecretString, String) {

@@ -3,6 +3,7 @@
 //! - [`header`]: the age header of a stored object, written and opened by the `age` crate.
 //! - [`payload`]: the 64 KiB chunks behind it, sealed and opened one by one so that they can be read at any place.
 //! - [`blob`]: small things sealed whole: snapshots, key slots, local state.
+//! - [`passphrase`]: how much work and memory one takes.
 //! - [`keys`]: recipients and identities as users write them.
 //! - [`digest`]: SHA-256 over streams; [`signature`]: minisign.
 
@@ -10,6 +11,7 @@ pub mod blob;
 pub mod digest;
 pub mod header;
 pub mod keys;
+pub mod passphrase;
 pub mod payload;
 pub mod signature;
 
@@ -38,6 +40,12 @@ pub enum CryptError {
         wanted: u8,
         /// log₂ N that is accepted.
         accepted: u8,
+    },
+    /// The system does not give the memory that a passphrase takes.
+    #[error("a passphrase needs {} MiB of memory for a moment, and the system does not give that much", needed_bytes / 1024 / 1024)]
+    Memory {
+        /// What is needed.
+        needed_bytes: u64,
     },
     /// A recipient or an identity cannot be read.
     #[error("{0}")]
