@@ -126,7 +126,7 @@ fn few_open_files_are_enough() {
     }
     assert_eq!(fs::read(machine.at("r/3")).unwrap(), noise(3, 300_000));
     assert_eq!(fs::read_to_string(machine.at("r").join(vec!["d"; 300].join("/")).join("file")).unwrap(), "deep");
-    for files in 3..20 {
+    for files in [3, 6, 9, 12, 16] {
         let limits = format!("ulimit -n {files}");
         remove(&machine.at("r"));
         let run = limited(&machine, &limits, "--repo v --passphrase-file pass restore latest --to r");
