@@ -234,6 +234,43 @@ fn what_telegram_refuses_is_told_and_costs_nothing_else() {
 }
 
 #[test]
+fn many_chats_without_news_are_asked_in_turns() {
+    let setup = Setup::new(Options { messages: 300, chats: 150, ..small() });
+    let run = |vault: &mut Vault, details: Vec<Detail>| {
+        setup.server.forget_requests();
+        setup.run(vault, ExportOptions { account: false, details, ..plain() });
+        (asked(&setup.server), came(vault).len())
+    };
+    let mut vault = Vault::default();
+    assert_eq!(run(&mut vault, vec![Detail::None]), (0, 0));
+    let mut all = 0;
+    for _ in 0..4 {
+        let (requests, parts) = run(&mut vault, vec![]);
+        // What is under way when the last of them is made comes to its end.
+        assert!(requests <= 150, "{requests}");
+        all += parts;
+    }
+    assert_eq!(run(&mut vault, vec![]), (0, 0));
+    let described = readable(&setup.server).into_iter().filter(|chat| value(&vault, chat.peer, Part::About).is_some()).count();
+    assert!(described > 100 && all > described, "{described} {all}");
+}
+
+#[test]
+fn chats_that_do_not_describe_themselves_are_not_asked_in_every_run() {
+    let setup = Setup::new(small());
+    for method in ["users.getFullUser", "messages.getFullChat", "channels.getFullChannel"] {
+        setup.server.add_fault(Fault { when: When::method(method), then: Effect::rpc(400, "USER_ID_INVALID") });
+    }
+    let options = || ExportOptions { account: false, ..plain() };
+    let mut vault = Vault::default();
+    let source = setup.run(&mut vault, options());
+    assert_eq!((source.outcome().chats_failed, came(&vault)), (0, vec![]));
+    setup.server.forget_requests();
+    setup.run(&mut vault, options());
+    assert_eq!(asked(&setup.server), 0, "{:?}", setup.server.methods());
+}
+
+#[test]
 fn a_server_that_fails_is_asked_again_by_the_next_run() {
     let setup = Setup::new(small());
     let group = chat_of(&setup.server, Kind::Group);

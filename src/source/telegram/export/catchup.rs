@@ -7,8 +7,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Arc;
 
-use futures::StreamExt;
-use futures::stream;
+use futures::future::try_join_all;
+use futures::{StreamExt, stream};
 use grammers_tl_types::{enums, functions, types};
 
 use super::batch::Batch;
@@ -24,7 +24,7 @@ use crate::model::record::{ChatEvent, DeletionRecord, EventRecord, Evidence, Rec
 use crate::source::telegram::error::{TelegramError, Trouble};
 use crate::source::telegram::events::Event;
 use crate::source::telegram::files::messages_by_id;
-use crate::source::telegram::stored::{ChatState, Counters, Effect};
+use crate::source::telegram::stored::{ChatState, Counters, Effect, Held};
 use crate::source::telegram::tl::peer_of;
 use crate::source::telegram::wire::CallError;
 
@@ -283,7 +283,7 @@ impl Run {
                 budget -= share;
                 shares.push((chat, share));
             }
-            let mut rereads = stream::iter(shares).map(|(chat, share)| self.reread_share(chat, share, read)).buffered(at_once);
+            let mut rereads = stream::iter(shares).map(|(chat, share)| self.reread_share(chat, share, read)).buffer_unordered(at_once);
             while let Some(reread) = rereads.next().await {
                 let (left, peer) = reread?;
                 budget += left;
@@ -294,12 +294,17 @@ impl Run {
     }
 
     /// Looks at a chat again within a share of the budget; gives what is left of it, and the chat where its coverage is written.
-    async fn reread_share(&self, chat: Chat, mut share: u32, read: &HashMap<Peer, bool>) -> Result<(u32, Option<Peer>), TelegramError> {
+    async fn reread_share(&self, chat: Chat, share: u32, read: &HashMap<Peer, bool>) -> Result<(u32, Option<Peer>), TelegramError> {
         let peer = chat.peer();
         let from = chat.before.reread_from.unwrap_or(1);
         let Some(last) = chat.before.ranges.last().and_then(|last| i32::try_from(last).ok()) else { return Ok((share, None)) };
-        match chat.reread(from, last, Some(&mut share)).await {
-            Ok(next) => {
+        let (stretches, next) = chat.stretches_to_reread(from, last, share);
+        let share = share.saturating_sub(u32::try_from(stretches.len()).unwrap_or(u32::MAX));
+        // A page each, and none waits for the one before: which messages there may be is known.
+        let held = self.state.after_pending(peer).messages;
+        let rereads = stretches.into_iter().map(|ids| chat.reread_against(&held, ids));
+        match try_join_all(rereads).await {
+            Ok(_) => {
                 let done = next.is_none().then_some(self.observed);
                 let accounts = done.is_some() && !read.contains_key(&peer);
                 if accounts {
@@ -324,6 +329,30 @@ impl Chat {
         let from = self.before.reread_from.unwrap_or(1);
         let messages = self.before.messages.ids(from, i32::MAX).count();
         u32::try_from(messages / usize::try_from(PAGE).unwrap_or(1) + 1).unwrap_or(u32::MAX)
+    }
+
+    /// Cuts the ids from `from` to `last` into stretches with a page of held messages each, `most` at most; and where the rest begins.
+    fn stretches_to_reread(&self, from: i32, last: i32, most: u32) -> (Vec<(i32, i32)>, Option<i32>) {
+        let page = usize::try_from(PAGE).unwrap_or(1);
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        let ids: Vec<i32> = self.before.messages.ids(from, last).take(most.saturating_mul(page).saturating_add(1)).collect();
+        let ends = ids.chunks(page).take(most).filter_map(|chunk| chunk.last().copied());
+        let mut stretches: Vec<(i32, i32)> = Vec::new();
+        let mut first = from;
+        for end in ends {
+            stretches.push((first, end));
+            first = end.saturating_add(1);
+        }
+        if ids.len() > most.saturating_mul(page) {
+            return (stretches, Some(first));
+        }
+        // What lies behind the last message that is held.
+        match stretches.last_mut() {
+            Some(end) => end.1 = last,
+            None if most > 0 => stretches.push((from, last)),
+            None => {}
+        }
+        (stretches, None)
     }
 
     /// Catches up with a channel or supergroup whose counter moved.
@@ -394,26 +423,24 @@ impl Chat {
         if let Some(IdRange { first, .. }) = self.reader(mode, None).between(Some(since), None, last).await?
             && let Ok(first) = i32::try_from(first)
         {
-            self.reread(first, last, None).await?;
+            self.reread(first, last).await?;
         }
         Ok(())
     }
 
-    /// Reads held messages again from `first` to `last`, within a budget of requests; gives the id to go on from.
-    pub(super) async fn reread(&self, first: i32, last: i32, mut budget: Option<&mut u32>) -> Result<Option<i32>, Trouble> {
-        let mode = if self.before.only_my { Mode::Own } else { Mode::All };
+    /// Reads held messages again from `first` to `last`.
+    pub(super) async fn reread(&self, first: i32, last: i32) -> Result<(), Trouble> {
         // With what this run has found already: a deletion is told once.
         let held = self.run.state.after_pending(self.peer()).messages;
+        self.reread_against(&held, (first, last)).await
+    }
+
+    /// The same, compared with these.
+    async fn reread_against(&self, held: &Held, (first, last): (i32, i32)) -> Result<(), Trouble> {
+        let mode = if self.before.only_my { Mode::Own } else { Mode::All };
         let mut batch = Batch::default();
         let mut from = first;
         while from <= last {
-            if let Some(budget) = &mut budget {
-                if **budget == 0 {
-                    self.run.flush(&self.log, &mut batch).await?;
-                    return Ok(Some(from));
-                }
-                **budget -= 1;
-            }
             // Beyond its end a range of the account shows nothing, which says nothing about what is there.
             let range = self.range_of(from);
             let upto = range.map_or(last, |range| last.min(range.max_id));
@@ -439,7 +466,7 @@ impl Chat {
             from = end.saturating_add(1);
         }
         self.run.flush(&self.log, &mut batch).await?;
-        Ok(None)
+        Ok(())
     }
 
     /// Which of these messages are gone when asked for by their ids: a page that comes short is no evidence of a deletion.

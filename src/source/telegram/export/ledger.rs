@@ -20,7 +20,9 @@ pub(super) enum People {
 }
 
 /// Requests for what chats have beside messages, in one run: the next ones go on. Telegram counts them apart, and is strict with them.
-const MOST_DETAILS: u32 = 1_000;
+const MOST_DETAILS: u32 = 5_000;
+/// How many of them are for chats without news: a run that finds nothing new stays cheap.
+const MOST_IN_TURNS: u32 = 100;
 
 /// What is found out. All of it is short work on maps, so that one lock is enough.
 #[derive(Default)]
@@ -140,6 +142,12 @@ impl Ledger {
         let mut pages = self.pages();
         pages.details = pages.details.saturating_add(1);
         pages.details <= MOST_DETAILS
+    }
+
+    /// Leaves a few of them for chats whose turn it is.
+    pub(super) fn details_in_turns(&self) {
+        let mut pages = self.pages();
+        pages.details = pages.details.max(MOST_DETAILS - MOST_IN_TURNS);
     }
 
     /// Whether it may make more of them.

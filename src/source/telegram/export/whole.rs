@@ -319,6 +319,7 @@ impl Run {
         read: &HashMap<Peer, bool>,
         accounted: &BTreeSet<Peer>,
     ) -> Result<Vec<Peer>, TelegramError> {
+        self.ledger.details_in_turns();
         let quiet = |dialog: &&Dialog| !read.contains_key(&dialog.peer) && !accounted.contains(&dialog.peer);
         let mut waiting: Vec<(i64, Dialog)> = {
             let state = self.state.read();

@@ -18,7 +18,7 @@ impl Chat {
     pub(super) async fn read_in_doubt(&self) -> Result<(), Trouble> {
         let open = self.before.doubt.is_some_and(|doubt| !doubt.was_read_again());
         let Some(last) = self.before.ranges.last().and_then(|last| i32::try_from(last).ok()).filter(|_| open) else { return Ok(()) };
-        self.reread(1, last, None).await?;
+        self.reread(1, last).await?;
         self.findings().reread_in_doubt = true;
         Ok(())
     }
@@ -36,7 +36,7 @@ impl Chat {
         let Some(listed) = self.dialog.top.filter(|&top| !self.has(top)) else { return Ok(()) };
         // It may have been held back when its turn came.
         let held = self.run.state.after_pending(self.peer()).messages;
-        self.reread(held.ids(1, listed).last().map_or(1, |id| id.saturating_add(1)), listed, None).await?;
+        self.reread(held.ids(1, listed).last().map_or(1, |id| id.saturating_add(1)), listed).await?;
         if self.has(listed) {
             return Ok(());
         }

@@ -89,8 +89,11 @@ impl Chat {
         if DESCRIBED.iter().any(|(_, detail)| self.run.options.takes(*detail)) {
             match self.described().await {
                 Ok(Some((full, bytes))) => self.described_parts(&full, bytes).await?,
-                Ok(None) => {}
-                Err(error) => self.refused(Part::About, error)?,
+                Ok(None) => self.undescribed(),
+                Err(error) => {
+                    self.undescribed();
+                    self.refused(Part::About, error)?;
+                }
             }
         }
         if self.run.options.takes(Detail::AdminLog) && self.peer().kind == PeerKind::Channel {
@@ -98,6 +101,14 @@ impl Chat {
             self.settled(Part::AdminLog, log).await?;
         }
         Ok(())
+    }
+
+    /// Takes note that the chat was asked and does not describe itself: its turn comes again like that of the others.
+    fn undescribed(&self) {
+        for (part, _) in DESCRIBED.iter().filter(|(_, detail)| self.run.options.takes(*detail)) {
+            let before = self.before.parts.get(part).cloned().unwrap_or_default();
+            self.know(*part, PartState { asked: self.run.observed, ..before });
+        }
     }
 
     async fn described_parts(&self, full: &Described, bytes: Raw) -> Result<(), TelegramError> {
