@@ -179,6 +179,10 @@ impl MediaNamer {
         for media in &part.media {
             let Some(path) = media.path.as_ref().map(ToString::to_string) else { continue };
             let index = elements.iter().position(|element| element.contains(&path));
+            // What the part does not speak of, such as the still picture of a story, has no place of its own in it.
+            if index.is_none() {
+                continue;
+            }
             let date = index.and_then(|index| json::get(elements.get(index)?, "date_unixtime")).and_then(json::digits);
             let stamp = stamp(date.and_then(|unix| time::local(&self.zone, unix)));
             let (folder, n) = (&self.folder, index.map_or(1, |index| index + 1));
