@@ -4,8 +4,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Commands that people look for, and what does it here.
-const ELSEWHERE: [(&str, &str); 25] = [
-    ("browse", "`tgvault restore latest --to DIR --format html` writes web pages"),
+const ELSEWHERE: [(&str, &str); 24] = [
     ("check", "`tgvault verify` checks the vault"),
     ("copy", "copy the vault with the tools of the store, such as `rsync` or `rclone`"),
     ("create", "`tgvault init` creates a vault; `tgvault backup` makes a backup"),
@@ -18,18 +17,18 @@ const ELSEWHERE: [(&str, &str); 25] = [
     ("grep", "`tgvault search WORDS` searches messages"),
     ("import", "`tgvault backup desktop-export PATH` imports a Telegram Desktop export"),
     ("info", "`tgvault stats` shows counts and sizes"),
-    ("keys", "keys cannot be changed after `tgvault init` yet"),
+    ("keys", "`tgvault key` lists, adds, changes and removes keys"),
     ("list", "`tgvault snapshots` lists snapshots; `tgvault ls latest` lists the contents of one"),
     ("messages", "`tgvault cat latest --chat CHAT` prints the messages of a chat"),
     ("mount", "`tgvault restore SNAPSHOT --to DIR` restores files; `tgvault ls` lists them"),
     ("prune", "tgvault cannot delete snapshots yet"),
     ("recover", "`tgvault restore latest --to DIR` restores files"),
     ("save", "`tgvault backup` makes a backup"),
-    ("show", "`tgvault cat latest --chat CHAT` prints a chat; `tgvault snapshots` lists snapshots"),
+    ("show", "`tgvault browse` and `tgvault cat latest --chat CHAT` show chats; `tgvault snapshots` lists snapshots"),
     ("sync", "`tgvault backup telegram` fetches what is new"),
     ("telegram", "`tgvault backup telegram` backs up a Telegram account"),
     ("version", "`tgvault --version` prints the version"),
-    ("web", "`tgvault restore latest --to DIR --format html` writes web pages"),
+    ("web", "`tgvault browse` shows chats in a web browser"),
 ];
 
 /// Adds to the error about an unknown command what does the same here.

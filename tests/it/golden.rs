@@ -1,6 +1,6 @@
 //! Repositories that earlier programs wrote, below `tests/data/format/`: every later program must read them.
 //!
-//! - `v1-draft/`, `v2-draft/`: one for each form that the format had.
+//! - `v1-draft/`, `v3-draft/`: one for each form that the format had.
 //!   - `good/`: a vault in a folder, `identity.txt` (a key of this test's own), `expected.txt` (what each snapshot restores to).
 //!   - `damaged/*.txt`: what is done to a copy of it (`do:`), and the exact report of `verify --deep` (`expect:`).
 //! - `account-of-words/`, `account-of-reasons/`: a Telegram account of which parts are missing. The first, of version 0.1.0, says why in
@@ -28,7 +28,7 @@ use tgvault_test_support::sandbox::Sandbox;
 use crate::support::{World, noise, options, tempdir, tree, verify_options, wrong};
 
 /// The forms that the format had, the newest last.
-const FORMS: [&str; 2] = ["v1-draft", "v2-draft"];
+const FORMS: [&str; 2] = ["v1-draft", "v3-draft"];
 
 fn data(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/format").join(name)

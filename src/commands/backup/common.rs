@@ -40,11 +40,13 @@ pub struct Common {
     #[arg(long, global = true)]
     pub force_rehash: bool,
 
-    /// Make a snapshot even if most of a folder's files are gone; otherwise such a run stops with exit code 17
+    /// Make a snapshot even if most of a folder's files are gone
+    ///
+    /// Otherwise such a run stops with exit code 17.
     #[arg(long, global = true)]
     pub allow_empty: bool,
 
-    /// Stop if more than this share of a folder's files is gone [default: 50]
+    /// Stop if more than this share of a folder is gone [default: 50]
     #[arg(long, global = true, value_name = "PERCENT", value_parser = clap::value_parser!(u8).range(0..=100), conflicts_with = "allow_empty")]
     pub max_removed: Option<u8>,
 

@@ -81,8 +81,10 @@ pub struct Args {
     #[arg(help_heading = "Account", long)]
     pub no_account_data: bool,
 
-    /// What else to save: about, members, pictures, stories, scheduled, drafts, music, gifts, quick-replies, reactions, votes,
-    /// admin-log; usual (all but the last three), all or none
+    /// What else to save: usual, all, none, or some of: about, members, pictures, stories, …
+    ///
+    /// about, members, pictures, stories, scheduled, drafts, music, gifts, quick-replies, reactions, votes, admin-log; `usual` is all but
+    /// the last three.
     #[arg(help_heading = "Account", long, value_name = "DETAILS", value_delimiter = ',', value_parser = words::detail)]
     pub details: Vec<Detail>,
 

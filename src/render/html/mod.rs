@@ -299,9 +299,19 @@ fn page_file(number: usize) -> String {
 
 /// The beginning of a page, up to and including the opening of its body. `up` leads to the export's root.
 fn frame_begin(out: &mut String, up: &str, back: Option<&str>, title: &str, class: &str) {
+    begin(out, (up, FILE_POLICY, "Exported Data"), back, title, class);
+}
+
+/// What a page in a file may do: whoever serves pages says so in their headers.
+const FILE_POLICY: &str = "<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file: data:; media-src 'self' file:; style-src 'self' file: 'unsafe-inline'; script-src 'self' file:; base-uri 'none'; form-action 'none'\">\n";
+
+/// As [`frame_begin`]; `(up, policy, tab)` has the path to the root, the policy that stands in the page, and the name of its tab.
+fn begin(out: &mut String, (up, policy, tab): (&str, &str, &str), back: Option<&str>, title: &str, class: &str) {
+    out.push_str("<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>");
+    escape::text(out, tab);
     let _ = write!(
         out,
-        "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n<title>Exported Data</title>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n<meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; img-src 'self' file: data:; media-src 'self' file:; style-src 'self' file: 'unsafe-inline'; script-src 'self' file:; base-uri 'none'; form-action 'none'\">\n<meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"generator\" content=\"tgvault\">\n<link rel=\"stylesheet\" href=\"{up}css/style.css\">\n<script src=\"{up}js/script.js\" defer></script>\n</head>\n<body>\n<div class=\"page_wrap\">\n<div class=\"page_header\">"
+        "</title>\n<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n{policy}<meta name=\"referrer\" content=\"no-referrer\">\n<meta name=\"generator\" content=\"tgvault\">\n<link rel=\"stylesheet\" href=\"{up}css/style.css\">\n<script src=\"{up}js/script.js\" defer></script>\n</head>\n<body>\n<div class=\"page_wrap\">\n<div class=\"page_header\">"
     );
     let tag = if back.is_some() { "a" } else { "div" };
     match back {

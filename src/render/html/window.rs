@@ -7,7 +7,7 @@ use jiff::tz::TimeZone;
 
 use super::message::{Before, message, userpic};
 use super::preview::Lines;
-use super::{Owner, Page, escape, frame_begin, frame_end};
+use super::{Owner, Page, begin, escape, frame_end};
 use crate::model::chat::ChatType;
 use crate::model::peer::Peer;
 use crate::render::shown::Shown;
@@ -38,13 +38,13 @@ pub fn window(messages: &[Shown<'_>], around: &Around<'_>, owner: &Owner, has: &
         paths.flat_map(|record| &record.media).filter_map(|media| media.path.as_ref()).map(ToString::to_string).collect();
     let stored: HashSet<&str> = stored.iter().map(String::as_str).filter(|path| has(path)).collect();
     let mut out = String::new();
-    frame_begin(&mut out, "../../", Some("../../lists/chats.html#allow_back"), around.chat, "chat_page");
+    begin(&mut out, ("../../", "", around.chat), Some("../../lists/chats.html#allow_back"), around.chat, "chat_page");
     notices(&mut out, around.notice);
     let _ = write!(
         out,
-        "<form class=\"search\" action=\"../../search\"><input type=\"search\" name=\"q\" aria-label=\"Search\" placeholder=\"Search all chats\">\
-         </form>\n<form class=\"jump\"><label>Jump to <input type=\"date\" name=\"date\"></label> <button>Go</button> \
-         <a href=\"?first\">First</a> <a href=\"?last\">Last</a></form>\n<div class=\"history\">\n"
+        "<form class=\"search\" role=\"search\" action=\"../../search\"><input class=\"filter\" type=\"search\" name=\"q\" aria-label=\"Search\" placeholder=\"Search all chats\">\
+         </form>\n<form class=\"jump\"><label>Jump to <input class=\"tool\" type=\"date\" name=\"date\"></label> <button class=\"tool\">Go</button> \
+         <a class=\"tool\" href=\"?first\">First</a> <a class=\"tool\" href=\"?last\">Last</a></form>\n<div class=\"history\">\n"
     );
     if let (1.., Some(first)) = (around.before, ids.first()) {
         let _ = writeln!(out, "<a class=\"pagination block_link\" href=\"?before={first}\">Previous messages</a>");
@@ -97,10 +97,10 @@ pub struct ChatLine<'a> {
 /// The list of chats, one folder below the root.
 pub fn chats(title: &str, lines: &[ChatLine<'_>], notice: &[String]) -> String {
     let mut out = String::new();
-    frame_begin(&mut out, "../", None, title, "list_page");
+    begin(&mut out, ("../", "", title), None, title, "list_page");
     notices(&mut out, notice);
     out.push_str(
-        "<form class=\"search\" action=\"../search\"><input type=\"search\" name=\"q\" aria-label=\"Search\" placeholder=\"Search all chats\"></form>\n\
+        "<form class=\"search\" role=\"search\" action=\"../search\"><input class=\"filter\" type=\"search\" name=\"q\" aria-label=\"Search\" placeholder=\"Search all chats\"></form>\n\
          <div class=\"entry_list\">",
     );
     for line in lines {
@@ -127,8 +127,8 @@ pub fn chats(title: &str, lines: &[ChatLine<'_>], notice: &[String]) -> String {
 /// What a search found: `hits` as [`hit`] wrote them. At the root.
 pub fn found(query: &str, hits: &str, summary: &str) -> String {
     let mut out = String::new();
-    frame_begin(&mut out, "", Some("lists/chats.html#allow_back"), "Search", "list_page");
-    out.push_str("<form class=\"search\" action=\"search\"><input type=\"search\" name=\"q\" aria-label=\"Search\" value=\"");
+    begin(&mut out, ("", "", "Search"), Some("lists/chats.html#allow_back"), "Search", "list_page");
+    out.push_str("<form class=\"search\" role=\"search\" action=\"search\"><input class=\"filter\" type=\"search\" name=\"q\" aria-label=\"Search\" value=\"");
     escape::text(&mut out, query);
     out.push_str("\"></form>\n<div class=\"page_about details\">");
     escape::text(&mut out, summary);
@@ -161,7 +161,7 @@ pub fn hit(out: &mut String, peer: Peer, chat: &str, id: i64, date: &str, from: 
 /// A page that says one thing, such as that something is not there.
 pub fn plain(title: &str, text: &str) -> String {
     let mut out = String::new();
-    frame_begin(&mut out, "", None, title, "list_page");
+    begin(&mut out, ("", "", title), None, title, "list_page");
     out.push_str("<div class=\"page_about details\">");
     escape::text(&mut out, text);
     out.push_str("</div>");

@@ -102,8 +102,20 @@ mod tests {
 
     #[test]
     fn an_older_program_says_why_it_cannot_read_on() {
+        // The kinds of key slots that format 1 had.
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(rename_all = "lowercase")]
+        enum Kind {
+            Passphrase,
+            Recipient(#[allow(dead_code)] String),
+        }
+        #[derive(Debug, serde::Deserialize)]
+        struct Slots {
+            #[allow(dead_code)]
+            slots: Vec<std::collections::BTreeMap<String, Kind>>,
+        }
         let text = barrier(Id([7; 16]), 2);
-        let told = serde_json::from_str::<Root>(&text).unwrap_err().to_string();
+        let told = serde_json::from_str::<Slots>(&text).unwrap_err().to_string();
         assert!(told.contains(NOTICE), "{told}");
         assert!(serde_json::from_str::<serde_json::Value>(&text).is_ok());
     }
