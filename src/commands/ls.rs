@@ -154,7 +154,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 
 /// Prints the chats of a snapshot that are called so, or all of them.
 fn print_chats(chats: &OpenChats, names: &[String], lines: &mut Lines, unread: &mut Unread) -> Result<(), CommandError> {
-    for chat in &unread.chosen(chats, names)? {
+    for chat in &unread.described(chats, names)? {
         let kind = chat.info.kind.map(ChatType::key);
         let printed = if lines.is_json() {
             lines.json(&ChatLine {

@@ -54,7 +54,23 @@ impl Unread {
         if !chats.is_telegram() {
             return Err(chats.no_chats());
         }
-        let mut all = chats.chats(&mut |path, error| self.file(path, error))?;
+        let all = chats.chats(&mut |path, error| self.file(path, error))?;
+        Self::called(chats, all, names)
+    }
+
+    /// The same of whoever lists chats and reads no log.
+    ///
+    /// # Errors
+    /// As [`Self::chosen`]. It blocks.
+    pub fn described(&mut self, chats: &OpenChats, names: &[String]) -> Result<Vec<Chat>, OperationError> {
+        if !chats.is_telegram() {
+            return Err(chats.no_chats());
+        }
+        let all = chats.descriptions(&mut |path, error| self.file(path, error))?;
+        Self::called(chats, all, names)
+    }
+
+    fn called(chats: &OpenChats, mut all: Vec<Chat>, names: &[String]) -> Result<Vec<Chat>, OperationError> {
         if !names.is_empty() {
             let wanted = chats.called(&all, names)?;
             all.retain(|chat| wanted.contains(&chat.peer));

@@ -47,7 +47,7 @@ pub fn coverage(chats: &OpenChats, bad: Unreadable<'_>) -> Result<Vec<ChatCovera
     if !chats.is_telegram() {
         return Err(chats.no_chats());
     }
-    let described = chats.chats(bad)?.into_iter().map(|chat| (chat.peer, Some(chat.info)));
+    let described = chats.descriptions(bad)?.into_iter().map(|chat| (chat.peer, Some(chat.info)));
     let mut all: BTreeMap<Peer, (Option<ChatInfo>, Option<Coverage>)> = described.map(|(peer, info)| (peer, (info, None))).collect();
     for (peer, coverage) in chats.coverage(bad)? {
         all.entry(peer).or_default().1 = Some(coverage);

@@ -200,7 +200,9 @@ async fn learn(
         && let Some(identity) = opened.unlock(session).await?
     {
         let (mut met, mut records) = (HashSet::new(), Vec::new());
-        for stem in &unknown {
+        opened.repository.fetch_packed_snapshots(&unknown).await;
+        // The newest names the archives of those before it: packs bring their indexes at once.
+        for stem in unknown.iter().rev() {
             match opened.repository.read_snapshot(stem, &identity.identities).await {
                 Ok((_, snapshot)) => {
                     opened.repository.fetch_packed_indexes(&snapshot, 0).await;

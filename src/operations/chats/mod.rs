@@ -194,7 +194,15 @@ impl OpenChats {
     /// # Errors
     /// When the store fails.
     pub fn chats(&self, bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
-        self.described(&|_| true, bad)
+        self.described(&|_| true, true, bad)
+    }
+
+    /// As [`OpenChats::chats`], without what imports saw again: for whoever lists chats and reads no log.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub fn descriptions(&self, bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
+        self.described(&|_| true, false, bad)
     }
 
     /// As [`OpenChats::chats`], but where all of `wanted` are peers (`user123`, `-100…`) only those are described: it saves
@@ -206,12 +214,12 @@ impl OpenChats {
         let peer = |wanted: &String| if let ChatRef::Peer(peer) = ChatRef::new(wanted) { Some(peer) } else { None };
         let peers: Option<Vec<Peer>> = wanted.iter().map(peer).collect();
         match peers.filter(|peers| !peers.is_empty()) {
-            Some(peers) => self.described(&|peer| peers.contains(&peer), bad),
+            Some(peers) => self.described(&|peer| peers.contains(&peer), true, bad),
             None => self.chats(bad),
         }
     }
 
-    fn described(&self, describes: &dyn Fn(Peer) -> bool, bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
+    fn described(&self, describes: &dyn Fn(Peer) -> bool, with_sightings: bool, bad: Unreadable<'_>) -> Result<Vec<Chat>, OperationError> {
         #[derive(Default)]
         struct Parts {
             batches: Vec<(RunId, u32, EntryPath)>,
@@ -252,7 +260,7 @@ impl OpenChats {
                 }
             }
         })?;
-        let mut seen = self.sightings(bad)?;
+        let mut seen = if with_sightings { self.sightings(bad)? } else { BTreeMap::new() };
         let chats = found.into_iter().map(|(peer, mut parts)| {
             parts.batches.sort_unstable();
             let run = parts.batches.last().map(|(run, _, _)| run.clone());
