@@ -270,7 +270,6 @@ async fn options_that_contradict_each_other_are_refused() {
         &["--as", "files", "--chat", "Mara"][..],
         &["--as", "original", "--from", "2024-01-01"],
         &["--as", "raw", "--format", "json"],
-        &["--as", "telegram-desktop", "result.json"],
         &["--import", "r1", "--as", "raw"],
         &["--from", "yesterday"],
     ] {
