@@ -102,7 +102,7 @@ pub struct Args {
     #[arg(help_heading = "Takeout", long)]
     pub wait: bool,
 
-    /// Show the number of messages, files and bytes in each selected chat, and stop
+    /// Show how large each selected chat is, and stop
     #[arg(long)]
     pub estimate: bool,
 

@@ -219,7 +219,8 @@ impl Feed<'_> {
 
     /// What the chat has beside messages: nothing of it where only some messages are wanted.
     fn parts(&self, of: Peer) -> Result<Vec<ChatPart>, OperationError> {
-        if self.options.span != Span::default() {
+        // Earlier versions leave nothing out.
+        if (Span { history: false, ..self.options.span }) != Span::default() {
             return Ok(Vec::new());
         }
         self.chats.parts(of, &mut |path, error| self.report.problem(path, &with_causes(error)))
