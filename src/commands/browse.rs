@@ -17,11 +17,12 @@ use crate::viewer::server::{Ended, Server};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault browse                     # the latest snapshot with chats, in your browser
-  tgvault browse --at 2026-03-01     # its chats as they were then
+  tgvault browse                   # the latest snapshot with chats, in your browser
+  tgvault browse --at 2026-03-01   # its chats as they were then
   tgvault browse 3f2c --no-open --port 8090
 
-Nothing is written to disk. Only this machine can open the address, and only once. Ctrl-C ends it.";
+Nothing is written to disk. Only this machine can open the address, once.
+Ctrl-C ends it.";
 
 /// Options of `browse`.
 #[derive(Debug, clap::Args)]

@@ -21,7 +21,7 @@ use installed::Installed;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault schedule install                     # every night at 3, a check each month
+  tgvault schedule install               # every night at 3, a check each month
   tgvault schedule install weekly --at 22:30
   tgvault schedule install 'Mon,Thu 03:30' --max-age 5d
   tgvault schedule install --system            # as root, for the whole system
