@@ -17,7 +17,7 @@ use crate::viewer::server::{Ended, Server};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault browse                   # the latest snapshot with chats, in your browser
+  tgvault browse                   # the latest snapshot with chats
   tgvault browse --at 2026-03-01   # its chats as they were then
   tgvault browse 3f2c --no-open --port 8090
 

@@ -12,7 +12,7 @@ use crate::operations::keys;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault recovery-sheet                   # print it; write the passphrase on it by hand
+  tgvault recovery-sheet             # print it; write the passphrase on it
   tgvault recovery-sheet --to sheet.txt";
 
 /// Options of `recovery-sheet`.
