@@ -178,7 +178,7 @@ fn hooks_get_a_document_without_any_content() {
 fn alerts_can_be_tried_and_a_failed_unit_is_told_once() {
     let (machine, sink) = (Machine::new(), Sink::start());
     with(&machine, "");
-    assert!(machine.ends("alert test", 2).stderr.contains("nobody is told anything"));
+    assert!(machine.ends("alert test", 2).stderr.contains("there is no one to alert"));
     let hooks = format!("[hooks]\nfailed = 'cat > {}'", machine.home("failed.json").display());
     with(&machine, &format!("[alerts]\nping = '{}/uuid'\n{hooks}", sink.address));
     assert_eq!(machine.done("alert test"), "ping: sent\nfailed: sent\n");

@@ -72,7 +72,7 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
     told.extend(send::hooks(&document, context).await);
     if told.is_empty() {
         return Err(CommandError::usage(
-            "nobody is told anything: the profile has neither [alerts] nor [hooks]",
+            "there is no one to alert: the profile has neither [alerts] nor [hooks]",
             "add `ping`, `webhook`, `mail-to` or a hook, as in docs/guide/automatic.md",
         ));
     }

@@ -17,7 +17,7 @@ pub struct AlertsProfile {
     pub ping: Option<Hidden>,
     /// A file whose first line is that address.
     pub ping_file: Option<PathBuf>,
-    /// Whether the beginning of a run is told, too.
+    /// Whether a run also reports its start.
     pub ping_start: Option<bool>,
     /// The address of a service that shows messages.
     pub webhook: Option<Hidden>,

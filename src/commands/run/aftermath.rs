@@ -1,4 +1,4 @@
-//! Who is told how a run went: hooks, alerts, and the file for Prometheus.
+//! Who hears how a run went: hooks, alerts, and the file for Prometheus.
 
 use std::sync::Arc;
 

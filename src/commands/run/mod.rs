@@ -1,7 +1,7 @@
 //! `tgvault run`: do what the profile says, source by source, into each vault.
 //!
 //! - [`plan`]: what is to be done, and how a table of the profile becomes the options of `backup`.
-//! - [`aftermath`]: who is told how it ended.
+//! - [`aftermath`]: who hears how it ended.
 //! - This module does it, and tells of each how it ended.
 
 pub mod aftermath;
@@ -86,7 +86,7 @@ struct Tally {
     skipped: usize,
 }
 
-/// Backs up everything that the profile names, and tells those whom it names how that went. What fails is told and does not keep the rest
+/// Backs up everything that the profile names, and sends the alerts that it asks for. What fails is reported and does not keep the rest
 /// from being done.
 ///
 /// # Errors

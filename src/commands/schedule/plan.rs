@@ -31,7 +31,7 @@ pub fn plan(install: &Install, when: When, at: Time, contexts: &[Arc<Context>]) 
         (None, When::Calendar(_)) => {
             return Err(CommandError::usage(
                 "a calendar expression does not say how old a backup may be",
-                "add --max-age SPAN: how old the last backup may be before somebody is told",
+                "add --max-age SPAN: how old the last backup may be before an alert is sent",
             ));
         }
     };
@@ -109,6 +109,6 @@ pub fn advise(place: &Place, method: Method, context: &Context) {
         (Method::Launchd | Method::Windows, _) => {}
     }
     if context.settings.alerts == Default::default() && context.settings.hooks == Default::default() {
-        output.warn("the profile has neither [alerts] nor [hooks]: nobody is told when backups stop (docs/guide/automatic.md)");
+        output.warn("the profile has neither [alerts] nor [hooks]: you will not hear when backups stop (docs/guide/automatic.md)");
     }
 }

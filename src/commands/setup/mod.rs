@@ -153,7 +153,7 @@ pub async fn run(args: &Args, contexts: &[Arc<Context>]) -> Result<Exit, Command
     output.say("  keep the recovery sheet on paper, away from this machine");
     output.say("  try a restore on another machine once: tgvault restore latest --to restored");
     if !has_alerts {
-        output.say("  add [alerts] to the profile, so that somebody is told when backups stop (docs/guide/automatic.md)");
+        output.say("  add [alerts] to the profile to hear when backups stop (docs/guide/automatic.md)");
     }
     output.say("  tgvault status    # how old the backups are");
     Ok(exit)
