@@ -43,6 +43,7 @@ mod many;
 mod mounts;
 mod old_state;
 mod reading;
+mod records;
 mod repair;
 mod replay;
 mod restore_as;
