@@ -35,17 +35,9 @@ pub struct Args {
     #[arg(long, conflicts_with = "named")]
     pub lost: bool,
 
-    /// What to keep.
-    #[command(flatten)]
-    pub keep: Keep,
-
     /// What counts together: source, host, both, or none
     #[arg(long, value_name = "BY", value_delimiter = ',', default_value = "source,host")]
     pub group_by: Vec<GroupBy>,
-
-    /// Which snapshots are meant.
-    #[command(flatten)]
-    pub select: Select,
 
     /// Show which snapshots would be kept, and why, without forgetting anything
     #[arg(short = 'n', long)]
@@ -54,6 +46,14 @@ pub struct Args {
     /// Run `tgvault prune` afterwards
     #[arg(long, conflicts_with = "dry_run")]
     pub prune: bool,
+
+    /// What to keep.
+    #[command(flatten)]
+    pub keep: Keep,
+
+    /// Which snapshots are meant.
+    #[command(flatten)]
+    pub select: Select,
 }
 
 /// What to keep.

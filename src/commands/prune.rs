@@ -15,7 +15,7 @@ use crate::operations::prune::{PruneOptions, PruneReport, prune};
 const EXAMPLES: &str = "\
 Examples:
   tgvault prune --dry-run                  # how much would be freed
-  tgvault prune                            # marks, and deletes what was marked a day ago
+  tgvault prune                            # marks, and deletes marks of yesterday
   tgvault prune --grace 0h --alone         # at once: only while nothing else writes";
 
 /// Options of `prune`.
@@ -53,6 +53,8 @@ struct Summary<'a> {
     marked_bytes: u64,
     waiting_objects: u64,
     waiting_bytes: u64,
+    young_objects: u64,
+    young_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     next: Option<Timestamp>,
     superseded: usize,
@@ -97,6 +99,8 @@ fn tell(report: &PruneReport, dry_run: bool, context: &Context) -> Result<(), Co
             marked_bytes: marked.bytes,
             waiting_objects: waiting.objects,
             waiting_bytes: waiting.bytes,
+            young_objects: report.young.objects,
+            young_bytes: report.young.bytes,
             next: report.ripe_at,
             superseded: report.superseded,
             untrusted: &report.untrusted,
@@ -121,6 +125,9 @@ fn tell(report: &PruneReport, dry_run: bool, context: &Context) -> Result<(), Co
     ))?;
     if waiting.objects > 0 {
         output.line(&format!("  {} marked earlier must wait", said(waiting)))?;
+    }
+    if report.young.objects > 0 {
+        output.line(&format!("  {} younger than the grace period were left alone", said(&report.young)))?;
     }
     if let Some(at) = report.ripe_at.filter(|_| !dry_run) {
         output.say(&format!("  run `tgvault prune` again after {} to delete what is marked", units::time(at)));

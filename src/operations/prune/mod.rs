@@ -85,6 +85,8 @@ pub struct PruneReport {
     pub marked: Tally,
     /// What had been marked before and must wait still.
     pub waiting: Tally,
+    /// What nothing needs, and is younger than the grace period: it is not marked yet.
+    pub young: Tally,
     /// From when on a further prune deletes what is marked now.
     pub ripe_at: Option<Timestamp>,
     /// Checkpoints of interrupted runs that later snapshots have made useless.
@@ -164,6 +166,7 @@ impl<'a> Pruning<'a> {
         let mut plan = Plan::make(opened, identity, &listed, (self.now, self.options.grace)).await?;
         self.report.superseded = plan.superseded.len();
         self.report.kept = plan.kept;
+        self.report.young = Tally { objects: plan.young.0, bytes: plan.young.1 };
         self.report.untrusted = std::mem::take(&mut plan.untrusted);
         if self.lock.is_some() {
             forget_superseded(&mut opened.repository, identity, &plan).await?;

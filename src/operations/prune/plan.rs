@@ -83,6 +83,8 @@ pub struct Plan {
     pub stems: BTreeSet<String>,
     /// What nothing needs, in the order in which it is deleted.
     pub unneeded: Vec<Unneeded>,
+    /// What nothing needs, and is younger than the grace period: objects and bytes.
+    pub young: (u64, u64),
     /// Every object that a kept snapshot needs.
     pub needed: HashSet<String>,
     /// Checkpoints that a complete snapshot of their chain has made useless: chain, stem, number.
@@ -207,6 +209,8 @@ impl Plan {
             let mark = name.strip_prefix(names::MARKS).and_then(|rest| rest.strip_suffix(".minisig"));
             mark.filter(|stem| !by_name.contains(names::mark(stem).as_str())).map(|_| Sort::Rest)
         };
+        let is_young = |object: &&ObjectInfo| !is_old(object.modified) && sort(&object.name).is_some();
+        let young = listed.iter().filter(is_young).fold((0, 0), |(count, bytes), object| (count + 1, bytes + object.size_bytes));
         let mut unneeded: Vec<Unneeded> = listed
             .iter()
             .filter(|object| is_old(object.modified))
@@ -214,7 +218,7 @@ impl Plan {
             .collect();
         unneeded.sort_by(|a, b| (a.sort, rank(&a.name), &a.name).cmp(&(b.sort, rank(&b.name), &b.name)));
         let kept = references.len();
-        Ok(Self { stems: stored.into_keys().collect(), unneeded, needed, superseded, untrusted, is_unsettled, running, kept })
+        Ok(Self { stems: stored.into_keys().collect(), unneeded, young, needed, superseded, untrusted, is_unsettled, running, kept })
     }
 }
 
