@@ -14,9 +14,9 @@ use crate::operations::prune::{PruneOptions, PruneReport, prune};
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault prune --dry-run                  # how much would be freed
-  tgvault prune                            # marks, and deletes marks of yesterday
-  tgvault prune --grace 0h --alone         # at once: only while nothing else writes";
+  tgvault prune --dry-run            # how much would be freed
+  tgvault prune                      # marks, and deletes marks of yesterday
+  tgvault prune --grace 0h --alone   # at once, while nothing else writes";
 
 /// Options of `prune`.
 #[derive(Debug, clap::Args)]
