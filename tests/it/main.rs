@@ -40,6 +40,7 @@ mod limits;
 mod long_files;
 mod lost_archives;
 mod many;
+mod mirrors;
 mod mounts;
 mod old_state;
 mod reading;

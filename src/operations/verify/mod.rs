@@ -231,7 +231,7 @@ impl Run<'_> {
     /// Checks both copies of what is written twice, apart from lists and snapshots, whose digests are signed.
     async fn small_objects(&self) -> Result<(), OperationError> {
         if let Some(everything) = &self.everything {
-            everything.check_trust(self.repository(), &|looked| self.findings.looked(looked));
+            everything.check_trust(&self.opened.as_shown().await?, &|looked| self.findings.looked(looked));
             return Ok(());
         }
         match self.repository().check_statements().await {
@@ -239,7 +239,13 @@ impl Run<'_> {
             Err(error) if error.is_integrity() => self.findings.wrong(names::ROOT, with_causes(&error)),
             Err(error) => return Err(error.into()),
         }
-        self.repository().check_trust(&|looked| self.findings.looked(looked)).await?;
+        let own = self.opened.as_shown().await;
+        let shown = match &own {
+            Ok(own) => own,
+            Err(error) if error.is_damage() => self.repository(),
+            Err(_) => return own.map(drop),
+        };
+        shown.check_trust(&|looked| self.findings.looked(looked)).await?;
         Ok(self.repository().check_recovery(&|looked| self.findings.looked(looked)).await?)
     }
 
