@@ -422,17 +422,18 @@ impl Opened {
     }
 
     /// As [`Self::remember`]; gives which of the last snapshots that this machine saw are not among `stems`, all those that the
-    /// store lists: it was set back, or they were deleted.
+    /// store lists: it was set back, or they were deleted. What a record says was forgotten is not missed.
     ///
     /// # Errors
-    /// When what is remembered cannot be read.
-    pub fn compare<'a>(
+    /// When what is remembered cannot be read, or the store fails.
+    pub async fn compare<'a>(
         &self,
         stems: &[String],
         found: impl IntoIterator<Item = &'a SnapshotRef>,
     ) -> Result<Vec<RepositoryError>, OperationError> {
         let heads = self.remember(found)?;
-        let gone = heads.iter().filter(|head| !stems.contains(&head.stem));
+        let records = self.repository.records().await?;
+        let gone = heads.iter().filter(|head| !stems.contains(&head.stem) && !records.is_forgotten(&head.stem));
         Ok(gone.map(|head| RepositoryError::Gone { stem: head.stem.clone(), sequence: head.sequence }).collect())
     }
 

@@ -167,7 +167,8 @@ impl Repository {
     /// by the writer of the snapshot that it stands in.
     pub async fn index_copies(&self, snapshot: &Snapshot, wanted: &HashSet<Id>, identities: &Arc<Identities>) -> HashMap<Id, IndexCopy> {
         let own = names::snapshot_stem(snapshot.time, snapshot.id);
-        let stems = self.snapshot_stems().await.unwrap_or_default();
+        // What was forgotten and is still stored has copies too.
+        let stems: Vec<String> = self.stored_stems().await.unwrap_or_default().into_keys().collect();
         // Archives are named first by the snapshot itself or one before it; after it come those of other chains.
         let (before, after): (Vec<String>, Vec<String>) = stems.into_iter().partition(|stem| *stem <= own);
         let stems = before.into_iter().rev().chain(after);

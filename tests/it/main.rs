@@ -44,6 +44,7 @@ mod mirrors;
 mod mounts;
 mod old_state;
 mod reading;
+mod records;
 mod repair;
 mod replay;
 mod restore_as;

@@ -258,7 +258,7 @@ impl Run<'_> {
             _ => self.repository().snapshot_refs().await?,
         };
         let stems: Vec<String> = refs.iter().map(|(stem, _)| stem.clone()).collect();
-        for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok()))? {
+        for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok())).await? {
             if let RepositoryError::Gone { stem, sequence } = &gone {
                 let what = format!("this machine has seen it, as number {sequence} of its chain, and it is gone without a record");
                 self.findings.wrong(&names::snapshot(stem), what);
@@ -278,7 +278,15 @@ impl Run<'_> {
         if number > 1 {
             self.last.insert(names::signature(&names::root(number)));
         }
-        let gaps = gaps(refs.iter().filter_map(|(_, found)| found.as_ref().ok()));
+        let records = self.repository().records().await?;
+        if let Some(last) = self.repository().record_stems().await?.last() {
+            let record = names::record(last);
+            self.last.extend([names::signature(&record), record]);
+        }
+        for error in &records.broken {
+            self.findings.wrong(names::RECORDS, with_causes(error));
+        }
+        let gaps = gaps(refs.iter().filter_map(|(_, found)| found.as_ref().ok()), &records);
         for (stem, found) in refs {
             match found {
                 Ok(found) => {
