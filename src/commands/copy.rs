@@ -31,6 +31,10 @@ pub struct Args {
     #[arg(long)]
     pub mirror: bool,
 
+    /// With --mirror: delete from the mirror what was forgotten in the vault, and what nothing in it needs any more
+    #[arg(long, requires = "mirror")]
+    pub delete: bool,
+
     /// What unlocks the target.
     #[command(flatten)]
     pub unlock: TargetUnlock,
@@ -83,6 +87,7 @@ struct Summary<'a> {
     bytes: u64,
     wrong: Vec<Wrong<'a>>,
     only_in_mirror: &'a [String],
+    deleted: u64,
     seconds: f64,
 }
 
@@ -97,18 +102,20 @@ pub async fn run(args: &Args, context: &Context, target: &Context) -> Result<Exi
             "leave out --to-identity and --to-passphrase-…",
         ));
     }
-    mirror_to(context, target).await
+    mirror_to(context, target, args.delete).await
 }
 
 /// Brings the mirror in `target` up to date with the vault of `context`.
 ///
 /// # Errors
 /// As [`run`].
-pub async fn mirror_to(context: &Context, target: &Context) -> Result<Exit, CommandError> {
+pub async fn mirror_to(context: &Context, target: &Context, delete: bool) -> Result<Exit, CommandError> {
     let session = context.session(Keys::None).await?;
     let storage = target.storage()?;
     let reporter = Arc::new(Reporter::new(&context.output, "copied", "object"));
-    let ended = mirror(&session, &storage, &MirrorOptions::default(), reporter.clone(), context.heeded.stop_soon()).await;
+    let ended =
+        mirror(&session, &storage, &MirrorOptions { delete, ..MirrorOptions::default() }, reporter.clone(), context.heeded.stop_soon())
+            .await;
     reporter.finish();
     conclude(&ended?, storage.address(), context)
 }
@@ -129,6 +136,7 @@ fn conclude(report: &MirrorReport, address: &str, context: &Context) -> Result<E
             bytes: report.bytes,
             wrong: report.wrong.iter().map(|wrong| Wrong { object: &wrong.object, what: &wrong.what }).collect(),
             only_in_mirror: &report.only_there,
+            deleted: report.deleted,
             seconds: seconds(report.elapsed),
         })?;
     } else {
@@ -136,13 +144,14 @@ fn conclude(report: &MirrorReport, address: &str, context: &Context) -> Result<E
             output.line(&format!("problem: {}: {}", units::printable(&finding.object), units::printable(&finding.what)))?;
         }
         output.summary(&format!(
-            "mirrored {} to {}: {} new, {} copied, {} in {}{}",
+            "mirrored {} to {}: {} new, {} copied, {} in {}{}{}",
             units::counted(report.snapshots, "snapshot"),
             units::printable(address),
             report.new_snapshots,
             units::counted(report.objects, "object"),
             units::bytes(report.bytes),
             units::duration(report.elapsed),
+            if report.deleted > 0 { format!("; {} deleted", units::counted(report.deleted, "object")) } else { String::new() },
             if report.wrong.is_empty() { String::new() } else { format!("; {}", units::counted(report.wrong.len() as u64, "problem")) },
         ))?;
     }

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use tgvault::operations::copy::{MirrorOptions, MirrorReport, mirror};
 use tgvault::operations::events::Silent;
 use tgvault::operations::{OperationError, Session, Stop};
+use tgvault::repository::format::record::{Forgotten, Known};
 use tgvault::state::StateFolder;
 use tgvault::storage::{FaultKind, Faults, Storage};
 use tgvault_test_support::sandbox::{Run, Sandbox};
@@ -201,4 +202,41 @@ async fn the_program_mirrors_takes_a_mirror_of_another_tool_and_says_what_it_did
     let refused = run(&sandbox, &["--repo", second, "backup", "folder", world.source().to_str().unwrap()]);
     assert_eq!(refused.code, Some(2), "{refused:?}");
     assert!(refused.stderr.contains("is a mirror of"), "{refused:?}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn only_what_a_signed_record_forgets_is_deleted_from_a_mirror() {
+    let world = world().await;
+    let (target, owner) = (second(&world), world.session(&world.storage, Some(world.unlock())));
+    let deleting = MirrorOptions { delete: true, ..MirrorOptions::default() };
+    copied(&owner, &target).await.unwrap();
+    // Somebody deletes a snapshot without a record: the mirror keeps it, and the copy says so.
+    let mut repository = owner.open().await.unwrap().repository;
+    let refs: Vec<_> = repository.snapshot_refs().await.unwrap().into_iter().map(|(_, found)| found.unwrap()).collect();
+    let last = refs.last().unwrap();
+    let names: Vec<String> = world.objects().await.into_keys().filter(|name| name.contains(&last.stem)).collect();
+    let mut kept = Vec::new();
+    for name in &names {
+        kept.push(world.object(name).await);
+        world.storage.delete(name).await.unwrap();
+    }
+    let report = mirror(&owner, &target, &deleting, Arc::new(Silent), Stop::new()).await.unwrap();
+    assert_eq!((report.only_there.as_slice(), report.deleted, report.wrong.len()), (&[last.stem.clone()][..], 0, 1), "{report:?}");
+    for (name, bytes) in names.iter().zip(kept) {
+        world.storage.put_new(name, bytes.into()).await.unwrap();
+    }
+    // The first is forgotten by a record, and gone from the vault.
+    let identity = tgvault::repository::keys::unlock(&world.storage, world.report.repository, &world.unlock()).await.unwrap();
+    let first = &refs[0];
+    let said = Forgotten { chain: first.signed.chain, snapshots: vec![(first.stem.clone(), first.signed.sequence)] };
+    repository.put_record(&identity.root_key, vec![Known::Forgotten(said)]).await.unwrap();
+    for name in world.objects().await.into_keys().filter(|name| name.contains(&first.stem)) {
+        world.storage.delete(&name).await.unwrap();
+    }
+    let owner = world.session(&world.storage, Some(world.unlock()));
+    let report = mirror(&owner, &target, &deleting, Arc::new(Silent), Stop::new()).await.unwrap();
+    assert_eq!((report.deleted, report.wrong.len(), report.only_there.len()), (6, 0, 0), "{report:?}");
+    same(&world);
+    let report = world.verify_in(&world.session(&target, Some(world.unlock())), true).await.unwrap();
+    assert_eq!(wrong(&report), Vec::<String>::new());
 }

@@ -19,7 +19,7 @@ pub async fn update(contexts: &[Arc<Context>]) -> Exit {
         let Some(context) = contexts.iter().find(is_meant) else { continue };
         let label = target.vault_label().unwrap_or_default();
         context.output.say(&format!("mirror: {} → {}", units::printable(of), units::printable(&label)));
-        let exit = match copy::mirror_to(context, target).await {
+        let exit = match copy::mirror_to(context, target, false).await {
             Ok(exit) => exit,
             Err(error) => {
                 context.output.fail(&error);

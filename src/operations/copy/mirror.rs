@@ -26,6 +26,7 @@ use crate::repository::format::names;
 use crate::repository::format::sums::{self, SumsLine};
 use crate::repository::inventory::{Broken, MISSING};
 use crate::repository::pieces::Pieces;
+use crate::repository::records::Records;
 use crate::repository::snapshots::SnapshotRef;
 use crate::repository::{Repository, RepositoryError};
 use crate::state::{Heads, Mirror, SealedFolder};
@@ -48,11 +49,13 @@ const BATCH_SNAPSHOTS: usize = 64;
 pub struct MirrorOptions {
     /// Large objects that are on their way at a time; each holds a few parts of 8 MiB in memory.
     pub lanes: usize,
+    /// Deletes from the mirror what a signed record says was forgotten, with what nothing else there needs.
+    pub delete: bool,
 }
 
 impl Default for MirrorOptions {
     fn default() -> Self {
-        Self { lanes: 2 }
+        Self { lanes: 2, delete: false }
     }
 }
 
@@ -75,8 +78,10 @@ pub struct MirrorReport {
     pub bytes: u64,
     /// What is wrong, in the vault or in the mirror: it was not copied.
     pub wrong: Vec<Broken>,
-    /// Snapshots that only the mirror has.
+    /// Snapshots that only the mirror has, and that nobody has forgotten.
     pub only_there: Vec<String>,
+    /// Objects that were deleted from the mirror.
+    pub deleted: u64,
     /// How long it took.
     pub elapsed: Duration,
 }
@@ -109,7 +114,7 @@ pub async fn mirror(
     let refs = repository.snapshot_refs().await?;
     let stems: Vec<String> = refs.iter().map(|(stem, _)| stem.clone()).collect();
     let mut wrong = Vec::new();
-    for gone in opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok()))? {
+    for gone in opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok())).await? {
         if let RepositoryError::Gone { stem, .. } = &gone {
             wrong.push(Broken { object: names::snapshot(stem), what: gone.to_string() });
         }
@@ -122,9 +127,9 @@ pub async fn mirror(
             Err(error) => return Err(error.into()),
         }
     }
-    let known: BTreeSet<&String> = stems.iter().collect();
+    let (known, records) = (stems.iter().collect::<BTreeSet<_>>(), repository.records().await?);
     let only_there = there.keys().filter_map(|name| name.strip_prefix(names::SNAPSHOTS)?.strip_suffix(".json.zst.age"));
-    let only_there = only_there.map(str::to_owned).filter(|stem| !known.contains(stem)).collect();
+    let only_there = only_there.map(str::to_owned).filter(|stem| !known.contains(stem) && !records.is_forgotten(stem)).collect::<Vec<_>>();
     let mut run = Run {
         repository: &repository,
         source,
@@ -138,8 +143,11 @@ pub async fn mirror(
         bytes: AtomicU64::new(0),
         total_bytes: 0,
         seen: opened.is_anchored.then_some(folder),
+        kept: BTreeSet::new(),
+        records,
     };
     let new_snapshots = run.all(&trusted).await?;
+    let deleted = if options.delete { run.delete(&only_there).await? } else { 0 };
     Ok(MirrorReport {
         repository: repository.id,
         root_key: repository.root.root_key.clone(),
@@ -150,6 +158,7 @@ pub async fn mirror(
         bytes: run.bytes.into_inner(),
         wrong: run.wrong,
         only_there,
+        deleted,
         elapsed: began.elapsed(),
     })
 }
@@ -169,6 +178,9 @@ struct Run<'a> {
     total_bytes: u64,
     /// Where it is kept which snapshots the mirror has had, if anything vouches for them.
     seen: Option<SealedFolder>,
+    /// Archives and lists that the vault's snapshots need.
+    kept: BTreeSet<String>,
+    records: Arc<Records>,
 }
 
 /// A snapshot on its way.
@@ -185,10 +197,7 @@ impl Run<'_> {
         let steps = self.plan(snapshots).await?;
         self.total_bytes = steps.iter().flat_map(|step| &step.archives).map(|wanted| wanted.length).sum();
         self.trust().await?;
-        // Where a record is, its signature is.
-        for is_signature in [true, false] {
-            self.carry(|name| name.starts_with(RECORDS) && name.ends_with(SIGNATURE) == is_signature).await?;
-        }
+        self.records().await?;
         let (mut new, mut rest) = (0, steps.as_slice());
         while !rest.is_empty() {
             let mut sum = 0;
@@ -219,16 +228,21 @@ impl Run<'_> {
             }
         }
         let (mut met, mut steps) = (BTreeSet::new(), Vec::new());
+        let replaced: BTreeSet<String> = self.records.replaced().flat_map(|said| said.archives.iter().cloned()).collect();
         for found in snapshots {
             let listed = sums::lists(&found.sums).filter_map(|(list, _)| lists.get(list.name.as_str())).flatten();
             let own = found.sums.iter().filter(|line| line.name.starts_with(names::ARCHIVES));
             let mut archives = Vec::new();
             for line in listed.chain(own) {
-                if met.insert(line.name.as_str()) {
+                // What stands for it is copied with the record that says so.
+                if !replaced.contains(&line.name) && met.insert(line.name.as_str()) {
+                    self.kept.insert(line.name.clone());
                     archives.extend(self.wanted(line));
                 }
             }
-            let lists = found.sums.iter().filter(|line| line.name.starts_with(names::LISTS)).map(|line| line.name.clone()).collect();
+            let lists: Vec<String> =
+                found.sums.iter().filter(|line| line.name.starts_with(names::LISTS)).map(|line| line.name.clone()).collect();
+            self.kept.extend(lists.iter().cloned());
             steps.push(Step { found, archives, lists });
         }
         Ok(steps)
@@ -276,6 +290,56 @@ impl Run<'_> {
             self.carry(|name| name.starts_with(RECOVERY) && name.ends_with(SIGNATURE) == is_signature).await?;
         }
         self.twice(vec![names::DESCRIPTOR.to_owned()]).await
+    }
+
+    /// Records, after the archives that stand for others by them.
+    async fn records(&mut self) -> Result<(), OperationError> {
+        let records = Arc::clone(&self.records);
+        let by = records.replaced().flat_map(|said| &said.by);
+        let lines: Vec<SumsLine> =
+            by.map(|record| SumsLine { name: record.object.clone(), length: Some(record.length), sha256: record.sha256 }).collect();
+        // One that was replaced again itself may be gone.
+        let again: BTreeSet<&String> = records.replaced().flat_map(|said| &said.archives).collect();
+        let mut archives = Vec::new();
+        for line in lines.iter().filter(|line| !again.contains(&line.name)) {
+            if self.kept.insert(line.name.clone()) {
+                archives.extend(self.wanted(line));
+            }
+        }
+        self.streamed(archives).await?;
+        let known: BTreeSet<String> = records.stems().map(names::record).collect();
+        self.twice(known.iter().map(|name| names::signature(name)).collect()).await?;
+        self.twice(known.into_iter().collect()).await
+    }
+
+    /// Deletes what was forgotten, and what nothing needs any more; gives how many objects.
+    async fn delete(&mut self, only_there: &[String]) -> Result<u64, OperationError> {
+        // What somebody has stored meanwhile is looked for again.
+        self.source = places::list(&self.repository.storage).await?;
+        let plain = |name: &str| name.strip_prefix(names::MIRROR).unwrap_or(name).to_owned();
+        let is_forgotten = |name: &str| names::stem_of(&plain(name)).is_some_and(|stem| self.records.is_forgotten(stem));
+        let (mut commits, mut rest) = (Vec::new(), Vec::new());
+        for name in self.there.keys().filter(|name| !self.source.contains_key(*name)) {
+            let of = plain(name);
+            if is_forgotten(name) {
+                let is_commit = of.ends_with(".json.zst.age");
+                if is_commit { commits.push(name.clone()) } else { rest.push(name.clone()) }
+            } else if only_there.is_empty() && self.wrong.is_empty() {
+                // A snapshot that only the mirror has may need anything.
+                let archive = of.split_once(ARCHIVE).map(|(stem, _)| format!("{stem}{ARCHIVE}"));
+                let is_data = of.starts_with(names::LISTS) || of.starts_with(names::PACKS) || of.starts_with(names::ARCHIVES);
+                if is_data && !self.kept.contains(&of) && archive.is_none_or(|archive| !self.kept.contains(&archive)) {
+                    rest.push(name.clone());
+                }
+            }
+        }
+        let doomed = [commits, rest].concat();
+        for name in &doomed {
+            self.check_stop()?;
+            self.target.delete(name).await?;
+            self.there.remove(name);
+        }
+        Ok(doomed.len() as u64)
     }
 
     /// The names below a folder of the source, of which either copy is there.
@@ -415,14 +479,15 @@ impl Run<'_> {
 /// The ending of signatures.
 const SIGNATURE: &str = ".minisig";
 
-/// Records about snapshots and archives.
-const RECORDS: &str = "records/";
+/// The ending of archives.
+const ARCHIVE: &str = ".tar.zst.age";
 
 /// Page and scripts for recovery without this program.
 const RECOVERY: &str = "recovery/";
 
 /// What is copied by what it is.
-const COPIED: [&str; 8] = [names::ROOT, names::KEYS, names::LISTS, names::SNAPSHOTS, names::ARCHIVES, names::MIRROR, RECORDS, RECOVERY];
+const COPIED: [&str; 8] =
+    [names::ROOT, names::KEYS, names::LISTS, names::SNAPSHOTS, names::ARCHIVES, names::MIRROR, names::RECORDS, RECOVERY];
 
 /// What is not copied: leases are about runs of this moment.
 const LEFT: [&str; 1] = [names::RUNNING];
