@@ -7,17 +7,22 @@ use std::sync::Arc;
 use clap::builder::NonEmptyStringValueParser;
 use serde::Serialize;
 
+use super::arguments::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::progress::{Reporter, seconds};
 use super::secrets::SecretSource;
 use super::units;
-use crate::operations::copy::{MirrorOptions, MirrorReport, mirror};
+use crate::operations::copy::{CopyOptions, CopyReport, MirrorOptions, MirrorReport, copy, mirror};
+use crate::operations::default_lanes;
+use crate::repository::inventory::Broken;
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault --repo /mnt/disk/vault copy --mirror --to s3://bucket/vault";
+  tgvault --repo /mnt/disk/vault copy --mirror --to s3://bucket/vault
+  tgvault --repo /mnt/disk/vault copy --to /mnt/other/vault --to-identity other.txt
+  tgvault copy latest --source /home/me/photos --to far";
 
 /// Options of `copy`.
 #[derive(Debug, clap::Args)]
@@ -26,6 +31,10 @@ pub struct Args {
     /// The place to copy to: an address, or the name of a vault in the profile
     #[arg(long, value_name = "URL", env = "TGVAULT_TO", value_parser = NonEmptyStringValueParser::new())]
     pub to: String,
+
+    /// Only these snapshots: `latest`, or the first digits of an ID; all complete ones otherwise
+    #[arg(value_name = "SNAPSHOT", value_parser = parse_snapshot, conflicts_with = "mirror")]
+    pub snapshots: Vec<String>,
 
     /// Copy every object as it is: the copy is the same vault, with the same keys. Needs no key
     #[arg(long)]
@@ -38,6 +47,10 @@ pub struct Args {
     /// What unlocks the target.
     #[command(flatten)]
     pub unlock: TargetUnlock,
+
+    /// Which snapshots are meant.
+    #[command(flatten)]
+    pub select: Select,
 }
 
 /// What unlocks the vault that is copied to.
@@ -91,6 +104,21 @@ struct Summary<'a> {
     seconds: f64,
 }
 
+#[derive(Serialize)]
+struct CopySummary<'a> {
+    message_type: &'static str,
+    command: &'static str,
+    mirror: bool,
+    from: String,
+    to: String,
+    snapshots: u64,
+    new_snapshots: u64,
+    archives: u64,
+    bytes: u64,
+    wrong: Vec<Wrong<'a>>,
+    seconds: f64,
+}
+
 /// Runs the copy.
 ///
 /// # Errors
@@ -102,7 +130,63 @@ pub async fn run(args: &Args, context: &Context, target: &Context) -> Result<Exi
             "leave out --to-identity and --to-passphrase-…",
         ));
     }
-    mirror_to(context, target, args.delete).await
+    if args.mirror {
+        if args.select.narrows() {
+            return Err(CommandError::usage("a mirror has all snapshots", "leave out --host, --tag and --source, or --mirror"));
+        }
+        return mirror_to(context, target, args.delete).await;
+    }
+    let from = context.session(Keys::Needed).await?;
+    let to = target.session(Keys::IfGiven).await?;
+    let options = CopyOptions { snapshots: args.snapshots.clone(), among: args.select.selection(), lanes: default_lanes() };
+    let reporter = Arc::new(Reporter::new(&context.output, "copied", "archive"));
+    let ended = copy(&from, &to, &options, reporter.clone(), context.heeded.stop_soon()).await;
+    reporter.finish();
+    conclude_copy(&ended?, to.storage.address(), context)
+}
+
+fn conclude_copy(report: &CopyReport, address: &str, context: &Context) -> Result<Exit, CommandError> {
+    let output = &context.output;
+    if output.is_json() {
+        output.json(&CopySummary {
+            message_type: "summary",
+            command: "copy",
+            mirror: false,
+            from: report.from.to_string(),
+            to: report.to.to_string(),
+            snapshots: report.snapshots,
+            new_snapshots: report.new_snapshots,
+            archives: report.archives,
+            bytes: report.bytes,
+            wrong: report.wrong.iter().map(|wrong| Wrong { object: &wrong.object, what: &wrong.what }).collect(),
+            seconds: seconds(report.elapsed),
+        })?;
+    } else {
+        tell_wrong(&report.wrong, context)?;
+        output.summary(&format!(
+            "copied {} of {} to {}: {}, {} in {}{}",
+            report.new_snapshots,
+            units::counted(report.snapshots, "snapshot"),
+            units::printable(address),
+            units::counted(report.archives, "archive"),
+            units::bytes(report.bytes),
+            units::duration(report.elapsed),
+            problems(&report.wrong),
+        ))?;
+    }
+    Ok(if report.wrong.is_empty() { Exit::Done } else { Exit::Integrity })
+}
+
+fn tell_wrong(wrong: &[Broken], context: &Context) -> Result<(), CommandError> {
+    for finding in wrong {
+        context.output.line(&format!("problem: {}: {}", units::printable(&finding.object), units::printable(&finding.what)))?;
+    }
+    Ok(())
+}
+
+/// How a summary ends where something is wrong.
+fn problems(wrong: &[Broken]) -> String {
+    if wrong.is_empty() { String::new() } else { format!("; {}", units::counted(wrong.len() as u64, "problem")) }
 }
 
 /// Brings the mirror in `target` up to date with the vault of `context`.
@@ -140,9 +224,7 @@ fn conclude(report: &MirrorReport, address: &str, context: &Context) -> Result<E
             seconds: seconds(report.elapsed),
         })?;
     } else {
-        for finding in &report.wrong {
-            output.line(&format!("problem: {}: {}", units::printable(&finding.object), units::printable(&finding.what)))?;
-        }
+        tell_wrong(&report.wrong, context)?;
         output.summary(&format!(
             "mirrored {} to {}: {} new, {} copied, {} in {}{}{}",
             units::counted(report.snapshots, "snapshot"),
@@ -152,7 +234,7 @@ fn conclude(report: &MirrorReport, address: &str, context: &Context) -> Result<E
             units::bytes(report.bytes),
             units::duration(report.elapsed),
             if report.deleted > 0 { format!("; {} deleted", units::counted(report.deleted, "object")) } else { String::new() },
-            if report.wrong.is_empty() { String::new() } else { format!("; {}", units::counted(report.wrong.len() as u64, "problem")) },
+            problems(&report.wrong),
         ))?;
     }
     if !report.only_there.is_empty() {

@@ -53,6 +53,7 @@ mod round_trip;
 mod round_trips;
 mod runs;
 mod schedule;
+mod second_vault;
 mod setup;
 mod signals;
 mod spelling;
