@@ -32,7 +32,9 @@ async fn flip(world: &World, name: &str) {
 async fn what_is_missing_or_damaged_is_healed_from_the_mirror_without_a_key() {
     let (world, _) = world().await;
     let archives = world.archives();
-    flip(&world, &archives[0]).await;
+    let cut = world.object(&archives[0]).await;
+    world.replace(&archives[0], &cut[..cut.len() / 2]).await;
+    flip(&world, &archives[2]).await;
     world.storage.delete(&archives[1]).await.unwrap();
     let snapshot = world.objects().await.into_keys().find(|name| name.starts_with("snapshots/") && name.ends_with(".age")).unwrap();
     for copy in [snapshot.clone(), format!("mirror/{snapshot}")] {
@@ -51,6 +53,8 @@ async fn what_is_missing_or_damaged_is_healed_from_the_mirror_without_a_key() {
     assert!(names.contains(&archives[0].as_str()) && names.contains(&archives[1].as_str()), "{names:?}");
     // The damaged one is as it was; its second copy counts.
     assert_eq!(world.object(&archives[0]).await, damaged);
+    let quick = sandbox.run(["--repo", &vault, "verify", "--quick"]).unwrap();
+    assert_eq!(quick.code, Some(0), "{quick:?}");
     for deep in [false, true] {
         let report = world.verify(deep).await;
         assert_eq!((wrong(&report), report.lost), (vec![], vec![]));
