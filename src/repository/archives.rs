@@ -12,10 +12,9 @@ use tokio::runtime::Handle;
 use super::format::snapshot::{ArchiveRecord, Snapshot};
 use super::format::{names, pack};
 use super::index_copies::IndexCopy;
-use super::tree::Tree;
+use super::tree::{Lines, Overlay, Tree};
 use super::{Repository, RepositoryError};
 use crate::archive::ArchiveError;
-use crate::archive::index::IndexEntry;
 use crate::archive::reader::{ArchiveReader, HEAD_BYTES, OwnMembers, ReadAt, TAIL_BYTES};
 use crate::crypt::keys::Identities;
 use crate::crypt::payload::SEALED_CHUNK_BYTES;
@@ -119,7 +118,7 @@ fn io_error(error: StorageError) -> io::Error {
 struct Layer {
     record: ArchiveRecord,
     remove: Vec<EntryPath>,
-    entries: Vec<IndexEntry>,
+    entries: Lines,
     /// Whether this is the second copy.
     is_copied: bool,
 }
@@ -206,7 +205,7 @@ impl Repository {
         self.with_ends(&record, runtime, Some(ends), |object| {
             let reader = ArchiveReader::open(object, &record.expected(), identities)?;
             let own = self.own_bytes(&reader, &record)?;
-            let mut entries = Vec::new();
+            let mut entries = Lines::default();
             let OwnMembers { remove, .. } = reader.own_members(&mut |entry| {
                 entries.push(entry);
                 Ok(())
@@ -363,7 +362,7 @@ impl Repository {
         identities: &Arc<Identities>,
         known: Known<'_>,
     ) -> Result<(Tree, Vec<(Id, RepositoryError)>), RepositoryError> {
-        let (mut tree, mut failed) = (Tree::new(), Vec::new());
+        let (mut tree, mut failed) = (Overlay::new(), Vec::new());
         let (mut met, mut layered, mut records) = (HashSet::new(), HashSet::new(), Vec::new());
         for (snapshot, &first) in snapshots.iter().zip(firsts) {
             for record in snapshot.all_archives().filter(|record| met.insert(record.id)) {
@@ -373,31 +372,33 @@ impl Repository {
             records.extend(layers.iter().filter(|record| layered.insert(record.id)).cloned());
         }
         self.lay(&mut tree, records, identities, known, &mut failed).await?;
-        Ok((tree, failed))
+        Ok((tree.finish(), failed))
     }
 
-    /// Lays further archives over a state; `false` where one of them cannot be read, and the state is of no use any more.
+    /// Lays further archives over a state; `borrowed` are those of others that they point into. `None` where one of them cannot be read.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn lay_over(
         &self,
-        tree: &mut Tree,
+        tree: Tree,
         records: &[ArchiveRecord],
+        borrowed: &[ArchiveRecord],
         identities: &Arc<Identities>,
-    ) -> Result<bool, RepositoryError> {
-        for record in records {
+    ) -> Result<Option<Tree>, RepositoryError> {
+        let mut tree = Overlay::on(tree);
+        for record in borrowed.iter().chain(records) {
             tree.add_archive(record.clone());
         }
         let (gone, mut failed) = (self.gone(&records.iter().collect::<Vec<_>>()).boxed().await?, Vec::new());
-        self.lay(tree, records.to_vec(), identities, (&HashMap::new(), &gone), &mut failed).await?;
-        Ok(failed.is_empty())
+        self.lay(&mut tree, records.to_vec(), identities, (&HashMap::new(), &gone), &mut failed).await?;
+        Ok(failed.is_empty().then(|| tree.finish()))
     }
 
     /// Lays archives over a state, in their order; `failed` takes those whose index cannot be read and has no copy in `known`.
     async fn lay(
         &self,
-        tree: &mut Tree,
+        tree: &mut Overlay,
         records: Vec<ArchiveRecord>,
         identities: &Arc<Identities>,
         (known, gone): Known<'_>,
@@ -439,7 +440,10 @@ impl Repository {
             async move {
                 let (Some(ends), None) = (ends, &copy) else {
                     let copy = copy.unwrap_or_default();
-                    return (record.clone(), Ok(Layer { record, remove: copy.remove, entries: copy.entries, is_copied: true }));
+                    return (
+                        record.clone(),
+                        Ok(Layer { record, remove: copy.remove, entries: copy.entries.into_iter().collect(), is_copied: true }),
+                    );
                 };
                 let (id, again, is_gone) = (record.id, record.clone(), gone.contains(&record.id));
                 let joined = tokio::task::spawn_blocking(move || this.layer(again, ends, is_gone, &identities, &runtime)).await;
@@ -457,7 +461,7 @@ impl Repository {
         &self,
         records: Vec<ArchiveRecord>,
         identities: &Arc<Identities>,
-        each: &mut (dyn FnMut(&ArchiveRecord, &[IndexEntry]) + Send),
+        each: &mut (dyn FnMut(&ArchiveRecord, &Lines) + Send),
     ) -> Result<(), RepositoryError> {
         let (known, gone) = (HashMap::new(), HashSet::new());
         let mut layers = Box::pin(self.layers(records, identities, (&known, &gone)));
@@ -481,7 +485,7 @@ pub(super) async fn archives_in(storage: &Storage) -> Result<HashMap<String, u64
     Ok(found.into_iter().map(|object| (object.name, object.size_bytes)).collect())
 }
 
-fn apply(tree: &mut Tree, layer: Layer) -> Result<(), RepositoryError> {
+fn apply(tree: &mut Overlay, layer: Layer) -> Result<(), RepositoryError> {
     let id = layer.record.id;
     if layer.is_copied {
         tree.note_copied(id);
@@ -489,8 +493,5 @@ fn apply(tree: &mut Tree, layer: Layer) -> Result<(), RepositoryError> {
     for path in &layer.remove {
         tree.remove(path);
     }
-    for entry in layer.entries {
-        tree.apply(entry, id).map_err(|source| RepositoryError::Archive { id, source })?;
-    }
-    Ok(())
+    layer.entries.drain(|entry| tree.apply(entry, id).map_err(|source| RepositoryError::Archive { id, source }))
 }

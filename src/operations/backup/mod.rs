@@ -12,6 +12,7 @@
 mod journal;
 mod known_contents;
 mod lane;
+mod met;
 mod names;
 mod parent;
 mod planner;

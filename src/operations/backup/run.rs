@@ -480,7 +480,7 @@ fn list_and_fill<'a>(
             lane = lane.saturating_add(1);
             Lane::new(lane, shared, setup.clone()).run(queue)
         })?;
-        shared.settle(&mut planner.tree);
+        planner.settle();
         links.extend(names::detached(&planner, &links));
         let deleted = if source.lists_everything() { planner.deleted() } else { Vec::new() };
         let gone = if source.lists_everything() { (planner.gone(), planner.tree.len() as u64) } else { (0, 0) };
