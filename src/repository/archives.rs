@@ -25,8 +25,11 @@ use crate::storage::{ObjectInfo, Storage, StorageError};
 /// How many archives' indexes are taken apart at a time.
 const PARALLEL: usize = 8;
 
-/// How many archives' ends are asked for at a time.
+/// How many archives' ends are asked for at a time: where they are long, fewer.
 const PARALLEL_REQUESTS: usize = 32;
+
+/// Bytes of ends that are asked for at a time, about.
+const PARALLEL_BYTES: u64 = 16 * 1024 * 1024;
 
 /// An archive up to this length is read in one request.
 const SMALL_BYTES: u64 = 256 * 1024;
@@ -158,9 +161,7 @@ impl Repository {
             let head = end.slice(..end.len().min(HEAD_BYTES as usize));
             return Ok(AtHand { head, end, end_from: 0 });
         }
-        // Older records do not say where the end begins.
-        let own_from = record.own.map(|own| own.from).filter(|&from| from < length && length - from <= MAX_OWN_BYTES);
-        let end_from = own_from.unwrap_or_else(|| length.saturating_sub(END_BYTES));
+        let end_from = length - end_bytes(record);
         let (head, end) =
             futures::try_join!(self.storage.get_range(object, 0..HEAD_BYTES), self.storage.get_range(object, end_from..length))?;
         Ok(AtHand { head, end, end_from })
@@ -426,6 +427,8 @@ impl Repository {
         (known, gone): Known<'a>,
     ) -> impl Stream<Item = (ArchiveRecord, Result<Layer, RepositoryError>)> + 'a {
         let runtime = Handle::current();
+        let longest = records.iter().map(end_bytes).max().unwrap_or(0);
+        let at_a_time = (PARALLEL_BYTES / longest.max(1)).clamp(2, PARALLEL_REQUESTS as u64) as usize;
         let fetched = futures::stream::iter(records).map(move |record| async move {
             let ends = match self.pieces_of(&record) {
                 _ if known.get(&record.id).is_some_and(Option::is_some) => None,
@@ -434,7 +437,7 @@ impl Repository {
             };
             (record, ends)
         });
-        let layers = fetched.buffered(PARALLEL_REQUESTS).map(move |(record, ends)| {
+        let layers = fetched.buffered(at_a_time).map(move |(record, ends)| {
             let (this, identities, runtime) = (self.clone(), Arc::clone(identities), runtime.clone());
             let copy = known.get(&record.id).cloned().flatten();
             async move {
@@ -450,7 +453,7 @@ impl Repository {
                 (record, joined.unwrap_or_else(|error| Err(RepositoryError::Archive { id, source: io::Error::other(error).into() })))
             }
         });
-        layers.buffered(PARALLEL)
+        layers.buffered(PARALLEL.min(at_a_time))
     }
 
     /// Hands the index of each archive to `each`, whatever later archives say of its entries; those that cannot be read are passed over.
@@ -474,6 +477,13 @@ impl Repository {
         }
         Ok(())
     }
+}
+
+/// Bytes of the end of an archive that are asked for at once, at most its length.
+fn end_bytes(record: &ArchiveRecord) -> u64 {
+    // Older records do not say where the end begins.
+    let own_bytes = record.own.and_then(|own| record.length.checked_sub(own.from)).filter(|bytes| (1..=MAX_OWN_BYTES).contains(bytes));
+    own_bytes.unwrap_or(END_BYTES).min(record.length)
 }
 
 /// The archives in a store, with their lengths in bytes.

@@ -9,6 +9,7 @@
 //! - `lane` fills archives, with what `setup` gives each; `archiving` writes them.
 //! - This module is what others see of all that.
 
+mod content_table;
 mod journal;
 mod known_contents;
 mod lane;

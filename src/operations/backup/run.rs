@@ -339,7 +339,7 @@ impl Run {
         self.opened.remember([&found])?;
         self.opened.note_store();
         let finished = std::mem::take(&mut self.finished);
-        let new = self.shared.contents.take_new(&finished.iter().map(|record| record.id).collect());
+        let new = self.shared.contents.of_archives(&finished.iter().map(|record| record.id).collect());
         if let Err(error) = self.remembered.add(vec![found.stem], finished, new, true) {
             // What is not remembered is stored once more, if ever.
             tracing::warn!(%error, "what was stored is not remembered");
