@@ -29,7 +29,7 @@ const PARALLEL: usize = 8;
 const PARALLEL_REQUESTS: usize = 32;
 
 /// Bytes of ends that are asked for at a time, about.
-const PARALLEL_BYTES: u64 = 16 * 1024 * 1024;
+const PARALLEL_BYTES: u64 = 8 * 1024 * 1024;
 
 /// An archive up to this length is read in one request.
 const SMALL_BYTES: u64 = 256 * 1024;

@@ -11,10 +11,10 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use super::bytes::{Cursor, put, put_near};
 use super::entry::{Common, Content, Parts, Place, TreeEntry};
 use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind, Stamp, Timestamp};
+use crate::model::varint::{Cursor, put, put_near};
 
 /// Entries in a full block: more take less room, fewer are found faster.
 pub(super) const FULL: usize = 32;

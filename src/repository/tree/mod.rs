@@ -4,7 +4,6 @@
 //! entries, so both hold them packed (`packed`, `block`), and give out copies: an [`TreeEntry`] with its path.
 
 mod block;
-mod bytes;
 mod entry;
 mod lines;
 mod overlay;

@@ -1,7 +1,8 @@
-//! Numbers in few bytes, as blocks of entries hold them. What is read here was written here: an end that comes too early reads as zeros.
+//! Numbers in few bytes, for lists of millions that are held in memory. What is read here was written here: an end that comes too early
+//! reads as zeros.
 
 /// Appends a number: seven bits a byte, the lowest first.
-pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
+pub(crate) fn put(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value as u8 | 0x80);
         value >>= 7;
@@ -10,16 +11,17 @@ pub(super) fn put(out: &mut Vec<u8>, mut value: u64) {
 }
 
 /// Appends how far `value` is from `base`: few bytes where it is near.
-pub(super) fn put_near(out: &mut Vec<u8>, value: u64, base: u64) {
+pub(crate) fn put_near(out: &mut Vec<u8>, value: u64, base: u64) {
     let distance = value.wrapping_sub(base) as i64;
     put(out, ((distance << 1) ^ (distance >> 63)) as u64);
 }
 
 /// Reads what was put.
 #[derive(Clone, Copy)]
-pub(super) struct Cursor<'a>(pub &'a [u8]);
+pub(crate) struct Cursor<'a>(pub &'a [u8]);
 
 impl<'a> Cursor<'a> {
+    /// What [`put`] has put.
     pub fn number(&mut self) -> u64 {
         let (mut value, mut shift) = (0, 0);
         while let Some((&byte, rest)) = self.0.split_first() {
@@ -38,18 +40,21 @@ impl<'a> Cursor<'a> {
         self.number() as u32
     }
 
+    /// What [`put_near`] has put, with the same base.
     pub fn near(&mut self, base: u64) -> u64 {
         let coded = self.number();
         let distance = (coded >> 1) as i64 ^ -((coded & 1) as i64);
         base.wrapping_add(distance as u64)
     }
 
+    /// The next bytes, or what there is of them.
     pub fn bytes(&mut self, length: usize) -> &'a [u8] {
         let (taken, rest) = self.0.split_at(length.min(self.0.len()));
         self.0 = rest;
         taken
     }
 
+    /// As many bytes as the array has.
     pub fn array<const N: usize>(&mut self) -> [u8; N] {
         self.bytes(N).first_chunk().copied().unwrap_or([0; N])
     }
