@@ -8,8 +8,8 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, alert, backup, browse, cache, cat, chats, completions, config, coverage, demo, diff, doctor, drill, find, init, key, login,
-    logout, ls, man, recovery_sheet, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
+    accounts, alert, backup, browse, cache, cat, chats, completions, config, copy, coverage, demo, diff, doctor, drill, find, init, key,
+    login, logout, ls, man, recovery_sheet, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -72,6 +72,8 @@ pub enum Command {
     Cat(cat::Args),
     /// Check that everything in the vault is present and intact
     Verify(verify::Args),
+    /// Make a second copy of the vault, or bring one up to date
+    Copy(copy::Args),
     /// Show and change who can read the vault, and which machines may write to it
     Key(key::Args),
     /// Print the recovery sheet of a vault again, without the passphrase

@@ -37,6 +37,7 @@ pub mod cache;
 pub mod cat;
 pub mod chats;
 pub mod completions;
+pub mod copy;
 pub mod coverage;
 pub mod demo;
 pub mod diff;
@@ -113,6 +114,10 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Cat(args) => cat::run(args, &context).await,
         Command::Browse(args) => browse::run(args, &context).await,
         Command::Key(args) => key::run(args, &context).await,
+        Command::Copy(args) => {
+            let target = Settings::resolve_target(&cli.global, matches, &places, &args.to, args.unlock.source())?;
+            copy::run(args, &context, &context.clone_with(target)).await
+        }
         Command::RecoverySheet(args) => recovery_sheet::run(args, &context).await,
         Command::Repair => repair::run(&context).await,
         Command::Snapshots(args) => snapshots::run(args, &context).await,

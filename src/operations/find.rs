@@ -75,7 +75,7 @@ pub async fn find_in(
         }
     };
     let mut listed = opened.repository.each_snapshot(&identity.identities, each_snapshot).await?;
-    listed.broken.extend(opened.compare(&listed.stems, &found)?);
+    listed.broken.extend(opened.compare(&listed.stems, &found).await?);
     let mut rest = rows.as_slice();
     while !rest.is_empty() {
         let block = last_block(rest);

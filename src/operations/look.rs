@@ -6,12 +6,13 @@ use std::collections::BTreeMap;
 use super::OperationError;
 use super::session::{Opened, Session};
 use super::snapshot::choice::{Selection, SnapshotChoice};
+use crate::model::causes::with_causes;
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Snapshot;
-use crate::repository::snapshots::{Placed, SnapshotRef};
+use crate::repository::snapshots::{Placed, SnapshotRef, gaps};
 use crate::repository::tree::{Tree, TreeEntry};
 
 /// A snapshot in a list.
@@ -48,22 +49,34 @@ pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> R
         found.push(SnapshotRef { sums: Vec::new(), ..reference });
     };
     let mut listed = opened.repository.each_snapshot(&opened.identity()?.identities, each).await?;
-    listed.broken.extend(opened.compare(&listed.stems, &found)?);
+    listed.broken.extend(opened.compare(&listed.stems, &found).await?);
+    let mut broken: Vec<String> = listed.broken.iter().map(|error| with_causes(error)).collect();
+    let records = opened.repository.records().await?;
+    broken.extend(records.broken.iter().map(|error| with_causes(error)));
+    broken.extend(gaps(&found, &records).iter().map(|(chain, missing)| told(*chain, missing)));
     let placed: BTreeMap<&str, &Placed> = listed.placed.iter().map(|placed| (placed.stem.as_str(), placed)).collect();
     let time = |(row, stem): (&Row, &String)| {
         placed.get(stem.as_str()).map_or((row.snapshot.time, false), |placed| (placed.time, placed.is_ahead))
     };
     let times = snapshots.iter().zip(&stems).map(time).collect();
-    Ok(Snapshots { snapshots, times, broken: listed.broken.iter().map(|error| crate::model::causes::with_causes(error)).collect() })
+    Ok(Snapshots { snapshots, times, broken })
 }
 
-/// Whether the vault has no other snapshots than the first `sequence` of one chain: numbers begin with 1, so when a chain's last one is
-/// how many there are, there is no further chain. A listing says so, and no snapshot is read.
+/// Says which numbers of a chain are missing.
+fn told(chain: Id, missing: &[u64]) -> String {
+    let missing: Vec<String> = missing.iter().map(u64::to_string).collect();
+    format!("chain {chain}: snapshots {} are gone, and no record says that they were forgotten", missing.join(", "))
+}
+
+/// Whether the vault has no other snapshots than the first `sequence` of one chain: numbers begin with 1, so when a chain's last one,
+/// less those that were forgotten, is how many there are, there is no further chain. A listing says so, and no snapshot is read.
 ///
 /// # Errors
 /// As [`Session::open`], and when the store fails.
 pub async fn is_one_chain(session: &Session, sequence: u64) -> Result<bool, OperationError> {
-    Ok(session.open().await?.repository.snapshot_stems().await?.len() as u64 == sequence)
+    let repository = session.open().await?.repository;
+    let forgotten = repository.records().await?.forgotten().count();
+    Ok((repository.snapshot_stems().await?.len() + forgotten) as u64 == sequence)
 }
 
 /// Opens what a snapshot holds, the latest of an account with what other machines stored of it; with `broken` also where a part of it is

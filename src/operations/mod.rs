@@ -1,6 +1,7 @@
 //! What a user can have done: the one place that joins source, repository, storage and state.
 //!
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`snapshot`]: picking and opening a snapshot.
+//! - [`copy`]: second copies.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`browse`], [`keys`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
@@ -18,6 +19,7 @@ pub mod backup;
 pub mod browse;
 pub mod cat;
 pub mod chats;
+pub mod copy;
 pub mod coverage;
 pub mod doctor;
 pub mod drill;

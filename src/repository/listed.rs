@@ -45,7 +45,10 @@ impl Everything {
     /// As [`Repository::check_trust`], by existence and length.
     pub fn check_trust(&self, repository: &Repository, each: Each<'_>) {
         let statements = self.0.keys().map(|name| name.strip_prefix(names::MIRROR).unwrap_or(name));
-        let mut named: Vec<String> = statements.filter(|name| name.starts_with(names::ROOT)).map(str::to_owned).collect();
+        let mut named: Vec<String> = statements
+            .filter(|name| [names::ROOT, names::RECORDS].iter().any(|folder| name.starts_with(folder)))
+            .map(str::to_owned)
+            .collect();
         named.push(names::DESCRIPTOR.to_owned());
         named.extend(repository.root.slots.iter().map(|slot| names::key_slot(slot.id)));
         named.sort_unstable();

@@ -154,7 +154,7 @@ pub(super) async fn find(
         let repository = &opened.repository;
         not_before(stem, &placed, repository.machine.now(), repository.storage.is_local())
     });
-    for gone in opened.compare(&stems, [])? {
+    for gone in opened.compare(&stems, []).await? {
         events.event(&Event::Note(&format!("{gone}; continuing with the backup")));
     }
     let last = last_sequence(opened, &journal, &stems).await?;
@@ -250,7 +250,9 @@ fn not_before(parent: &str, placed: &[Placed], now: Timestamp, is_local: bool) -
 
 /// The highest number that the chain has in the repository: a run may have died between its commit and its note of it.
 pub(super) async fn last_sequence(opened: &Opened, journal: &Journal, stems: &[String]) -> Result<u64, OperationError> {
-    let mut last = journal.sequence();
+    // A number that was forgotten is never used again.
+    let forgotten = opened.repository.records().await?.last_forgotten(journal.chain());
+    let mut last = journal.sequence().max(forgotten.unwrap_or(0));
     let head = journal.snapshot().map(|(stem, _)| stem.as_str()).unwrap_or_default();
     let from = stems.iter().position(|stem| stem == head).map_or_else(|| stems.partition_point(|stem| stem.as_str() < head), |at| at + 1);
     for stem in stems.iter().skip(from) {

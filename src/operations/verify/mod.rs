@@ -231,7 +231,7 @@ impl Run<'_> {
     /// Checks both copies of what is written twice, apart from lists and snapshots, whose digests are signed.
     async fn small_objects(&self) -> Result<(), OperationError> {
         if let Some(everything) = &self.everything {
-            everything.check_trust(self.repository(), &|looked| self.findings.looked(looked));
+            everything.check_trust(&self.opened.as_shown().await?, &|looked| self.findings.looked(looked));
             return Ok(());
         }
         match self.repository().check_statements().await {
@@ -239,7 +239,13 @@ impl Run<'_> {
             Err(error) if error.is_integrity() => self.findings.wrong(names::ROOT, with_causes(&error)),
             Err(error) => return Err(error.into()),
         }
-        self.repository().check_trust(&|looked| self.findings.looked(looked)).await?;
+        let own = self.opened.as_shown().await;
+        let shown = match &own {
+            Ok(own) => own,
+            Err(error) if error.is_damage() => self.repository(),
+            Err(_) => return own.map(drop),
+        };
+        shown.check_trust(&|looked| self.findings.looked(looked)).await?;
         Ok(self.repository().check_recovery(&|looked| self.findings.looked(looked)).await?)
     }
 
@@ -252,7 +258,7 @@ impl Run<'_> {
             _ => self.repository().snapshot_refs().await?,
         };
         let stems: Vec<String> = refs.iter().map(|(stem, _)| stem.clone()).collect();
-        for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok()))? {
+        for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok())).await? {
             if let RepositoryError::Gone { stem, sequence } = &gone {
                 let what = format!("this machine has seen it, as number {sequence} of its chain, and it is gone without a record");
                 self.findings.wrong(&names::snapshot(stem), what);
@@ -272,7 +278,15 @@ impl Run<'_> {
         if number > 1 {
             self.last.insert(names::signature(&names::root(number)));
         }
-        let gaps = gaps(refs.iter().filter_map(|(_, found)| found.as_ref().ok()));
+        let records = self.repository().records().await?;
+        if let Some(last) = self.repository().record_stems().await?.last() {
+            let record = names::record(last);
+            self.last.extend([names::signature(&record), record]);
+        }
+        for error in &records.broken {
+            self.findings.wrong(names::RECORDS, with_causes(error));
+        }
+        let gaps = gaps(refs.iter().filter_map(|(_, found)| found.as_ref().ok()), &records);
         for (stem, found) in refs {
             match found {
                 Ok(found) => {

@@ -4,6 +4,7 @@ pub mod descriptor;
 pub mod lease;
 pub mod names;
 pub mod pack;
+pub mod record;
 pub mod root;
 pub mod snapshot;
 pub mod sums;

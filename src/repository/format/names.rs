@@ -18,6 +18,8 @@ pub const ARCHIVES: &str = "archives/";
 pub const LISTS: &str = "lists/";
 /// Snapshots and their sums and signatures.
 pub const SNAPSHOTS: &str = "snapshots/";
+/// What was forgotten or replaced.
+pub const RECORDS: &str = "records/";
 /// Leases of runs in progress.
 pub const RUNNING: &str = "running/";
 /// Pieces of many objects in one.
@@ -26,6 +28,9 @@ pub const PACKS: &str = "packs/";
 pub const PACKS_OF_SNAPSHOTS: &str = "packs/snapshots/";
 /// The second copies of the small objects.
 pub const MIRROR: &str = "mirror/";
+
+/// The endings of a snapshot's three objects.
+pub const SNAPSHOT_ENDINGS: [&str; 3] = [".json.zst.age", ".sums", ".minisig"];
 
 /// The largest small object (root, key slot, list, sums, lease) that is read.
 pub const MAX_SMALL_BYTES: u64 = 16 * 1024 * 1024;
@@ -109,6 +114,27 @@ pub fn sums(stem: &str) -> String {
 pub fn signature(signed: &str) -> String {
     let stem = signed.strip_suffix(".json").or_else(|| signed.strip_suffix(".sums")).unwrap_or(signed);
     format!("{stem}.minisig")
+}
+
+/// `records/<stem>.json`.
+pub fn record(stem: &str) -> String {
+    format!("{RECORDS}{stem}.json")
+}
+
+/// The stem of the record with this name; `None` for what is none.
+pub fn parse_record(name: &str) -> Option<&str> {
+    name.strip_prefix(RECORDS)?.strip_suffix(".json").filter(|stem| stem_time(stem).is_some())
+}
+
+/// The stem of the record whose signature has this name.
+pub fn parse_record_signature(name: &str) -> Option<&str> {
+    name.strip_prefix(RECORDS)?.strip_suffix(".minisig").filter(|stem| stem_time(stem).is_some())
+}
+
+/// The stem of the snapshot that one of the three objects with this name belongs to.
+pub fn stem_of(name: &str) -> Option<&str> {
+    let rest = name.strip_prefix(SNAPSHOTS)?;
+    SNAPSHOT_ENDINGS.iter().find_map(|ending| rest.strip_suffix(ending)).filter(|stem| stem_time(stem).is_some())
 }
 
 /// `running/<run>-<n>.json`.
