@@ -9,7 +9,7 @@ use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
     accounts, alert, backup, browse, cache, cat, chats, completions, config, copy, coverage, demo, diff, doctor, drill, find, init, key,
-    login, logout, ls, man, recovery_sheet, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
+    login, logout, ls, man, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -78,8 +78,8 @@ pub enum Command {
     Key(key::Args),
     /// Print the recovery sheet of a vault again, without the passphrase
     RecoverySheet(recovery_sheet::Args),
-    /// Make a vault whose statements of trust are damaged usable again; overwrites and deletes nothing
-    Repair,
+    /// Heal a vault: from a good copy of it, or where its statements of trust are damaged; overwrites and deletes nothing
+    Repair(repair::Args),
     /// List snapshots
     Snapshots(snapshots::Args),
     /// List the contents of a snapshot

@@ -119,7 +119,13 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
             copy::run(args, &context, &context.clone_with(target)).await
         }
         Command::RecoverySheet(args) => recovery_sheet::run(args, &context).await,
-        Command::Repair => repair::run(&context).await,
+        Command::Repair(args) => match &args.from {
+            Some(from) => {
+                let copy = Settings::resolve_target(&cli.global, matches, &places, from, None)?;
+                repair::from_copy(args, &context, &context.clone_with(copy)).await
+            }
+            None => repair::run(&context).await,
+        },
         Command::Snapshots(args) => snapshots::run(args, &context).await,
         Command::Ls(args) => ls::run(args, &context).await,
         Command::Find(args) => find::run(args, &context).await,

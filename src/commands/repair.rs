@@ -1,12 +1,18 @@
 //! `tgvault repair`: a way back when statements of trust are damaged.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::progress::{Reporter, seconds};
 use super::units::{counted, printable};
+use crate::operations::copy::heal;
 use crate::operations::repair::repair;
+use crate::operations::verify::VerifyOptions;
+use crate::repository::format::names;
 
 #[derive(Serialize)]
 struct Summary<'a> {
@@ -19,6 +25,87 @@ struct Summary<'a> {
     writers: usize,
     ended_recipients: &'a [String],
     copies: u64,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tgvault repair                              # statements of trust, second copies; needs the key
+  tgvault repair --from /mnt/second/vault     # everything, from a mirror; needs no key";
+
+/// Options of `repair`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Check every object, and heal what is missing or damaged from this copy of the vault: an address, or a name in the profile
+    #[arg(long, value_name = "URL")]
+    pub from: Option<String>,
+
+    /// With --from: look for what is missing or has another length, and read nothing
+    #[arg(long, requires = "from")]
+    pub quick: bool,
+}
+
+#[derive(Serialize)]
+struct Wrong<'a> {
+    object: &'a str,
+    what: &'a str,
+}
+
+#[derive(Serialize)]
+struct Healing<'a> {
+    message_type: &'static str,
+    command: &'static str,
+    repository: String,
+    objects: u64,
+    bytes: u64,
+    healed: &'a [String],
+    wrong: Vec<Wrong<'a>>,
+    seconds: f64,
+}
+
+/// Heals the vault from a good copy of it.
+///
+/// # Errors
+/// When either cannot be opened, or a store fails.
+pub async fn from_copy(args: &Args, context: &Context, copy: &Context) -> Result<Exit, CommandError> {
+    let session = context.session(Keys::IfGiven).await?;
+    let storage = copy.storage()?;
+    let options = VerifyOptions { quick: args.quick, ..VerifyOptions::default() };
+    let reporter = Arc::new(Reporter::new(&context.output, "checked", "object"));
+    let ended = heal(&session, &storage, options, reporter.clone(), context.heeded.stop_soon()).await;
+    reporter.finish();
+    let report = ended?;
+    let output = &context.output;
+    if output.is_json() {
+        output.json(&Healing {
+            message_type: "summary",
+            command: "repair",
+            repository: report.repository.to_string(),
+            objects: report.objects,
+            bytes: report.bytes,
+            healed: &report.healed,
+            wrong: report.wrong.iter().map(|wrong| Wrong { object: &wrong.object, what: &wrong.what }).collect(),
+            seconds: seconds(report.elapsed),
+        })?;
+    } else {
+        for object in &report.healed {
+            output.line(&format!("healed: {}", printable(object)))?;
+        }
+        for finding in &report.wrong {
+            output.line(&format!("problem: {}: {}", printable(&finding.object), printable(&finding.what)))?;
+        }
+        output.summary(&format!(
+            "checked {}: {} healed from {}, {} left",
+            counted(report.objects, "object"),
+            report.healed.len(),
+            printable(storage.address()),
+            counted(report.wrong.len() as u64, "problem"),
+        ))?;
+    }
+    if report.wrong.iter().any(|broken| broken.object.starts_with(names::ARCHIVES)) {
+        output.say("  the next backup on this machine stores again what its sources still have");
+    }
+    Ok(if report.wrong.is_empty() { Exit::Done } else { Exit::Integrity })
 }
 
 /// Runs the repair.

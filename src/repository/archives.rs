@@ -155,7 +155,12 @@ impl Repository {
 
     /// Asks the store for the two ends of an archive: in one request where it is small, else in two at once.
     async fn fetch_ends(&self, record: &ArchiveRecord) -> Result<AtHand, StorageError> {
-        let (object, length) = (&record.object, record.length);
+        let object = match self.place_of(&record.object).await {
+            Ok(object) => object,
+            Err(RepositoryError::Storage(error)) => return Err(error),
+            Err(_) => record.object.clone(),
+        };
+        let (object, length) = (&object, record.length);
         if length <= SMALL_BYTES {
             let end = self.storage.get_range(object, 0..length).await?;
             let head = end.slice(..end.len().min(HEAD_BYTES as usize));
@@ -176,9 +181,10 @@ impl Repository {
         read: impl Fn(StoredObject) -> Result<T, ArchiveError>,
     ) -> Result<T, RepositoryError> {
         let wrong = |source: ArchiveError| RepositoryError::Archive { id: record.id, source };
+        let place = runtime.block_on(self.place_of(&record.object))?;
         let attempt = |ends: Result<AtHand, StorageError>| {
             let at_hand = Mutex::new(ends.map_err(|error| wrong(io_error(error).into()))?);
-            let object = StoredObject { at_hand, ..StoredObject::new(self.storage.clone(), record.object.clone(), runtime.clone()) };
+            let object = StoredObject { at_hand, ..StoredObject::new(self.storage.clone(), place.clone(), runtime.clone()) };
             read(object).map_err(wrong)
         };
         let (head, end) = pack::ends(&record.object);

@@ -27,6 +27,7 @@ mod folder_to_folder;
 mod forge;
 mod generated;
 mod golden;
+mod healing;
 mod hostile;
 mod import_damage;
 mod import_readable;

@@ -250,6 +250,11 @@ impl Run<'_> {
 
     /// An archive, if it is to be copied, and can be.
     fn wanted(&mut self, line: &SumsLine) -> Option<Wanted> {
+        // What was healed in the vault is taken from there, and needs no healing in the mirror.
+        let healed = names::mirror(&line.name);
+        if let (Some(&length), None) = (self.source.get(&healed), self.there.get(&line.name)) {
+            return Some(Wanted { name: healed, to: Some(line.name.clone()), length, sha256: Some(line.sha256) });
+        }
         match (self.source.get(&line.name).copied(), self.there.get(&line.name).copied()) {
             (_, Some(length)) if line.fits(length) => None,
             (_, Some(length)) => {
@@ -264,7 +269,7 @@ impl Run<'_> {
                 self.wrong(&line.name, format!("it has {length} bytes instead of {}", line.length.unwrap_or(0)));
                 None
             }
-            (Some(length), None) => Some(Wanted { name: line.name.clone(), length, sha256: Some(line.sha256) }),
+            (Some(length), None) => Some(Wanted { name: line.name.clone(), to: None, length, sha256: Some(line.sha256) }),
         }
     }
 
@@ -418,14 +423,14 @@ impl Run<'_> {
         let prefix = format!("{archive}.");
         let beside = self.source.range(prefix.clone()..).take_while(|(name, _)| name.starts_with(&prefix));
         let missing = beside.filter(|(name, _)| !self.there.contains_key(*name));
-        missing.map(|(name, &length)| Wanted { name: name.clone(), length, sha256: None }).collect()
+        missing.map(|(name, &length)| Wanted { name: name.clone(), to: None, length, sha256: None }).collect()
     }
 
     /// Copies objects that nothing above knows: what later versions add is carried along.
     async fn carry(&mut self, is_meant: impl Fn(&str) -> bool) -> Result<(), OperationError> {
         let is_wanted = |(name, _): &(&String, &u64)| is_meant(name) && !self.there.contains_key(*name);
         let wanted = self.source.iter().filter(is_wanted);
-        let wanted = wanted.map(|(name, &length)| Wanted { name: name.clone(), length, sha256: None }).collect();
+        let wanted = wanted.map(|(name, &length)| Wanted { name: name.clone(), to: None, length, sha256: None }).collect();
         self.streamed(wanted).await
     }
 
@@ -454,7 +459,7 @@ impl Run<'_> {
                     Moved::Done => {
                         self.objects += 1;
                         self.events.event(&Event::ArchiveStored { name: &wanted.name, bytes: wanted.length });
-                        self.there.insert(wanted.name, wanted.length);
+                        self.there.insert(wanted.to.unwrap_or(wanted.name), wanted.length);
                     }
                     Moved::Wrong(what) => self.wrong(&wanted.name, what),
                 }

@@ -20,9 +20,9 @@ use crate::model::digest::Digest;
 use crate::operations::OperationError;
 use crate::operations::archiving::UploadSink;
 use crate::operations::stop::Stop;
-use crate::repository::RepositoryError;
 use crate::repository::archives::StoredObject;
 use crate::repository::format::snapshot::{ArchiveRecord, OwnPlace};
+use crate::repository::{Repository, RepositoryError};
 use crate::state::SealedFolder;
 use crate::storage::Storage;
 
@@ -32,7 +32,7 @@ const CHUNKS: u64 = 64;
 /// What the threads share that seal archives again.
 #[derive(Clone)]
 pub(super) struct Resealing {
-    pub source: Storage,
+    pub source: Repository,
     pub identities: Arc<Identities>,
     pub target: Storage,
     pub recipients: Arc<Recipients>,
@@ -71,13 +71,16 @@ impl Resealing {
     /// # Errors
     /// When a store or the state fails, or the user stops the run.
     pub fn reseal(&self, record: &ArchiveRecord) -> Result<Resealed, OperationError> {
+        let place = self.runtime.block_on(self.source.place_of(&record.object))?;
         let (sink, uploaded) = UploadSink::begin(&self.target, &record.object, &self.runtime)?;
         let (head, key) = header::seal(&self.recipients)?;
         let mut parts = PartsWriter::new(sink, self.pool.clone());
         let written = parts.write_all(&head).map_err(ArchiveError::from);
         let mut payload = PayloadWriter::new(key, parts);
         let through = written
-            .and_then(|()| self.through(&self.source, record, &self.identities, &mut |plain| Ok(payload.write_all(plain)?)))
+            .and_then(|()| {
+                self.through((&self.source.storage, &place), record, &self.identities, &mut |plain| Ok(payload.write_all(plain)?))
+            })
             .and_then(|through| Ok((through, payload.finish()?.finish()?)));
         let (through, (sink, sha256_there, length)) = match through {
             Ok(ended) => ended,
@@ -117,17 +120,18 @@ impl Resealing {
     /// # Errors
     /// As [`Self::reseal`].
     pub fn adopt(&self, record: &ArchiveRecord, length: u64, identities: &Identities) -> Result<Resealed, OperationError> {
-        let plain_of = |storage: &Storage, record: &ArchiveRecord, identities: &Identities| {
+        let place = self.runtime.block_on(self.source.place_of(&record.object))?;
+        let plain_of = |from: (&Storage, &str), record: &ArchiveRecord, identities: &Identities| {
             let mut plain = Hasher::new();
-            let through = self.through(storage, record, identities, &mut |bytes| {
+            let through = self.through(from, record, identities, &mut |bytes| {
                 plain.update(bytes);
                 Ok(())
             });
             through.map(|through| (through, plain.finish()))
         };
         let there = ArchiveRecord { length, ..record.clone() };
-        let both = plain_of(&self.target, &there, identities)
-            .and_then(|there| plain_of(&self.source, record, &self.identities).map(|here| (there, here)));
+        let both = plain_of((&self.target, &record.object), &there, identities)
+            .and_then(|there| plain_of((&self.source.storage, &place), record, &self.identities).map(|here| (there, here)));
         match both {
             Ok(((there, plain_there), (here, plain_here))) => {
                 if plain_there != plain_here || here.sha256 != record.sha256 {
@@ -159,12 +163,12 @@ impl Resealing {
     /// Reads an archive from its start to its end, and hands what is in it to `each`.
     fn through(
         &self,
-        storage: &Storage,
+        (storage, place): (&Storage, &str),
         record: &ArchiveRecord,
         identities: &Identities,
         each: &mut dyn FnMut(&[u8]) -> Result<(), ArchiveError>,
     ) -> Result<Through, ArchiveError> {
-        let object = StoredObject::new(storage.clone(), record.object.clone(), self.runtime.clone());
+        let object = StoredObject::new(storage.clone(), place.to_owned(), self.runtime.clone());
         let (head, key) = open_header(&object, record.length, identities)?;
         let header_bytes = head.len() as u64;
         payload::plain_length(record.length.saturating_sub(header_bytes))?;

@@ -25,6 +25,8 @@ pub(super) enum Moved {
 #[derive(Clone, Debug)]
 pub(super) struct Wanted {
     pub name: String,
+    /// What it is called at the target, if it is something else.
+    pub to: Option<String>,
     pub length: u64,
     /// Where something vouches for it.
     pub sha256: Option<Digest>,
@@ -52,7 +54,7 @@ pub(super) async fn transfer(
     if reader.size_bytes() != wanted.length {
         return Ok(Moved::Wrong(format!("it has {} bytes instead of {}", reader.size_bytes(), wanted.length)));
     }
-    let mut upload = target.upload(&wanted.name)?;
+    let mut upload = target.upload(wanted.to.as_ref().unwrap_or(&wanted.name))?;
     let (mut hasher, mut part) = (Hasher::new(), BytesMut::new());
     let ended = loop {
         if stop.is_wanted() {

@@ -122,7 +122,7 @@ pub async fn copy(
         known.learn(&target, &identity.identities).await?;
     }
     let with = Resealing {
-        source: source.repository.storage.without_listing(),
+        source: source.repository.clone(),
         identities: Arc::clone(&identity.identities),
         target: target.repository.storage.clone(),
         recipients: Arc::new(Recipients::parse(writer.recipients.names())?),

@@ -339,8 +339,11 @@ impl Run<'_> {
         self.findings.total_objects.store(self.findings.objects.load(Ordering::Relaxed) + wanted.len() as u64, Ordering::Relaxed);
         self.findings.total_bytes.fetch_add(wanted.iter().map(|(_, length)| length).sum(), Ordering::Relaxed);
         let (storage, runtime, findings) = (self.repository().storage.clone(), Handle::current(), Arc::clone(&self.findings));
+        // Of an archive that was healed, the second copy is the one that counts.
+        let healed = self.repository().healed_archives().await?;
         self.in_parallel(wanted, move |(line, length), stop| {
-            let object = StoredObject::new(storage.clone(), line.name.clone(), runtime.clone());
+            let place = if healed.contains_key(&line.name) { names::mirror(&line.name) } else { line.name.clone() };
+            let object = StoredObject::new(storage.clone(), place, runtime.clone());
             match hash_object(&object, (line.sha256, *length), &findings, stop) {
                 Ok(ControlFlow::Continue(wrong)) => findings.check(&line.name, wrong),
                 Ok(ControlFlow::Break(())) => {}
