@@ -9,9 +9,11 @@
 //! - `lane` fills archives, with what `setup` gives each; `archiving` writes them.
 //! - This module is what others see of all that.
 
+mod content_table;
 mod journal;
 mod known_contents;
 mod lane;
+mod met;
 mod names;
 mod parent;
 mod planner;

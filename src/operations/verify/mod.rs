@@ -443,7 +443,7 @@ impl Run<'_> {
                     None => !broken.is_empty(),
                 };
                 if is_lost {
-                    lost.push((snapshot.id, path.clone()));
+                    lost.push((snapshot.id, path));
                 }
             }
             for error in &broken {
