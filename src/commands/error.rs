@@ -351,6 +351,7 @@ fn of_operation(error: &OperationError) -> Exit {
         | OperationError::NoSuchWriter { .. }
         | OperationError::LastKey { .. }
         | OperationError::NotAlone { .. } => Exit::Usage,
+        OperationError::IsMirror { .. } | OperationError::NoCopy { .. } => Exit::Usage,
         OperationError::Emptied { .. } => Exit::Emptied,
         OperationError::Source(error) => of_source(error),
         OperationError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
@@ -450,6 +451,10 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         OperationError::NotAlone { .. } => "use a grace period of 2 hours or more, or add --alone when nothing writes to the vault now",
         OperationError::LastKey { .. } => "add another key first with `tgvault key add`",
         OperationError::NoSuchWriter { .. } => "list the writers with `tgvault key list`; give the beginning of an ID",
+        OperationError::IsMirror { .. } => {
+            "write into the vault itself, then bring the mirror up to date with `tgvault copy --mirror --to URL`"
+        }
+        OperationError::NoCopy { .. } => "--repo is the vault that is read, --to the place that is written: check both",
         OperationError::IsWriter { .. } => "nothing to do: backups work; use another state folder (--state-dir) for another writer",
         OperationError::NoSuchPath { .. } => "list the files with `tgvault ls` or `tgvault find`",
         OperationError::NoSuchChat { near, .. } if !near.is_empty() => {

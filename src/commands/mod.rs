@@ -37,6 +37,7 @@ pub mod cache;
 pub mod cat;
 pub mod chats;
 pub mod completions;
+pub mod copy;
 pub mod coverage;
 pub mod demo;
 pub mod diff;
@@ -116,8 +117,18 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Cat(args) => cat::run(args, &context).await,
         Command::Browse(args) => browse::run(args, &context).await,
         Command::Key(args) => key::run(args, &context).await,
+        Command::Copy(args) => {
+            let target = Settings::resolve_target(&cli.global, matches, &places, &args.to, args.unlock.source())?;
+            copy::run(args, &context, &context.clone_with(target)).await
+        }
         Command::RecoverySheet(args) => recovery_sheet::run(args, &context).await,
-        Command::Repair => repair::run(&context).await,
+        Command::Repair(args) => match &args.from {
+            Some(from) => {
+                let copy = Settings::resolve_target(&cli.global, matches, &places, from, None)?;
+                repair::from_copy(args, &context, &context.clone_with(copy)).await
+            }
+            None => repair::run(&context).await,
+        },
         Command::Forget(args) => forget::run(args, &context).await,
         Command::Prune(args) => prune::run(args, &context).await,
         Command::Unlock(args) => unlock::run(args, &context).await,

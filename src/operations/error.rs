@@ -141,6 +141,24 @@ pub enum OperationError {
         /// Its name.
         writer: String,
     },
+    /// A mirror is written by copying only.
+    #[error("{address} is a mirror{}", of.as_ref().map_or_else(String::new, |of| format!(" of {of}")))]
+    IsMirror {
+        /// Where it is.
+        address: String,
+        /// What it mirrors, where that is known.
+        of: Option<String>,
+    },
+    /// There is no copying from one place to the other.
+    #[error("cannot copy from {from} to {to}: {why}")]
+    NoCopy {
+        /// The source.
+        from: String,
+        /// The target.
+        to: String,
+        /// Why not.
+        why: String,
+    },
     /// The user ended the run.
     #[error("interrupted; everything stored so far is kept, and the same command resumes from there")]
     Interrupted,

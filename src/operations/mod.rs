@@ -1,6 +1,7 @@
 //! What a user can have done: the one place that joins source, repository, storage and state.
 //!
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`snapshot`]: picking and opening a snapshot.
+//! - [`copy`]: second copies.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`browse`], [`keys`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
 //! - [`forget`] says which snapshots are no longer wanted, [`prune`] deletes what none needs.
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
@@ -19,6 +20,7 @@ pub mod backup;
 pub mod browse;
 pub mod cat;
 pub mod chats;
+pub mod copy;
 pub mod coverage;
 pub mod doctor;
 pub mod drill;

@@ -59,7 +59,10 @@ impl Repository {
     /// # Errors
     /// When they cannot be listed.
     pub async fn stored_archives(&self) -> Result<HashMap<String, u64>, RepositoryError> {
-        archives_in(&self.storage).await
+        let (found, healed) = futures::join!(archives_in(&self.storage), self.healed_archives());
+        let mut found = found?;
+        found.extend(healed?.iter().map(|(name, length)| (name.clone(), *length)));
+        Ok(found)
     }
 
     /// The same as one listing said, which is asked for once: of what came or went since, it knows nothing.

@@ -53,8 +53,11 @@ impl Repository {
         Ok(completed)
     }
 
-    /// The bytes of a small object, if something vouches for them.
-    async fn sound_copy(&self, name: &str, is_committed: impl Fn(&str) -> bool) -> Result<Option<Bytes>, RepositoryError> {
+    /// The bytes of a small object that is written twice, of either copy that something vouches for; `None` where nothing can.
+    ///
+    /// # Errors
+    /// When neither copy is there and sound, or the store fails.
+    pub async fn sound_copy(&self, name: &str, is_committed: impl Fn(&str) -> bool) -> Result<Option<Bytes>, RepositoryError> {
         // What the store has is asked for here, and not what was read of it before.
         let this = self.clone().with_pieces(Pieces::default());
         let unfit = || RepositoryError::damaged(name, "nothing vouches for it");

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::names;
 use super::format::snapshot::Snapshot;
+use super::snapshots::SnapshotRef;
 use super::{Repository, RepositoryError};
 use crate::archive::frame::{Gathering, beside, decompressing};
 use crate::archive::index::IndexEntry;
@@ -182,6 +183,16 @@ impl Repository {
             }
         }
         found
+    }
+
+    /// The copies of indexes that stand beside a snapshot, as they are stored there; empty where it has none.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`].
+    pub async fn index_copies_beside(&self, found: &SnapshotRef, identities: &Identities) -> Result<Vec<u8>, RepositoryError> {
+        let bytes = self.snapshot_bytes(found).await?;
+        let frames = blob::open(&bytes, identities, names::MAX_SNAPSHOT_BYTES)?;
+        Ok(beside(&frames).unwrap_or_default().to_vec())
     }
 
     /// The wanted copies beside one snapshot; none where it cannot be read, which others report.

@@ -116,6 +116,9 @@ impl Inventory {
         }
         let archives = everything.0.iter().filter(|(name, _)| name.starts_with(names::ARCHIVES));
         this.stored = archives.map(|(name, &length)| (name.clone(), length)).collect();
+        // Of an archive that was healed, the second copy is the one that counts.
+        let healed = everything.0.iter().filter_map(|(name, &length)| Some((name.strip_prefix(names::MIRROR)?, length)));
+        this.stored.extend(healed.filter(|(name, _)| name.starts_with(names::ARCHIVES)).map(|(name, length)| (name.to_owned(), length)));
         this.compare(each);
         Ok(this)
     }

@@ -16,6 +16,7 @@ pub mod contents;
 pub mod copies;
 mod error;
 pub mod format;
+mod healed;
 pub mod index_copies;
 pub mod inventory;
 pub mod keys;
@@ -71,6 +72,8 @@ pub struct Repository {
     pub machine: Machine,
     /// The archives, as they were listed once.
     listed: Arc<OnceCell<Arc<HashMap<String, u64>>>>,
+    /// The archives that have a second copy, as they were listed once.
+    healed: Arc<OnceCell<Arc<HashMap<String, u64>>>>,
     /// What was forgotten or replaced, as it was read once.
     records: Arc<OnceCell<Arc<Records>>>,
 }
@@ -163,8 +166,8 @@ impl Repository {
 
     /// The repository with these statements of trust, and nothing of it at hand.
     pub fn trusted(storage: Storage, id: Id, trust: Trust, machine: &Machine) -> Self {
-        let (pieces, listed, records) = (Pieces::default(), Arc::default(), Arc::default());
-        Self { storage, id, root: trust.root.clone(), trust, pieces, machine: machine.clone(), listed, records }
+        let (pieces, listed, healed, records) = (Pieces::default(), Arc::default(), Arc::default(), Arc::default());
+        Self { storage, id, root: trust.root.clone(), trust, pieces, machine: machine.clone(), listed, healed, records }
     }
 
     /// The same repository with what is at hand of it.

@@ -9,7 +9,6 @@ use super::BackupOptions;
 use super::journal::{Journal, State};
 use super::known_contents::{KnownContents, contents_of, key};
 use super::remembered::{Piece, Remembered};
-use crate::archive::index::IndexEntry;
 use crate::crypt::digest::sha256;
 use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
@@ -22,7 +21,7 @@ use crate::repository::Machine;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::snapshots::Placed;
-use crate::repository::tree::Tree;
+use crate::repository::tree::{Lines, Tree};
 use crate::source::SourceName;
 use crate::state::{Lock, SealedFolder};
 
@@ -216,8 +215,8 @@ async fn learn(
             }
         }
         let mut contents = Vec::new();
-        let mut each = |record: &ArchiveRecord, entries: &[IndexEntry]| {
-            for located in entries.iter().filter_map(|entry| entry.content.as_ref()) {
+        let mut each = |record: &ArchiveRecord, entries: &Lines| {
+            for located in entries.iter().filter_map(|entry| entry.content) {
                 let is_here = located.archive.is_none_or(|archive| archive == record.id);
                 if is_here && !located.short && located.length > 0 {
                     let piece = Piece { archive: 0, frame: located.frame, offset: located.offset, length: located.length };
@@ -277,7 +276,7 @@ async fn begin(
     options: &BackupOptions,
     events: &dyn Events,
 ) -> Result<(Journal, State, Vec<Id>), OperationError> {
-    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), opened.repository.machine.id()?, 0, None);
+    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::default(), opened.repository.machine.id()?, 0, None);
     let mut lost = Vec::new();
     if let Some(identity) = &opened.identity {
         let found = newest(opened, &identity.identities, writer, names, &options.host).await?;

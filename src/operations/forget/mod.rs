@@ -94,7 +94,7 @@ impl ForgetReport {
 /// # Errors
 /// [`OperationError::KeyNeeded`] without a key of the vault; when a named snapshot is not there, or the store fails.
 pub async fn forget(session: &Session, options: &ForgetOptions) -> Result<ForgetReport, OperationError> {
-    let mut opened = session.open().await?;
+    let mut opened = session.open_to_change().await?;
     let identity = opened.identity()?;
     if options.lost {
         return give_up(&mut opened, &identity, options).await;

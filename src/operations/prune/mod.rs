@@ -107,7 +107,7 @@ pub struct PruneReport {
 /// [`OperationError::KeyNeeded`] without a key of the vault; [`RepositoryError::Locked`] inside when another prune is in progress,
 /// [`RepositoryError::Unsafe`] when something is missing that nobody has forgotten; when the store fails, or the run is stopped.
 pub async fn prune(session: &Session, options: &PruneOptions, stop: Stop) -> Result<PruneReport, OperationError> {
-    let mut opened = session.open().await?;
+    let mut opened = session.open_to_change().await?;
     let identity = opened.identity()?;
     // What was listed a moment ago will not do.
     opened.repository.storage = opened.repository.storage.without_listing();

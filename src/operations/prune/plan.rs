@@ -190,11 +190,11 @@ impl Plan {
             if let Some(stem) = names::parse_record(base).or_else(|| names::parse_record_signature(base)) {
                 return records.is_superseded(stem).then_some(Sort::Rest);
             }
+            if names::is_archive(base) {
+                return (!needed.contains(base)).then_some(Sort::Archive);
+            }
             if base != name {
                 return None;
-            }
-            if names::is_archive(name) {
-                return (!needed.contains(name)).then_some(Sort::Archive);
             }
             if let Some(run) = PackedRun::parse(name) {
                 let forgotten = (run.from..=run.to).take(4096).filter(|number| records.has_number(run.chain, *number)).count() as u64;

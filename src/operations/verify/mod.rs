@@ -231,7 +231,7 @@ impl Run<'_> {
     /// Checks both copies of what is written twice, apart from lists and snapshots, whose digests are signed.
     async fn small_objects(&self) -> Result<(), OperationError> {
         if let Some(everything) = &self.everything {
-            everything.check_trust(self.repository(), &|looked| self.findings.looked(looked));
+            everything.check_trust(&self.opened.as_shown().await?, &|looked| self.findings.looked(looked));
             return Ok(());
         }
         match self.repository().check_statements().await {
@@ -239,7 +239,13 @@ impl Run<'_> {
             Err(error) if error.is_integrity() => self.findings.wrong(names::ROOT, with_causes(&error)),
             Err(error) => return Err(error.into()),
         }
-        self.repository().check_trust(&|looked| self.findings.looked(looked)).await?;
+        let own = self.opened.as_shown().await;
+        let shown = match &own {
+            Ok(own) => own,
+            Err(error) if error.is_damage() => self.repository(),
+            Err(_) => return own.map(drop),
+        };
+        shown.check_trust(&|looked| self.findings.looked(looked)).await?;
         Ok(self.repository().check_recovery(&|looked| self.findings.looked(looked)).await?)
     }
 
@@ -334,8 +340,11 @@ impl Run<'_> {
         self.findings.total_objects.store(self.findings.objects.load(Ordering::Relaxed) + wanted.len() as u64, Ordering::Relaxed);
         self.findings.total_bytes.fetch_add(wanted.iter().map(|(_, length)| length).sum(), Ordering::Relaxed);
         let (storage, runtime, findings) = (self.repository().storage.clone(), Handle::current(), Arc::clone(&self.findings));
+        // Of an archive that was healed, the second copy is the one that counts.
+        let healed = self.repository().healed_archives().await?;
         self.in_parallel(wanted, move |(line, length), stop| {
-            let object = StoredObject::new(storage.clone(), line.name.clone(), runtime.clone());
+            let place = if healed.contains_key(&line.name) { names::mirror(&line.name) } else { line.name.clone() };
+            let object = StoredObject::new(storage.clone(), place, runtime.clone());
             match hash_object(&object, (line.sha256, *length), &findings, stop) {
                 Ok(ControlFlow::Continue(wrong)) => findings.check(&line.name, wrong),
                 Ok(ControlFlow::Break(())) => {}
@@ -435,7 +444,7 @@ impl Run<'_> {
                     None => !broken.is_empty(),
                 };
                 if is_lost {
-                    lost.push((snapshot.id, path.clone()));
+                    lost.push((snapshot.id, path));
                 }
             }
             for error in &broken {
