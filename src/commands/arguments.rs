@@ -17,7 +17,7 @@ use crate::operations::snapshot::choice::{Selection, SnapshotChoice};
 pub const HEADING_OF_ALL: &str = "Options for all commands";
 
 /// Options that all commands understand.
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 #[command(next_help_heading = HEADING_OF_ALL)]
 pub struct Global {
     /// The vault: a folder, s3://bucket/prefix, gs://bucket/prefix or az://container/prefix

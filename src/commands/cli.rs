@@ -8,8 +8,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, alert, backup, browse, cache, cat, chats, completions, config, coverage, demo, diff, doctor, drill, find, init, key, login,
-    logout, ls, man, recovery_sheet, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
+    accounts, alert, backup, browse, cache, cat, chats, completions, config, copy, coverage, demo, diff, doctor, drill, find, forget, init,
+    key, login, logout, ls, man, prune, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots, stats, status, unknown,
+    unlock, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -72,12 +73,20 @@ pub enum Command {
     Cat(cat::Args),
     /// Check that everything in the vault is present and intact
     Verify(verify::Args),
+    /// Make a second copy of the vault, or bring one up to date
+    Copy(copy::Args),
     /// Show and change who can read the vault, and which machines may write to it
     Key(key::Args),
     /// Print the recovery sheet of a vault again, without the passphrase
     RecoverySheet(recovery_sheet::Args),
-    /// Make a vault whose statements of trust are damaged usable again; overwrites and deletes nothing
-    Repair,
+    /// Heal a vault: from a good copy of it, or where its statements of trust are damaged; overwrites and deletes nothing
+    Repair(repair::Args),
+    /// Say which snapshots are no longer wanted
+    Forget(forget::Args),
+    /// Free the space of what no snapshot needs any more
+    Prune(prune::Args),
+    /// Remove locks that a killed run left
+    Unlock(unlock::Args),
     /// List snapshots
     Snapshots(snapshots::Args),
     /// List the contents of a snapshot

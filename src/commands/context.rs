@@ -46,6 +46,12 @@ pub enum Keys {
 }
 
 impl Context {
+    /// The same run with other settings.
+    pub fn clone_with(&self, settings: Settings) -> Self {
+        let Self { output, heeded, no_cache, timings, .. } = self;
+        Self { settings, output: output.clone(), heeded: heeded.clone(), no_cache: *no_cache, timings: *timings }
+    }
+
     /// Opens the store.
     ///
     /// # Errors
@@ -120,7 +126,8 @@ impl Context {
         let storage = self.storage()?;
         let state = self.state()?;
         let root_key = self.settings.root_key.as_ref().map(|key| key.value.clone());
-        let session = Session { root_key, ..Session::new(storage, state) };
+        let is_mirror = self.settings.mirror_of.is_some();
+        let session = Session { root_key, is_mirror, ..Session::new(storage, state) };
         let unlock = match keys {
             Keys::None => None,
             Keys::IfGiven => self.given(&session.storage)?,

@@ -37,18 +37,21 @@ pub mod cache;
 pub mod cat;
 pub mod chats;
 pub mod completions;
+pub mod copy;
 pub mod coverage;
 pub mod demo;
 pub mod diff;
 pub mod doctor;
 pub mod drill;
 pub mod find;
+pub mod forget;
 pub mod init;
 pub mod key;
 pub mod login;
 pub mod logout;
 pub mod ls;
 pub mod man;
+pub mod prune;
 pub mod recovery_sheet;
 pub mod repair;
 pub mod restore;
@@ -59,6 +62,7 @@ pub mod setup;
 pub mod snapshots;
 pub mod stats;
 pub mod status;
+pub mod unlock;
 pub mod verify;
 
 use std::sync::Arc;
@@ -113,8 +117,21 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Cat(args) => cat::run(args, &context).await,
         Command::Browse(args) => browse::run(args, &context).await,
         Command::Key(args) => key::run(args, &context).await,
+        Command::Copy(args) => {
+            let target = Settings::resolve_target(&cli.global, matches, &places, &args.to, args.unlock.source())?;
+            copy::run(args, &context, &context.clone_with(target)).await
+        }
         Command::RecoverySheet(args) => recovery_sheet::run(args, &context).await,
-        Command::Repair => repair::run(&context).await,
+        Command::Repair(args) => match &args.from {
+            Some(from) => {
+                let copy = Settings::resolve_target(&cli.global, matches, &places, from, None)?;
+                repair::from_copy(args, &context, &context.clone_with(copy)).await
+            }
+            None => repair::run(&context).await,
+        },
+        Command::Forget(args) => forget::run(args, &context).await,
+        Command::Prune(args) => prune::run(args, &context).await,
+        Command::Unlock(args) => unlock::run(args, &context).await,
         Command::Snapshots(args) => snapshots::run(args, &context).await,
         Command::Ls(args) => ls::run(args, &context).await,
         Command::Find(args) => find::run(args, &context).await,

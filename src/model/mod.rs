@@ -31,5 +31,6 @@ pub mod reason;
 pub mod record;
 pub mod source;
 pub mod time;
+pub(crate) mod varint;
 
 pub use tgvault_archive::model::{digest, entry, harmless, json};

@@ -229,11 +229,12 @@ impl Browser {
         entry.pieces().map(|_| entry.stored_size())
     }
 
-    fn file(&self, path: &EntryPath) -> Option<&TreeEntry> {
+    fn file(&self, path: &EntryPath) -> Option<TreeEntry> {
         let tree = self.chats.opened().tree();
-        match tree.get(path)? {
-            entry if entry.kind == Kind::File => Some(entry),
-            TreeEntry { kind: Kind::Hardlink { target }, .. } => tree.get(target).filter(|entry| entry.kind == Kind::File),
+        let entry = tree.get(path)?;
+        match &entry.kind {
+            Kind::File => Some(entry),
+            Kind::Hardlink { target } => tree.get(target).filter(|entry| entry.kind == Kind::File),
             _ => None,
         }
     }

@@ -55,7 +55,7 @@ pub async fn cat<W: Write + Send + 'static>(
         if let Kind::Hardlink { target } = &entry.kind {
             entry = tree.get(target).ok_or_else(missing)?;
         }
-        opened.stream_entry(&path, entry, &mut |piece| out.write_all(piece))?;
+        opened.stream_entry(&path, &entry, &mut |piece| out.write_all(piece))?;
         out.flush().map_err(OperationError::Output)
     })
     .await?

@@ -1,6 +1,7 @@
 //! A drill: read a random sample of every source as a machine would that has nothing but the key, compare it, and say how long all of it
 //! would take. Nothing of the content is written anywhere.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use super::OperationError;
@@ -11,6 +12,7 @@ use super::status::vault::{self, Newest};
 use super::stop::Stop;
 use crate::model::causes::with_causes;
 use crate::model::entry::{EntryPath, Kind};
+use crate::repository::tree::TreeEntry;
 
 /// How much is read.
 #[derive(Clone, Copy, Debug)]
@@ -72,14 +74,18 @@ fn random_numbers(session: &Session, count: usize) -> Result<Vec<u128>, Operatio
 }
 
 fn sample(opened: &OpenSnapshot, options: DrillOptions, numbers: &[u128], opening: Duration) -> Drilled {
-    let files: Vec<(&EntryPath, u64)> =
-        opened.tree().iter().filter(|(_, entry)| matches!(entry.kind, Kind::File)).map(|(path, entry)| (path, entry.size)).collect();
-    let whole_bytes = files.iter().map(|(_, size)| size).sum();
-    let chosen: std::collections::BTreeSet<usize> =
-        numbers.iter().filter_map(|number| usize::try_from(number.checked_rem(files.len() as u128)?).ok()).collect();
+    let is_file = |entry: &TreeEntry| matches!(entry.kind, Kind::File);
+    let (mut files, mut whole_bytes) = (0, 0);
+    for (_, entry) in opened.tree().iter().filter(|(_, entry)| is_file(entry)) {
+        files += 1;
+        whole_bytes += entry.size;
+    }
+    let chosen: BTreeSet<usize> = numbers.iter().filter_map(|number| usize::try_from(number.checked_rem(files)?).ok()).collect();
+    let named = opened.tree().iter().filter(|(_, entry)| is_file(entry)).enumerate();
+    let chosen: Vec<EntryPath> = named.filter(|(index, _)| chosen.contains(index)).map(|(_, (path, _))| path).collect();
     let (mut read, mut count, mut failed) = (0, 0, Vec::new());
     let began = Instant::now();
-    for (path, _) in chosen.into_iter().filter_map(|index| files.get(index)) {
+    for path in &chosen {
         if read >= options.bytes {
             break;
         }
@@ -90,7 +96,7 @@ fn sample(opened: &OpenSnapshot, options: DrillOptions, numbers: &[u128], openin
         });
         count += 1;
         if let Err(error) = streamed {
-            failed.push(((*path).clone(), with_causes(&error)));
+            failed.push((path.clone(), with_causes(&error)));
         }
     }
     let per_byte = if read == 0 { 0.0 } else { began.elapsed().as_secs_f64() / read as f64 };

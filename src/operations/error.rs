@@ -28,6 +28,12 @@ pub enum OperationError {
     /// An archive could not be written.
     #[error("could not write an archive")]
     Archive(#[from] ArchiveError),
+    /// Deleting at once was asked for, while others may write.
+    #[error("{others} other machines may write to this vault: what they are about to rely on must not be deleted at once")]
+    NotAlone {
+        /// How many.
+        others: usize,
+    },
     /// A key is needed, and none was given.
     #[error("reading this vault needs a passphrase or an identity, and none was given")]
     KeyNeeded,
@@ -134,6 +140,24 @@ pub enum OperationError {
     IsWriter {
         /// Its name.
         writer: String,
+    },
+    /// A mirror is written by copying only.
+    #[error("{address} is a mirror{}", of.as_ref().map_or_else(String::new, |of| format!(" of {of}")))]
+    IsMirror {
+        /// Where it is.
+        address: String,
+        /// What it mirrors, where that is known.
+        of: Option<String>,
+    },
+    /// There is no copying from one place to the other.
+    #[error("cannot copy from {from} to {to}: {why}")]
+    NoCopy {
+        /// The source.
+        from: String,
+        /// The target.
+        to: String,
+        /// Why not.
+        why: String,
     },
     /// The user ended the run.
     #[error("interrupted; everything stored so far is kept, and the same command resumes from there")]

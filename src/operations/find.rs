@@ -75,7 +75,7 @@ pub async fn find_in(
         }
     };
     let mut listed = opened.repository.each_snapshot(&identity.identities, each_snapshot).await?;
-    listed.broken.extend(opened.compare(&listed.stems, &found)?);
+    listed.broken.extend(opened.compare(&listed.stems, &found).await?);
     let mut rest = rows.as_slice();
     while !rest.is_empty() {
         let block = last_block(rest);
@@ -137,16 +137,12 @@ async fn search(
         for (snapshot, found) in block.iter().zip(&mut found).skip(first).filter(|(_, found)| found.is_none()) {
             let tree = match line.take() {
                 None => repository.tree(snapshot, identities, Some(broken)).await?,
-                Some((mut tree, parent)) => match added(parent, snapshot) {
-                    Some(added) => {
-                        snapshot.borrowed.iter().for_each(|record| tree.add_archive(record.clone()));
-                        // What cannot be read has a copy, or is lost: that is for who lays the whole together.
-                        if repository.lay_over(&mut tree, added, identities).await? {
-                            tree
-                        } else {
-                            repository.tree(snapshot, identities, Some(broken)).await?
-                        }
-                    }
+                Some((tree, parent)) => match added(parent, snapshot) {
+                    // What cannot be read has a copy, or is lost: that is for who lays the whole together.
+                    Some(added) => match repository.lay_over(tree, added, &snapshot.borrowed, identities).await? {
+                        Some(tree) => tree,
+                        None => repository.tree(snapshot, identities, Some(broken)).await?,
+                    },
                     None => {
                         line = Some((tree, parent));
                         continue;
@@ -175,9 +171,9 @@ fn added<'a>(earlier: &Snapshot, later: &'a Snapshot) -> Option<&'a [crate::repo
 /// What matches in a state; entries are shared with those of the snapshot before where they are the same.
 fn matches(tree: &Tree, looked_for: &Wanted<'_>, before: &HashMap<EntryPath, Arc<(EntryPath, TreeEntry)>>) -> Matches {
     let taken = tree.iter().filter(|(path, _)| looked_for.takes(path));
-    let shared = taken.map(|(path, entry)| match before.get(path) {
-        Some(known) if known.1 == *entry => Arc::clone(known),
-        _ => Arc::new((path.clone(), entry.clone())),
+    let shared = taken.map(|(path, entry)| match before.get(&path) {
+        Some(known) if known.1 == entry => Arc::clone(known),
+        _ => Arc::new((path, entry)),
     });
     shared.collect()
 }

@@ -199,7 +199,7 @@ pub async fn add(session: &Session, keys: &[NewKey]) -> Result<Changed, Operatio
             Recipients::parse([recipient.as_str()])?;
         }
     }
-    let mut opened = session.open().await?;
+    let mut opened = session.open_to_change().await?;
     let identity = opened.identity()?;
     let mut added = Vec::new();
     for key in keys {
@@ -237,7 +237,7 @@ pub struct Removed {
 /// [`OperationError::NoSuchKey`] when not exactly one is meant, [`OperationError::LastKey`] when no other sound slot is left,
 /// [`OperationError::KeyNeeded`] without a key of the vault; when the store fails.
 pub async fn remove(session: &Session, wanted: &str) -> Result<Removed, OperationError> {
-    let mut opened = session.open().await?;
+    let mut opened = session.open_to_change().await?;
     let identity = opened.identity()?;
     let slots = opened.repository.root.slots.clone();
     let is_meant =
@@ -277,7 +277,7 @@ async fn remove_slot(opened: &mut Opened, identity: &Identity, slot: &Slot) -> R
 /// # Errors
 /// [`OperationError::NoSuchKey`] when it is not clear which passphrase is meant; otherwise as [`add`] and [`remove`].
 pub async fn replace_passphrase(session: &Session, passphrase: SecretString) -> Result<Changed, OperationError> {
-    let mut opened = session.open().await?;
+    let mut opened = session.open_to_change().await?;
     let identity = opened.identity()?;
     let passphrases: Vec<Slot> = opened.repository.root.slots.iter().filter(|slot| slot.kind == SlotKind::Passphrase).cloned().collect();
     let old = match (passphrases.iter().find(|slot| identity.slot() == Some(slot.id)), passphrases.as_slice()) {
@@ -310,7 +310,7 @@ pub struct Revoked {
 /// [`OperationError::NoSuchWriter`] when not exactly one is meant, [`OperationError::KeyNeeded`] without a key of the vault; when the store
 /// fails.
 pub async fn revoke(session: &Session, wanted: &str, last: Option<u64>) -> Result<Revoked, OperationError> {
-    let mut opened = session.open().await?;
+    let mut opened = session.open_to_change().await?;
     let identity = opened.identity()?;
     let mut meant =
         opened.repository.root.writers.iter().filter(|writer| writer.id.to_string().starts_with(wanted)).map(|writer| writer.id);
@@ -354,7 +354,7 @@ pub struct WriterPass {
 /// # Errors
 /// [`OperationError::KeyNeeded`] without a key of the vault; when the store fails.
 pub async fn export_writer(session: &Session) -> Result<WriterPass, OperationError> {
-    let mut opened = session.open().await?;
+    let mut opened = session.open_to_change().await?;
     let identity = opened.identity()?;
     let (writer, key) = (session.machine.id()?, SigningKey::generate()?);
     let new = Writer { id: writer, key: key.public().clone() };

@@ -1,16 +1,18 @@
 //! Looking at snapshots without restoring them.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use super::OperationError;
 use super::session::{Opened, Session};
 use super::snapshot::choice::{Selection, SnapshotChoice};
+use crate::model::causes::with_causes;
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
 use crate::model::filter::PathFilter;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Snapshot;
-use crate::repository::snapshots::{Placed, SnapshotRef};
+use crate::repository::snapshots::{Placed, SnapshotRef, gaps};
 use crate::repository::tree::{Tree, TreeEntry};
 
 /// A snapshot in a list.
@@ -47,22 +49,34 @@ pub async fn snapshots(session: &Session, among: &Selection, partial: bool) -> R
         found.push(SnapshotRef { sums: Vec::new(), ..reference });
     };
     let mut listed = opened.repository.each_snapshot(&opened.identity()?.identities, each).await?;
-    listed.broken.extend(opened.compare(&listed.stems, &found)?);
+    listed.broken.extend(opened.compare(&listed.stems, &found).await?);
+    let mut broken: Vec<String> = listed.broken.iter().map(|error| with_causes(error)).collect();
+    let records = opened.repository.records().await?;
+    broken.extend(records.broken.iter().map(|error| with_causes(error)));
+    broken.extend(gaps(&found, &records).iter().map(|(chain, missing)| told(*chain, missing)));
     let placed: BTreeMap<&str, &Placed> = listed.placed.iter().map(|placed| (placed.stem.as_str(), placed)).collect();
     let time = |(row, stem): (&Row, &String)| {
         placed.get(stem.as_str()).map_or((row.snapshot.time, false), |placed| (placed.time, placed.is_ahead))
     };
     let times = snapshots.iter().zip(&stems).map(time).collect();
-    Ok(Snapshots { snapshots, times, broken: listed.broken.iter().map(|error| crate::model::causes::with_causes(error)).collect() })
+    Ok(Snapshots { snapshots, times, broken })
 }
 
-/// Whether the vault has no other snapshots than the first `sequence` of one chain: numbers begin with 1, so when a chain's last one is
-/// how many there are, there is no further chain. A listing says so, and no snapshot is read.
+/// Says which numbers of a chain are missing.
+fn told(chain: Id, missing: &[u64]) -> String {
+    let missing: Vec<String> = missing.iter().map(u64::to_string).collect();
+    format!("chain {chain}: snapshots {} are gone, and no record says that they were forgotten", missing.join(", "))
+}
+
+/// Whether the vault has no other snapshots than the first `sequence` of one chain: numbers begin with 1, so when a chain's last one,
+/// less those that were forgotten, is how many there are, there is no further chain. A listing says so, and no snapshot is read.
 ///
 /// # Errors
 /// As [`Session::open`], and when the store fails.
 pub async fn is_one_chain(session: &Session, sequence: u64) -> Result<bool, OperationError> {
-    Ok(session.open().await?.repository.snapshot_stems().await?.len() as u64 == sequence)
+    let repository = session.open().await?.repository;
+    let forgotten = repository.records().await?.forgotten().count();
+    Ok((repository.snapshot_stems().await?.len() + forgotten) as u64 == sequence)
 }
 
 /// Opens what a snapshot holds, the latest of an account with what other machines stored of it; with `broken` also where a part of it is
@@ -114,13 +128,13 @@ pub async fn ls_in(
     let (snapshot, tree) = open_tree(opened, choice, Some(&mut broken)).await?;
     for path in paths {
         // The folders of an account are no entries of their own.
-        if broken.is_empty() && tree.get(path).is_none() && tree.below(path).next().is_none() {
+        if broken.is_empty() && tree.get(path).is_none() && !tree.has_below(path) {
             return Err(OperationError::NoSuchPath { path: path.to_string(), snapshot: snapshot.id.to_string() });
         }
     }
     for (path, entry) in tree.iter() {
-        if (paths.is_empty() || paths.iter().any(|top| path.is_at_or_below(top))) && takes(path) {
-            each(path, entry).map_err(OperationError::Output)?;
+        if (paths.is_empty() || paths.iter().any(|top| path.is_at_or_below(top))) && takes(&path) {
+            each(&path, &entry).map_err(OperationError::Output)?;
         }
     }
     note_gone(opened, &snapshot, &tree);
@@ -191,16 +205,19 @@ pub async fn diff_in(
     let (_, old) = open_tree(opened, earlier, None).await?;
     let (_, new) = open_tree(opened, later, None).await?;
     let mut summary = DiffSummary::default();
-    let mut paths: BTreeMap<&EntryPath, (Option<&TreeEntry>, Option<&TreeEntry>)> = BTreeMap::new();
-    for (path, entry) in old.iter() {
-        paths.entry(path).or_default().0 = Some(entry);
-    }
-    for (path, entry) in new.iter() {
-        paths.entry(path).or_default().1 = Some(entry);
-    }
-    for (path, pair) in paths {
-        let change = match pair {
-            (Some(old), Some(new)) if is_same_content(old, new) => {
+    let (mut old, mut new) = (old.iter().peekable(), new.iter().peekable());
+    loop {
+        let order = match (old.peek(), new.peek()) {
+            (None, None) => break,
+            (Some(_), None) => Ordering::Less,
+            (None, Some(_)) => Ordering::Greater,
+            (Some((old, _)), Some((new, _))) => old.cmp(new),
+        };
+        let old = old.next_if(|_| order.is_le());
+        let new = new.next_if(|_| order.is_ge());
+        let Some(path) = new.as_ref().or(old.as_ref()).map(|(path, _)| path.clone()) else { break };
+        let change = match (old.map(|(_, entry)| entry), new.map(|(_, entry)| entry)) {
+            (Some(old), Some(new)) if is_same_content(&old, &new) => {
                 if new.has_meta(&old.meta()) {
                     continue;
                 }
@@ -225,7 +242,7 @@ pub async fn diff_in(
             }
             (None, None) => continue,
         };
-        each(change, path).map_err(OperationError::Output)?;
+        each(change, &path).map_err(OperationError::Output)?;
     }
     Ok(summary)
 }
@@ -273,14 +290,24 @@ pub async fn stats(session: &Session, choice: &SnapshotChoice) -> Result<Stats, 
 /// As [`stats`].
 pub async fn stats_in(opened: &Opened, choice: &SnapshotChoice) -> Result<Stats, OperationError> {
     let (snapshot, tree) = open_tree(opened, choice, None).await?;
-    let count = |wanted: fn(&Kind) -> bool| tree.iter().filter(|(_, entry)| wanted(&entry.kind)).count() as u64;
+    let (mut files, mut dirs, mut symlinks, mut hardlinks, mut bytes) = (0, 0, 0, 0, 0);
+    for (_, entry) in tree.iter() {
+        let count = match entry.kind {
+            Kind::File => &mut files,
+            Kind::Dir => &mut dirs,
+            Kind::Symlink { .. } => &mut symlinks,
+            Kind::Hardlink { .. } => &mut hardlinks,
+        };
+        *count += 1;
+        bytes += entry.size;
+    }
     Ok(Stats {
         snapshot: snapshot.id,
-        files: count(|kind| matches!(kind, Kind::File)),
-        dirs: count(|kind| matches!(kind, Kind::Dir)),
-        symlinks: count(|kind| matches!(kind, Kind::Symlink { .. })),
-        hardlinks: count(|kind| matches!(kind, Kind::Hardlink { .. })),
-        bytes: tree.iter().map(|(_, entry)| entry.size).sum(),
+        files,
+        dirs,
+        symlinks,
+        hardlinks,
+        bytes,
         archives: snapshot.archives.len() as u64,
         stored_bytes: snapshot.archives.iter().map(|record| record.length).sum(),
         unfinished_uploads: opened.unfinished_uploads()?,

@@ -1,7 +1,9 @@
 //! What a user can have done: the one place that joins source, repository, storage and state.
 //!
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`snapshot`]: picking and opening a snapshot.
+//! - [`copy`]: second copies.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`browse`], [`keys`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
+//! - [`forget`] says which snapshots are no longer wanted, [`prune`] deletes what none needs.
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
@@ -18,18 +20,21 @@ pub mod backup;
 pub mod browse;
 pub mod cat;
 pub mod chats;
+pub mod copy;
 pub mod coverage;
 pub mod doctor;
 pub mod drill;
 mod error;
 pub mod events;
 pub mod find;
+pub mod forget;
 pub mod imports;
 pub mod init;
 pub mod keys;
 mod lanes;
 pub mod look;
 pub mod messages;
+pub mod prune;
 pub mod render;
 pub mod repair;
 mod report;

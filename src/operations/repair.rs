@@ -32,6 +32,7 @@ pub struct RepairReport {
 pub async fn repair(session: &Session) -> Result<RepairReport, OperationError> {
     let id = repository::find(&session.storage).await?;
     let folder = session.state.repository(id)?;
+    session.refuse_mirror(&folder)?;
     let unlock = session.unlock.as_ref().ok_or(OperationError::KeyNeeded)?;
     let identity = keys::unlock(&session.storage, id, unlock).await?;
     let found = trust::salvage(&session.storage, id, identity.root_key.public()).await?;

@@ -18,7 +18,7 @@ use crate::repository::snapshots::SnapshotRef;
 use crate::repository::trust::{self, Anchor, Known, Trust};
 use crate::repository::{self, Machine, Repository, RepositoryError};
 use crate::state::pins::{PinnedStatement, PinnedWriter};
-use crate::state::{Cache, CacheUse, Heads, Pins, SealedFolder, StateFolder};
+use crate::state::{Cache, CacheUse, Head, Heads, Mirror, Pins, SealedFolder, StateFolder, mirrors};
 use crate::storage::Storage;
 
 /// Where a repository is, and what this user and machine bring along.
@@ -34,6 +34,8 @@ pub struct Session {
     pub root_key: Option<VerifyingKey>,
     /// The time, and randomness for names.
     pub machine: Machine,
+    /// Whether the user's settings say that this place is a mirror. Those that this machine has filled it knows itself.
+    pub is_mirror: bool,
     /// What was found there a moment ago, by [`Session::look`].
     pub found: Option<Arc<Found>>,
 }
@@ -52,6 +54,9 @@ const FIRST_LISTED: [&str; 4] = [names::ROOT, names::KEYS, names::SNAPSHOTS, nam
 /// Where this machine notes which archives it found damaged.
 const DAMAGED: &str = "damaged.age";
 
+/// The lock that every backup of this machine shares, and that one who deletes at once takes for itself.
+pub(super) const WRITING: &str = "writing.lock";
+
 /// Where this machine notes what the store makes of conditions.
 const STORE: &str = "store.age";
 
@@ -68,13 +73,15 @@ pub struct Opened {
     pub is_anchored: bool,
     /// Whether this machine became a writer just now: it has no snapshots yet.
     pub(super) is_new_writer: bool,
+    /// Where this is a mirror: what this machine keeps of it.
+    pub(super) mirror: Option<SealedFolder>,
     pins: Option<Pins>,
 }
 
 impl Session {
     /// A repository in `storage` and this machine's `state`, with no key, and with the system's clock and randomness.
     pub fn new(storage: Storage, state: StateFolder) -> Self {
-        Self { storage, state, unlock: None, root_key: None, machine: Machine::default(), found: None }
+        Self { storage, state, unlock: None, root_key: None, machine: Machine::default(), is_mirror: false, found: None }
     }
 
     /// The same session, which knows what repository lies there and what it lists: for a command that only reads, and unlocks it
@@ -128,6 +135,7 @@ impl Session {
         // A writer needs to know all that is there, many times: it is listed once.
         let (found, storage) = futures::join!(self.find(), self.storage.with_listing());
         let ((id, folder), storage) = (found?, storage?);
+        self.refuse_mirror(&folder)?;
         let pieces = self.pieces(&folder, id);
         let is_pinned = Pins::read(&folder)?.is_some_and(|pins| pins.writer.is_some());
         let identity = match &self.unlock {
@@ -140,6 +148,39 @@ impl Session {
             opened.unlock(self).await?;
         }
         Ok(opened)
+    }
+
+    /// Opens the repository for one who changes what is in it, and no mirror.
+    ///
+    /// # Errors
+    /// As [`Self::open`], and [`OperationError::IsMirror`].
+    pub(super) async fn open_to_change(&self) -> Result<Opened, OperationError> {
+        let opened = self.open().await?;
+        self.refuse_mirror(&opened.folder)?;
+        Ok(opened)
+    }
+
+    /// What this machine keeps of the mirror at this place; `None` where it is none.
+    fn mirror(&self, folder: &SealedFolder) -> Result<Option<SealedFolder>, OperationError> {
+        let address = self.storage.address();
+        match Mirror::find(folder, address)? {
+            Some((_, kept)) => Ok(Some(kept)),
+            None if self.is_mirror => Ok(Some(Mirror { address: address.to_owned(), of: None }.note(folder)?)),
+            None => Ok(None),
+        }
+    }
+
+    /// Refuses to write into a mirror: what is written there by itself is in no vault.
+    ///
+    /// # Errors
+    /// [`OperationError::IsMirror`] when this place is one.
+    pub(super) fn refuse_mirror(&self, folder: &SealedFolder) -> Result<(), OperationError> {
+        if self.mirror(folder)?.is_none() {
+            return Ok(());
+        }
+        let address = self.storage.address();
+        let of = Mirror::find(folder, address)?.and_then(|(mirror, _)| mirror.of);
+        Err(OperationError::IsMirror { address: address.to_owned(), of })
     }
 
     /// What this machine keeps of the repository, without opening it.
@@ -205,16 +246,22 @@ impl Session {
             (None, Some(root_key)) => Anchor::Last(root_key.clone()),
             (None, None) => Anchor::AsFound,
         };
+        let mirror = self.mirror(&folder)?;
+        let anchor = match anchor {
+            Anchor::Pinned { root_key, heads, .. } if mirror.is_some() => Anchor::Mirror { root_key, heads },
+            anchor => anchor,
+        };
         let is_anchored = !matches!(anchor, Anchor::AsFound);
         let repository = Repository::open(storage, id, pieces, &anchor, &self.machine).await?;
         for root_key in vouched.iter().chain(&self.root_key) {
             check_root_key(&repository, root_key)?;
         }
         check_slot(&repository, identity.as_deref())?;
-        if let Some(pins) = &mut pins {
+        // What a mirror shows must not be held against the vault.
+        if let Some(pins) = pins.as_mut().filter(|_| mirror.is_none()) {
             raise(pins, &repository, &folder)?;
         }
-        Ok(Opened { repository, folder, identity, is_anchored, is_new_writer: false, pins })
+        Ok(Opened { repository, folder, identity, is_anchored, is_new_writer: false, mirror, pins })
     }
 }
 
@@ -307,7 +354,8 @@ impl Opened {
     /// are.
     pub fn note_damaged(&self, archives: impl IntoIterator<Item = String>, all: bool) {
         let found: BTreeSet<String> = archives.into_iter().collect();
-        if found.is_empty() && !all {
+        // Of a mirror, that is nothing that the next backup could do anything about.
+        if self.mirror.is_some() || (found.is_empty() && !all) {
             return;
         }
         let noted = self.damaged_archives().and_then(|known| {
@@ -317,6 +365,25 @@ impl Opened {
         if let Err(error) = noted {
             // Reading goes on where this machine's state cannot be written.
             tracing::warn!(%error, "damaged archives are not remembered");
+        }
+    }
+
+    /// The repository by the statements of trust that this place shows, which are fewer than hold where it is a mirror that lags behind.
+    pub(super) async fn as_shown(&self) -> Result<Repository, OperationError> {
+        let repository = &self.repository;
+        if self.mirror.is_none() {
+            return Ok(repository.clone());
+        }
+        let anchor = Anchor::Last(repository.root.root_key.clone());
+        let trust = trust::load(&repository.storage, repository.id, &anchor).await?;
+        let shown = Repository::trusted(repository.storage.clone(), repository.id, trust, &repository.machine);
+        Ok(shown.with_pieces(repository.pieces.clone()))
+    }
+
+    /// Notes that backups of this machine go here.
+    pub(super) fn note_written(&self) {
+        if let Err(error) = mirrors::note_written(&self.folder, self.repository.storage.address()) {
+            tracing::warn!(%error, "where backups go is not remembered");
         }
     }
 
@@ -344,12 +411,13 @@ impl Opened {
         if !self.is_anchored {
             return Ok(Heads::default());
         }
-        let mut heads = Heads::read(&self.folder)?;
+        let seen = self.mirror.as_ref().unwrap_or(&self.folder);
+        let mut heads = Heads::read(seen)?;
         let mut is_new = false;
         for found in found {
             is_new |= heads.raise(found.signed.chain, found.signed.sequence, &found.stem);
         }
-        if is_new && let Err(error) = heads.write(&self.folder) {
+        if is_new && let Err(error) = heads.write(seen) {
             // Reading goes on where this machine's state cannot be written.
             tracing::warn!(%error, "the last snapshots are not remembered");
         }
@@ -357,18 +425,32 @@ impl Opened {
     }
 
     /// As [`Self::remember`]; gives which of the last snapshots that this machine saw are not among `stems`, all those that the
-    /// store lists: it was set back, or they were deleted.
+    /// store lists: it was set back, or they were deleted. What a record says was forgotten is not missed.
     ///
     /// # Errors
-    /// When what is remembered cannot be read.
-    pub fn compare<'a>(
+    /// When what is remembered cannot be read, or the store fails.
+    pub async fn compare<'a>(
         &self,
         stems: &[String],
         found: impl IntoIterator<Item = &'a SnapshotRef>,
     ) -> Result<Vec<RepositoryError>, OperationError> {
+        let gone = self.gone(stems, found).await?;
+        Ok(gone.into_iter().map(|(_, head)| RepositoryError::Gone { stem: head.stem, sequence: head.sequence }).collect())
+    }
+
+    /// As [`Self::compare`], for who wants to know which.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn gone<'a>(
+        &self,
+        stems: &[String],
+        found: impl IntoIterator<Item = &'a SnapshotRef>,
+    ) -> Result<Vec<(Id, Head)>, OperationError> {
         let heads = self.remember(found)?;
-        let gone = heads.iter().filter(|head| !stems.contains(&head.stem));
-        Ok(gone.map(|head| RepositoryError::Gone { stem: head.stem.clone(), sequence: head.sequence }).collect())
+        let records = self.repository.records().await?;
+        let gone = heads.iter().filter(|(_, head)| !stems.contains(&head.stem) && !records.is_forgotten(&head.stem));
+        Ok(gone.map(|(chain, head)| (chain, head.clone())).collect())
     }
 
     /// Unlocks the secrets, where they are not unlocked yet and `session` has what opens them.

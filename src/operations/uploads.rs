@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde::Serialize;
 
 use super::OperationError;
-use crate::state::SealedFolder;
+use crate::state::{SealedFolder, mirrors};
 use crate::storage::{Storage, UploadNotes};
 
 const FILE: &str = "uploads.age";
@@ -125,7 +125,8 @@ impl UploadNotes for Uploads {
 /// When the state cannot be read.
 pub(super) fn count(repository: &SealedFolder) -> Result<u64, OperationError> {
     let mut count = 0;
-    for name in repository.folders()?.iter().filter(|name| name.starts_with("chain-")) {
+    let is_of_runs = |name: &&String| ["chain-", "copy-", mirrors::FOLDERS].iter().any(|start| name.starts_with(start));
+    for name in repository.folders()?.iter().filter(is_of_runs) {
         count += Noted::read(&repository.folder(name)?)?.count() as u64;
     }
     Ok(count)

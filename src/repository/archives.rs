@@ -12,10 +12,9 @@ use tokio::runtime::Handle;
 use super::format::snapshot::{ArchiveRecord, Snapshot};
 use super::format::{names, pack};
 use super::index_copies::IndexCopy;
-use super::tree::Tree;
+use super::tree::{Lines, Overlay, Tree};
 use super::{Repository, RepositoryError};
 use crate::archive::ArchiveError;
-use crate::archive::index::IndexEntry;
 use crate::archive::reader::{ArchiveReader, HEAD_BYTES, OwnMembers, ReadAt, TAIL_BYTES};
 use crate::crypt::keys::Identities;
 use crate::crypt::payload::SEALED_CHUNK_BYTES;
@@ -26,8 +25,11 @@ use crate::storage::{ObjectInfo, Storage, StorageError};
 /// How many archives' indexes are taken apart at a time.
 const PARALLEL: usize = 8;
 
-/// How many archives' ends are asked for at a time.
+/// How many archives' ends are asked for at a time: where they are long, fewer.
 const PARALLEL_REQUESTS: usize = 32;
+
+/// Bytes of ends that are asked for at a time, about.
+const PARALLEL_BYTES: u64 = 8 * 1024 * 1024;
 
 /// An archive up to this length is read in one request.
 const SMALL_BYTES: u64 = 256 * 1024;
@@ -119,7 +121,7 @@ fn io_error(error: StorageError) -> io::Error {
 struct Layer {
     record: ArchiveRecord,
     remove: Vec<EntryPath>,
-    entries: Vec<IndexEntry>,
+    entries: Lines,
     /// Whether this is the second copy.
     is_copied: bool,
 }
@@ -153,15 +155,18 @@ impl Repository {
 
     /// Asks the store for the two ends of an archive: in one request where it is small, else in two at once.
     async fn fetch_ends(&self, record: &ArchiveRecord) -> Result<AtHand, StorageError> {
-        let (object, length) = (&record.object, record.length);
+        let object = match self.place_of(&record.object).await {
+            Ok(object) => object,
+            Err(RepositoryError::Storage(error)) => return Err(error),
+            Err(_) => record.object.clone(),
+        };
+        let (object, length) = (&object, record.length);
         if length <= SMALL_BYTES {
             let end = self.storage.get_range(object, 0..length).await?;
             let head = end.slice(..end.len().min(HEAD_BYTES as usize));
             return Ok(AtHand { head, end, end_from: 0 });
         }
-        // Older records do not say where the end begins.
-        let own_from = record.own.map(|own| own.from).filter(|&from| from < length && length - from <= MAX_OWN_BYTES);
-        let end_from = own_from.unwrap_or_else(|| length.saturating_sub(END_BYTES));
+        let end_from = length - end_bytes(record);
         let (head, end) =
             futures::try_join!(self.storage.get_range(object, 0..HEAD_BYTES), self.storage.get_range(object, end_from..length))?;
         Ok(AtHand { head, end, end_from })
@@ -176,9 +181,10 @@ impl Repository {
         read: impl Fn(StoredObject) -> Result<T, ArchiveError>,
     ) -> Result<T, RepositoryError> {
         let wrong = |source: ArchiveError| RepositoryError::Archive { id: record.id, source };
+        let place = runtime.block_on(self.place_of(&record.object))?;
         let attempt = |ends: Result<AtHand, StorageError>| {
             let at_hand = Mutex::new(ends.map_err(|error| wrong(io_error(error).into()))?);
-            let object = StoredObject { at_hand, ..StoredObject::new(self.storage.clone(), record.object.clone(), runtime.clone()) };
+            let object = StoredObject { at_hand, ..StoredObject::new(self.storage.clone(), place.clone(), runtime.clone()) };
             read(object).map_err(wrong)
         };
         let (head, end) = pack::ends(&record.object);
@@ -206,7 +212,7 @@ impl Repository {
         self.with_ends(&record, runtime, Some(ends), |object| {
             let reader = ArchiveReader::open(object, &record.expected(), identities)?;
             let own = self.own_bytes(&reader, &record)?;
-            let mut entries = Vec::new();
+            let mut entries = Lines::default();
             let OwnMembers { remove, .. } = reader.own_members(&mut |entry| {
                 entries.push(entry);
                 Ok(())
@@ -363,7 +369,7 @@ impl Repository {
         identities: &Arc<Identities>,
         known: Known<'_>,
     ) -> Result<(Tree, Vec<(Id, RepositoryError)>), RepositoryError> {
-        let (mut tree, mut failed) = (Tree::new(), Vec::new());
+        let (mut tree, mut failed) = (Overlay::new(), Vec::new());
         let (mut met, mut layered, mut records) = (HashSet::new(), HashSet::new(), Vec::new());
         for (snapshot, &first) in snapshots.iter().zip(firsts) {
             for record in snapshot.all_archives().filter(|record| met.insert(record.id)) {
@@ -373,31 +379,33 @@ impl Repository {
             records.extend(layers.iter().filter(|record| layered.insert(record.id)).cloned());
         }
         self.lay(&mut tree, records, identities, known, &mut failed).await?;
-        Ok((tree, failed))
+        Ok((tree.finish(), failed))
     }
 
-    /// Lays further archives over a state; `false` where one of them cannot be read, and the state is of no use any more.
+    /// Lays further archives over a state; `borrowed` are those of others that they point into. `None` where one of them cannot be read.
     ///
     /// # Errors
     /// When the store fails.
     pub async fn lay_over(
         &self,
-        tree: &mut Tree,
+        tree: Tree,
         records: &[ArchiveRecord],
+        borrowed: &[ArchiveRecord],
         identities: &Arc<Identities>,
-    ) -> Result<bool, RepositoryError> {
-        for record in records {
+    ) -> Result<Option<Tree>, RepositoryError> {
+        let mut tree = Overlay::on(tree);
+        for record in borrowed.iter().chain(records) {
             tree.add_archive(record.clone());
         }
         let (gone, mut failed) = (self.gone(&records.iter().collect::<Vec<_>>()).boxed().await?, Vec::new());
-        self.lay(tree, records.to_vec(), identities, (&HashMap::new(), &gone), &mut failed).await?;
-        Ok(failed.is_empty())
+        self.lay(&mut tree, records.to_vec(), identities, (&HashMap::new(), &gone), &mut failed).await?;
+        Ok(failed.is_empty().then(|| tree.finish()))
     }
 
     /// Lays archives over a state, in their order; `failed` takes those whose index cannot be read and has no copy in `known`.
     async fn lay(
         &self,
-        tree: &mut Tree,
+        tree: &mut Overlay,
         records: Vec<ArchiveRecord>,
         identities: &Arc<Identities>,
         (known, gone): Known<'_>,
@@ -425,6 +433,8 @@ impl Repository {
         (known, gone): Known<'a>,
     ) -> impl Stream<Item = (ArchiveRecord, Result<Layer, RepositoryError>)> + 'a {
         let runtime = Handle::current();
+        let longest = records.iter().map(end_bytes).max().unwrap_or(0);
+        let at_a_time = (PARALLEL_BYTES / longest.max(1)).clamp(2, PARALLEL_REQUESTS as u64) as usize;
         let fetched = futures::stream::iter(records).map(move |record| async move {
             let ends = match self.pieces_of(&record) {
                 _ if known.get(&record.id).is_some_and(Option::is_some) => None,
@@ -433,20 +443,23 @@ impl Repository {
             };
             (record, ends)
         });
-        let layers = fetched.buffered(PARALLEL_REQUESTS).map(move |(record, ends)| {
+        let layers = fetched.buffered(at_a_time).map(move |(record, ends)| {
             let (this, identities, runtime) = (self.clone(), Arc::clone(identities), runtime.clone());
             let copy = known.get(&record.id).cloned().flatten();
             async move {
                 let (Some(ends), None) = (ends, &copy) else {
                     let copy = copy.unwrap_or_default();
-                    return (record.clone(), Ok(Layer { record, remove: copy.remove, entries: copy.entries, is_copied: true }));
+                    return (
+                        record.clone(),
+                        Ok(Layer { record, remove: copy.remove, entries: copy.entries.into_iter().collect(), is_copied: true }),
+                    );
                 };
                 let (id, again, is_gone) = (record.id, record.clone(), gone.contains(&record.id));
                 let joined = tokio::task::spawn_blocking(move || this.layer(again, ends, is_gone, &identities, &runtime)).await;
                 (record, joined.unwrap_or_else(|error| Err(RepositoryError::Archive { id, source: io::Error::other(error).into() })))
             }
         });
-        layers.buffered(PARALLEL)
+        layers.buffered(PARALLEL.min(at_a_time))
     }
 
     /// Hands the index of each archive to `each`, whatever later archives say of its entries; those that cannot be read are passed over.
@@ -457,7 +470,7 @@ impl Repository {
         &self,
         records: Vec<ArchiveRecord>,
         identities: &Arc<Identities>,
-        each: &mut (dyn FnMut(&ArchiveRecord, &[IndexEntry]) + Send),
+        each: &mut (dyn FnMut(&ArchiveRecord, &Lines) + Send),
     ) -> Result<(), RepositoryError> {
         let (known, gone) = (HashMap::new(), HashSet::new());
         let mut layers = Box::pin(self.layers(records, identities, (&known, &gone)));
@@ -472,6 +485,13 @@ impl Repository {
     }
 }
 
+/// Bytes of the end of an archive that are asked for at once, at most its length.
+fn end_bytes(record: &ArchiveRecord) -> u64 {
+    // Older records do not say where the end begins.
+    let own_bytes = record.own.and_then(|own| record.length.checked_sub(own.from)).filter(|bytes| (1..=MAX_OWN_BYTES).contains(bytes));
+    own_bytes.unwrap_or(END_BYTES).min(record.length)
+}
+
 /// The archives in a store, with their lengths in bytes.
 ///
 /// # Errors
@@ -481,7 +501,7 @@ pub(super) async fn archives_in(storage: &Storage) -> Result<HashMap<String, u64
     Ok(found.into_iter().map(|object| (object.name, object.size_bytes)).collect())
 }
 
-fn apply(tree: &mut Tree, layer: Layer) -> Result<(), RepositoryError> {
+fn apply(tree: &mut Overlay, layer: Layer) -> Result<(), RepositoryError> {
     let id = layer.record.id;
     if layer.is_copied {
         tree.note_copied(id);
@@ -489,8 +509,5 @@ fn apply(tree: &mut Tree, layer: Layer) -> Result<(), RepositoryError> {
     for path in &layer.remove {
         tree.remove(path);
     }
-    for entry in layer.entries {
-        tree.apply(entry, id).map_err(|source| RepositoryError::Archive { id, source })?;
-    }
-    Ok(())
+    layer.entries.drain(|entry| tree.apply(entry, id).map_err(|source| RepositoryError::Archive { id, source }))
 }

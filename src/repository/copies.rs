@@ -12,9 +12,6 @@ use super::pieces::Pieces;
 use super::{Repository, RepositoryError, mirrored};
 use crate::crypt::digest::sha256;
 
-/// The endings of a snapshot's three objects.
-const SNAPSHOT_ENDINGS: [&str; 3] = [".json.zst.age", ".sums", ".minisig"];
-
 impl Repository {
     /// Writes the missing one of two copies wherever the other is sound; gives how many. What nobody vouches for is left alone.
     ///
@@ -22,7 +19,7 @@ impl Repository {
     /// When the store fails.
     pub async fn complete_copies(&self) -> Result<u64, RepositoryError> {
         let mut firsts = BTreeSet::new();
-        for folder in [names::ROOT, names::KEYS, names::LISTS, names::SNAPSHOTS] {
+        for folder in [names::ROOT, names::KEYS, names::LISTS, names::SNAPSHOTS, names::RECORDS] {
             firsts.extend(self.storage.list(folder).await?.into_iter().map(|object| object.name));
         }
         let mut seconds = BTreeSet::new();
@@ -33,7 +30,12 @@ impl Repository {
             firsts.insert(names::DESCRIPTOR.to_owned());
         }
         let mut completed = 0;
+        let (records, marked) = (self.records().await?, self.marked().await?);
         for name in firsts.symmetric_difference(&seconds) {
+            // It is being deleted.
+            if marked.contains(name) || names::stem_of(name).is_some_and(|stem| records.is_forgotten(stem)) {
+                continue;
+            }
             let is_committed = |stem: &str| {
                 let object = names::snapshot(stem);
                 firsts.contains(&object) || seconds.contains(&object)
@@ -51,13 +53,16 @@ impl Repository {
         Ok(completed)
     }
 
-    /// The bytes of a small object, if something vouches for them.
-    async fn sound_copy(&self, name: &str, is_committed: impl Fn(&str) -> bool) -> Result<Option<Bytes>, RepositoryError> {
+    /// The bytes of a small object that is written twice, of either copy that something vouches for; `None` where nothing can.
+    ///
+    /// # Errors
+    /// When neither copy is there and sound, or the store fails.
+    pub async fn sound_copy(&self, name: &str, is_committed: impl Fn(&str) -> bool) -> Result<Option<Bytes>, RepositoryError> {
         // What the store has is asked for here, and not what was read of it before.
         let this = self.clone().with_pieces(Pieces::default());
         let unfit = || RepositoryError::damaged(name, "nothing vouches for it");
         if let Some(rest) = name.strip_prefix(names::SNAPSHOTS) {
-            let Some(stem) = SNAPSHOT_ENDINGS.iter().find_map(|ending| rest.strip_suffix(ending)) else { return Ok(None) };
+            let Some(stem) = names::SNAPSHOT_ENDINGS.iter().find_map(|ending| rest.strip_suffix(ending)) else { return Ok(None) };
             if !is_committed(stem) {
                 return Ok(None);
             }
@@ -71,6 +76,14 @@ impl Repository {
             };
             let check = |bytes: &Bytes| if is_sound(bytes) { Ok(bytes.clone()) } else { Err(unfit()) };
             return mirrored::get(&self.storage, name, names::MAX_SNAPSHOT_BYTES, check).await.map(Some);
+        }
+        if name.starts_with(names::RECORDS) {
+            let stem = names::parse_record(name).or_else(|| names::parse_record_signature(name));
+            let Some(stem) = stem else { return Ok(None) };
+            this.record(stem).await?;
+            // Of the signature there is one copy, and it has just been checked; a record is what that fits.
+            let check = |bytes: &Bytes| Ok::<_, RepositoryError>(bytes.clone());
+            return mirrored::get(&self.storage, name, names::MAX_SMALL_BYTES, check).await.map(Some);
         }
         let slot = self.root.slots.iter().find(|slot| names::key_slot(slot.id) == name);
         let statement = names::parse_statement(name);

@@ -19,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 use super::format::names;
 use super::format::snapshot::Snapshot;
+use super::snapshots::SnapshotRef;
 use super::{Repository, RepositoryError};
 use crate::archive::frame::{Gathering, beside, decompressing};
 use crate::archive::index::IndexEntry;
@@ -167,7 +168,8 @@ impl Repository {
     /// by the writer of the snapshot that it stands in.
     pub async fn index_copies(&self, snapshot: &Snapshot, wanted: &HashSet<Id>, identities: &Arc<Identities>) -> HashMap<Id, IndexCopy> {
         let own = names::snapshot_stem(snapshot.time, snapshot.id);
-        let stems = self.snapshot_stems().await.unwrap_or_default();
+        // What was forgotten and is still stored has copies too.
+        let stems: Vec<String> = self.stored_stems().await.unwrap_or_default().into_keys().collect();
         // Archives are named first by the snapshot itself or one before it; after it come those of other chains.
         let (before, after): (Vec<String>, Vec<String>) = stems.into_iter().partition(|stem| *stem <= own);
         let stems = before.into_iter().rev().chain(after);
@@ -181,6 +183,16 @@ impl Repository {
             }
         }
         found
+    }
+
+    /// The copies of indexes that stand beside a snapshot, as they are stored there; empty where it has none.
+    ///
+    /// # Errors
+    /// As [`Self::snapshot`].
+    pub async fn index_copies_beside(&self, found: &SnapshotRef, identities: &Identities) -> Result<Vec<u8>, RepositoryError> {
+        let bytes = self.snapshot_bytes(found).await?;
+        let frames = blob::open(&bytes, identities, names::MAX_SNAPSHOT_BYTES)?;
+        Ok(beside(&frames).unwrap_or_default().to_vec())
     }
 
     /// The wanted copies beside one snapshot; none where it cannot be read, which others report.

@@ -17,6 +17,12 @@ const PARALLEL: usize = 32;
 #[derive(Debug, Default)]
 pub struct Everything(HashMap<String, u64>);
 
+impl FromIterator<(String, u64)> for Everything {
+    fn from_iter<T: IntoIterator<Item = (String, u64)>>(objects: T) -> Self {
+        Self(objects.into_iter().collect())
+    }
+}
+
 impl Everything {
     /// Lists the store.
     ///
@@ -45,7 +51,10 @@ impl Everything {
     /// As [`Repository::check_trust`], by existence and length.
     pub fn check_trust(&self, repository: &Repository, each: Each<'_>) {
         let statements = self.0.keys().map(|name| name.strip_prefix(names::MIRROR).unwrap_or(name));
-        let mut named: Vec<String> = statements.filter(|name| name.starts_with(names::ROOT)).map(str::to_owned).collect();
+        let mut named: Vec<String> = statements
+            .filter(|name| [names::ROOT, names::RECORDS].iter().any(|folder| name.starts_with(folder)))
+            .map(str::to_owned)
+            .collect();
         named.push(names::DESCRIPTOR.to_owned());
         named.extend(repository.root.slots.iter().map(|slot| names::key_slot(slot.id)));
         named.sort_unstable();
@@ -95,17 +104,21 @@ impl Inventory {
             match listed {
                 Ok(listed) => this.take_listed(listed),
                 // That it is missing has been said.
-                Err(RepositoryError::Missing { .. }) => {}
+                Err(RepositoryError::Missing { .. }) => this.unread.push(line.name),
                 Err(error) if error.is_integrity() => {
                     let what = error.to_string();
                     each(Looked { object: &line.name, bytes: 0, wrong: Some(&what) });
-                    this.broken.push(Broken { object: line.name.clone(), what });
+                    this.unread.push(line.name.clone());
+                    this.broken.push(Broken { object: line.name, what });
                 }
                 Err(error) => return Err(error),
             }
         }
         let archives = everything.0.iter().filter(|(name, _)| name.starts_with(names::ARCHIVES));
         this.stored = archives.map(|(name, &length)| (name.clone(), length)).collect();
+        // Of an archive that was healed, the second copy is the one that counts.
+        let healed = everything.0.iter().filter_map(|(name, &length)| Some((name.strip_prefix(names::MIRROR)?, length)));
+        this.stored.extend(healed.filter(|(name, _)| name.starts_with(names::ARCHIVES)).map(|(name, length)| (name.to_owned(), length)));
         this.compare(each);
         Ok(this)
     }

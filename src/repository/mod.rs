@@ -5,6 +5,8 @@
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name, [`contents`] reads from it.
 //! - [`inventory`]: what snapshots name, and what the store has of it; [`listed`]: the same by a listing alone.
 //! - [`pieces`]: bytes that need not be asked for again; `packs`: many small objects in one.
+//! - [`records`]: what was forgotten or replaced, as the root key signed it.
+//! - [`marks`]: what prune will delete, and [`locks`], which keep a second one out.
 //! - [`recovery`]: page and script for recovery without this program, kept in the vault.
 //! - [`tree`]: the state of a snapshot, laid together from its archives' indexes, or from their copies in [`index_copies`].
 
@@ -14,14 +16,18 @@ pub mod contents;
 pub mod copies;
 mod error;
 pub mod format;
+mod healed;
 pub mod index_copies;
 pub mod inventory;
 pub mod keys;
 pub mod listed;
+pub mod locks;
 mod machine;
+pub mod marks;
 mod mirrored;
 mod packs;
 pub mod pieces;
+pub mod records;
 pub mod recovery;
 mod small_objects;
 pub mod snapshots;
@@ -46,6 +52,7 @@ use format::root::{Root, RootRecipient, Slot};
 use format::version::CURRENT;
 use keys::Identity;
 use pieces::Pieces;
+use records::Records;
 use trust::{Anchor, Trust};
 
 /// An opened repository, whose statement of trust has been checked.
@@ -65,6 +72,10 @@ pub struct Repository {
     pub machine: Machine,
     /// The archives, as they were listed once.
     listed: Arc<OnceCell<Arc<HashMap<String, u64>>>>,
+    /// The archives that have a second copy, as they were listed once.
+    healed: Arc<OnceCell<Arc<HashMap<String, u64>>>>,
+    /// What was forgotten or replaced, as it was read once.
+    records: Arc<OnceCell<Arc<Records>>>,
 }
 
 /// Reads which repository lies at a place.
@@ -155,8 +166,8 @@ impl Repository {
 
     /// The repository with these statements of trust, and nothing of it at hand.
     pub fn trusted(storage: Storage, id: Id, trust: Trust, machine: &Machine) -> Self {
-        let (pieces, listed) = (Pieces::default(), Arc::default());
-        Self { storage, id, root: trust.root.clone(), trust, pieces, machine: machine.clone(), listed }
+        let (pieces, listed, healed, records) = (Pieces::default(), Arc::default(), Arc::default(), Arc::default());
+        Self { storage, id, root: trust.root.clone(), trust, pieces, machine: machine.clone(), listed, healed, records }
     }
 
     /// The same repository with what is at hand of it.

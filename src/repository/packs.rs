@@ -153,17 +153,24 @@ impl Repository {
         let records = snapshot.archives.get(from..).unwrap_or_default();
         let (records, pieces) = (records.to_vec(), &pieces);
         let ends = futures::stream::iter(records).map(|record| async move { self.own_ends(&record, pieces).await }.boxed());
-        let ends = ends.buffered(PARALLEL);
-        let ends: Vec<(String, Bytes)> = ends.collect::<Vec<_>>().await.into_iter().flatten().flatten().collect();
+        let mut ends = ends.buffered(PARALLEL);
         let (mut length, mut taken) = (0, Vec::new());
-        for (name, bytes) in &ends {
-            length += bytes.len() + 1024;
-            if length <= MAX_PACK_BYTES {
-                taken.push((name.as_str(), bytes.as_ref()));
+        // Those for which there is no room are read as they are.
+        while let Some(next) = ends.next().await {
+            for (name, bytes) in next.into_iter().flatten() {
+                length += bytes.len() + 1024;
+                if length <= MAX_PACK_BYTES {
+                    taken.push((name, bytes));
+                }
+            }
+            if length > MAX_PACK_BYTES {
+                break;
             }
         }
+        drop(ends);
         let object = pack::indexes(self.machine.id()?);
-        let bytes = pack::write(taken).map_err(|error| RepositoryError::damaged(&object, error))?;
+        let bytes = pack::write(taken.iter().map(|(name, bytes)| (name.as_str(), bytes.as_ref())))
+            .map_err(|error| RepositoryError::damaged(&object, error))?;
         let record = PackRecord { object, length: bytes.len() as u64, sha256: sha256(&bytes), archives };
         self.storage.put_new(&record.object, bytes).await?;
         let mut packs = kept_packs.to_vec();
@@ -174,7 +181,8 @@ impl Repository {
 
     /// The ends of an archive of one's own: kept, packed, or read; none where they are too long for a pack.
     async fn own_ends(&self, record: &ArchiveRecord, packed: &HashMap<String, Bytes>) -> Option<[(String, Bytes); 2]> {
-        const MAX_END_BYTES: u64 = 1024 * 1024;
+        /// A longer one is worth the request that it takes.
+        const MAX_END_BYTES: u64 = 256 * 1024;
         let own = record.own?;
         let end_bytes = record.length.checked_sub(own.from)?;
         if end_bytes > MAX_END_BYTES || own.header > MAX_END_BYTES {

@@ -18,7 +18,7 @@ impl Repository {
         Ok(self.storage.get(name, names::MAX_SNAPSHOT_BYTES).await?)
     }
 
-    /// Checks both copies of descriptor, statements of trust and key slots.
+    /// Checks both copies of descriptor, statements of trust, key slots and records.
     ///
     /// # Errors
     /// When the store fails. What is wrong goes to `each`.
@@ -33,6 +33,10 @@ impl Repository {
             if self.copy(&signature).await?.is_some() || self.copy(&names::mirror(&signature)).await?.is_some() {
                 named.push(signature);
             }
+        }
+        for stem in self.record_stems().await? {
+            let record = names::record(&stem);
+            named.extend([names::signature(&record), record]);
         }
         let slots: HashMap<String, _> = root.slots.iter().map(|slot| (names::key_slot(slot.id), slot.sha256)).collect();
         named.extend(slots.keys().cloned());

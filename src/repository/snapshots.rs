@@ -10,6 +10,7 @@ use jiff::{SignedDuration, Timestamp};
 use super::format::names;
 use super::format::snapshot::Snapshot;
 use super::format::sums::{self, Form, SumsLine};
+use super::records::Records;
 use super::{Repository, RepositoryError, mirrored};
 use crate::crypt::blob;
 use crate::crypt::digest::sha256;
@@ -68,7 +69,7 @@ pub struct SnapshotRef {
 }
 
 impl Repository {
-    /// The stems of all snapshots there are, oldest first; nothing is checked yet.
+    /// The stems of all snapshots there are and nobody has forgotten, oldest first; nothing is checked yet.
     ///
     /// # Errors
     /// When the store fails.
@@ -76,13 +77,11 @@ impl Repository {
         Ok(self.placed_stems().await?.into_iter().map(|placed| placed.stem).collect())
     }
 
-    /// As [`Self::snapshot_stems`], each with the time that is believed. What says to be younger than its object in the store was made
-    /// by a clock that was ahead: it stands where the store's time puts it. Where that is in the future too, the store's clock was the
-    /// same one, as that of a disk is: then the numbers of its chain say where it stands.
+    /// The stems of all snapshots that are stored, those that were forgotten too, each with the time at which the store says that it got it.
     ///
     /// # Errors
     /// When the store fails.
-    pub async fn placed_stems(&self) -> Result<Vec<Placed>, RepositoryError> {
+    pub async fn stored_stems(&self) -> Result<BTreeMap<String, Timestamp>, RepositoryError> {
         let mut stored: BTreeMap<String, Timestamp> = BTreeMap::new();
         for folder in [names::SNAPSHOTS.to_owned(), names::mirror(names::SNAPSHOTS)] {
             for object in self.storage.list(&folder).await? {
@@ -92,6 +91,18 @@ impl Repository {
                 }
             }
         }
+        Ok(stored)
+    }
+
+    /// As [`Self::snapshot_stems`], each with the time that is believed. What says to be younger than its object in the store was made
+    /// by a clock that was ahead: it stands where the store's time puts it. Where that is in the future too, the store's clock was the
+    /// same one, as that of a disk is: then the numbers of its chain say where it stands.
+    ///
+    /// # Errors
+    /// When the store fails.
+    pub async fn placed_stems(&self) -> Result<Vec<Placed>, RepositoryError> {
+        let (mut stored, records) = (self.stored_stems().await?, self.records().await?);
+        stored.retain(|stem, _| !records.is_forgotten(stem));
         let mut stems: Vec<Placed> = stored.into_iter().map(|(stem, stored)| Placed::new(stem, stored)).collect();
         let now = self.machine.now();
         let in_future = stems.iter().filter(|placed| placed.is_after(now)).count();
@@ -372,8 +383,9 @@ impl Repository {
     }
 }
 
-/// The numbers below the last that each chain of snapshots has not: they are gone, or were never written.
-pub fn gaps<'a>(found: impl IntoIterator<Item = &'a SnapshotRef>) -> Vec<(Id, Vec<u64>)> {
+/// The numbers below the last that each chain of snapshots has not, and of which no record says that they were forgotten: they are gone,
+/// or were never written.
+pub fn gaps<'a>(found: impl IntoIterator<Item = &'a SnapshotRef>, records: &Records) -> Vec<(Id, Vec<u64>)> {
     /// Numbers that are given of one chain; a signed number can be any.
     const MOST: usize = 20;
     let mut chains: BTreeMap<Id, BTreeSet<u64>> = BTreeMap::new();
@@ -382,7 +394,8 @@ pub fn gaps<'a>(found: impl IntoIterator<Item = &'a SnapshotRef>) -> Vec<(Id, Ve
     }
     let gaps = chains.into_iter().map(|(chain, numbers)| {
         let last = numbers.last().copied().unwrap_or(0);
-        (chain, (1..last).filter(|number| !numbers.contains(number)).take(MOST).collect::<Vec<u64>>())
+        let is_gone = |number: &u64| !numbers.contains(number) && !records.has_number(chain, *number);
+        (chain, (1..last).filter(is_gone).take(MOST).collect::<Vec<u64>>())
     });
     gaps.filter(|(_, missing)| !missing.is_empty()).collect()
 }

@@ -6,11 +6,13 @@
 //! - [`pins`]: what this machine knows of a repository since its first use.
 //! - [`heads`]: the last snapshots that were seen, so that a store that was set back is noticed.
 //! - [`lock`]: one run at a time for one purpose.
+//! - [`mirrors`]: which places are mirrors, and what was seen there.
 
 pub mod cache;
 pub mod folder;
 pub mod heads;
 pub mod lock;
+pub mod mirrors;
 pub mod pins;
 pub mod sealed;
 
@@ -18,8 +20,9 @@ use std::path::{Path, PathBuf};
 
 pub use cache::{Cache, CacheSize};
 pub use folder::{CacheUse, MachineKey, ProtectedKey, StateFolder};
-pub use heads::Heads;
+pub use heads::{Head, Heads};
 pub use lock::Lock;
+pub use mirrors::Mirror;
 pub use pins::Pins;
 pub use sealed::SealedFolder;
 

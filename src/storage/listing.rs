@@ -16,6 +16,8 @@ const VALID: Duration = Duration::from_secs(60);
 #[derive(Debug)]
 pub(crate) struct Listing {
     taken: Instant,
+    /// The same by the wall clock: the other one stands still while a machine sleeps.
+    taken_at: Timestamp,
     /// Each ends with a slash, but for `""`, which is everything.
     folders: Vec<String>,
     objects: Mutex<BTreeMap<String, ObjectInfo>>,
@@ -25,7 +27,7 @@ impl Listing {
     pub(crate) fn new(taken: Instant, folders: &[&str], objects: Vec<ObjectInfo>) -> Self {
         let folders = folders.iter().map(|folder| prefix_of(folder.trim_end_matches('/'))).collect();
         let objects = objects.into_iter().map(|object| (object.name.clone(), object)).collect();
-        Self { taken, folders, objects: Mutex::new(objects) }
+        Self { taken, taken_at: Timestamp::now(), folders, objects: Mutex::new(objects) }
     }
 
     fn objects(&self) -> MutexGuard<'_, BTreeMap<String, ObjectInfo>> {
@@ -34,7 +36,9 @@ impl Listing {
 
     /// Whether the listing is new enough to say something about names that begin so, and has them.
     fn covers(&self, prefix: &str) -> bool {
-        self.taken.elapsed() <= VALID && self.folders.iter().any(|folder| prefix.starts_with(folder))
+        let slept = Timestamp::now().duration_since(self.taken_at);
+        let is_new = self.taken.elapsed() <= VALID && slept.unsigned_abs() <= 2 * VALID;
+        is_new && self.folders.iter().any(|folder| prefix.starts_with(folder))
     }
 
     /// What is below a folder, sorted by name; `None` when the listing does not say.

@@ -401,6 +401,11 @@ impl Storage {
         Ok(found)
     }
 
+    /// What a listing that is held says of a folder, as [`Self::list`] would; `None` where the store would have to be asked.
+    pub fn listed(&self, folder: &str) -> Option<Vec<ObjectInfo>> {
+        self.listing.as_ref()?.below(check_folder(folder).ok()?)
+    }
+
     /// Deletes an object; an absent one is no error.
     ///
     /// # Errors

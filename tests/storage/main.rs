@@ -3,6 +3,7 @@
 
 mod clouds;
 mod conformance;
+mod copies;
 mod doctor;
 mod faults;
 mod line;

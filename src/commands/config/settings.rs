@@ -24,6 +24,8 @@ pub struct Settings {
     pub repo: Option<Setting<String>>,
     /// What the profile calls the vault.
     pub vault: Option<String>,
+    /// The vault of which the profile says that this one is a mirror.
+    pub mirror_of: Option<String>,
     /// The names of all vaults of the profile.
     pub vaults: Vec<String>,
     /// How the profile says that the vault's store is reached.
@@ -115,6 +117,39 @@ impl Settings {
         each.collect()
     }
 
+    /// As [`Self::resolve`], for the place that a vault is copied to: its name in the profile, or its address. What was typed to unlock
+    /// the vault that is read says nothing about it.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn resolve_target(
+        global: &Global,
+        matches: &ArgMatches,
+        places: &Places,
+        to: &str,
+        secret: Option<SecretSource>,
+    ) -> Result<Self, SettingsError> {
+        let (path, profile) = profile::load(global.profile.as_deref(), places)?.unzip();
+        let profile = profile.unwrap_or_default();
+        let vault = profile.vaults.iter().find(|vault| vault.name.as_deref() == Some(to) || vault.repo == to);
+        let address = vault.map_or_else(|| to.to_owned(), |vault| vault.repo.clone());
+        let global = Global {
+            repo: None,
+            identity: None,
+            passphrase_file: None,
+            passphrase_command: None,
+            passphrase_fd: None,
+            root_key: None,
+            ..global.clone()
+        };
+        let mut this = Self::laid(&global, matches, places, path, profile.for_wanted(Some(to)))?;
+        this.repo = Some(Setting { value: address, origin: Origin::Flag });
+        if let Some(value) = secret {
+            this.secret = Some(Setting { value, origin: Origin::Flag });
+        }
+        Ok(this)
+    }
+
     fn laid(
         global: &Global,
         matches: &ArgMatches,
@@ -129,6 +164,7 @@ impl Settings {
             Some(vault) if vault.name.as_deref() == Some(typed.as_str()) => vault.repo.clone(),
             _ => typed,
         });
+        let mirror_of = vault.and_then(|vault| vault.mirror_of.clone());
         let vault = vault.map(|vault| vault.label().to_owned());
         let layers = Layers { matches, profile: path.as_ref() };
 
@@ -147,6 +183,7 @@ impl Settings {
         Ok(Self {
             repo: layers.pick("repo", typed_repo, profile.repo.clone()),
             vault,
+            mirror_of,
             vaults,
             store: StoreSettings {
                 endpoint: profile.endpoint.clone(),

@@ -45,6 +45,8 @@ pub struct VaultProfile {
     pub env_file: Option<PathBuf>,
     /// A systemd credential with such variables.
     pub credential: Option<String>,
+    /// The vault that this is a mirror of, by its name or address: `run` copies that one here, and backs nothing up into it.
+    pub mirror_of: Option<String>,
     /// A profile of `~/.aws/credentials` and `~/.aws/config`.
     pub aws_profile: Option<String>,
 }
@@ -236,8 +238,26 @@ pub fn check(vaults: &[VaultProfile], sources: &[SourceProfile]) -> Result<(), S
     if let Some(label) = twice(sources.iter().map(SourceProfile::label)) {
         return Err(format!("two [[source]] tables are called '{}': give each a `name` of its own", printable(&label)));
     }
+    for vault in vaults {
+        let Some(of) = &vault.mirror_of else { continue };
+        let label = printable(vault.label());
+        match vaults.iter().find(|vault| vault.label() == of || vault.repo == *of) {
+            None => return Err(format!("vault '{label}' is a mirror of '{}', but no [[vault]] has that name", printable(of))),
+            Some(found) if found.mirror_of.is_some() => {
+                return Err(format!(
+                    "vault '{label}' is a mirror of '{}', which is a mirror itself: name the vault that is written",
+                    printable(of)
+                ));
+            }
+            Some(_) => {}
+        }
+    }
     for source in sources {
         for wanted in source.vaults() {
+            if vaults.iter().any(|vault| vault.label() == wanted && vault.mirror_of.is_some()) {
+                let label = source.label();
+                return Err(format!("source '{}' goes into '{}', which is a mirror", printable(&label), printable(wanted)));
+            }
             if !vaults.iter().any(|vault| vault.label() == wanted) {
                 let label = source.label();
                 return Err(format!("source '{}' goes into '{}', but no [[vault]] has that name", printable(&label), printable(wanted)));

@@ -5,6 +5,7 @@
 //! - This module does it, and tells of each how it ended.
 
 pub mod aftermath;
+mod mirrors;
 pub mod plan;
 
 use std::collections::BTreeMap;
@@ -98,10 +99,15 @@ pub async fn run(args: &Args, contexts: &[Arc<Context>]) -> Result<Exit, Command
     if args.dry_run {
         return Ok(each(args, &steps, first).await?.worst);
     }
-    let ended = match aftermath::before(first).await {
+    let mut ended = match aftermath::before(first).await {
         Ok(()) => each(args, &steps, first).await,
         Err(error) => Err(error),
     };
+    if let Ok(ended) = &mut ended
+        && ended.worst != Exit::Interrupted
+    {
+        ended.worst = ended.worst.worse(mirrors::update(contexts).await);
+    }
     aftermath::after(ended.as_ref(), contexts).await;
     ended.map(|ended| ended.worst)
 }

@@ -44,7 +44,7 @@ pub fn steps(args: &Args, contexts: &[Arc<Context>]) -> Result<Vec<Step>, Comman
     }
     let mut steps = Vec::new();
     for profile in sources.iter().filter(|source| args.only.is_empty() || args.only.contains(&source.label())) {
-        for context in contexts {
+        for context in contexts.iter().filter(|context| context.settings.mirror_of.is_none()) {
             // A vault that was typed and is not in the profile takes whatever goes everywhere.
             let vault = match context.vault_label() {
                 Some(vault) => vault,

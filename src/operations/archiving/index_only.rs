@@ -82,7 +82,7 @@ pub(in crate::operations) async fn merged_index(
     tokio::task::spawn_blocking(move || {
         let record = write(&with, true, (&[], &[]), note, |writer| {
             for (path, entry) in tree.iter() {
-                tree.index_entries(path, entry).iter().try_for_each(|line| writer.append_merged(line))?;
+                tree.index_entries(&path, &entry).iter().try_for_each(|line| writer.append_merged(line))?;
             }
             Ok(())
         })?;
@@ -94,8 +94,10 @@ pub(in crate::operations) async fn merged_index(
 /// The member names of the parts of long files that are deleted, for those who restore with tar alone.
 pub(in crate::operations) fn part_members(tree: &Tree, deleted: &[EntryPath]) -> Vec<EntryPath> {
     // Those that are stored, not those that are claimed: an index can claim four billion.
-    let stored = |path| tree.get(path).and_then(|entry| entry.stored_parts()).map(|(_, parts)| parts.keys());
-    let of = |path| stored(path).into_iter().flatten().filter_map(move |&n| EntryPath::new(part_name(path, n)).ok());
+    let stored = |path: &EntryPath| -> Vec<u32> {
+        tree.get(path).and_then(|entry| Some(entry.stored_parts()?.1.keys().copied().collect())).unwrap_or_default()
+    };
+    let of = |path| stored(path).into_iter().filter_map(move |n| EntryPath::new(part_name(path, n)).ok());
     deleted.iter().flat_map(of).collect()
 }
 

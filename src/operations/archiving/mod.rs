@@ -13,6 +13,7 @@ use tokio::runtime::Handle;
 
 pub(super) use index_only::{batches, merged_index, part_members, references, removals};
 pub(super) use open::{OpenArchive, wait_for};
+pub(super) use upload::UploadSink;
 
 use super::OperationError;
 use crate::archive::index::IndexEntry;

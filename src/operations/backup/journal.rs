@@ -19,7 +19,7 @@ use crate::operations::{OperationError, uploads};
 use crate::repository::Machine;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::index_copies::IndexCopies;
-use crate::repository::tree::Tree;
+use crate::repository::tree::{Overlay, Tree};
 use crate::state::{SealedFolder, StateError};
 
 const HEAD: &str = "head.age";
@@ -311,7 +311,7 @@ impl Journal {
     /// # Errors
     /// When a file is missing or damaged.
     pub fn remembered(&mut self) -> Result<State, OperationError> {
-        let mut tree = Tree::new();
+        let mut tree = Overlay::new();
         let committed = self.head.snapshot.iter().flat_map(|(_, snapshot)| snapshot.all_archives()).chain(&self.head.borrowed);
         let committed: Vec<ArchiveRecord> = committed.cloned().collect();
         for record in committed.iter().chain(self.head.layers.iter().map(|layer| &layer.record)) {
@@ -333,6 +333,7 @@ impl Journal {
             self.read_entries(&layer.file, &mut tree, layer.record.id)?;
         }
         let pending: Vec<ArchiveRecord> = uncommitted.iter().map(|layer| layer.record.clone()).collect();
+        let tree = tree.finish();
         if head.layers.len() >= MAX_LAYERS && pending.is_empty() {
             self.write_base(&tree, Vec::new())?;
         }
@@ -380,7 +381,7 @@ impl Journal {
         Ok(copies.end()?)
     }
 
-    fn read_entries(&self, file: &str, tree: &mut Tree, of: Id) -> Result<(), OperationError> {
+    fn read_entries(&self, file: &str, tree: &mut Overlay, of: Id) -> Result<(), OperationError> {
         let missing = || damaged(&self.folder, file, "it is missing");
         let mut reader = self.folder.reader(file)?.ok_or_else(missing)?;
         let read = (|| -> Result<(), ArchiveError> {
@@ -410,7 +411,7 @@ impl Journal {
         writer.write_all(b"\n").map_err(failed)?;
         let mut lines = Vec::new();
         for (path, entry) in tree.iter() {
-            for entry in tree.index_entries(path, entry) {
+            for entry in tree.index_entries(&path, &entry) {
                 entry.write_line(&mut lines)?;
             }
             writer.write_all(&lines).map_err(failed)?;

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use super::content_table::{ContentTable, Lengths};
 use super::remembered::{ContentKey, Piece};
 use crate::archive::index::Located;
 use crate::model::digest::{Digest, Id};
@@ -10,12 +11,10 @@ use crate::repository::tree::Tree;
 
 #[derive(Default)]
 struct Inner {
-    places: HashMap<ContentKey, Piece>,
-    sizes: HashSet<u64>,
+    places: ContentTable,
+    lengths: Lengths,
     archives: Vec<Id>,
     numbers: HashMap<Id, u32>,
-    /// Of this run, to be remembered when they are in a snapshot.
-    new: Vec<(ContentKey, Piece)>,
 }
 
 impl Inner {
@@ -26,9 +25,10 @@ impl Inner {
         })
     }
 
-    fn add(&mut self, key: ContentKey, piece: Piece) {
-        self.places.entry(key).or_insert(piece);
-        self.sizes.insert(piece.length);
+    fn add(&mut self, archive: Id, key: ContentKey, piece: Piece) {
+        let archive = self.number(archive);
+        self.places.add(key, Piece { archive, ..piece });
+        self.lengths.add(piece.length);
     }
 }
 
@@ -57,20 +57,18 @@ impl KnownContents {
 
     /// Notes a content that was stored before this run.
     pub fn add_stored(&self, archive: Id, key: ContentKey, piece: Piece) {
-        let mut inner = self.inner();
-        let archive = inner.number(archive);
-        inner.add(key, Piece { archive, ..piece });
+        self.inner().add(archive, key, piece);
     }
 
-    /// Whether any known content has this length, so that it is worth hashing one before it is stored.
+    /// Whether a known content may have this length, so that it is worth hashing one before it is stored.
     pub fn has_length(&self, length: u64) -> bool {
-        self.inner().sizes.contains(&length)
+        self.inner().lengths.may_have(length)
     }
 
     /// Where a content is stored.
     pub fn find(&self, sha256: Digest, length: u64) -> Option<Located> {
         let inner = self.inner();
-        let stored = inner.places.get(&key(&sha256)).filter(|stored| stored.length == length)?;
+        let stored = inner.places.find(&key(&sha256)).filter(|stored| stored.length == length)?;
         let archive = inner.archives.get(stored.archive as usize).copied()?;
         Some(Located { sha256, archive: Some(archive), frame: stored.frame, offset: stored.offset, length, short: false, part: None })
     }
@@ -80,21 +78,15 @@ impl KnownContents {
         if located.short || located.length == 0 {
             return;
         }
-        let mut inner = self.inner();
-        let (key, number) = (key(&located.sha256), inner.number(archive));
-        let piece = Piece { archive: number, frame: located.frame, offset: located.offset, length: located.length };
-        inner.add(key, piece);
-        inner.new.push((key, piece));
+        let piece = Piece { archive: 0, frame: located.frame, offset: located.offset, length: located.length };
+        self.inner().add(archive, key(&located.sha256), piece);
     }
 
-    /// Takes out what this run has stored in `archives` and nobody has taken out before.
-    pub fn take_new(&self, archives: &HashSet<Id>) -> Vec<(Id, ContentKey, Piece)> {
-        let mut inner = self.inner();
-        let ids = inner.archives.clone();
-        let of = |piece: &Piece| ids.get(piece.archive as usize).filter(|id| archives.contains(id)).copied();
-        let (taken, left): (Vec<_>, Vec<_>) = std::mem::take(&mut inner.new).into_iter().partition(|(_, piece)| of(piece).is_some());
-        inner.new = left;
-        taken.into_iter().filter_map(|(key, piece)| Some((of(&piece)?, key, piece))).collect()
+    /// The contents in `archives`.
+    pub fn of_archives(&self, archives: &HashSet<Id>) -> Vec<(Id, ContentKey, Piece)> {
+        let inner = self.inner();
+        let numbers: HashMap<u32, Id> = archives.iter().filter_map(|id| Some((*inner.numbers.get(id)?, *id))).collect();
+        inner.places.iter().filter_map(|(key, piece)| Some((*numbers.get(&piece.archive)?, key, piece))).collect()
     }
 }
 

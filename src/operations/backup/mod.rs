@@ -9,9 +9,11 @@
 //! - `lane` fills archives, with what `setup` gives each; `archiving` writes them.
 //! - This module is what others see of all that.
 
+mod content_table;
 mod journal;
 mod known_contents;
 mod lane;
+mod met;
 mod names;
 mod parent;
 mod planner;
@@ -132,6 +134,7 @@ pub async fn backup(
         // What is saved does not depend on it, and the next run tries again.
         tracing::warn!(%error, "the page for recovery without this program could not be stored");
     }
+    opened.note_written();
     let mut run = Run::begin(opened, writer, source, options, parent, (events, stop), (began.into(), began_at)).await?;
     let stored = match run.store().await {
         Ok(stored) => stored,

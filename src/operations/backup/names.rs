@@ -84,23 +84,23 @@ pub(super) fn detached(planner: &Planner<'_>, links: &[IndexEntry]) -> Vec<Index
     let (tree, shared) = (&planner.tree, planner.shared);
     let is_link: HashMap<&EntryPath, ()> = links.iter().map(|link| (&link.path, ())).collect();
     let is_new = |path: &EntryPath| is_link.contains_key(path) || planner.is_dispatched(path) && !shared.has_failed(path);
-    let mut firsts: HashMap<&EntryPath, &EntryPath> = HashMap::new();
+    let mut firsts: HashMap<EntryPath, EntryPath> = HashMap::new();
     let mut detached = Vec::new();
-    for (path, entry) in tree.iter().filter(|(path, entry)| entry.seen && !is_new(path)) {
+    for (_, path, entry) in tree.numbered().filter(|(number, path, _)| planner.met.has(*number) && !is_new(path)) {
         let Kind::Hardlink { target } = &entry.kind else { continue };
-        let Some(file) = tree.get(target) else { continue };
-        if file.seen && !is_new(target) {
+        let Some((number, file)) = tree.find(target) else { continue };
+        if planner.met.has(number) && !is_new(target) {
             continue;
         }
         planner.removals.push(path.clone());
         match firsts.get(target) {
-            Some(&first) => {
-                let link = tree.index_entries(path, entry).into_iter();
+            Some(first) => {
+                let link = tree.index_entries(&path, &entry).into_iter();
                 detached.extend(link.map(|link| IndexEntry { kind: Kind::Hardlink { target: first.clone() }, ..link }));
             }
             None => {
-                firsts.insert(target, path);
-                detached.extend(tree.index_entries(path, file));
+                detached.extend(tree.index_entries(&path, &file));
+                firsts.insert(target.clone(), path);
             }
         }
     }

@@ -9,27 +9,26 @@ use super::BackupOptions;
 use super::journal::{Journal, State};
 use super::known_contents::{KnownContents, contents_of, key};
 use super::remembered::{Piece, Remembered};
-use crate::archive::index::IndexEntry;
 use crate::crypt::digest::sha256;
 use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
-use crate::operations::session::{Opened, Session};
+use crate::operations::session::{Opened, Session, WRITING};
 use crate::operations::snapshot::choice::holds_chats;
 use crate::operations::uploads::Uploads;
 use crate::repository::Machine;
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::snapshots::Placed;
-use crate::repository::tree::Tree;
+use crate::repository::tree::{Lines, Tree};
 use crate::source::SourceName;
 use crate::state::{Lock, SealedFolder};
 
 /// Where a run begins.
 pub(super) struct Parent {
     /// One run at a time for each source.
-    pub _lock: Lock,
+    pub _lock: [Lock; 2],
     pub journal: Journal,
     pub tree: Tree,
     /// Stored archives that no snapshot names yet, and what is to be removed before them.
@@ -99,12 +98,14 @@ pub(super) async fn find(
 ) -> Result<Parent, OperationError> {
     let Some((source, others)) = names.split_first() else { return Err(OperationError::Internal("a source has no name".into())) };
     let folder = journal_folder(&opened.folder, source)?;
+    // A prune that deletes at once must not meet a run of this machine.
+    let writing = opened.folder.share(WRITING)?;
     let lock = folder.lock("run.lock")?;
     opened.repository.storage = Uploads::resume(&folder, &opened.repository.storage).await?;
     if let Err(error) = adopt(opened, &folder, others) {
         events.event(&Event::Note(&format!("what this machine remembers of this folder under another name cannot be read ({error})")));
     }
-    let mut stored = opened.repository.stored_archives().await?;
+    let mut stored = opened.repository.usable_archives().await?;
     let mut remembered = None;
     match Journal::open(&folder, &opened.repository.machine) {
         Ok(Some(mut journal)) => match journal.take_in(|record| !is_lost(&stored, record)).and_then(|_| journal.remembered()) {
@@ -125,7 +126,7 @@ pub(super) async fn find(
     if state.tree.archives.iter().any(|record| is_lost(&stored, record)) {
         // Another machine may just have stored what the snapshot names that was found: all is listed anew.
         opened.repository.storage = opened.repository.storage.with_listing().await?;
-        stored = opened.repository.stored_archives().await?;
+        stored = opened.repository.usable_archives().await?;
     }
     // Whatever points into an archive that is gone is stored again.
     let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(&stored, record)).map(|record| record.id).collect();
@@ -155,7 +156,7 @@ pub(super) async fn find(
         let repository = &opened.repository;
         not_before(stem, &placed, repository.machine.now(), repository.storage.is_local())
     });
-    for gone in opened.compare(&stems, [])? {
+    for gone in opened.compare(&stems, []).await? {
         events.event(&Event::Note(&format!("{gone}; continuing with the backup")));
     }
     let last = last_sequence(opened, &journal, &stems).await?;
@@ -181,7 +182,7 @@ pub(super) async fn find(
     }
     remembered.release();
     let State { tree, pending, removals, .. } = state;
-    Ok(Parent { _lock: lock, journal, tree, pending, removals, not_before, contents, lendable, remembered, is_healing })
+    Ok(Parent { _lock: [lock, writing], journal, tree, pending, removals, not_before, contents, lendable, remembered, is_healing })
 }
 
 /// Adds to what is remembered: where a key is given, what other snapshots of the vault hold; else the state that this machine has from
@@ -214,8 +215,8 @@ async fn learn(
             }
         }
         let mut contents = Vec::new();
-        let mut each = |record: &ArchiveRecord, entries: &[IndexEntry]| {
-            for located in entries.iter().filter_map(|entry| entry.content.as_ref()) {
+        let mut each = |record: &ArchiveRecord, entries: &Lines| {
+            for located in entries.iter().filter_map(|entry| entry.content) {
                 let is_here = located.archive.is_none_or(|archive| archive == record.id);
                 if is_here && !located.short && located.length > 0 {
                     let piece = Piece { archive: 0, frame: located.frame, offset: located.offset, length: located.length };
@@ -251,7 +252,9 @@ fn not_before(parent: &str, placed: &[Placed], now: Timestamp, is_local: bool) -
 
 /// The highest number that the chain has in the repository: a run may have died between its commit and its note of it.
 pub(super) async fn last_sequence(opened: &Opened, journal: &Journal, stems: &[String]) -> Result<u64, OperationError> {
-    let mut last = journal.sequence();
+    // A number that was forgotten is never used again.
+    let forgotten = opened.repository.records().await?.last_forgotten(journal.chain());
+    let mut last = journal.sequence().max(forgotten.unwrap_or(0));
     let head = journal.snapshot().map(|(stem, _)| stem.as_str()).unwrap_or_default();
     let from = stems.iter().position(|stem| stem == head).map_or_else(|| stems.partition_point(|stem| stem.as_str() < head), |at| at + 1);
     for stem in stems.iter().skip(from) {
@@ -273,7 +276,7 @@ async fn begin(
     options: &BackupOptions,
     events: &dyn Events,
 ) -> Result<(Journal, State, Vec<Id>), OperationError> {
-    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::new(), opened.repository.machine.id()?, 0, None);
+    let (mut tree, mut chain, mut sequence, mut parent) = (Tree::default(), opened.repository.machine.id()?, 0, None);
     let mut lost = Vec::new();
     if let Some(identity) = &opened.identity {
         let found = newest(opened, &identity.identities, writer, names, &options.host).await?;

@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use crossbeam_channel::Sender;
 
 use super::Shared;
+use super::met::Met;
 use crate::archive::index::{is_part_name, part_name};
 use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
@@ -92,6 +93,8 @@ pub(super) type ReadBefore<'a> = Box<dyn Fn(&TreeEntry) -> io::Result<Vec<u8>> +
 pub(super) struct Planner<'a> {
     pub shared: &'a Shared,
     pub tree: Tree,
+    /// What of the tree the run has met, or keeps without having met it.
+    pub met: Met,
     pub removals: Removals,
     pub force_rehash: bool,
     /// `None` in a dry run.
@@ -112,7 +115,8 @@ pub(super) struct Planner<'a> {
 impl<'a> Planner<'a> {
     pub fn new(shared: &'a Shared, tree: Tree, removals: Removals, force_rehash: bool, jobs: Option<Sender<Job>>) -> Self {
         let (links, marks, dispatched, hasher) = (Vec::new(), Vec::new(), HashSet::new(), RandomState::new());
-        Self { shared, tree, removals, force_rehash, jobs, more: None, links, marks, reader: None, dispatched, hasher }
+        let met = Met::none_of(tree.len());
+        Self { shared, tree, met, removals, force_rehash, jobs, more: None, links, marks, reader: None, dispatched, hasher }
     }
 
     /// With a reader of what the parent holds, where a key is at hand.
@@ -124,15 +128,42 @@ impl<'a> Planner<'a> {
     /// What the listing did not name: deleted paths, without those below a deleted folder.
     pub fn deleted(&self) -> Vec<EntryPath> {
         let mut deleted: Vec<EntryPath> = Vec::new();
-        for (path, _) in self.tree.iter().filter(|(_, entry)| !entry.seen) {
+        for (_, path, _) in self.tree.numbered().filter(|(number, ..)| !self.met.has(*number)) {
             let below_last = deleted.last().is_some_and(|last| path.is_below(last));
             // A folder is kept for what is kept below it.
-            let has_kept = || self.tree.below(path).any(|(_, entry)| entry.seen);
-            if !below_last && !has_kept() {
-                deleted.push(path.clone());
+            if !below_last && !self.met.has_any(self.tree.numbers_below(&path)) {
+                deleted.push(path);
             }
         }
         deleted
+    }
+
+    /// Marks everything at and below a path as met; gives how many entries had not been, and their bytes.
+    fn mark(&mut self, path: &EntryPath) -> (u64, u64) {
+        let below = self.tree.numbers_below(path);
+        let at = self.tree.find(path).map(|(number, entry)| (number, entry.size));
+        let below = (below.start..).zip(self.tree.below(path)).map(|(number, (_, entry))| (number, entry.size));
+        let (mut entries, mut bytes) = (0, 0);
+        for (number, size) in below.chain(at) {
+            if !self.met.mark(number) {
+                entries += 1;
+                bytes += size;
+            }
+        }
+        (entries, bytes)
+    }
+
+    /// Makes the totals those of the new state: what was listed and could not be read is in it as the parent has it, or not at all.
+    /// What stood below it stays too, where it was a folder.
+    pub fn settle(&mut self) {
+        for (path, bytes) in self.shared.unread() {
+            let kept = self.mark(&path);
+            self.shared.keep(kept);
+            self.shared.unlist(bytes);
+            if let Some(old) = self.tree.get(&path) {
+                self.shared.keep((1, old.size));
+            }
+        }
     }
 
     /// What a lane has to do about an item.
@@ -140,7 +171,7 @@ impl<'a> Planner<'a> {
         self.dispatched.insert(self.hash(&item.path));
         let (mut resume, mut unchanged, mut replaces, mut changes) = (None, None, Vec::new(), false);
         if let Some(old) = self.tree.get(&item.path) {
-            if looks_unchanged(old, &item) {
+            if looks_unchanged(&old, &item) {
                 unchanged = old.places().map(|places| places.iter().map(|place| place.sha256).collect());
             }
             let same_version = item.stamp.is_some() && old.stamp() == item.stamp && old.size == item.size && old.has_meta(&item.meta);
@@ -149,8 +180,8 @@ impl<'a> Planner<'a> {
                     resume = Some((file, parts.keys().copied().collect()));
                 }
                 _ => {
-                    replaces = self.note_form_change(&item, old);
-                    changes = changes_kind(&item, old) && item.kind == Kind::File;
+                    replaces = self.note_form_change(&item, &old);
+                    changes = changes_kind(&item, &old) && item.kind == Kind::File;
                 }
             }
         }
@@ -164,7 +195,7 @@ impl<'a> Planner<'a> {
 
     /// How many entries of the parent the listing did not name.
     pub fn gone(&self) -> u64 {
-        self.tree.iter().filter(|(_, entry)| !entry.seen).count() as u64
+        self.tree.len() as u64 - self.met.count()
     }
 
     fn is_unchanged(&self, old: &TreeEntry, item: &Item) -> bool {
@@ -225,14 +256,12 @@ impl Sink for Planner<'_> {
         // Of a file with several names, the first brings the bytes.
         let bytes = if item.kind == Kind::File { item.size } else { 0 };
         totals.bytes.fetch_add(bytes, Ordering::Relaxed);
-        if let Some(old) = self.tree.get_mut(&item.path)
-            && std::mem::replace(&mut old.seen, true)
-        {
-            self.shared.unkeep(old.size);
-        }
-        if let Some(old) = self.tree.get(&item.path) {
+        if let Some((number, old)) = self.tree.find(&item.path) {
+            if self.met.mark(number) {
+                self.shared.unkeep(old.size);
+            }
             let link_is_sound = !matches!(&item.kind, Kind::Hardlink { target } if self.dispatched.contains(&self.hash(target)));
-            if self.is_unchanged(old, &item) && link_is_sound {
+            if self.is_unchanged(&old, &item) && link_is_sound {
                 self.shared.done.entries.fetch_add(1, Ordering::Relaxed);
                 self.shared.done.bytes.fetch_add(bytes, Ordering::Relaxed);
                 self.marks.extend((item.mark != 0).then_some(item.mark));
@@ -260,12 +289,14 @@ impl Sink for Planner<'_> {
 
     fn problem(&mut self, problem: Problem) {
         // What the parent has at and below the path is kept.
-        self.shared.keep(self.tree.mark_seen(&problem.path));
+        let kept = self.mark(&problem.path);
+        self.shared.keep(kept);
         self.shared.not_stored(&problem.path, &problem.what);
     }
 
     fn vanished(&mut self, path: &EntryPath) {
-        self.shared.keep(self.tree.mark_seen(path));
+        let kept = self.mark(path);
+        self.shared.keep(kept);
     }
 
     fn skipped(&mut self, path: &EntryPath, why: &str) {
@@ -283,13 +314,13 @@ impl Sink for Planner<'_> {
     }
 
     fn files_before(&self, folder: &EntryPath) -> Vec<EntryPath> {
-        self.tree.below(folder).filter(|(_, entry)| entry.kind == Kind::File).map(|(path, _)| path.clone()).collect()
+        self.tree.below(folder).filter(|(_, entry)| entry.kind == Kind::File).map(|(path, _)| path).collect()
     }
 
     fn read_before(&self, path: &EntryPath) -> io::Result<Option<Vec<u8>>> {
         let Some(reader) = &self.reader else { return Ok(None) };
         let entry = self.tree.get(path).ok_or(io::ErrorKind::NotFound)?;
-        reader(entry).map(Some)
+        reader(&entry).map(Some)
     }
 
     fn is_stopped(&self) -> bool {

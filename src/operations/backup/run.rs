@@ -71,7 +71,7 @@ pub(super) struct Run {
     options: BackupOptions,
     shared: Arc<Shared>,
     journal: Journal,
-    _lock: crate::state::Lock,
+    _lock: [crate::state::Lock; 2],
     tree: Option<Tree>,
     removals: Removals,
     setup: LaneSetup,
@@ -339,7 +339,7 @@ impl Run {
         self.opened.remember([&found])?;
         self.opened.note_store();
         let finished = std::mem::take(&mut self.finished);
-        let new = self.shared.contents.take_new(&finished.iter().map(|record| record.id).collect());
+        let new = self.shared.contents.of_archives(&finished.iter().map(|record| record.id).collect());
         if let Err(error) = self.remembered.add(vec![found.stem], finished, new, true) {
             // What is not remembered is stored once more, if ever.
             tracing::warn!(%error, "what was stored is not remembered");
@@ -480,7 +480,7 @@ fn list_and_fill<'a>(
             lane = lane.saturating_add(1);
             Lane::new(lane, shared, setup.clone()).run(queue)
         })?;
-        shared.settle(&mut planner.tree);
+        planner.settle();
         links.extend(names::detached(&planner, &links));
         let deleted = if source.lists_everything() { planner.deleted() } else { Vec::new() };
         let gone = if source.lists_everything() { (planner.gone(), planner.tree.len() as u64) } else { (0, 0) };

@@ -11,7 +11,6 @@ use crate::model::entry::EntryPath;
 use crate::operations::events::{Event, Events, Progress};
 use crate::operations::stop::Stop;
 use crate::repository::format::snapshot::Counts;
-use crate::repository::tree::Tree;
 
 /// Entries and bytes.
 #[derive(Default)]
@@ -129,18 +128,15 @@ impl Shared {
         self.kept.fetch_sub(1, Ordering::Relaxed);
     }
 
-    /// Makes the totals those of the new state: what was listed and could not be read is in it as the parent has it, or not at all.
-    /// What stood below it stays too, where it was a folder.
-    pub fn settle(&self, tree: &mut Tree) {
-        for (path, bytes) in self.failed().iter() {
-            let Some(bytes) = bytes else { continue };
-            self.keep(tree.mark_seen(path));
-            self.totals.entries.fetch_sub(1, Ordering::Relaxed);
-            self.totals.bytes.fetch_sub(*bytes, Ordering::Relaxed);
-            if let Some(old) = tree.get(path) {
-                self.keep((1, old.size));
-            }
-        }
+    /// The contents that were listed with so many bytes and could not be read.
+    pub fn unread(&self) -> Vec<(EntryPath, u64)> {
+        self.failed().iter().filter_map(|(path, bytes)| Some((path.clone(), (*bytes)?))).collect()
+    }
+
+    /// Takes an entry that was listed with so many bytes out of the totals.
+    pub fn unlist(&self, bytes: u64) {
+        self.totals.entries.fetch_sub(1, Ordering::Relaxed);
+        self.totals.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 
     pub fn done_one(&self) {

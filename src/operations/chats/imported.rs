@@ -26,7 +26,7 @@ pub(in crate::operations) fn imports(chats: &OpenChats) -> BTreeSet<String> {
             _ => None,
         }
     };
-    chats.opened().tree().iter().filter_map(|(path, _)| run_of(path)).collect()
+    chats.opened().tree().iter().filter_map(|(path, _)| run_of(&path)).collect()
 }
 
 /// The files of an import, of the last one where none is named.

@@ -186,7 +186,7 @@ impl OpenChats {
     /// Whether the snapshot holds chats or an account, and not just files.
     pub fn is_telegram(&self) -> bool {
         let known = |path: &EntryPath| matches!(paths::place(path), Some(Place::ChatInfo(_) | Place::Log { .. } | Place::Account(_)));
-        self.opened.tree().iter().any(|(path, entry)| entry.kind == Kind::File && known(path))
+        self.opened.tree().iter().any(|(path, entry)| entry.kind == Kind::File && known(&path))
     }
 
     /// The chats, sorted by peer. Descriptions that cannot be read are told to `bad`; their chats are there without.
@@ -230,10 +230,10 @@ impl OpenChats {
         let mut found: BTreeMap<Peer, Parts> = BTreeMap::new();
         let mut described = Vec::new();
         for (path, entry) in self.files() {
-            match paths::place(path) {
+            match paths::place(&path) {
                 Some(Place::Log { peer, run, seq }) => {
                     let parts = found.entry(peer).or_default();
-                    parts.batches.push((run, seq, path.clone()));
+                    parts.batches.push((run, seq, path));
                     parts.log_bytes += entry.size;
                 }
                 Some(Place::ChatInfo(peer)) => {
@@ -274,7 +274,7 @@ impl OpenChats {
 
     /// What imports found as other runs had stored it, by chat.
     fn sightings(&self, bad: Unreadable<'_>) -> Result<BTreeMap<Peer, Vec<Sighting>>, OperationError> {
-        let paths: Vec<&EntryPath> =
+        let paths: Vec<EntryPath> =
             self.files().map(|(path, _)| path).filter(|path| matches!(paths::place(path), Some(Place::Seen(_)))).collect();
         let mut found: BTreeMap<Peer, Vec<Sighting>> = BTreeMap::new();
         self.opened.sweep(&paths, &mut |path, read| match read {
@@ -305,7 +305,7 @@ impl OpenChats {
     /// When the store fails.
     pub fn coverage(&self, bad: Unreadable<'_>) -> Result<BTreeMap<Peer, Coverage>, OperationError> {
         let of = |path: &EntryPath| if let Some(Place::Coverage(peer)) = paths::place(path) { Some(peer) } else { None };
-        let paths: Vec<&EntryPath> = self.files().map(|(path, _)| path).filter(|path| of(path).is_some()).collect();
+        let paths: Vec<EntryPath> = self.files().map(|(path, _)| path).filter(|path| of(path).is_some()).collect();
         let mut found = BTreeMap::new();
         self.opened.sweep(
             &paths,
@@ -324,7 +324,7 @@ impl OpenChats {
     /// When the store fails.
     pub fn account_coverage(&self, bad: Unreadable<'_>) -> Result<Option<AccountCoverage>, OperationError> {
         let is_it = |path: &EntryPath| matches!(paths::place(path), Some(Place::AccountCoverage));
-        let paths: Vec<&EntryPath> = self.files().map(|(path, _)| path).filter(|path| is_it(path)).collect();
+        let paths: Vec<EntryPath> = self.files().map(|(path, _)| path).filter(|path| is_it(path)).collect();
         let mut found = None;
         self.opened.sweep(&paths, &mut |path, read| match read
             .and_then(|bytes| parse::<AccountCoverage>(path, bytes, |coverage| coverage.v))
@@ -342,7 +342,7 @@ impl OpenChats {
     pub fn sections(&self, bad: Unreadable<'_>) -> Result<Vec<AccountSection>, OperationError> {
         let mut sections: Vec<AccountSection> = Vec::new();
         let is_section = |path: &EntryPath| matches!(paths::place(path), Some(Place::Account(_)));
-        let paths: Vec<&EntryPath> = self.files().map(|(path, _)| path).filter(|path| is_section(path)).collect();
+        let paths: Vec<EntryPath> = self.files().map(|(path, _)| path).filter(|path| is_section(path)).collect();
         self.opened.sweep(
             &paths,
             &mut |path, read| match read.and_then(|bytes| parse::<AccountSection>(path, bytes, |section| section.v)) {
@@ -364,7 +364,7 @@ impl OpenChats {
     pub fn parts(&self, of: Peer, bad: Unreadable<'_>) -> Result<Vec<ChatPart>, OperationError> {
         let is_its = |path: &EntryPath| matches!(paths::place(path), Some(Place::ChatPart(peer, _)) if peer == of);
         let folder = paths::chat_folder(of).map_err(|error| OperationError::Internal(error.to_string()))?;
-        let paths: Vec<&EntryPath> = self
+        let paths: Vec<EntryPath> = self
             .opened
             .tree()
             .below(&folder)
@@ -380,7 +380,7 @@ impl OpenChats {
         Ok(ChatPart::join(parts))
     }
 
-    fn files(&self) -> impl Iterator<Item = (&EntryPath, &TreeEntry)> {
+    fn files(&self) -> impl Iterator<Item = (EntryPath, TreeEntry)> {
         self.opened.tree().iter().filter(|(_, entry)| entry.kind == Kind::File)
     }
 }

@@ -122,18 +122,18 @@ fn restore_media(
 ) -> Result<(), OperationError> {
     let mut plan = Plan::default();
     for (place, stored) in media {
-        let Some(entry) = chats.opened().tree().get(stored) else { continue };
+        let Some((number, entry)) = chats.opened().tree().find(stored) else { continue };
         report.total_entries.fetch_add(1, Ordering::Relaxed);
         report.total_bytes.fetch_add(entry.size, Ordering::Relaxed);
         match target.wants(place, &Kind::File, entry.stored_size(), entry.mtime()) {
-            Ok(true) => plan.add(place, entry),
+            Ok(true) => plan.add_at(place.clone(), (number, &entry)),
             Ok(false) => {
                 report.kept.fetch_add(1, Ordering::Relaxed);
             }
             Err(error) => report.refused(place, error)?,
         }
     }
-    work(chats.opened().contents(), chats.opened().tree(), target, &plan, options.lanes, report)
+    work(chats.opened().contents(), chats.opened().tree(), target, plan, options.lanes, report)
 }
 
 /// Nobody takes the steps any more: the thread that did says why.

@@ -55,8 +55,8 @@ pub(super) fn original(
             Kind::Hardlink { target: first } => target.hardlink(&file.path, first),
             Kind::File => {
                 match &file.stored {
-                    Some(stored) => match chats.opened().tree().get(stored) {
-                        Some(entry) => plan.add_with(&file.path, entry, &file.meta),
+                    Some(stored) => match chats.opened().tree().find(stored) {
+                        Some((number, entry)) => plan.add_with(file.path.clone(), (number, &entry), file.meta.clone()),
                         None => report.problem(&file.path, &format!("its content '{stored}' is not in the snapshot")),
                     },
                     None => apart.push(file),
@@ -80,7 +80,7 @@ pub(super) fn original(
             put_together(&mut originals, file, &target, report)?;
         }
     }
-    work(chats.opened().contents(), chats.opened().tree(), &target, &plan, options.lanes, report)?;
+    work(chats.opened().contents(), chats.opened().tree(), &target, plan, options.lanes, report)?;
     if !report.stop.is_wanted() {
         finish(target, report)?;
     }

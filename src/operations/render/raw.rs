@@ -42,34 +42,34 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
         false => Some(TargetFolder::open(&options.to, options.overwrite, TargetOptions::default())?),
     };
     let mut plan = Plan::default();
-    for (path, entry) in chats.opened().tree().iter().filter(|(_, entry)| entry.kind == Kind::File) {
-        let takes = match paths::place(path) {
+    for (number, path, entry) in chats.opened().tree().numbered().filter(|(_, _, entry)| entry.kind == Kind::File) {
+        let takes = match paths::place(&path) {
             Some(Place::Log { peer, .. } | Place::ChatInfo(peer) | Place::Coverage(peer) | Place::ChatPart(peer, _)) => {
                 peers.contains(&peer)
             }
             Some(Place::Peers | Place::Account(_) | Place::AccountCoverage) => everything,
-            Some(Place::Media) => named.as_ref().is_none_or(|named| named.contains(path)),
+            Some(Place::Media) => named.as_ref().is_none_or(|named| named.contains(&path)),
             Some(Place::Seen(_)) | None => false,
         };
         if !takes {
             continue;
         }
         let Some(target) = &target else {
-            super::planned(report, path, entry.size);
+            super::planned(report, &path, entry.size);
             continue;
         };
         report.total_entries.fetch_add(1, Ordering::Relaxed);
         report.total_bytes.fetch_add(entry.size, Ordering::Relaxed);
-        match target.wants(path, &entry.kind, entry.stored_size(), entry.mtime()) {
-            Ok(true) => plan.add(path, entry),
+        match target.wants(&path, &entry.kind, entry.stored_size(), entry.mtime()) {
+            Ok(true) => plan.add(number, &entry),
             Ok(false) => {
                 report.kept.fetch_add(1, Ordering::Relaxed);
             }
-            Err(error) => report.refused(path, error)?,
+            Err(error) => report.refused(&path, error)?,
         }
     }
     let Some(target) = target else { return Ok(counts) };
-    work(chats.opened().contents(), chats.opened().tree(), &target, &plan, options.lanes, report)?;
+    work(chats.opened().contents(), chats.opened().tree(), &target, plan, options.lanes, report)?;
     if !report.stop.is_wanted() {
         finish(target, report)?;
     }

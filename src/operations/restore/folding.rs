@@ -10,15 +10,15 @@ use crate::model::entry::EntryPath;
 use crate::target::TargetFolder;
 
 /// Notices names that fall together.
-pub(super) struct Folding<'a> {
+pub(super) struct Folding {
     /// By the hash of what they become; `None` where the target folds nothing.
-    known: Option<HashMap<u64, &'a EntryPath>>,
+    known: Option<HashMap<u64, EntryPath>>,
     hasher: RandomState,
     /// Folders that fell on another.
-    merged: HashSet<&'a EntryPath>,
+    merged: HashSet<EntryPath>,
 }
 
-impl<'a> Folding<'a> {
+impl Folding {
     /// For a target, which is tried out.
     pub fn of(target: &TargetFolder) -> Self {
         let folds = [(&b"a"[..], &b"A"[..]), ("\u{e9}".as_bytes(), "e\u{301}".as_bytes()), ("\u{e9}".as_bytes(), "\u{c9}".as_bytes())];
@@ -27,10 +27,10 @@ impl<'a> Folding<'a> {
     }
 
     /// The path before this one that the target takes it for.
-    pub fn falls_on(&mut self, target: &TargetFolder, path: &'a EntryPath, is_folder: bool) -> Option<&'a EntryPath> {
+    pub fn falls_on(&mut self, target: &TargetFolder, path: &EntryPath, is_folder: bool) -> Option<EntryPath> {
         let known = self.known.as_mut()?;
         let folded: String = String::from_utf8_lossy(path.as_bytes()).nfc().flat_map(char::to_lowercase).nfc().collect();
-        let other = *known.entry(self.hasher.hash_one(&folded)).or_insert(path);
+        let other = known.entry(self.hasher.hash_one(&folded)).or_insert_with(|| path.clone());
         if other == path {
             return None;
         }
@@ -40,8 +40,8 @@ impl<'a> Folding<'a> {
             false => target.falls_together(other.file_name(), path.file_name()),
         };
         if together && is_folder {
-            self.merged.insert(path);
+            self.merged.insert(path.clone());
         }
-        together.then_some(other)
+        together.then(|| other.clone())
     }
 }

@@ -100,7 +100,7 @@ pub async fn restore_fitting(
     stop: Stop,
 ) -> Result<Made, OperationError> {
     let opened = OpenSnapshot::open(session, choice).await?;
-    let is_stored = |path: &EntryPath| opened.tree().get(path).is_some() || opened.tree().below(path).next().is_some();
+    let is_stored = |path: &EntryPath| opened.tree().get(path).is_some() || opened.tree().has_below(path);
     let are_stored = !files.paths.is_empty() && files.paths.iter().all(is_stored);
     if holds_chats(opened.snapshot()) && !are_stored {
         Ok(Made::Rendered(render_opened(session, OpenChats::of(opened), rendered, events, stop).await?))
@@ -158,7 +158,7 @@ async fn restore_opened(
 }
 
 /// A hard link to make: its path, and the first name of its file.
-type Link<'a> = (&'a EntryPath, &'a EntryPath);
+type Link = (EntryPath, EntryPath);
 
 /// One restore, on ordinary threads.
 struct Job {
@@ -176,7 +176,7 @@ impl Job {
         for path in &self.options.paths {
             // Folders of an account are no entries of their own.
             let tree = self.opened.tree();
-            if tree.get(path).is_none() && tree.below(path).next().is_none() {
+            if tree.get(path).is_none() && !tree.has_below(path) {
                 self.report.problem(path, "it is not in the snapshot");
             }
         }
@@ -187,15 +187,15 @@ impl Job {
         self.top(&target);
         let marked = self.marked();
         let (plan, links) = self.prepare(&target, &marked)?;
-        work(self.opened.contents(), self.opened.tree(), &target, &plan, self.options.lanes, &self.report)?;
+        work(self.opened.contents(), self.opened.tree(), &target, plan, self.options.lanes, &self.report)?;
         if self.report.stop.is_wanted() {
             return Ok(());
         }
         for (path, first) in links {
-            if self.report.has_failed(first) {
-                self.report.problem(path, &format!("it is another name of '{first}', which could not be restored"));
+            if self.report.has_failed(&first) {
+                self.report.problem(&path, &format!("it is another name of '{first}', which could not be restored"));
             } else {
-                self.made(path, target.hardlink(path, first))?;
+                self.made(&path, target.hardlink(&path, &first))?;
             }
         }
         for pattern in self.options.filter.unmatched() {
@@ -225,23 +225,23 @@ impl Job {
 
     fn plan_only(&self) -> Result<(), OperationError> {
         for (path, entry) in self.opened.tree().iter().filter(|(path, _)| self.is_wanted(path)) {
-            if self.opened.tree().is_unproven(path) {
-                self.report.damaged(path, "an index is lost that may have changed or deleted it: it would not be restored");
+            if self.opened.tree().is_unproven_entry(&entry) {
+                self.report.damaged(&path, "an index is lost that may have changed or deleted it: it would not be restored");
                 continue;
             }
             self.report.restored(entry.size);
-            self.report.events.event(&Event::Planned { path, bytes: entry.size });
+            self.report.events.event(&Event::Planned { path: &path, bytes: entry.size });
         }
         Ok(())
     }
 
     /// The paths under which what is not proven is written: none of them is one that the snapshot has.
-    fn marked(&self) -> BTreeMap<&EntryPath, EntryPath> {
+    fn marked(&self) -> BTreeMap<EntryPath, EntryPath> {
         let tree = self.opened.tree();
         if !self.options.unproven || tree.losses().lost.is_empty() {
             return BTreeMap::new();
         }
-        let unproven = tree.iter().filter(|(path, entry)| entry.kind != Kind::Dir && tree.is_unproven(path) && self.is_wanted(path));
+        let unproven = tree.iter().filter(|(path, entry)| entry.kind != Kind::Dir && tree.is_unproven_entry(entry) && self.is_wanted(path));
         let mark = |path: &EntryPath| {
             let named = |number: u32| match number {
                 0 => EntryPath::new([path.as_bytes(), UNPROVEN.as_bytes()].concat()).ok(),
@@ -249,16 +249,16 @@ impl Job {
             };
             (0..u32::MAX).map_while(named).find(|marked| tree.get(marked).is_none())
         };
-        unproven.filter_map(|(path, _)| Some((path, mark(path)?))).collect()
+        unproven.filter_map(|(path, _)| mark(&path).map(|marked| (path, marked))).collect()
     }
 
     /// Reports an entry that a lost index may have changed or removed, and plans it under its mark, if it is wanted so.
-    fn unproven<'a>(
-        &'a self,
+    fn unproven(
+        &self,
         target: &TargetFolder,
-        plan: &mut Plan<'a>,
-        (path, entry): (&'a EntryPath, &'a TreeEntry),
-        marked: &'a BTreeMap<&EntryPath, EntryPath>,
+        plan: &mut Plan,
+        (number, path, entry): (u32, &EntryPath, &TreeEntry),
+        marked: &BTreeMap<EntryPath, EntryPath>,
     ) -> Result<(), OperationError> {
         let tree = self.opened.tree();
         let lost = tree.losses().lost.first().map_or("", |record| record.object.as_str());
@@ -271,12 +271,12 @@ impl Job {
         match &entry.kind {
             Kind::Symlink { target: to } => self.made(mark, target.symlink(mark, to, &entry.meta())),
             Kind::File => {
-                plan.add(mark, entry);
+                plan.add_at(mark.clone(), (number, entry));
                 Ok(())
             }
             Kind::Hardlink { target: first } => {
-                if let Some(file) = tree.get(first).filter(|file| file.kind == Kind::File) {
-                    plan.add(mark, file);
+                if let Some((number, file)) = tree.find(first).filter(|(_, file)| file.kind == Kind::File) {
+                    plan.add_at(mark.clone(), (number, &file));
                 }
                 Ok(())
             }
@@ -285,21 +285,17 @@ impl Job {
     }
 
     /// Makes folders and symbolic links, and plans the contents; gives the hard links that are left.
-    fn prepare<'a>(
-        &'a self,
-        target: &TargetFolder,
-        marked: &'a BTreeMap<&EntryPath, EntryPath>,
-    ) -> Result<(Plan<'a>, Vec<Link<'a>>), OperationError> {
+    fn prepare(&self, target: &TargetFolder, marked: &BTreeMap<EntryPath, EntryPath>) -> Result<(Plan, Vec<Link>), OperationError> {
         let tree = self.opened.tree();
         let mut plan = Plan::default();
-        let mut folders: Vec<&EntryPath> = Vec::new();
+        let mut folders: Vec<EntryPath> = Vec::new();
         let mut names = Names::of(tree);
         let mut folding = Folding::of(target);
-        for (path, entry) in tree.iter() {
+        for (number, path, entry) in tree.numbered() {
             if self.report.stop.is_wanted() {
                 return Ok((plan, Vec::new()));
             }
-            if !self.is_wanted(path) {
+            if !self.is_wanted(&path) {
                 if entry.kind == Kind::Dir {
                     folders.push(path);
                 }
@@ -307,34 +303,34 @@ impl Job {
             }
             self.report.total_entries.fetch_add(1, Ordering::Relaxed);
             self.report.total_bytes.fetch_add(entry.size, Ordering::Relaxed);
-            if tree.is_unproven(path) {
-                self.unproven(target, &mut plan, (path, entry), marked)?;
+            if tree.is_unproven_entry(&entry) {
+                self.unproven(target, &mut plan, (number, &path, &entry), marked)?;
                 continue;
             }
-            self.make_folders_above(target, path, &mut folders)?;
-            if let Some(other) = folding.falls_on(target, path, entry.kind == Kind::Dir) {
-                self.report.problem(path, &format!("this file system takes it for the same name as '{other}'; it was not restored"));
+            self.make_folders_above(target, &path, &mut folders)?;
+            if let Some(other) = folding.falls_on(target, &path, entry.kind == Kind::Dir) {
+                self.report.problem(&path, &format!("this file system takes it for the same name as '{other}'; it was not restored"));
                 continue;
             }
             // Names of one file are looked at together.
-            if names.take(path, &entry.kind) {
+            if names.take(&path, &entry.kind) {
                 continue;
             }
-            match target.wants(path, &entry.kind, entry.stored_size(), entry.mtime()) {
+            match target.wants(&path, &entry.kind, entry.stored_size(), entry.mtime()) {
                 Ok(true) => {}
                 Ok(false) => {
-                    self.keep(target, path, &entry.kind, entry)?;
+                    self.keep(target, &path, &entry.kind, &entry)?;
                     continue;
                 }
                 Err(error) => {
-                    self.report.refused(path, error)?;
+                    self.report.refused(&path, error)?;
                     continue;
                 }
             }
             match &entry.kind {
-                Kind::Dir => self.made(path, target.dir(path, &entry.meta()))?,
-                Kind::Symlink { target: to } => self.made(path, target.symlink(path, to, &entry.meta()))?,
-                Kind::File => plan.add(path, entry),
+                Kind::Dir => self.made(&path, target.dir(&path, &entry.meta()))?,
+                Kind::Symlink { target: to } => self.made(&path, target.symlink(&path, to, &entry.meta()))?,
+                Kind::File => plan.add(number, &entry),
                 Kind::Hardlink { .. } => {}
             }
         }
@@ -355,27 +351,21 @@ impl Job {
     }
 
     /// Plans one file with all of its names: whichever of them are wanted, it is right under all that are there.
-    fn group<'a>(
-        &'a self,
-        target: &TargetFolder,
-        plan: &mut Plan<'a>,
-        links: &mut Vec<Link<'a>>,
-        group: Group<'a>,
-    ) -> Result<(), OperationError> {
+    fn group(&self, target: &TargetFolder, plan: &mut Plan, links: &mut Vec<Link>, group: Group) -> Result<(), OperationError> {
         let Group { first, names, mut wanted } = group;
-        let Some(file) = self.opened.tree().get(first).filter(|file| file.kind == Kind::File) else {
+        let Some((number, file)) = self.opened.tree().find(&first).filter(|(_, file)| file.kind == Kind::File) else {
             for path in wanted {
-                self.report.problem(path, &format!("it is a hard link to '{first}', which is not in the snapshot"));
+                self.report.problem(&path, &format!("it is a hard link to '{first}', which is not in the snapshot"));
             }
             return Ok(());
         };
         let mut found: HashMap<&EntryPath, FileAt> = HashMap::new();
-        for &path in &names {
+        for path in &names {
             match target.file_at(path, file.stored_size(), file.mtime()) {
                 Ok(at) => found.extend(at.map(|at| (path, at))),
                 Err(error) => {
-                    if wanted.contains(&path) {
-                        wanted.retain(|other| *other != path);
+                    if wanted.contains(path) {
+                        wanted.retain(|other| other != path);
                         self.report.refused(path, error)?;
                     }
                 }
@@ -388,15 +378,15 @@ impl Job {
             self.report.kept.fetch_add(keep.len() as u64, Ordering::Relaxed);
             wanted = make;
         }
-        let fits = |path: &&&EntryPath| self.options.overwrite != Overwrite::Always && found.get(**path).is_some_and(|at| at.fits);
-        let good = wanted.iter().find(fits).or_else(|| names.iter().find(fits)).copied();
-        let Some(&anchor) = good.as_ref().or_else(|| wanted.first()) else { return Ok(()) };
+        let fits = |path: &&EntryPath| self.options.overwrite != Overwrite::Always && found.get(*path).is_some_and(|at| at.fits);
+        let good = wanted.iter().find(fits).or_else(|| names.iter().find(fits));
+        let Some(anchor) = good.or_else(|| wanted.first()) else { return Ok(()) };
         if wanted.is_empty() {
             return Ok(());
         }
         let good_id = good.and_then(|path| found.get(path)).map(|at| at.id);
         let mut replaced: HashSet<(u64, u64)> = HashSet::new();
-        for &path in &wanted {
+        for path in &wanted {
             let at = found.get(path).map(|at| at.id);
             if good_id.is_some() && at == good_id {
                 self.report.kept.fetch_add(1, Ordering::Relaxed);
@@ -404,8 +394,8 @@ impl Job {
             }
             replaced.extend(at);
             match path == anchor {
-                true => plan.add(anchor, file),
-                false => links.push((path, anchor)),
+                true => plan.add_at(anchor.clone(), (number, &file)),
+                false => links.push((path.clone(), anchor.clone())),
             }
         }
         if good_id.is_some()
@@ -415,29 +405,24 @@ impl Job {
             self.report.refused(anchor, error)?;
         }
         // Names that nobody asked for, of the file that is replaced.
-        for &path in names.iter().filter(|path| **path != anchor && !wanted.contains(path)) {
+        for path in names.iter().filter(|path| *path != anchor && !wanted.contains(path)) {
             if found.get(path).is_some_and(|at| replaced.contains(&at.id)) && !never {
                 self.report.total_entries.fetch_add(1, Ordering::Relaxed);
-                links.push((path, anchor));
+                links.push((path.clone(), anchor.clone()));
             }
         }
         Ok(())
     }
 
     /// Makes the folders that lead to a wanted path with the attributes that the snapshot has of them.
-    fn make_folders_above<'a>(
-        &'a self,
-        target: &TargetFolder,
-        path: &EntryPath,
-        folders: &mut Vec<&'a EntryPath>,
-    ) -> Result<(), OperationError> {
+    fn make_folders_above(&self, target: &TargetFolder, path: &EntryPath, folders: &mut Vec<EntryPath>) -> Result<(), OperationError> {
         let leads = |folder: &EntryPath| path.is_below(folder);
         folders.retain(|folder| leads(folder));
         for folder in folders.drain(..) {
-            if let Some(entry) = self.opened.tree().get(folder)
-                && let Err(error) = target.dir(folder, &entry.meta())
+            if let Some(entry) = self.opened.tree().get(&folder)
+                && let Err(error) = target.dir(&folder, &entry.meta())
             {
-                self.report.refused(folder, error)?;
+                self.report.refused(&folder, error)?;
             }
         }
         Ok(())

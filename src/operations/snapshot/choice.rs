@@ -129,7 +129,7 @@ impl SnapshotChoice {
         let stems = repository.snapshot_stems().await?;
         let mut others = Vec::new();
         let latest = self.latest_of(repository, identity, &stems, &mut others, passed_over).await?;
-        passed_over.extend(opened.compare(&stems, others.iter().chain(latest.iter().map(|(found, _)| found)))?);
+        passed_over.extend(opened.compare(&stems, others.iter().chain(latest.iter().map(|(found, _)| found))).await?);
         Ok(latest)
     }
 
@@ -187,8 +187,10 @@ impl SnapshotChoice {
         let stems = repository.snapshot_stems().await?;
         let mut heads = BTreeMap::from([(latest.signed.chain, latest.signed.sequence)]);
         let mut found: BTreeMap<Id, Snapshot> = BTreeMap::new();
-        // Numbers of a chain begin with 1: when they make up all snapshots there are, there is no further chain.
-        let are_all = |heads: &BTreeMap<Id, u64>| heads.values().fold(0, |all: u64, last| all.saturating_add(*last)) == stems.len() as u64;
+        let records = repository.records().await?;
+        // Numbers of a chain begin with 1: when those that nobody forgot make up all snapshots there are, there is no further chain.
+        let left = |(chain, last): (&Id, &u64)| last.saturating_sub(records.forgotten_up_to(*chain, *last));
+        let are_all = |heads: &BTreeMap<Id, u64>| heads.iter().map(left).fold(0, u64::saturating_add) == stems.len() as u64;
         if !are_all(&heads) {
             repository.fetch_packed_snapshots(&stems).await;
         }

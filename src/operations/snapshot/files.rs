@@ -1,5 +1,7 @@
 //! Reading files of a snapshot into memory: small ones, each checked against its SHA-256.
 
+use std::borrow::Borrow;
+
 use super::OpenSnapshot;
 use super::frames::SMALL_BYTES;
 use crate::archive::ArchiveError;
@@ -61,7 +63,7 @@ impl OpenSnapshot {
     /// said.
     pub fn stream(&self, path: &EntryPath, each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), OperationError> {
         let missing = || OperationError::NoSuchPath { path: path.to_string(), snapshot: self.snapshot().id.to_string() };
-        self.stream_entry(path, self.tree().get(path).ok_or_else(missing)?, each)
+        self.stream_entry(path, &self.tree().get(path).ok_or_else(missing)?, each)
     }
 
     /// The same of an entry of the tree that `path` stands for.
@@ -81,9 +83,9 @@ impl OpenSnapshot {
     ///
     /// # Errors
     /// When the store fails as a whole; what is wrong with one file is handed to `taken`.
-    pub fn sweep(&self, paths: &[&EntryPath], taken: &mut Taken<'_>) -> Result<(), OperationError> {
+    pub fn sweep<P: Borrow<EntryPath>>(&self, paths: &[P], taken: &mut Taken<'_>) -> Result<(), OperationError> {
         let mut placed: Vec<(Place, &EntryPath)> = Vec::new();
-        for &path in paths {
+        for path in paths.iter().map(Borrow::borrow) {
             match self.tree().get(path).and_then(|entry| entry.places()).as_deref() {
                 Some([place]) if place.length > 0 && place.length <= SWEEP_BYTES => placed.push((*place, path)),
                 // Empty, in parts, very long, or not there.

@@ -60,7 +60,7 @@ pub async fn chains(session: &Session) -> Result<(Vec<Chain>, Vec<String>), Oper
     let found = opened.repository.snapshot_refs().await?;
     let stems: Vec<String> = found.iter().map(|(stem, _)| stem.clone()).collect();
     // What this machine saw and the store no longer shows is missed here as everywhere.
-    let gone = opened.compare(&stems, found.iter().filter_map(|(_, found)| found.as_ref().ok()))?;
+    let gone = opened.compare(&stems, found.iter().filter_map(|(_, found)| found.as_ref().ok())).await?;
     let (mut chains, mut broken): (BTreeMap<Id, Chain>, Vec<String>) = Default::default();
     broken.extend(gone.iter().map(|error| with_causes(error)));
     for (stem, found) in found {

@@ -231,7 +231,7 @@ impl Run<'_> {
     /// Checks both copies of what is written twice, apart from lists and snapshots, whose digests are signed.
     async fn small_objects(&self) -> Result<(), OperationError> {
         if let Some(everything) = &self.everything {
-            everything.check_trust(self.repository(), &|looked| self.findings.looked(looked));
+            everything.check_trust(&self.opened.as_shown().await?, &|looked| self.findings.looked(looked));
             return Ok(());
         }
         match self.repository().check_statements().await {
@@ -239,7 +239,13 @@ impl Run<'_> {
             Err(error) if error.is_integrity() => self.findings.wrong(names::ROOT, with_causes(&error)),
             Err(error) => return Err(error.into()),
         }
-        self.repository().check_trust(&|looked| self.findings.looked(looked)).await?;
+        let own = self.opened.as_shown().await;
+        let shown = match &own {
+            Ok(own) => own,
+            Err(error) if error.is_damage() => self.repository(),
+            Err(_) => return own.map(drop),
+        };
+        shown.check_trust(&|looked| self.findings.looked(looked)).await?;
         Ok(self.repository().check_recovery(&|looked| self.findings.looked(looked)).await?)
     }
 
@@ -252,7 +258,7 @@ impl Run<'_> {
             _ => self.repository().snapshot_refs().await?,
         };
         let stems: Vec<String> = refs.iter().map(|(stem, _)| stem.clone()).collect();
-        for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok()))? {
+        for gone in self.opened.compare(&stems, refs.iter().filter_map(|(_, found)| found.as_ref().ok())).await? {
             if let RepositoryError::Gone { stem, sequence } = &gone {
                 let what = format!("this machine has seen it, as number {sequence} of its chain, and it is gone without a record");
                 self.findings.wrong(&names::snapshot(stem), what);
@@ -266,13 +272,22 @@ impl Run<'_> {
             }
         }
         self.last.extend(heads.values().map(|head| names::snapshot(&head.stem)));
+        self.last.extend(self.opened.repository.trust.heads.iter().map(|head| head.name.clone()));
         let number = self.repository().root.number;
         // One that nobody signed yet, or the signature of the last, unless a vault begins with it.
         self.last.insert(names::root(number + 1));
         if number > 1 {
             self.last.insert(names::signature(&names::root(number)));
         }
-        let gaps = gaps(refs.iter().filter_map(|(_, found)| found.as_ref().ok()));
+        let records = self.repository().records().await?;
+        if let Some(last) = self.repository().record_stems().await?.last() {
+            let record = names::record(last);
+            self.last.extend([names::signature(&record), record]);
+        }
+        for error in &records.broken {
+            self.findings.wrong(names::RECORDS, with_causes(error));
+        }
+        let gaps = gaps(refs.iter().filter_map(|(_, found)| found.as_ref().ok()), &records);
         for (stem, found) in refs {
             match found {
                 Ok(found) => {
@@ -325,8 +340,11 @@ impl Run<'_> {
         self.findings.total_objects.store(self.findings.objects.load(Ordering::Relaxed) + wanted.len() as u64, Ordering::Relaxed);
         self.findings.total_bytes.fetch_add(wanted.iter().map(|(_, length)| length).sum(), Ordering::Relaxed);
         let (storage, runtime, findings) = (self.repository().storage.clone(), Handle::current(), Arc::clone(&self.findings));
+        // Of an archive that was healed, the second copy is the one that counts.
+        let healed = self.repository().healed_archives().await?;
         self.in_parallel(wanted, move |(line, length), stop| {
-            let object = StoredObject::new(storage.clone(), line.name.clone(), runtime.clone());
+            let place = if healed.contains_key(&line.name) { names::mirror(&line.name) } else { line.name.clone() };
+            let object = StoredObject::new(storage.clone(), place, runtime.clone());
             match hash_object(&object, (line.sha256, *length), &findings, stop) {
                 Ok(ControlFlow::Continue(wrong)) => findings.check(&line.name, wrong),
                 Ok(ControlFlow::Break(())) => {}
@@ -426,7 +444,7 @@ impl Run<'_> {
                     None => !broken.is_empty(),
                 };
                 if is_lost {
-                    lost.push((snapshot.id, path.clone()));
+                    lost.push((snapshot.id, path));
                 }
             }
             for error in &broken {

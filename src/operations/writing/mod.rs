@@ -74,20 +74,16 @@ pub(super) fn work(
     contents: &Contents,
     tree: &Tree,
     target: &TargetFolder,
-    plan: &Plan<'_>,
+    plan: Plan,
     lanes: usize,
     report: &Report,
 ) -> Result<(), OperationError> {
-    let (send, queue) = crossbeam_channel::unbounded();
-    for unit in plan.units(tree) {
-        // The receiver lives to the end of this function.
-        let _ = send.send(unit);
-    }
-    drop(send);
+    let lanes = lanes.max(1);
     std::thread::scope(|scope| {
-        let workers: Vec<_> = (0..lanes.max(1))
+        let (send, queue) = crossbeam_channel::bounded(lanes);
+        let workers: Vec<_> = (0..lanes)
             .map(|_| {
-                let queue = &queue;
+                let queue = queue.clone();
                 scope.spawn(move || {
                     let mut worker = UnitWorker::new(contents, target, report);
                     for unit in queue {
@@ -100,6 +96,14 @@ pub(super) fn work(
                 })
             })
             .collect();
+        // Only workers may keep the queue open: when they have all ended, nobody waits to send.
+        drop(queue);
+        for unit in plan.units(tree) {
+            if send.send(unit).is_err() {
+                break;
+            }
+        }
+        drop(send);
         let ended: Vec<_> = workers.into_iter().map(std::thread::ScopedJoinHandle::join).collect();
         for worker in ended {
             worker.map_err(|_| OperationError::Internal("a worker ended unexpectedly".into()))??;

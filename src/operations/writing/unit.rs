@@ -16,12 +16,12 @@ use crate::repository::tree::Place;
 use crate::target::{FileWriter, TargetError, TargetFolder};
 
 /// A file on its way.
-struct OpenFile<'f, 'p> {
-    file: &'f PlannedFile<'p>,
-    place: &'f Place,
+struct OpenFile<'a> {
+    file: &'a PlannedFile,
+    place: Place,
     writer: FileWriter,
     hasher: Hasher,
-    arriving: Arriving<'f>,
+    arriving: Arriving<'a>,
     left: u64,
 }
 
@@ -42,7 +42,7 @@ impl<'a> UnitWorker<'a> {
     ///
     /// # Errors
     /// When the target is of no use any more.
-    pub fn restore(&mut self, unit: &Unit<'_>) -> Result<(), OperationError> {
+    pub fn restore(&mut self, unit: &Unit) -> Result<(), OperationError> {
         match unit {
             Unit::Run(files) => self.restore_run(files),
             Unit::Parts(file) => self.restore_parts(file),
@@ -51,43 +51,45 @@ impl<'a> UnitWorker<'a> {
                 None => Ok(()),
             },
             Unit::Plain(file) => {
-                self.report.problem(file.path, "the snapshot holds only some of its parts: it was interrupted while this file was stored");
+                self.report.problem(&file.path, "the snapshot holds only some of its parts: it was interrupted while this file was stored");
                 Ok(())
             }
         }
     }
 
-    fn begin(&self, file: &PlannedFile<'_>) -> Result<Option<FileWriter>, OperationError> {
-        match self.target.file(file.path, &file.meta(), file.entry.stored_size(), file.entry.sparse) {
+    fn begin(&self, file: &PlannedFile) -> Result<Option<FileWriter>, OperationError> {
+        match self.target.file(&file.path, &file.meta(), file.entry.stored_size(), file.entry.sparse) {
             Ok(writer) => Ok(Some(writer)),
-            Err(error) => self.report.refused(file.path, error).map(|()| None),
+            Err(error) => self.report.refused(&file.path, error).map(|()| None),
         }
     }
 
-    fn commit(&self, file: &PlannedFile<'_>, writer: FileWriter) -> Result<(), OperationError> {
+    fn commit(&self, file: &PlannedFile, writer: FileWriter) -> Result<(), OperationError> {
         match writer.commit() {
             Ok(()) => {
                 self.report.restored(file.entry.size);
                 Ok(())
             }
-            Err(error) => self.report.refused(file.path, error),
+            Err(error) => self.report.refused(&file.path, error),
         }
     }
 
     /// Takes the content that has come, checked, or reports what is wrong with it.
-    fn end(&self, open: OpenFile<'_, '_>) -> Result<(), OperationError> {
+    fn end(&self, open: OpenFile<'_>) -> Result<(), OperationError> {
         if is_sound(open.hasher, &open.place.sha256) {
             self.commit(open.file, open.writer)
         } else {
-            self.report.damaged(open.file.path, "its content is not what was stored: the SHA-256 does not match; it was not restored");
+            self.report.damaged(&open.file.path, "its content is not what was stored: the SHA-256 does not match; it was not restored");
             Ok(())
         }
     }
 
-    fn restore_run(&mut self, files: &[(PlannedFile<'_>, &Place)]) -> Result<(), OperationError> {
-        let (Some((_, first)), Some((_, last))) = (files.first(), files.last()) else { return Ok(()) };
+    fn restore_run(&mut self, files: &[PlannedFile]) -> Result<(), OperationError> {
+        // All of them are in one place.
+        let place = |file: &PlannedFile| file.entry.place().copied();
+        let (Some(first), Some(last)) = (files.first().and_then(place), files.last().and_then(place)) else { return Ok(()) };
         let mut queue = files.iter();
-        let mut open: Option<OpenFile<'_, '_>> = None;
+        let mut open: Option<OpenFile<'_>> = None;
         let mut fatal = None;
         let mut scratch = std::mem::take(&mut self.scratch);
         let read = (|| -> Result<(), RepositoryError> {
@@ -103,9 +105,8 @@ impl<'a> UnitWorker<'a> {
                 }
                 loop {
                     if open.is_none() {
-                        let Some((file, place)) = queue.as_slice().first().filter(|(_, place)| place.offset < frame_end) else {
-                            return Ok(());
-                        };
+                        let next = queue.as_slice().first().and_then(|file| Some((file, place(file)?)));
+                        let Some((file, place)) = next.filter(|(_, place)| place.offset < frame_end) else { return Ok(()) };
                         queue.next();
                         match self.begin(file) {
                             Ok(Some(writer)) => {
@@ -130,8 +131,8 @@ impl<'a> UnitWorker<'a> {
                     let is_done = current.left == 0;
                     if let Err(error) = written {
                         if let Some(current) = open.take() {
-                            let error = TargetError::from_write(current.file.path, error);
-                            if let Err(error) = self.report.refused(current.file.path, error) {
+                            let error = TargetError::from_write(&current.file.path, error);
+                            if let Err(error) = self.report.refused(&current.file.path, error) {
                                 fatal = Some(error);
                                 return Err(std::io::Error::from(std::io::ErrorKind::Interrupted).into());
                             }
@@ -154,23 +155,22 @@ impl<'a> UnitWorker<'a> {
             return Err(error);
         }
         if let Err(error) = read {
-            let lost = open.take().map(|current| *current.file).into_iter().chain(queue.map(|(file, _)| *file));
-            for file in lost {
-                self.lost(&file, &error);
+            for file in open.take().map(|current| current.file).into_iter().chain(queue) {
+                self.lost(file, &error);
             }
         }
         Ok(())
     }
 
     /// Reports a file whose content cannot be read from the store.
-    fn lost(&self, file: &PlannedFile<'_>, error: &RepositoryError) {
+    fn lost(&self, file: &PlannedFile, error: &RepositoryError) {
         let what = format!("its content cannot be read: {}", with_causes(error));
-        if error.is_integrity() { self.report.damaged(file.path, &what) } else { self.report.problem(file.path, &what) }
+        if error.is_integrity() { self.report.damaged(&file.path, &what) } else { self.report.problem(&file.path, &what) }
     }
 
-    fn restore_parts(&self, file: &PlannedFile<'_>) -> Result<(), OperationError> {
+    fn restore_parts(&self, file: &PlannedFile) -> Result<(), OperationError> {
         if !file.entry.short && file.entry.stored_size() != file.entry.size {
-            self.report.damaged(file.path, "its parts do not make up its size; it was not restored");
+            self.report.damaged(&file.path, "its parts do not make up its size; it was not restored");
             return Ok(());
         }
         let Some(mut writer) = self.begin(file)? else { return Ok(()) };
@@ -180,7 +180,7 @@ impl<'a> UnitWorker<'a> {
         for (at, place) in file.entry.pieces().unwrap_or_default() {
             let gap = at.saturating_sub(written);
             if let Err(error) = std::io::copy(&mut std::io::repeat(0).take(gap), &mut writer) {
-                return self.report.refused(file.path, TargetError::from_write(file.path, error));
+                return self.report.refused(&file.path, TargetError::from_write(&file.path, error));
             }
             written = at + place.length;
             let mut hasher = Hasher::new();
@@ -191,7 +191,7 @@ impl<'a> UnitWorker<'a> {
                 arriving.add(piece.len());
                 hasher.update(piece);
                 writer.write_all(piece).map_err(|error| {
-                    refused = Some(TargetError::from_write(file.path, error));
+                    refused = Some(TargetError::from_write(&file.path, error));
                     ArchiveError::Io(std::io::ErrorKind::Interrupted.into())
                 })
             });
@@ -199,14 +199,14 @@ impl<'a> UnitWorker<'a> {
                 return Err(OperationError::Interrupted);
             }
             if let Some(error) = refused {
-                return self.report.refused(file.path, error);
+                return self.report.refused(&file.path, error);
             }
             if let Err(error) = read {
                 self.lost(file, &error);
                 return Ok(());
             }
             if !is_sound(hasher, &place.sha256) {
-                self.report.damaged(file.path, "one of its parts is not what was stored; it was not restored");
+                self.report.damaged(&file.path, "one of its parts is not what was stored; it was not restored");
                 return Ok(());
             }
         }

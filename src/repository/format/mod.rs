@@ -2,8 +2,11 @@
 
 pub mod descriptor;
 pub mod lease;
+pub mod lock;
+pub mod mark;
 pub mod names;
 pub mod pack;
+pub mod record;
 pub mod root;
 pub mod snapshot;
 pub mod sums;

@@ -48,6 +48,13 @@ pub enum Anchor {
         /// The statements that nothing stood on yet.
         heads: Vec<Known>,
     },
+    /// This machine saw statements elsewhere, of which this place is a mirror: what it does not have yet counts all the same.
+    Mirror {
+        /// The root key.
+        root_key: VerifyingKey,
+        /// The statements that nothing stood on yet.
+        heads: Vec<Known>,
+    },
     /// The statements have this root key: from the identity, or from the recovery sheet.
     Last(VerifyingKey),
     /// Nothing is known: only that the statements are sound in themselves can be said.
@@ -229,10 +236,16 @@ async fn read_all(
     passes_damage: bool,
 ) -> Result<Trust, RepositoryError> {
     let known = match anchor {
-        Anchor::Pinned { heads, .. } => heads.as_slice(),
+        Anchor::Pinned { heads, .. } | Anchor::Mirror { heads, .. } => heads.as_slice(),
         Anchor::Last(_) | Anchor::AsFound => &[],
     };
-    let listing = list(storage, known).await?;
+    let mut listing = list(storage, known).await?;
+    if let Anchor::Mirror { heads, .. } = anchor {
+        // A revocation that the mirror does not have yet, or no longer shows, holds there too.
+        for (number, sha256) in heads.iter().filter_map(|head| names::parse_statement(&head.name)) {
+            listing.hashed.entry(number).or_default().extend(sha256);
+        }
+    }
     let last_number = listing.numbered.last().copied().unwrap_or(0);
     if last_number > MAX_STATEMENTS || listing.hashed.values().map(BTreeSet::len).sum::<usize>() as u64 > MAX_STATEMENTS {
         return Err(RepositoryError::Trust("there are more statements of trust than any vault has".into()));
@@ -260,7 +273,7 @@ async fn read_all(
     let Reading { heads, ancestors, lost, lost_number, .. } = reading;
     let root = merge(heads.iter().map(|head| &head.root).chain(&line));
     let root = root.ok_or_else(|| RepositoryError::Missing { name: format!("{}*", names::ROOT) })?;
-    if let Anchor::Last(expected) = anchor
+    if let Anchor::Last(expected) | Anchor::Mirror { root_key: expected, .. } = anchor
         && root.root_key != *expected
     {
         return Err(RepositoryError::Trust(format!(
@@ -302,7 +315,7 @@ impl Reading<'_> {
     /// The key that statements must be signed with; `None` where nothing says it.
     async fn key_of(&self, anchor: &Anchor, last_number: u64) -> Result<Option<VerifyingKey>, RepositoryError> {
         match anchor {
-            Anchor::Last(key) => Ok(Some(key.clone())),
+            Anchor::Last(key) | Anchor::Mirror { root_key: key, .. } => Ok(Some(key.clone())),
             Anchor::AsFound => Ok(None),
             // In format 1, a statement could hand over to another key.
             Anchor::Pinned { root_key, number, .. } if (1..last_number).contains(number) => {
@@ -391,7 +404,7 @@ impl Reading<'_> {
         }
         let (from, mut key) = match anchor {
             Anchor::Pinned { root_key, number, .. } if is_only && *number > 0 => (*number, Some(root_key.clone())),
-            Anchor::Last(_) | Anchor::AsFound if is_only => (1, None),
+            Anchor::Last(_) | Anchor::Mirror { .. } | Anchor::AsFound if is_only => (1, None),
             _ => (covered + 1, self.key.clone()),
         };
         for &number in numbers.range(from..) {

@@ -25,8 +25,8 @@ pub(super) const READ_BYTES: usize = (4 * 1024 + 256) * 1024;
 /// Free memory that is kept.
 const KEPT: usize = 4;
 
-/// Smaller pieces have memory of their own.
-const POOLED_FROM: usize = 256 * 1024;
+/// Smaller pieces have memory of their own, for they may be kept long.
+const POOLED_FROM: usize = READ_BYTES / 4;
 
 /// A file that is read.
 #[derive(Debug)]

@@ -210,7 +210,7 @@ pub enum Kind {
 }
 
 /// One extended attribute.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Xattr {
     /// The attribute's full name, namespace included (`user.comment`).
     #[serde(with = "bytes_as_text")]

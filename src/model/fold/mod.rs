@@ -6,17 +6,20 @@
 //! A message is deleted when a deletion (or the clearing of the chat) was observed after that version
 //! was: seeing a message again revives it. All versions stay known, for histories.
 //!
-//! A chat of a million messages does not fit in memory, so [`Fold`] keeps 48 bytes for each line and none of its content: the
+//! A chat of a million messages does not fit in memory, so [`Fold`] keeps some ten bytes for each line and none of its content: the
 //! caller passes over the log once with [`Head`]s, then fetches lines by [`Location`] in the order that
 //! [`Fold::finish`] gives.
 
+mod versions;
+
 use std::collections::HashMap;
 
+use self::versions::{Merged, Version, Versions};
 use super::ids::IdList;
 use super::record::{ChatEvent, Head, RecordType};
 
 /// Where a line lies: which batch, and at which byte of it. Batches are numbered by the caller, in the order of the log.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Location {
     /// The batch.
     pub batch: u32,
@@ -69,20 +72,13 @@ const NOT_EDITED: i64 = i64::MIN + 1;
 /// In the place of an edit's time: the form that the version has tells no edits.
 const EDIT_NOT_TOLD: i64 = i64::MIN;
 
-#[derive(Clone, Copy)]
-struct Version {
-    id: i64,
-    edited: i64,
-    observed: i64,
-    date: i64,
-    run: u32,
-    at: Location,
-}
+/// In the place of an edit's time: this is no version, but an earlier one was seen again. Its line is the number of the sighting.
+const SEEN_AGAIN: i64 = i64::MIN + 2;
 
 /// Collects the heads of a chat's log. See the module's page.
 #[derive(Default)]
 pub struct Fold {
-    versions: Vec<Version>,
+    versions: Versions,
     deletions: HashMap<i64, i64>,
     cleared: Vec<(i64, i64)>,
     runs: Vec<String>,
@@ -143,37 +139,31 @@ impl Fold {
                 *slot = u32::try_from(position).unwrap_or(u32::MAX);
             }
         }
-        for version in &mut versions {
-            version.run = rank.get(version.run as usize).copied().unwrap_or(u32::MAX);
-        }
         if let AsOf::At(time) = as_of {
             cleared.retain(|&(_, observed)| observed <= time);
         }
-        versions.sort_unstable_by_key(|v| (v.id, v.run, v.at.batch, v.at.offset));
-        let until = if let AsOf::At(time) = as_of { time } else { i64::MAX };
-        let is_told_apart = versions.windows(2).any(|pair| matches!(pair, [one, next] if one.id == next.id));
-        // What is seen again matters to messages of several versions, and to those that were deleted.
-        for sighting in seen.iter().filter(|seen| seen.observed <= until && (is_told_apart || !deletions.is_empty() || !cleared.is_empty()))
-        {
-            let Some(run) = runs.iter().position(|run| *run == sighting.run).and_then(|run| rank.get(run)) else { continue };
-            for id in sighting.ids.iter() {
-                let from = versions.partition_point(|version| (version.id, version.run) < (id, *run));
-                let again = versions.iter_mut().skip(from).take_while(|version| (version.id, version.run) == (id, *run));
-                again.for_each(|version| {
-                    // As of some time, what was stored later may have been seen before.
-                    let is_later = version.observed > until;
-                    version.observed = if is_later { sighting.observed } else { version.observed.max(sighting.observed) };
-                });
+        let (until, lines) = (until(as_of), versions.len());
+        for (number, sighting) in (0..).zip(seen).filter(|(_, seen)| seen.observed <= until) {
+            let Some(run) = (0..).zip(&runs).find_map(|(run, name)| (*name == sighting.run).then_some(run)) else { continue };
+            let at = Location { offset: number, ..Location::default() };
+            // Nobody saw more messages again than there are, whatever a list claims.
+            for id in sighting.ids.iter().take(lines) {
+                versions.push(Version { id, edited: SEEN_AGAIN, observed: sighting.observed, date: i64::MIN, run, at });
             }
         }
-        FoldedMessages { versions, next: 0, deletions, cleared, as_of }
+        FoldedMessages { versions: versions.merge(), rank, deletions, cleared, as_of }
     }
+}
+
+fn until(as_of: AsOf) -> i64 {
+    if let AsOf::At(time) = as_of { time } else { i64::MAX }
 }
 
 /// The messages of a folded chat, ascending by id.
 pub struct FoldedMessages {
-    versions: Vec<Version>,
-    next: usize,
+    versions: Merged,
+    /// The place of each run in the order of their names.
+    rank: Vec<u32>,
     deletions: HashMap<i64, i64>,
     cleared: Vec<(i64, i64)>,
     as_of: AsOf,
@@ -183,19 +173,41 @@ impl Iterator for FoldedMessages {
     type Item = Folded;
 
     fn next(&mut self) -> Option<Folded> {
-        let rest = self.versions.get(self.next..)?;
-        let id = rest.first()?.id;
-        let count = rest.iter().take_while(|version| version.id == id).count();
-        let versions = in_order(rest.get(..count)?);
-        self.next += count;
-        let until = match self.as_of {
-            AsOf::Now => i64::MAX,
-            AsOf::At(time) => time,
-        };
+        loop {
+            let lines = self.versions.group()?;
+            if let Some(folded) = self.message(lines) {
+                return Some(folded);
+            }
+        }
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        (0, Some(self.versions.left()))
+    }
+}
+
+impl FoldedMessages {
+    /// The message of these lines; `None` where there was none yet at the time that is wanted.
+    fn message(&self, lines: Vec<Version>) -> Option<Folded> {
+        let until = until(self.as_of);
+        let (mut seen, mut versions): (Vec<Version>, Vec<Version>) = lines.into_iter().partition(|line| line.edited == SEEN_AGAIN);
+        let id = versions.first()?.id;
+        seen.sort_by_key(|seen| seen.at.offset);
+        for sighting in seen {
+            for version in versions.iter_mut().filter(|version| version.run == sighting.run) {
+                // As of some time, what was stored later may have been seen before.
+                let is_later = version.observed > until;
+                version.observed = if is_later { sighting.observed } else { version.observed.max(sighting.observed) };
+            }
+        }
+        for version in &mut versions {
+            version.run = self.rank.get(version.run as usize).copied().unwrap_or(u32::MAX);
+        }
+        let versions = in_order(versions);
         let known = match self.as_of {
-            AsOf::Now => count,
+            AsOf::Now => versions.len(),
             AsOf::At(time) => {
-                let is_known = |version: &Version| version.observed <= time || (NOT_EDITED + 1..=time).contains(&version.edited);
+                let is_known = |version: &Version| version.observed <= time || (SEEN_AGAIN + 1..=time).contains(&version.edited);
                 versions.iter().rposition(is_known).map_or(1, |last| last + 1)
             }
         };
@@ -205,7 +217,7 @@ impl Iterator for FoldedMessages {
         let date = dated(true).or_else(|| dated(false)).map(|version| version.date);
         // Before it was sent there was no message; where that is not known, before it was seen.
         if date.or_else(|| versions.iter().map(|version| version.observed).min()).is_some_and(|date| date > until) {
-            return self.next();
+            return None;
         }
         let (current, earlier) = versions.get(..known)?.split_last()?;
         let cleared = self.cleared.iter().filter(|(up_to, _)| id <= *up_to).map(|(_, observed)| *observed);
@@ -216,25 +228,20 @@ impl Iterator for FoldedMessages {
             .max();
         Some(Folded { id, current: current.at, earlier: earlier.iter().map(|version| version.at).collect(), date, deleted })
     }
-
-    fn size_hint(&self) -> (usize, Option<usize>) {
-        let rest = self.versions.len().saturating_sub(self.next);
-        (usize::from(rest > 0), Some(rest))
-    }
 }
 
 /// The versions of one message in the order in which they were true.
-fn in_order(versions: &[Version]) -> Vec<Version> {
-    let mut ordered = versions.to_vec();
-    if let [_] = versions {
-        return ordered;
+fn in_order(mut versions: Vec<Version>) -> Vec<Version> {
+    if versions.len() == 1 {
+        return versions;
     }
-    for version in ordered.iter_mut().filter(|version| version.edited != EDIT_NOT_TOLD) {
-        let later = versions.iter().map(|other| other.edited).filter(|edited| *edited > version.edited.max(NOT_EDITED)).min();
+    let edits: Vec<i64> = versions.iter().map(|version| version.edited).collect();
+    for version in versions.iter_mut().filter(|version| version.edited != EDIT_NOT_TOLD) {
+        let later = edits.iter().copied().filter(|edited| *edited > version.edited.max(NOT_EDITED)).min();
         version.observed = version.observed.min(later.map_or(i64::MAX, |later| later - 1));
     }
-    ordered.sort_by_key(|version| (version.observed, version.edited, version.run, version.at.batch, version.at.offset));
-    ordered
+    versions.sort_by_key(|version| (version.observed, version.edited, version.run, version.at.batch, version.at.offset));
+    versions
 }
 
 #[cfg(test)]
