@@ -35,7 +35,7 @@ struct Summary<'a> {
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault repair                   # statements of trust, second copies (with the key)
+  tgvault repair                   # statements and second copies (with the key)
   tgvault repair --from /mnt/copy  # everything, from a mirror (without a key)";
 
 /// Options of `repair`.
