@@ -21,7 +21,6 @@ const STYLES: Styles = Styles::styled()
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault demo                              # try it on sample data
   export TGVAULT_REPO=/mnt/disk/vault       # or s3://…, gs://…, az://…
   tgvault init                              # create the vault
   tgvault login                             # log in to Telegram, then:
@@ -79,13 +78,15 @@ pub enum Command {
     Key(key::Args),
     /// Print the recovery sheet of a vault again, without the passphrase
     RecoverySheet(recovery_sheet::Args),
-    /// Heal a vault: from a good copy of it, or where its statements of trust are damaged; overwrites and deletes nothing
+    /// Heal a vault, from a good copy of it where one is given; deletes nothing
     Repair(repair::Args),
     /// Say which snapshots are no longer wanted
     Forget(forget::Args),
     /// Free the space of what no snapshot needs any more
     Prune(prune::Args),
     /// Remove locks that a killed run left
+    // Whoever needs it is told so by the error about the lock.
+    #[command(hide = true)]
     Unlock(unlock::Args),
     /// List snapshots
     Snapshots(snapshots::Args),
@@ -108,7 +109,7 @@ pub enum Command {
     Alert(alert::Args),
     /// Check this machine, the stores, the vaults and the logins before you rely on them
     Doctor(doctor::Args),
-    /// Read a random sample of every backup as a new machine would, and estimate a whole restore
+    /// Read a random sample of every backup as a new machine would
     Drill(drill::Args),
     /// Try tgvault on sample data in a new folder
     Demo(demo::Args),
