@@ -8,8 +8,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, alert, backup, browse, cache, cat, chats, completions, config, copy, coverage, demo, diff, doctor, drill, find, init, key,
-    login, logout, ls, man, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots, stats, status, unknown, verify,
+    accounts, alert, backup, browse, cache, cat, chats, completions, config, copy, coverage, demo, diff, doctor, drill, find, forget, init,
+    key, login, logout, ls, man, prune, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots, stats, status, unknown,
+    unlock, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -80,6 +81,12 @@ pub enum Command {
     RecoverySheet(recovery_sheet::Args),
     /// Heal a vault: from a good copy of it, or where its statements of trust are damaged; overwrites and deletes nothing
     Repair(repair::Args),
+    /// Say which snapshots are no longer wanted
+    Forget(forget::Args),
+    /// Free the space of what no snapshot needs any more
+    Prune(prune::Args),
+    /// Remove locks that a killed run left
+    Unlock(unlock::Args),
     /// List snapshots
     Snapshots(snapshots::Args),
     /// List the contents of a snapshot

@@ -132,7 +132,7 @@ pub fn snapshots(context: &Context) -> Result<Exit, CommandError> {
     let mut known: Vec<String> = Vec::new();
     // What cannot be read is no reason to complete nothing.
     for heads in vaults.filter_map(|id| Heads::read(&state.repository(id).ok()?).ok()) {
-        known.extend(heads.iter().map(|head| head.stem.clone()));
+        known.extend(heads.iter().map(|(_, head)| head.stem.clone()));
     }
     // The newest first: the names begin with the time.
     known.sort_unstable_by(|one, other| other.cmp(one));

@@ -323,6 +323,8 @@ fn of_repository(error: &RepositoryError) -> Exit {
     match error {
         RepositoryError::Absent { .. } => Exit::NoRepository,
         RepositoryError::WrongKey { .. } | RepositoryError::RemovedSlot { .. } | RepositoryError::NotAWriter(_) => Exit::WrongKey,
+        RepositoryError::Locked { .. } => Exit::Locked,
+        RepositoryError::Stale { .. } => Exit::TryLater,
         error if error.is_integrity() => Exit::Integrity,
         RepositoryError::Storage(error) => of_storage(error),
         RepositoryError::Crypt(CryptError::WrongKey | CryptError::Key(_)) => Exit::WrongKey,
@@ -345,7 +347,10 @@ fn of_operation(error: &OperationError) -> Exit {
         OperationError::State(error) => of_state(error),
         OperationError::KeyNeeded => Exit::WrongKey,
         OperationError::Interrupted => Exit::Interrupted,
-        OperationError::NoSuchKey { .. } | OperationError::NoSuchWriter { .. } | OperationError::LastKey { .. } => Exit::Usage,
+        OperationError::NoSuchKey { .. }
+        | OperationError::NoSuchWriter { .. }
+        | OperationError::LastKey { .. }
+        | OperationError::NotAlone { .. } => Exit::Usage,
         OperationError::IsMirror { .. } | OperationError::NoCopy { .. } => Exit::Usage,
         OperationError::Emptied { .. } => Exit::Emptied,
         OperationError::Source(error) => of_source(error),
@@ -443,6 +448,7 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         }
         OperationError::KeyNeeded => SecretError::NobodyToAsk.hint()?,
         OperationError::NoSuchKey { .. } => "list the key slots with `tgvault key list`; give the beginning of an ID, or a recipient",
+        OperationError::NotAlone { .. } => "use a grace period of 2 hours or more, or add --alone when nothing writes to the vault now",
         OperationError::LastKey { .. } => "add another key first with `tgvault key add`",
         OperationError::NoSuchWriter { .. } => "list the writers with `tgvault key list`; give the beginning of an ID",
         OperationError::IsMirror { .. } => {
@@ -519,6 +525,12 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         }
         RepositoryError::Gone { .. } => {
             "the store may have been rolled back, or the snapshot deleted: look for deleted or older versions there; you can still select an older snapshot by its ID"
+        }
+        RepositoryError::Locked { .. } => "wait for it to finish; `tgvault unlock` removes the lock of a run that was killed",
+        RepositoryError::Stale { .. } => "run the same command again later; nothing was deleted",
+        RepositoryError::Unsafe { .. } => {
+            "run `tgvault verify` to see what is affected, and bring back what is missing from a copy; to give up what is lost for good, \
+             run `tgvault forget --lost`, or name a damaged snapshot: `tgvault forget ID`"
         }
         RepositoryError::NoSnapshot { .. } => "list them with `tgvault snapshots`",
         RepositoryError::Ambiguous { .. } => "give more digits of the ID",

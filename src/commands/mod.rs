@@ -44,12 +44,14 @@ pub mod diff;
 pub mod doctor;
 pub mod drill;
 pub mod find;
+pub mod forget;
 pub mod init;
 pub mod key;
 pub mod login;
 pub mod logout;
 pub mod ls;
 pub mod man;
+pub mod prune;
 pub mod recovery_sheet;
 pub mod repair;
 pub mod restore;
@@ -60,6 +62,7 @@ pub mod setup;
 pub mod snapshots;
 pub mod stats;
 pub mod status;
+pub mod unlock;
 pub mod verify;
 
 use std::sync::Arc;
@@ -126,6 +129,9 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
             }
             None => repair::run(&context).await,
         },
+        Command::Forget(args) => forget::run(args, &context).await,
+        Command::Prune(args) => prune::run(args, &context).await,
+        Command::Unlock(args) => unlock::run(args, &context).await,
         Command::Snapshots(args) => snapshots::run(args, &context).await,
         Command::Ls(args) => ls::run(args, &context).await,
         Command::Find(args) => find::run(args, &context).await,

@@ -8,10 +8,12 @@ use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::progress::{Reporter, seconds};
-use super::units::{counted, printable};
+use super::units::{counted, printable, short_id};
+use crate::model::entry::EntryPath;
+use crate::operations::Session;
 use crate::operations::copy::heal;
 use crate::operations::repair::repair;
-use crate::operations::verify::VerifyOptions;
+use crate::operations::verify::{Broken, VerifyOptions, VerifyReport, verify};
 use crate::repository::format::names;
 
 #[derive(Serialize)]
@@ -19,12 +21,16 @@ struct Summary<'a> {
     message_type: &'static str,
     command: &'static str,
     repository: String,
-    lost: &'a [String],
+    #[serde(rename = "lost")]
+    lost_statements: &'a [String],
     #[serde(skip_serializing_if = "Option::is_none")]
     statement: Option<&'a str>,
     writers: usize,
     ended_recipients: &'a [String],
     copies: u64,
+    damaged_archives: u64,
+    #[serde(rename = "lost_files")]
+    lost: u64,
 }
 
 const EXAMPLES: &str = "\
@@ -108,6 +114,40 @@ pub async fn from_copy(args: &Args, context: &Context, copy: &Context) -> Result
     Ok(if report.wrong.is_empty() { Exit::Done } else { Exit::Integrity })
 }
 
+/// Says which archives are gone or cut, and what of which snapshot is lost with them.
+fn tell_lost(checked: &VerifyReport, damaged: &[&Broken], context: &Context) -> Result<(), CommandError> {
+    let output = &context.output;
+    if output.is_json() {
+        for (snapshot, path) in &checked.lost {
+            output.json(&LostFile { message_type: "lost", snapshot: snapshot.to_string(), path })?;
+        }
+        return Ok(());
+    }
+    for broken in damaged {
+        output.line(&format!("problem: {}: {}", printable(&broken.object), printable(&broken.what)))?;
+    }
+    for (snapshot, path) in &checked.lost {
+        output.line(&format!("lost: snapshot {}: '{path}'", short_id(&snapshot.to_string())))?;
+    }
+    for (snapshot, archive) in &checked.lost_unknown {
+        let what = "files stored only there; their paths are unknown because its index is lost too";
+        output.line(&format!("lost: snapshot {}: '{}': {what}", short_id(&snapshot.to_string()), printable(archive)))?;
+    }
+    if !damaged.is_empty() {
+        output.say(
+            "  the next backup on this machine stores again what its sources still have; `tgvault repair --from URL` heals from a mirror",
+        );
+    }
+    Ok(())
+}
+
+#[derive(Serialize)]
+struct LostFile<'a> {
+    message_type: &'static str,
+    snapshot: String,
+    path: &'a EntryPath,
+}
+
 /// Runs the repair.
 ///
 /// # Errors
@@ -116,18 +156,31 @@ pub async fn run(context: &Context) -> Result<Exit, CommandError> {
     let session = context.session(Keys::Needed).await?;
     let report = repair(&session).await?;
     let output = &context.output;
+    // What is gone for good, as far as names and lengths tell; this is noted, and the next backup stores it again.
+    let reporter = Arc::new(Reporter::new(output, "checked", "object"));
+    let quick = VerifyOptions { quick: true, ..VerifyOptions::default() };
+    // The statements are new: what was listed before says nothing of them.
+    let session = Session { found: None, ..session };
+    let checked = verify(&session, quick, reporter.clone(), context.heeded.stop_soon()).await;
+    reporter.finish();
+    let checked = checked?;
+    let damaged: Vec<&Broken> = checked.wrong.iter().filter(|broken| broken.object.starts_with(names::ARCHIVES)).collect();
+    tell_lost(&checked, &damaged, context)?;
+    let exit = if damaged.is_empty() { Exit::Done } else { Exit::Integrity };
     if output.is_json() {
         output.json(&Summary {
             message_type: "summary",
             command: "repair",
             repository: report.repository.to_string(),
-            lost: &report.lost,
+            lost_statements: &report.lost,
             statement: report.statement.as_deref(),
             writers: report.writers,
             ended_recipients: &report.ended_recipients,
             copies: report.copies,
+            damaged_archives: damaged.len() as u64,
+            lost: checked.lost.len() as u64,
         })?;
-        return Ok(Exit::Done);
+        return Ok(exit);
     }
     for lost in &report.lost {
         output.line(&format!("no longer needed: {}", printable(lost)))?;
@@ -145,5 +198,5 @@ pub async fn run(context: &Context) -> Result<Exit, CommandError> {
     if !report.lost.is_empty() {
         output.warn("what a damaged statement alone said is lost: run a backup with the key on machines that may no longer write, and check that no writer that you revoked may write again");
     }
-    Ok(Exit::Done)
+    Ok(exit)
 }

@@ -4,15 +4,14 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Commands that people look for, and what does it here.
-const ELSEWHERE: [(&str, &str); 24] = [
+const ELSEWHERE: [(&str, &str); 22] = [
     ("check", "`tgvault verify` checks the vault"),
     ("copy", "copy the vault with the tools of the store, such as `rsync` or `rclone`"),
     ("create", "`tgvault init` creates a vault; `tgvault backup` makes a backup"),
-    ("delete", "tgvault cannot delete snapshots yet"),
+    ("delete", "`tgvault forget` forgets snapshots, and `tgvault prune` frees their space"),
     ("dump", "`tgvault cat SNAPSHOT PATH` prints a file"),
     ("export", "`tgvault restore latest --to DIR` writes chats the way Telegram Desktop exports them"),
     ("extract", "`tgvault restore SNAPSHOT --to DIR` restores files"),
-    ("forget", "tgvault cannot delete snapshots yet"),
     ("get", "`tgvault restore SNAPSHOT --to DIR` restores files"),
     ("grep", "`tgvault search WORDS` searches messages"),
     ("import", "`tgvault backup desktop-export PATH` imports a Telegram Desktop export"),
@@ -21,7 +20,6 @@ const ELSEWHERE: [(&str, &str); 24] = [
     ("list", "`tgvault snapshots` lists snapshots; `tgvault ls latest` lists the contents of one"),
     ("messages", "`tgvault cat latest --chat CHAT` prints the messages of a chat"),
     ("mount", "`tgvault restore SNAPSHOT --to DIR` restores files; `tgvault ls` lists them"),
-    ("prune", "tgvault cannot delete snapshots yet"),
     ("recover", "`tgvault restore latest --to DIR` restores files"),
     ("save", "`tgvault backup` makes a backup"),
     ("show", "`tgvault browse` and `tgvault cat latest --chat CHAT` show chats; `tgvault snapshots` lists snapshots"),

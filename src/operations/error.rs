@@ -28,6 +28,12 @@ pub enum OperationError {
     /// An archive could not be written.
     #[error("could not write an archive")]
     Archive(#[from] ArchiveError),
+    /// Deleting at once was asked for, while others may write.
+    #[error("{others} other machines may write to this vault: what they are about to rely on must not be deleted at once")]
+    NotAlone {
+        /// How many.
+        others: usize,
+    },
     /// A key is needed, and none was given.
     #[error("reading this vault needs a passphrase or an identity, and none was given")]
     KeyNeeded,

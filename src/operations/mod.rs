@@ -3,6 +3,7 @@
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`snapshot`]: picking and opening a snapshot.
 //! - [`copy`]: second copies.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`browse`], [`keys`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
+//! - [`forget`] says which snapshots are no longer wanted, [`prune`] deletes what none needs.
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
@@ -26,12 +27,14 @@ pub mod drill;
 mod error;
 pub mod events;
 pub mod find;
+pub mod forget;
 pub mod imports;
 pub mod init;
 pub mod keys;
 mod lanes;
 pub mod look;
 pub mod messages;
+pub mod prune;
 pub mod render;
 pub mod repair;
 mod report;

@@ -18,7 +18,7 @@ use crate::repository::snapshots::SnapshotRef;
 use crate::repository::trust::{self, Anchor, Known, Trust};
 use crate::repository::{self, Machine, Repository, RepositoryError};
 use crate::state::pins::{PinnedStatement, PinnedWriter};
-use crate::state::{Cache, CacheUse, Heads, Mirror, Pins, SealedFolder, StateFolder, mirrors};
+use crate::state::{Cache, CacheUse, Head, Heads, Mirror, Pins, SealedFolder, StateFolder, mirrors};
 use crate::storage::Storage;
 
 /// Where a repository is, and what this user and machine bring along.
@@ -53,6 +53,9 @@ const FIRST_LISTED: [&str; 4] = [names::ROOT, names::KEYS, names::SNAPSHOTS, nam
 
 /// Where this machine notes which archives it found damaged.
 const DAMAGED: &str = "damaged.age";
+
+/// The lock that every backup of this machine shares, and that one who deletes at once takes for itself.
+pub(super) const WRITING: &str = "writing.lock";
 
 /// Where this machine notes what the store makes of conditions.
 const STORE: &str = "store.age";
@@ -431,10 +434,23 @@ impl Opened {
         stems: &[String],
         found: impl IntoIterator<Item = &'a SnapshotRef>,
     ) -> Result<Vec<RepositoryError>, OperationError> {
+        let gone = self.gone(stems, found).await?;
+        Ok(gone.into_iter().map(|(_, head)| RepositoryError::Gone { stem: head.stem, sequence: head.sequence }).collect())
+    }
+
+    /// As [`Self::compare`], for who wants to know which.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn gone<'a>(
+        &self,
+        stems: &[String],
+        found: impl IntoIterator<Item = &'a SnapshotRef>,
+    ) -> Result<Vec<(Id, Head)>, OperationError> {
         let heads = self.remember(found)?;
         let records = self.repository.records().await?;
-        let gone = heads.iter().filter(|head| !stems.contains(&head.stem) && !records.is_forgotten(&head.stem));
-        Ok(gone.map(|head| RepositoryError::Gone { stem: head.stem.clone(), sequence: head.sequence }).collect())
+        let gone = heads.iter().filter(|(_, head)| !stems.contains(&head.stem) && !records.is_forgotten(&head.stem));
+        Ok(gone.map(|(chain, head)| (chain, head.clone())).collect())
     }
 
     /// Unlocks the secrets, where they are not unlocked yet and `session` has what opens them.

@@ -1,6 +1,6 @@
 //! Writing: archives go first, the snapshot object last; its presence is the commit.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -91,7 +91,9 @@ impl Repository {
         let stem = names::snapshot_stem(snapshot.time, snapshot.id);
         self.pack_indexes(snapshot).await;
         let form = if self.root.format.has_plain_sums() { Form::Plain } else { Form::Commented };
-        let new_lists = cut_lists(snapshot, form);
+        let marked = self.marked().await?;
+        self.leave_out_lost_lists(snapshot, &marked).await?;
+        let new_lists = cut_lists(snapshot, form, &marked);
         // Everything is in memory before the first object is put.
         let covered: usize = snapshot.lists.iter().map(|list| list.archives).sum();
         let object = seal_snapshot(snapshot, copies, &writer.recipients)?;
@@ -108,7 +110,7 @@ impl Repository {
         }
         let signature = writer.key.sign(text.as_bytes(), &comment)?;
 
-        let stored = self.stored_archives().await?;
+        let stored = self.usable_archives().await?;
         for archive in snapshot.all_archives() {
             if stored.get(&archive.object) != Some(&archive.length) {
                 return Err(RepositoryError::Missing { name: archive.object.clone() });
@@ -131,6 +133,21 @@ impl Repository {
     }
 }
 
+impl Repository {
+    /// Makes a snapshot do without the lists of its parent that are gone or about to go, and all behind them: new ones are made.
+    async fn leave_out_lost_lists(&self, snapshot: &mut Snapshot, marked: &HashSet<String>) -> Result<(), RepositoryError> {
+        if snapshot.lists.is_empty() {
+            return Ok(());
+        }
+        let found = self.storage.list(names::LISTS).await?;
+        let stored: HashSet<&str> = found.iter().map(|object| object.name.as_str()).collect();
+        let is_there = |line: SumsLine| stored.contains(line.name.as_str()) && !marked.contains(&line.name);
+        let sound = snapshot.lists.iter().take_while(|list| lines_of_list(list).all(is_there)).count();
+        snapshot.lists.truncate(sound);
+        Ok(())
+    }
+}
+
 /// A list, and the lengths that belong to it.
 fn lines_of_list(list: &ListRecord) -> impl Iterator<Item = SumsLine> + use<> {
     let lengths =
@@ -138,8 +155,9 @@ fn lines_of_list(list: &ListRecord) -> impl Iterator<Item = SumsLine> + use<> {
     [SumsLine { name: names::list(list.sha256), length: Some(list.length), sha256: list.sha256 }].into_iter().chain(lengths)
 }
 
-/// Moves archives that no list covers into new lists when there are enough of them; gives the objects that this takes.
-fn cut_lists(snapshot: &mut Snapshot, form: Form) -> Vec<(String, String)> {
+/// Moves archives that no list covers into new lists when there are enough of them; gives the objects that this takes. A list that would
+/// have the name of one that is marked to be deleted, which says its content, has an archive less.
+fn cut_lists(snapshot: &mut Snapshot, form: Form, marked: &HashSet<String>) -> Vec<(String, String)> {
     let mut objects = Vec::new();
     loop {
         let covered: usize = snapshot.lists.iter().map(|list| list.archives).sum();
@@ -147,17 +165,32 @@ fn cut_lists(snapshot: &mut Snapshot, form: Form) -> Vec<(String, String)> {
         if rest.len() < LIST_FROM {
             return objects;
         }
-        let taken = rest.len().min(MAX_LIST_LINES);
-        let lines: Vec<SumsLine> = rest.iter().take(taken).map(line_of).collect();
-        let lengths = (form == Form::Plain).then(|| {
-            let text = sums::write_lengths(&lines);
-            let record = LengthsRecord { sha256: sha256(text.as_bytes()), length: text.len() as u64 };
-            objects.push((names::lengths(record.sha256), text));
-            record
-        });
-        let text = sums::write(&lines, form);
-        let sha256 = sha256(text.as_bytes());
-        snapshot.lists.push(ListRecord { sha256, length: text.len() as u64, archives: taken, lengths });
-        objects.push((names::list(sha256), text));
+        let most = rest.len().min(MAX_LIST_LINES);
+        let Some((record, new)) = (1..=most)
+            .rev()
+            .map(|taken| list_of(rest, taken, form))
+            .find(|(_, objects)| objects.iter().all(|(name, _)| !marked.contains(name)))
+        else {
+            return objects;
+        };
+        snapshot.lists.push(record);
+        objects.extend(new);
     }
+}
+
+/// A list of the first `taken` archives, and the objects that it takes: its lengths, and itself.
+fn list_of(archives: &[ArchiveRecord], taken: usize, form: Form) -> (ListRecord, Vec<(String, String)>) {
+    let mut objects = Vec::new();
+    let lines: Vec<SumsLine> = archives.iter().take(taken).map(line_of).collect();
+    let lengths = (form == Form::Plain).then(|| {
+        let text = sums::write_lengths(&lines);
+        let record = LengthsRecord { sha256: sha256(text.as_bytes()), length: text.len() as u64 };
+        objects.push((names::lengths(record.sha256), text));
+        record
+    });
+    let text = sums::write(&lines, form);
+    let sha256 = sha256(text.as_bytes());
+    let record = ListRecord { sha256, length: text.len() as u64, archives: lines.len(), lengths };
+    objects.push((names::list(sha256), text));
+    (record, objects)
 }

@@ -30,10 +30,10 @@ impl Repository {
             firsts.insert(names::DESCRIPTOR.to_owned());
         }
         let mut completed = 0;
-        let records = self.records().await?;
+        let (records, marked) = (self.records().await?, self.marked().await?);
         for name in firsts.symmetric_difference(&seconds) {
             // It is being deleted.
-            if names::stem_of(name).is_some_and(|stem| records.is_forgotten(stem)) {
+            if marked.contains(name) || names::stem_of(name).is_some_and(|stem| records.is_forgotten(stem)) {
                 continue;
             }
             let is_committed = |stem: &str| {

@@ -83,6 +83,26 @@ pub enum RepositoryError {
         /// Its number in its chain.
         sequence: u64,
     },
+    /// Another run holds the lock of those who delete.
+    #[error("the vault is locked by {holder} ('{object}')")]
+    Locked {
+        /// Who holds it, since when.
+        holder: String,
+        /// The lock.
+        object: String,
+    },
+    /// The store does not show what was just written.
+    #[error("the store does not show '{name}', which was just written")]
+    Stale {
+        /// The object.
+        name: String,
+    },
+    /// Deleting would be unsafe.
+    #[error("nothing was deleted: {why}")]
+    Unsafe {
+        /// Why.
+        why: String,
+    },
     /// No snapshot fits what was asked for.
     #[error("no snapshot matches '{wanted}'")]
     NoSnapshot {
@@ -122,7 +142,12 @@ impl RepositoryError {
     /// Whether stored data is missing, changed or forged (exit code 15).
     pub fn is_integrity(&self) -> bool {
         match self {
-            Self::Trust(_) | Self::Gone { .. } | Self::Missing { .. } | Self::Damaged { .. } | Self::Untrusted { .. } => true,
+            Self::Trust(_)
+            | Self::Gone { .. }
+            | Self::Missing { .. }
+            | Self::Damaged { .. }
+            | Self::Untrusted { .. }
+            | Self::Unsafe { .. } => true,
             Self::Archive { source, .. } => source.is_integrity(),
             Self::Storage(StorageError::WrongLength { .. } | StorageError::NotFound { .. }) => true,
             _ => false,

@@ -41,6 +41,8 @@ pub struct Inventory {
     pub named: BTreeMap<String, SumsLine>,
     /// Every archive in the store, with its length in bytes.
     pub stored: HashMap<String, u64>,
+    /// Lists of which neither copy can be read: which archives they name, nobody knows.
+    pub unread: Vec<String>,
     /// What is missing, has another length, or, if it is a list or a snapshot, is not what was signed.
     pub broken: Vec<Broken>,
 }
@@ -128,7 +130,10 @@ impl Inventory {
             }
         }
         for (list, behind) in snapshots.iter().flat_map(|found| sums::lists(&found.sums)) {
-            let Some(mut listed) = lists.remove(&list.name) else { continue };
+            let Some(mut listed) = lists.get(&list.name).cloned() else {
+                self.unread.push(list.name.clone());
+                continue;
+            };
             let known = behind.and_then(|behind| lengths.get(&behind.name)).map(Vec::as_slice).unwrap_or_default();
             listed.iter_mut().zip(known).for_each(|(line, &length)| line.length = Some(length));
             self.take_listed(listed);

@@ -17,6 +17,12 @@ const PARALLEL: usize = 32;
 #[derive(Debug, Default)]
 pub struct Everything(HashMap<String, u64>);
 
+impl FromIterator<(String, u64)> for Everything {
+    fn from_iter<T: IntoIterator<Item = (String, u64)>>(objects: T) -> Self {
+        Self(objects.into_iter().collect())
+    }
+}
+
 impl Everything {
     /// Lists the store.
     ///
@@ -98,11 +104,12 @@ impl Inventory {
             match listed {
                 Ok(listed) => this.take_listed(listed),
                 // That it is missing has been said.
-                Err(RepositoryError::Missing { .. }) => {}
+                Err(RepositoryError::Missing { .. }) => this.unread.push(line.name),
                 Err(error) if error.is_integrity() => {
                     let what = error.to_string();
                     each(Looked { object: &line.name, bytes: 0, wrong: Some(&what) });
-                    this.broken.push(Broken { object: line.name.clone(), what });
+                    this.unread.push(line.name.clone());
+                    this.broken.push(Broken { object: line.name, what });
                 }
                 Err(error) => return Err(error),
             }

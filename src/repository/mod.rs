@@ -6,6 +6,7 @@
 //! - [`inventory`]: what snapshots name, and what the store has of it; [`listed`]: the same by a listing alone.
 //! - [`pieces`]: bytes that need not be asked for again; `packs`: many small objects in one.
 //! - [`records`]: what was forgotten or replaced, as the root key signed it.
+//! - [`marks`]: what prune will delete, and [`locks`], which keep a second one out.
 //! - [`recovery`]: page and script for recovery without this program, kept in the vault.
 //! - [`tree`]: the state of a snapshot, laid together from its archives' indexes, or from their copies in [`index_copies`].
 
@@ -20,7 +21,9 @@ pub mod index_copies;
 pub mod inventory;
 pub mod keys;
 pub mod listed;
+pub mod locks;
 mod machine;
+pub mod marks;
 mod mirrored;
 mod packs;
 pub mod pieces;

@@ -49,7 +49,7 @@ impl Heads {
     }
 
     /// The heads of all chains.
-    pub fn iter(&self) -> impl Iterator<Item = &Head> {
-        self.0.values()
+    pub fn iter(&self) -> impl Iterator<Item = (Id, &Head)> {
+        self.0.iter().map(|(chain, head)| (*chain, head))
     }
 }

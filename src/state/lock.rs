@@ -21,9 +21,21 @@ impl Lock {
     /// # Errors
     /// [`StateError::Locked`] when another process holds it.
     pub fn take(path: &Path) -> Result<Self, StateError> {
+        Self::with(path, FlockOperation::NonBlockingLockExclusive)
+    }
+
+    /// Takes the lock as one of several that may hold it at a time, as long as nobody has taken it for himself.
+    ///
+    /// # Errors
+    /// As [`Self::take`].
+    pub fn share(path: &Path) -> Result<Self, StateError> {
+        Self::with(path, FlockOperation::NonBlockingLockShared)
+    }
+
+    fn with(path: &Path, operation: FlockOperation) -> Result<Self, StateError> {
         let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(path);
         let file = file.map_err(StateError::file("open", path))?;
-        match flock(&file, FlockOperation::NonBlockingLockExclusive) {
+        match flock(&file, operation) {
             Ok(()) => Ok(Self { file }),
             Err(Errno::WOULDBLOCK) => Err(StateError::Locked { path: path.to_owned() }),
             Err(error) => Err(StateError::file("lock", path)(error.into())),

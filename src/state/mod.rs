@@ -20,7 +20,7 @@ use std::path::{Path, PathBuf};
 
 pub use cache::{Cache, CacheSize};
 pub use folder::{CacheUse, MachineKey, ProtectedKey, StateFolder};
-pub use heads::Heads;
+pub use heads::{Head, Heads};
 pub use lock::Lock;
 pub use mirrors::Mirror;
 pub use pins::Pins;

@@ -123,6 +123,14 @@ impl SealedFolder {
         Lock::take(&self.path.join(name))
     }
 
+    /// Takes the lock `name` as one of several that may hold it at a time.
+    ///
+    /// # Errors
+    /// [`StateError::Locked`] when a run holds it for itself.
+    pub fn share(&self, name: &str) -> Result<Lock, StateError> {
+        Lock::share(&self.path.join(name))
+    }
+
     /// Begins to replace file `name`.
     ///
     /// # Errors

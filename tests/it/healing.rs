@@ -1,6 +1,8 @@
 //! Healing a vault from its mirror: what was lost or damaged is read again from then on, and nothing is overwritten.
 
+use std::fs;
 use tgvault::operations::Stop;
+
 use tgvault::operations::copy::{MirrorOptions, mirror};
 use tgvault::operations::events::Silent;
 use tgvault::storage::Storage;
@@ -88,6 +90,33 @@ async fn what_the_copy_has_not_either_is_named_and_stored_again_by_the_next_back
     assert!(left.stdout.contains(&archives[0]) && left.stdout.contains("the copy does not have it"), "{left:?}");
     let refused = sandbox.run(["--repo", &vault, "repair", "--from", &at(&stranger, "vault")]).unwrap();
     assert_eq!(refused.code, Some(2), "{refused:?}");
+    world.backup().await;
+    assert_eq!(world.restored().await, tree(&world.source()));
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_a_copy_it_says_what_is_lost_and_the_next_backup_stores_it_again() {
+    let world = World::new().await;
+    world.write("photos/a.jpg", &noise(1, 300_000));
+    world.backup().await;
+    let sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
+    let key = sandbox.work().join("key");
+    fs::write(&key, tgvault::crypt::keys::expose(&world.secret)).unwrap();
+    fs::set_permissions(&key, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    let vault = world.root.path().join("vault");
+    let run = |more: &[&str]| {
+        let line = ["--repo", vault.to_str().unwrap(), "-i", key.to_str().unwrap(), "repair"];
+        sandbox.run(line.iter().chain(more)).unwrap()
+    };
+    let sound = run(&[]);
+    assert_eq!(sound.code, Some(0), "{sound:?}");
+    world.storage.delete(&world.archives()[0]).await.unwrap();
+    let lost = run(&[]);
+    assert_eq!(lost.code, Some(15), "{lost:?}");
+    assert!(lost.stdout.lines().any(|line| line.starts_with("lost: snapshot ") && line.contains("photos/a.jpg")), "{lost:?}");
+    let json = run(&["--json"]);
+    let last: serde_json::Value = serde_json::from_str(json.stdout.lines().last().unwrap()).unwrap();
+    assert_eq!((&last["damaged_archives"], &last["lost_files"], json.code), (&1.into(), &1.into(), Some(15)), "{json:?}");
     world.backup().await;
     assert_eq!(world.restored().await, tree(&world.source()));
 }

@@ -5,6 +5,7 @@
 
 use std::fs;
 use std::io::{self, Write};
+use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use tgvault::storage::{FaultKind, Faults};
@@ -18,23 +19,23 @@ const SEEDS: u64 = 500;
 const CALLS: u64 = 40;
 
 /// SplitMix64: the life's own dice, so that names that the runs make up change nothing of it.
-struct Dice(u64);
+pub struct Dice(pub u64);
 
 impl Dice {
-    fn below(&mut self, end: u64) -> u64 {
+    pub fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
         let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
         (mixed ^ (mixed >> 31)) % end
     }
 
-    fn one_of<T: Copy>(&mut self, from: &[T]) -> T {
+    pub fn one_of<T: Copy>(&mut self, from: &[T]) -> T {
         from[self.below(from.len() as u64) as usize]
     }
 }
 
 /// Says which life it was when it ends badly.
-struct Told(u64);
+pub struct Told(pub u64);
 
 impl Drop for Told {
     fn drop(&mut self) {
@@ -45,16 +46,16 @@ impl Drop for Told {
 }
 
 /// Makes, changes and removes a few entries, each of a few kinds.
-fn change(world: &World, dice: &mut Dice) {
+pub fn change_in(source: &Path, dice: &mut Dice) {
     let names = ["a", "b", "deep/c", "deep/er/d", "e"];
     for _ in 0..=dice.below(5) {
         let name = dice.one_of(&names);
-        let path = world.source().join(name);
-        let other = world.source().join(dice.one_of(&names));
+        let path = source.join(name);
+        let other = source.join(dice.one_of(&names));
         // What stands there is one thing at most, and nothing is below a file.
         let _ = fs::remove_dir_all(&path);
         let _ = fs::remove_file(&path);
-        for above in path.ancestors().skip(1).take_while(|above| *above != world.source()) {
+        for above in path.ancestors().skip(1).take_while(|above| *above != source) {
             if above.is_file() || above.is_symlink() {
                 fs::remove_file(above).unwrap();
             }
@@ -69,6 +70,10 @@ fn change(world: &World, dice: &mut Dice) {
             _ => fs::write(&path, noise(dice.below(4), dice.one_of(&[0, 10, 5_000, 60_000]))).unwrap(),
         }
     }
+}
+
+fn change(world: &World, dice: &mut Dice) {
+    change_in(&world.source(), dice);
 }
 
 /// Lives one life; gives what it left in the store, by name, and how often its faulty run called the store.

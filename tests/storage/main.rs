@@ -9,6 +9,7 @@ mod faults;
 mod line;
 mod profile;
 mod program;
+mod real;
 mod refusals;
 mod stores;
 mod trips;

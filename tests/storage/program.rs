@@ -50,6 +50,10 @@ impl Reader {
         Self { _folder: folder, file, recipient }
     }
 
+    pub fn recipient(&self) -> &str {
+        &self.recipient
+    }
+
     pub fn option(&self) -> [&str; 2] {
         ["-i", self.file.to_str().unwrap()]
     }
@@ -259,7 +263,7 @@ fn three_at_once(bucket: &Bucket) {
 }
 
 /// Sixteen new machines at once: whatever the server makes of conditions, the vault is sound, and all of them may write.
-fn sixteen_at_once(bucket: &Bucket) {
+pub fn sixteen_at_once(bucket: &Bucket) {
     let reader = Reader::new();
     let owner = Machine::with_vault(bucket, "sixteen", &reader);
     let machines: Vec<(Machine, String)> = (0..16).map(|number| (Machine::new(bucket, "sixteen"), format!("host{number}"))).collect();
@@ -343,7 +347,7 @@ fn no_vault(bucket: &Bucket) {
 }
 
 /// A bucket that is not there. (s3s-fs has no such thing: it makes buckets as they are named.)
-fn no_bucket(bucket: &Bucket) {
+pub fn no_bucket(bucket: &Bucket) {
     let missing = Machine::new(&Bucket { url: bucket.url.replace("bucket-", "missing-"), ..bucket.clone() }, "vault");
     fails(&missing, bucket, 10, "create the bucket");
     let reader = Reader::new();
@@ -353,7 +357,7 @@ fn no_bucket(bucket: &Bucket) {
 }
 
 /// What every server must see the program through.
-fn every_job(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
+pub fn every_job(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
     main_job(bucket);
     bad_line(bucket, &open_uploads);
     killed_in_an_upload(bucket, &open_uploads);
@@ -467,7 +471,7 @@ fn killed_in_an_upload(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
 }
 
 /// A run that is killed before it hears that an upload has begun: nobody was told its id. It is counted, and found by the object's name.
-fn killed_before_the_answer(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
+pub fn killed_before_the_answer(bucket: &Bucket, open_uploads: impl Fn() -> usize) {
     let reader = Reader::new();
     let before = open_uploads();
     let machine = Machine::with_vault(bucket, "unanswered", &reader);

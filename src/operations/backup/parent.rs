@@ -14,7 +14,7 @@ use crate::model::digest::Id;
 use crate::model::entry::EntryPath;
 use crate::operations::OperationError;
 use crate::operations::events::{Event, Events};
-use crate::operations::session::{Opened, Session};
+use crate::operations::session::{Opened, Session, WRITING};
 use crate::operations::snapshot::choice::holds_chats;
 use crate::operations::uploads::Uploads;
 use crate::repository::Machine;
@@ -28,7 +28,7 @@ use crate::state::{Lock, SealedFolder};
 /// Where a run begins.
 pub(super) struct Parent {
     /// One run at a time for each source.
-    pub _lock: Lock,
+    pub _lock: [Lock; 2],
     pub journal: Journal,
     pub tree: Tree,
     /// Stored archives that no snapshot names yet, and what is to be removed before them.
@@ -98,12 +98,14 @@ pub(super) async fn find(
 ) -> Result<Parent, OperationError> {
     let Some((source, others)) = names.split_first() else { return Err(OperationError::Internal("a source has no name".into())) };
     let folder = journal_folder(&opened.folder, source)?;
+    // A prune that deletes at once must not meet a run of this machine.
+    let writing = opened.folder.share(WRITING)?;
     let lock = folder.lock("run.lock")?;
     opened.repository.storage = Uploads::resume(&folder, &opened.repository.storage).await?;
     if let Err(error) = adopt(opened, &folder, others) {
         events.event(&Event::Note(&format!("what this machine remembers of this folder under another name cannot be read ({error})")));
     }
-    let mut stored = opened.repository.stored_archives().await?;
+    let mut stored = opened.repository.usable_archives().await?;
     let mut remembered = None;
     match Journal::open(&folder, &opened.repository.machine) {
         Ok(Some(mut journal)) => match journal.take_in(|record| !is_lost(&stored, record)).and_then(|_| journal.remembered()) {
@@ -124,7 +126,7 @@ pub(super) async fn find(
     if state.tree.archives.iter().any(|record| is_lost(&stored, record)) {
         // Another machine may just have stored what the snapshot names that was found: all is listed anew.
         opened.repository.storage = opened.repository.storage.with_listing().await?;
-        stored = opened.repository.stored_archives().await?;
+        stored = opened.repository.usable_archives().await?;
     }
     // Whatever points into an archive that is gone is stored again.
     let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(&stored, record)).map(|record| record.id).collect();
@@ -180,7 +182,7 @@ pub(super) async fn find(
     }
     remembered.release();
     let State { tree, pending, removals, .. } = state;
-    Ok(Parent { _lock: lock, journal, tree, pending, removals, not_before, contents, lendable, remembered, is_healing })
+    Ok(Parent { _lock: [lock, writing], journal, tree, pending, removals, not_before, contents, lendable, remembered, is_healing })
 }
 
 /// Adds to what is remembered: where a key is given, what other snapshots of the vault hold; else the state that this machine has from

@@ -71,7 +71,7 @@ pub(super) struct Run {
     options: BackupOptions,
     shared: Arc<Shared>,
     journal: Journal,
-    _lock: crate::state::Lock,
+    _lock: [crate::state::Lock; 2],
     tree: Option<Tree>,
     removals: Removals,
     setup: LaneSetup,

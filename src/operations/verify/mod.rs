@@ -272,6 +272,7 @@ impl Run<'_> {
             }
         }
         self.last.extend(heads.values().map(|head| names::snapshot(&head.stem)));
+        self.last.extend(self.opened.repository.trust.heads.iter().map(|head| head.name.clone()));
         let number = self.repository().root.number;
         // One that nobody signed yet, or the signature of the last, unless a vault begins with it.
         self.last.insert(names::root(number + 1));

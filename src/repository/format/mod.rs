@@ -2,6 +2,8 @@
 
 pub mod descriptor;
 pub mod lease;
+pub mod lock;
+pub mod mark;
 pub mod names;
 pub mod pack;
 pub mod record;

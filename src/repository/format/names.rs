@@ -20,6 +20,10 @@ pub const LISTS: &str = "lists/";
 pub const SNAPSHOTS: &str = "snapshots/";
 /// What was forgotten or replaced.
 pub const RECORDS: &str = "records/";
+/// What prune will delete.
+pub const MARKS: &str = "marks/";
+/// Locks of those who delete.
+pub const LOCKS: &str = "locks/";
 /// Leases of runs in progress.
 pub const RUNNING: &str = "running/";
 /// Pieces of many objects in one.
@@ -135,6 +139,51 @@ pub fn parse_record_signature(name: &str) -> Option<&str> {
 pub fn stem_of(name: &str) -> Option<&str> {
     let rest = name.strip_prefix(SNAPSHOTS)?;
     SNAPSHOT_ENDINGS.iter().find_map(|ending| rest.strip_suffix(ending)).filter(|stem| stem_time(stem).is_some())
+}
+
+/// `marks/<stem>.json`.
+pub fn mark(stem: &str) -> String {
+    format!("{MARKS}{stem}.json")
+}
+
+/// The stem of the mark with this name; `None` for what is none.
+pub fn parse_mark(name: &str) -> Option<&str> {
+    name.strip_prefix(MARKS)?.strip_suffix(".json").filter(|stem| stem_time(stem).is_some())
+}
+
+/// `locks/<n>.json`.
+pub fn lock(number: u64) -> String {
+    format!("{LOCKS}{number}.json")
+}
+
+/// The number of the lock with this name; `None` for what is none.
+pub fn parse_lock(name: &str) -> Option<u64> {
+    let number = name.strip_prefix(LOCKS)?.strip_suffix(".json")?.parse().ok()?;
+    (lock(number) == name).then_some(number)
+}
+
+/// Run and number of the lease with this name; `None` for what is none.
+pub fn parse_lease(name: &str) -> Option<(Id, u32)> {
+    let (run, number) = name.strip_prefix(RUNNING)?.strip_suffix(".json")?.split_once('-')?;
+    Some((run.parse().ok()?, number.parse().ok()?))
+}
+
+/// Whether an object has the name of an archive.
+pub fn is_archive(name: &str) -> bool {
+    let Some(rest) = name.strip_prefix(ARCHIVES).and_then(|rest| rest.strip_suffix(".tar.zst.age")) else { return false };
+    let mut parts = rest.split('/');
+    let is_number =
+        |part: Option<&str>, digits: usize| part.is_some_and(|part| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit()));
+    is_number(parts.next(), 4)
+        && is_number(parts.next(), 2)
+        && parts.next().is_some_and(|id| id.parse::<Id>().is_ok())
+        && parts.next().is_none()
+}
+
+/// Whether an object has the name of a list, or of its lengths.
+pub fn is_list(name: &str) -> bool {
+    let stem = name.strip_prefix(LISTS).and_then(|rest| rest.strip_suffix(".sums").or_else(|| rest.strip_suffix(".lengths")));
+    stem.is_some_and(|stem| stem.parse::<Digest>().is_ok())
 }
 
 /// `running/<run>-<n>.json`.

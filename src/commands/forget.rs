@@ -1,0 +1,274 @@
+//! `tgvault forget`: which snapshots are no longer wanted.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use jiff::tz::TimeZone;
+use serde::Serialize;
+
+use super::arguments::{Select, parse_id};
+use super::context::{Context, Keys};
+use super::error::CommandError;
+use super::exit::Exit;
+use super::output::Output;
+use super::prune;
+use super::units::{self, printable};
+use crate::operations::forget::policy::{Period, Policy};
+use crate::operations::forget::{ForgetOptions, ForgetReport, Judged, forget};
+
+const EXAMPLES: &str = "\
+Examples:
+  tgvault forget --keep-daily 7 --keep-weekly 5 --keep-monthly 12 --dry-run
+  tgvault forget --keep-within 30d --keep-yearly 10 --prune
+  tgvault forget 3f9a 71c0                 # these two, whatever they are";
+
+/// Options of `forget`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = EXAMPLES)]
+pub struct Args {
+    /// Forget these snapshots, by the first digits of their IDs
+    #[arg(value_name = "ID", value_parser = parse_id)]
+    pub named: Vec<String>,
+
+    /// Give up snapshots that are missing without a record, so that `verify` and `prune` no longer stop at them
+    #[arg(long, conflicts_with = "named")]
+    pub lost: bool,
+
+    /// What counts together: source, host, both, or none
+    #[arg(long, value_name = "BY", value_delimiter = ',', default_value = "source,host")]
+    pub group_by: Vec<GroupBy>,
+
+    /// Show which snapshots would be kept, and why, without forgetting anything
+    #[arg(short = 'n', long)]
+    pub dry_run: bool,
+
+    /// Run `tgvault prune` afterwards
+    #[arg(long, conflicts_with = "dry_run")]
+    pub prune: bool,
+
+    /// What to keep.
+    #[command(flatten)]
+    pub keep: Keep,
+
+    /// Which snapshots are meant.
+    #[command(flatten)]
+    pub select: Select,
+}
+
+/// What to keep.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "What to keep")]
+pub struct Keep {
+    /// Keep the last N snapshots
+    #[arg(long, value_name = "N")]
+    pub keep_last: Option<u64>,
+    /// Keep the last snapshot of each of the last N hours that have one
+    #[arg(long, value_name = "N")]
+    pub keep_hourly: Option<u64>,
+    /// … of each of the last N days
+    #[arg(long, value_name = "N")]
+    pub keep_daily: Option<u64>,
+    /// … of each of the last N weeks
+    #[arg(long, value_name = "N")]
+    pub keep_weekly: Option<u64>,
+    /// … of each of the last N months
+    #[arg(long, value_name = "N")]
+    pub keep_monthly: Option<u64>,
+    /// … of each of the last N quarters
+    #[arg(long, value_name = "N")]
+    pub keep_quarterly: Option<u64>,
+    /// … of each of the last N years
+    #[arg(long, value_name = "N")]
+    pub keep_yearly: Option<u64>,
+    /// Keep all snapshots of the time before the newest one, such as 30d
+    #[arg(long, value_name = "SPAN", value_parser = units::parse_span)]
+    pub keep_within: Option<Duration>,
+    /// Keep the last snapshot of each hour of this time
+    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
+    pub keep_within_hourly: Option<Duration>,
+    /// … of each day
+    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
+    pub keep_within_daily: Option<Duration>,
+    /// … of each week
+    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
+    pub keep_within_weekly: Option<Duration>,
+    /// … of each month
+    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
+    pub keep_within_monthly: Option<Duration>,
+    /// … of each quarter
+    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
+    pub keep_within_quarterly: Option<Duration>,
+    /// … of each year
+    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
+    pub keep_within_yearly: Option<Duration>,
+    /// Keep snapshots with this tag; may be repeated
+    #[arg(long = "keep-tag", value_name = "TAG")]
+    pub keep_tags: Vec<String>,
+}
+
+/// What makes a group of snapshots.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum GroupBy {
+    /// What was backed up
+    Source,
+    /// The machine
+    Host,
+    /// Nothing: all snapshots are one group
+    None,
+}
+
+impl Keep {
+    /// The policy that these options make.
+    pub fn policy(&self) -> Policy {
+        let counts = [self.keep_hourly, self.keep_daily, self.keep_weekly, self.keep_monthly, self.keep_quarterly, self.keep_yearly];
+        let spans = [
+            self.keep_within_hourly,
+            self.keep_within_daily,
+            self.keep_within_weekly,
+            self.keep_within_monthly,
+            self.keep_within_quarterly,
+            self.keep_within_yearly,
+        ];
+        Policy {
+            last: self.keep_last.unwrap_or(0),
+            periods: Period::ALL.into_iter().zip(counts).filter_map(|(period, count)| Some((period, count?))).collect(),
+            within: self.keep_within,
+            within_periods: Period::ALL.into_iter().zip(spans).filter_map(|(period, span)| Some((period, span?))).collect(),
+            tags: self.keep_tags.clone(),
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct Line<'a> {
+    message_type: &'static str,
+    id: String,
+    time: jiff::Timestamp,
+    host: &'a str,
+    source: &'a str,
+    tags: &'a [String],
+    kept: bool,
+    reasons: &'a [String],
+}
+
+#[derive(Serialize)]
+struct Summary<'a> {
+    message_type: &'static str,
+    command: &'static str,
+    dry_run: bool,
+    kept: usize,
+    forgotten: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<&'a str>,
+}
+
+/// Forgets snapshots.
+///
+/// # Errors
+/// When neither snapshots nor a policy are given, or both; when no key fits, or the store fails.
+pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let policy = args.keep.policy();
+    match (args.named.is_empty() && !args.lost, policy.is_empty()) {
+        (true, true) => {
+            let hint = "for example `tgvault forget --keep-daily 7 --keep-weekly 5 --dry-run`, or the IDs of snapshots";
+            return Err(CommandError::usage("there is nothing that says which snapshots to keep", hint));
+        }
+        (false, false) => {
+            return Err(CommandError::usage("snapshots were named, and a policy was given too", "give either IDs or --keep-… options"));
+        }
+        _ => {}
+    }
+    let session = context.session(Keys::Needed).await?;
+    let is_by = |by: GroupBy| args.group_by.contains(&by);
+    let options = ForgetOptions {
+        named: args.named.clone(),
+        lost: args.lost,
+        policy,
+        among: args.select.selection(),
+        by_source: is_by(GroupBy::Source),
+        by_host: is_by(GroupBy::Host),
+        zone: TimeZone::system(),
+        dry_run: args.dry_run,
+    };
+    let report = forget(&session, &options).await?;
+    tell(&report, args.dry_run, &context.output)?;
+    let mut exit = if report.broken.is_empty() { Exit::Done } else { Exit::Integrity };
+    if args.prune {
+        exit = exit.worse(prune::run_in(&prune::Args::default(), &session, context).await?);
+    }
+    Ok(exit)
+}
+
+fn tell(report: &ForgetReport, dry_run: bool, output: &Output) -> Result<(), CommandError> {
+    let forgotten = report.forgotten().count();
+    let kept = report.judged.len() - forgotten;
+    if output.is_json() {
+        for judged in &report.judged {
+            output.json(&line(judged))?;
+        }
+        let (message_type, command, record) = ("summary", "forget", report.record.as_deref());
+        output.json(&Summary { message_type, command, dry_run, kept, forgotten, record })?;
+    } else {
+        output.text(&table(report, dry_run))?;
+        let does = if dry_run { "would forget" } else { "forgot" };
+        let kept = units::counted(kept as u64, "snapshot");
+        output.summary(&format!("{does} {}, kept {kept}", units::counted(forgotten as u64, "snapshot")))?;
+        if forgotten > 0 && !dry_run {
+            output.say("  `tgvault prune` frees the space that only they used");
+        }
+    }
+    for id in &report.last_of_source {
+        output.warn(&format!("snapshot {} was the last one of its source", units::short_id(&id.to_string())));
+    }
+    for broken in &report.broken {
+        output.warn(&format!("a snapshot was left alone: {broken}"));
+    }
+    Ok(())
+}
+
+fn line(judged: &Judged) -> Line<'_> {
+    Line {
+        message_type: "snapshot",
+        id: judged.id.to_string(),
+        time: judged.time,
+        host: &judged.host,
+        source: &judged.source,
+        tags: &judged.tags,
+        kept: !judged.kept_because.is_empty(),
+        reasons: &judged.kept_because,
+    }
+}
+
+/// The snapshots by source and machine, each with what becomes of it.
+fn table(report: &ForgetReport, dry_run: bool) -> String {
+    let mut groups: BTreeMap<(&str, &str), Vec<&Judged>> = BTreeMap::new();
+    for judged in &report.judged {
+        groups.entry((&judged.source, &judged.host)).or_default().push(judged);
+    }
+    let mut text = String::new();
+    for ((source, host), judged) in groups {
+        if !source.is_empty() {
+            text += &format!("{} on {}\n", printable(source), printable(host));
+        }
+        let rows: Vec<[String; 4]> = judged
+            .iter()
+            .map(|judged| {
+                let id = judged.id.to_string();
+                let what = match (judged.kept_because.is_empty(), dry_run) {
+                    (false, _) => "keep",
+                    (true, true) => "forget",
+                    (true, false) => "forgot",
+                };
+                [
+                    format!("  {what}"),
+                    units::short_id(&id).to_owned(),
+                    units::time(judged.time),
+                    printable(&judged.kept_because.join(", ")).to_string(),
+                ]
+            })
+            .collect();
+        text += &units::columns(&rows, &[]);
+    }
+    text
+}
