@@ -35,8 +35,8 @@ struct Summary<'a> {
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault repair                              # statements of trust, second copies; needs the key
-  tgvault repair --from /mnt/second/vault     # everything, from a mirror; needs no key";
+  tgvault repair                   # statements of trust, second copies (with the key)
+  tgvault repair --from /mnt/copy  # everything, from a mirror (without a key)";
 
 /// Options of `repair`.
 #[derive(Debug, clap::Args)]

@@ -4,9 +4,8 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Commands that people look for, and what does it here.
-const ELSEWHERE: [(&str, &str); 22] = [
+const ELSEWHERE: [(&str, &str); 21] = [
     ("check", "`tgvault verify` checks the vault"),
-    ("copy", "copy the vault with the tools of the store, such as `rsync` or `rclone`"),
     ("create", "`tgvault init` creates a vault; `tgvault backup` makes a backup"),
     ("delete", "`tgvault forget` forgets snapshots, and `tgvault prune` frees their space"),
     ("dump", "`tgvault cat SNAPSHOT PATH` prints a file"),
