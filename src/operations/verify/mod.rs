@@ -272,7 +272,9 @@ impl Run<'_> {
             }
         }
         self.last.extend(heads.values().map(|head| names::snapshot(&head.stem)));
-        self.last.extend(self.opened.repository.trust.heads.iter().map(|head| head.name.clone()));
+        // A statement whose writer died between its two copies, unless the vault begins with it: nothing could have followed.
+        let heads = self.opened.repository.trust.heads.iter().map(|head| head.name.clone());
+        self.last.extend(heads.filter(|name| names::parse_statement(name).is_some_and(|(number, _)| number > 1)));
         let number = self.repository().root.number;
         // One that nobody signed yet, or the signature of the last, unless a vault begins with it.
         self.last.insert(names::root(number + 1));
