@@ -213,14 +213,17 @@ pub fn parse<'a>(page: &'a str, starts: &[usize]) -> Element<'a> {
                     add(&mut open, Node::Element(new));
                     continue;
                 }
-                let is_code = new.is("script") || new.is("style");
-                open.push(new);
-                if is_code {
-                    let body = page.get(at..).unwrap_or_default();
-                    let end = at + body.find("</").unwrap_or(body.len());
-                    at = end;
-                    while starts.next_if(|start| *start < end).is_some() {}
+                if new.is("script") || new.is("style") {
+                    let body = page.get(at..limit).unwrap_or_default();
+                    let closes = |end: &usize| body.get(end + 2..).and_then(|end| end.get(..name.len())).is_some_and(|end| new.is(end));
+                    let Some(length) = body.find("</").filter(closes) else {
+                        // Nobody wrote it as code: it is a word of a text, which would be lost behind it.
+                        add(&mut open, Node::Text(page.get(start..at).unwrap_or_default()));
+                        continue;
+                    };
+                    at += length;
                 }
+                open.push(new);
             }
         }
     }
@@ -373,6 +376,22 @@ mod tests {
             let dom = parse(page, &[]);
             let _ = (dom.text(), dom.find("x").is_some());
         }
+    }
+
+    #[test]
+    fn code_that_is_not_closed_is_a_word_of_a_text() {
+        let text = |page| parse(page, &[]).text();
+        assert_eq!(text("<p>run <script>alert here</p><p>next</p>"), text("<p>run &lt;script&gt;alert here</p><p>next</p>"));
+        assert_eq!(text("<p>a <STYLE b=c>d <b>e</b></p>"), text("<p>a &lt;STYLE b=c&gt;d <b>e</b></p>"));
+        assert_eq!(text("<p>run <script"), "run <script");
+        assert_eq!(text("<p>a<script src=x>if (a < b) c()</SCRIPT>b<style>p { }</style>c</p>"), "abc");
+        // Not even up to the next message.
+        let page = "<p><div id=1>one <script></div><div id=2>two</script></div></p>";
+        let starts = [3, page.find("<div id=2>").unwrap()];
+        let dom = parse(page, &starts);
+        let mut found = Vec::new();
+        dom.beginning_at(&starts, &mut found);
+        assert_eq!(found.iter().map(|message| message.text()).collect::<Vec<_>>(), ["one <script>", "two"]);
     }
 
     #[test]
