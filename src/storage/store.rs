@@ -93,23 +93,24 @@ impl Storage {
         self.inner.notes.as_deref()
     }
 
-    /// Removes what was sent of an upload that another process began and noted.
+    /// Removes what was sent of an upload that another process began and noted. It is tried once: a later run tries again, and no backup
+    /// waits for it.
     ///
     /// # Errors
     /// The store's failures; an upload that is gone is no error.
     pub async fn abandon(&self, name: &str, id: &str) -> Result<()> {
         check_name(name)?;
-        retry(self.options(), || self.backend().abandon(name, id)).await
+        self.backend().abandon(name, id).await
     }
 
     /// Removes what was sent of uploads of this name whose ids are not known, because the answers to their beginnings were lost; `false`
-    /// where the store does not say which there are.
+    /// where the store does not say which there are. It is tried once, as [`Self::abandon`] is.
     ///
     /// # Errors
     /// The store's failures.
     pub async fn abandon_lost(&self, name: &str) -> Result<bool> {
         check_name(name)?;
-        retry(self.options(), || self.backend().abandon_lost(name)).await
+        self.backend().abandon_lost(name).await
     }
 
     /// The address for people and logs: it holds no secret.
