@@ -494,8 +494,8 @@ const RECOVERY: &str = "recovery/";
 const COPIED: [&str; 8] =
     [names::ROOT, names::KEYS, names::LISTS, names::SNAPSHOTS, names::ARCHIVES, names::MIRROR, names::RECORDS, RECOVERY];
 
-/// What is not copied: leases are about runs of this moment.
-const LEFT: [&str; 1] = [names::RUNNING];
+/// What is not copied: leases and locks are about runs of this moment, marks about what the vault's own store is to delete.
+const LEFT: [&str; 3] = [names::RUNNING, names::LOCKS, names::MARKS];
 
 /// Puts both copies of an object, as far as they are not there; gives those that it put with their lengths, and what is wrong.
 async fn put_twice(
