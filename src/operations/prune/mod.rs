@@ -4,7 +4,7 @@
 //! no snapshot that is listed just before names it, and no run that began before the mark may still rely on it. Runs treat what is marked
 //! as gone and look again before each commit. So backups take no lock, and a prune can be killed anywhere and run again.
 //!
-//! [`plan`] says what is useless; this module marks and deletes.
+//! `plan` says what is useless; this module marks and deletes.
 
 mod plan;
 
