@@ -85,7 +85,7 @@ pub enum Command {
     /// Free the space of what no snapshot needs any more
     Prune(prune::Args),
     /// Remove locks that a killed run left
-    // Whoever needs it is told so by the error about the lock.
+    // The error about the lock names it to whoever needs it.
     #[command(hide = true)]
     Unlock(unlock::Args),
     /// List snapshots

@@ -1,4 +1,4 @@
-//! `tgvault repair`: a way back when statements of trust are damaged.
+//! `tgvault repair`: heals statements of trust and second copies, and with `--from` everything that a good copy of the vault has.
 
 use std::sync::Arc;
 
