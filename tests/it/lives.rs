@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use tgvault::Vault;
@@ -21,7 +20,7 @@ use tgvault::state::StateFolder;
 use tgvault::storage::{FaultKind, Faults, Storage};
 
 use crate::prune::pass;
-use crate::replay::{Dice, Told, change_in};
+use crate::replay::{Dice, Told, change_in, each_seed};
 use crate::support::{Log, World, tempdir, tree, wrong};
 
 /// Lives in the gate.
@@ -169,22 +168,6 @@ async fn live(seed: u64) {
 #[test]
 fn whatever_is_kept_restores_exactly() {
     let alone = |seed| tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(live(seed));
-    if let Ok(seed) = std::env::var("TGVAULT_SEED") {
-        return alone(seed.parse().unwrap());
-    }
     let lives = std::env::var("TGVAULT_LIVES").map_or(LIVES, |lives| lives.parse().unwrap());
-    let next = AtomicU64::new(0);
-    std::thread::scope(|scope| {
-        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
-            scope.spawn(|| {
-                loop {
-                    let seed = next.fetch_add(1, Ordering::Relaxed);
-                    if seed >= lives {
-                        return;
-                    }
-                    alone(seed);
-                }
-            });
-        }
-    });
+    each_seed(lives, alone);
 }
