@@ -180,6 +180,8 @@ pub fn parse<'a>(page: &'a str, starts: &[usize]) -> Element<'a> {
     let mut depth = None;
     let mut starts = starts.iter().copied().peekable();
     let mut at = 0;
+    // Where the next closing tag behind some element of code is: looked for once, however many such elements come before it.
+    let mut closing: Option<usize> = None;
     while at < page.len() {
         let next = starts.peek().copied().unwrap_or(page.len());
         if at == next {
@@ -214,14 +216,19 @@ pub fn parse<'a>(page: &'a str, starts: &[usize]) -> Element<'a> {
                     continue;
                 }
                 if new.is("script") || new.is("style") {
-                    let body = page.get(at..limit).unwrap_or_default();
-                    let closes = |end: &usize| body.get(end + 2..).and_then(|end| end.get(..name.len())).is_some_and(|end| new.is(end));
-                    let Some(length) = body.find("</").filter(closes) else {
+                    if closing.is_none_or(|closing| closing < at) {
+                        closing = Some(page.get(at..).and_then(|rest| rest.find("</")).map_or(page.len(), |found| at + found));
+                    }
+                    let end = closing.unwrap_or(page.len());
+                    let closed = page.get(end + 2..).and_then(|rest| rest.get(..name.len()));
+                    if !closed.is_some_and(|closed| new.is(closed)) {
                         // Nobody wrote it as code: it is a word of a text, which would be lost behind it.
                         add(&mut open, Node::Text(page.get(start..at).unwrap_or_default()));
                         continue;
-                    };
-                    at += length;
+                    }
+                    // What code holds is no element, whatever it looks like.
+                    while starts.next_if(|start| *start < end).is_some() {}
+                    at = end;
                 }
                 open.push(new);
             }
