@@ -10,7 +10,7 @@ use super::exit::MEANINGS;
 use super::{
     accounts, alert, backup, browse, cache, cat, chats, completions, config, copy, coverage, demo, diff, doctor, drill, find, forget, init,
     key, login, logout, ls, man, prune, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots, stats, status, unknown,
-    unlock, verify,
+    unlock, verify, watch,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -58,6 +58,8 @@ pub enum Command {
     Chats(chats::Args),
     /// Back up a Telegram account, a Telegram Desktop export, or a folder
     Backup(backup::Args),
+    /// Follow a Telegram account live: store messages, edits and deletions as they happen
+    Watch(Box<watch::Args>),
     /// Back up every source of the profile into every vault of it
     Run(run::Args),
     /// Have the system start backups by itself

@@ -64,6 +64,7 @@ pub mod stats;
 pub mod status;
 pub mod unlock;
 pub mod verify;
+pub mod watch;
 
 use std::sync::Arc;
 
@@ -138,6 +139,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Search(args) => search::run(args, &context).await,
         Command::Diff(args) => diff::run(args, &context).await,
         Command::Stats(args) => stats::run(args, &context).await,
+        Command::Watch(args) => watch::run(args, &context).await,
         Command::Demo(args) => demo::run(args, &context).await,
         Command::Alert(args) => alert::run(args, &context).await,
         Command::Config(_) => config::show::run(&context.settings, &context.output),

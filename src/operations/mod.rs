@@ -3,6 +3,7 @@
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`snapshot`]: picking and opening a snapshot.
 //! - [`copy`]: second copies.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`browse`], [`keys`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
+//! - [`watch`]: when what happens in an account is stored.
 //! - [`forget`] says which snapshots are no longer wanted, [`prune`] deletes what none needs.
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
@@ -45,6 +46,7 @@ pub mod status;
 pub mod stop;
 mod uploads;
 pub mod verify;
+pub mod watch;
 mod writing;
 
 pub use error::OperationError;

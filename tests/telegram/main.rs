@@ -25,3 +25,4 @@ mod program_whole;
 mod refusals;
 mod round_trip;
 mod truth;
+mod watch;

@@ -14,7 +14,7 @@ use tokio::sync::broadcast;
 use tokio::time::timeout;
 
 use super::centres::AuthorizationKey;
-use super::connection::{Connection, Heartbeat};
+use super::connection::{Connection, Heartbeat, Pushed};
 use super::error::{CallError, RpcError};
 use super::events::{Event, Observing};
 use super::key_exchange::{ExchangeError, exchange};
@@ -123,7 +123,7 @@ struct Inner {
     session: Arc<dyn Session>,
     pacer: Arc<Pacer>,
     pool: Pool,
-    updates: broadcast::Sender<Arc<Vec<u8>>>,
+    updates: broadcast::Sender<Pushed>,
     requests: AtomicU64,
 }
 
@@ -159,9 +159,14 @@ impl Client {
         self.0.pool.file_centres()
     }
 
-    /// Serialised updates as they come in; slow receivers lose some.
-    pub fn updates(&self) -> broadcast::Receiver<Arc<Vec<u8>>> {
+    /// What comes in without being asked for; slow receivers lose some.
+    pub fn updates(&self) -> broadcast::Receiver<Pushed> {
         self.0.updates.subscribe()
+    }
+
+    /// Whether there is a connection to the account's data centre by which updates can come.
+    pub fn is_connected(&self) -> bool {
+        self.0.pool.centre(self.home()).slots(Purpose::Messages).best().0.is_some()
     }
 
     /// Requests made so far, retries included.

@@ -43,6 +43,15 @@ pub(super) struct Heartbeat {
 
 type Answer = Result<Vec<u8>, CallError>;
 
+/// What comes without being asked for.
+#[derive(Clone, Debug)]
+pub enum Pushed {
+    /// Serialised updates.
+    Updates(Arc<Vec<u8>>),
+    /// A connection that updates came by is gone, and whatever was on its way with it.
+    Lost,
+}
+
 /// What the connections of a data centre share of its protocol: by how many seconds its clock is ahead of ours, since the numbers of
 /// messages are times, and the salt that it wants.
 #[derive(Debug, Default)]
@@ -100,12 +109,19 @@ impl Drop for Connection {
     }
 }
 
-/// Marks the connection closed when its task ends, in whatever way it ends.
-struct ClosedOnDrop(Arc<AtomicBool>);
+/// Marks the connection closed when its task ends, in whatever way it ends, and tells those who rely on it for updates.
+struct ClosedOnDrop {
+    closed: Arc<AtomicBool>,
+    updates: Option<broadcast::Sender<Pushed>>,
+}
 
 impl Drop for ClosedOnDrop {
     fn drop(&mut self) {
-        self.0.store(true, Ordering::Release);
+        self.closed.store(true, Ordering::Release);
+        if let Some(updates) = &self.updates {
+            // Nobody has to listen.
+            let _ = updates.send(Pushed::Lost);
+        }
     }
 }
 
@@ -126,12 +142,13 @@ impl Connection {
         mtp: Encrypted,
         heartbeat: Heartbeat,
         clock: Arc<Clock>,
-        updates: broadcast::Sender<Arc<Vec<u8>>>,
+        updates: broadcast::Sender<Pushed>,
         place: Option<Place>,
     ) -> Self {
         let (requests, receiver) = mpsc::unbounded_channel();
         let closed = Arc::new(AtomicBool::new(false));
-        let guard = ClosedOnDrop(closed.clone());
+        // Connections for files come and go; what is asked there is asked again.
+        let guard = ClosedOnDrop { closed: closed.clone(), updates: place.is_none().then(|| updates.clone()) };
         let task = tokio::spawn(async move {
             let guard = guard;
             // Free for another when the socket is closed, not before.
@@ -203,7 +220,7 @@ struct Line {
     /// Known since the first packet.
     session: Option<Session>,
     clock: Arc<Clock>,
-    updates: broadcast::Sender<Arc<Vec<u8>>>,
+    updates: broadcast::Sender<Pushed>,
 }
 
 impl Line {
@@ -429,7 +446,7 @@ impl Line {
             }
             Deserialization::Update(update) | Deserialization::OwnUpdate { update, .. } => {
                 // Nobody has to listen: completeness never rests on the stream of updates.
-                let _ = self.updates.send(Arc::new(update));
+                let _ = self.updates.send(Pushed::Updates(Arc::new(update)));
             }
             Deserialization::RpcResult(result) => self.finish(result.msg_id, Ok(result.body)),
             Deserialization::RpcError(error) => self.finish(error.msg_id, Err(CallError::Rpc(RpcError::from(error.error)))),

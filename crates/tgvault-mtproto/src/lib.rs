@@ -27,6 +27,7 @@ mod session;
 
 pub use centres::{AuthorizationKey, DataCentre, DataCentres, TELEGRAM_FIRST_DC};
 pub use client::{CallOptions, Client, ClientOptions, Device, TimeLimits};
+pub use connection::Pushed;
 pub use error::{CallError, RpcError};
 pub use events::{Event, Observer};
 pub use key_exchange::ExchangeError;

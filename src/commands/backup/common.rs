@@ -15,7 +15,7 @@ use crate::commands::{secrets, units};
 use crate::model::digest::Id;
 use crate::operations::backup::{BackupOptions, BackupSummary, Timings, backup};
 use crate::operations::status::ledger::Coverage;
-use crate::operations::{OperationError, Session, default_lanes};
+use crate::operations::{OperationError, Session, Stop, default_lanes};
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Counts;
 use crate::source::Source;
@@ -90,11 +90,25 @@ pub fn own_folders(context: &Context, storage: &Storage) -> Result<Vec<(u64, u64
     Ok(own.into_iter().flatten().map(|meta| (meta.dev(), meta.ino())).collect())
 }
 
-/// Runs the operation; the passphrase authorises a machine that writes for the first time, once.
+/// Runs the operation until it ends or the user wants that; the passphrase authorises a machine that writes for the first time, once.
 ///
 /// # Errors
 /// When vault, source, state or store cannot be used, or the run is interrupted.
 pub async fn back_up(
+    context: &Context,
+    session: Session,
+    source: Arc<dyn Source>,
+    options: BackupOptions,
+) -> Result<BackupSummary, CommandError> {
+    back_up_until(context.heeded.stop(), context, session, source, options).await
+}
+
+/// The same, until `stop` is wanted.
+///
+/// # Errors
+/// As [`back_up`].
+pub async fn back_up_until(
+    stop: Stop,
     context: &Context,
     mut session: Session,
     source: Arc<dyn Source>,
@@ -102,7 +116,7 @@ pub async fn back_up(
 ) -> Result<BackupSummary, CommandError> {
     loop {
         let reporter = Arc::new(Reporter::new(&context.output, "saved", "entry"));
-        let ended = backup(&session, source.clone(), options.clone(), reporter.clone(), context.heeded.stop()).await;
+        let ended = backup(&session, source.clone(), options.clone(), reporter.clone(), stop.clone()).await;
         reporter.finish();
         match ended {
             Err(OperationError::Repository(RepositoryError::NotAWriter(_))) if session.unlock.is_none() && secrets::can_ask() => {

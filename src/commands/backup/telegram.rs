@@ -20,6 +20,7 @@ use crate::commands::telegram::words;
 use crate::commands::units;
 use crate::model::kinds::KindChoice;
 use crate::operations::OperationError;
+use crate::operations::backup::{BackupOptions, BackupSummary};
 use crate::operations::status::ledger::Coverage;
 use crate::repository;
 use crate::source::telegram::{
@@ -147,10 +148,7 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
     }
     let session = context.session(Keys::IfGiven).await?;
     let vault = repository::find(&session.storage).await?;
-    let mut options = common.options(context, given(args, &export))?;
-    if common.lanes.is_none() {
-        options.lanes = options.lanes.min(MOST_LANES);
-    }
+    let options = options(args, &export, common, context)?;
     let teller = Arc::new(Teller::new(&context.output));
     let (connection, shared, told) = (args.connection.clone(), context.clone(), teller.clone());
     let source = apart(move || {
@@ -160,24 +158,54 @@ pub async fn run(args: &Args, common: &Common, context: &Arc<Context>) -> Result
     .await?;
     let ended = back_up(context, session, source.clone(), options).await;
     teller.finish();
+    conclude(ended, &source, common.dry_run, context)
+}
+
+/// Tells how a backup of an account ended, and what is known of its chats.
+///
+/// # Errors
+/// That of the backup; when standard output cannot be written.
+pub fn conclude(
+    ended: Result<BackupSummary, CommandError>,
+    source: &TelegramSource,
+    dry_run: bool,
+    context: &Context,
+) -> Result<Finished, CommandError> {
     if let Err(CommandError::Operation(OperationError::Interrupted | OperationError::Source(_))) = &ended
-        && !common.dry_run
+        && !dry_run
     {
-        tell_so_far(&source, context)?;
+        tell_so_far(source, context)?;
     }
     let summary = ended?;
     if context.output.is_json() {
-        tell_json(&source, context)?;
+        tell_json(source, context)?;
     }
-    let exit = conclude_with(&summary, common.dry_run, context, |exit| {
+    let exit = conclude_with(&summary, dry_run, context, |exit| {
         if let Some(error) = source.state_error() {
             let text = format!("cannot save the progress of this backup on this machine; the next run repeats some of the work ({error})");
             context.output.warn(&text);
         }
-        tell(&source, exit, common.dry_run, context)
+        tell(source, exit, dry_run, context)
     })?;
+    Ok(Finished { coverage: Some(coverage_of(source)), ..Finished::of(exit, &summary) })
+}
+
+/// How complete the chats are, for what this machine remembers.
+pub fn coverage_of(source: &TelegramSource) -> Coverage {
     let CoverageCounts { complete, incomplete, unknown, .. } = source.coverage();
-    Ok(Finished { coverage: Some(Coverage { complete, incomplete, unknown }), ..Finished::of(exit, &summary) })
+    Coverage { complete, incomplete, unknown }
+}
+
+/// How the backup is made.
+///
+/// # Errors
+/// When this machine has no name.
+pub fn options(args: &Args, export: &ExportOptions, common: &Common, context: &Context) -> Result<BackupOptions, CommandError> {
+    let mut options = common.options(context, given(args, export))?;
+    if common.lanes.is_none() {
+        options.lanes = options.lanes.min(MOST_LANES);
+    }
+    Ok(options)
 }
 
 /// Says how much there is in the chosen chats. Nothing is stored, and no vault is needed.
@@ -269,7 +297,10 @@ fn later(seconds: u64) -> Timestamp {
 }
 
 /// What is exported: the options, and what the profile says where there are none.
-fn export_options(args: &Args, common: &Common, context: &Context) -> Result<ExportOptions, CommandError> {
+///
+/// # Errors
+/// When they make no sense together.
+pub fn export_options(args: &Args, common: &Common, context: &Context) -> Result<ExportOptions, CommandError> {
     let profile = &context.settings.telegram;
     let usual = ExportOptions::default();
     let list = |typed: &[String], profile: &Option<Vec<String>>| {

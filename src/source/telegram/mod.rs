@@ -5,6 +5,7 @@
 //! - `tl`: from Telegram's types to records; it needs no connection.
 //! - `stored`: what is stored for good; it moves when items are committed, never before.
 //! - `account`: accounts by name, logging in and out, requests made for one.
+//! - `heard`: what updates told and nothing has written down yet. `listen`: whoever listens to them.
 //! - `files`: media, fetched ahead within bounds, and the outbox from which the calling thread feeds the sink.
 //! - `export`: one run, from the list of chats to the coverage of each.
 //!
@@ -15,6 +16,8 @@ mod error;
 mod events;
 mod export;
 mod files;
+mod heard;
+mod listen;
 mod options;
 mod stored;
 mod tl;
@@ -23,6 +26,8 @@ mod wire;
 pub use account::{Account, Accounts, Application, ConnectOptions, CustomServer, LoggedIn, LoginPrompts, LoginWay, Session};
 pub use error::TelegramError;
 pub use events::{Event, Observer, Observing, Unobserved};
+pub use heard::Heard;
+pub use listen::{Listener, Stir};
 pub use export::{ChatSize, ChatSummary, ListingDetail, Outcome, TelegramSource};
 pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, Detail, ExportOptions, LARGEST_FILE_BYTES, TakeoutUse};
 pub use stored::CoverageCounts;

@@ -1,7 +1,7 @@
 //! The accounts on this machine, by name: each a sealed session and a sealed state.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use grammers_tl_types::functions;
@@ -9,6 +9,7 @@ use tokio::runtime::{Handle, Runtime};
 
 use super::login::{Application, LoginPrompts, LoginWay, log_in};
 use super::session::{CustomServer, LoggedIn, Session, SessionStore};
+use super::takeout::now;
 use crate::model::keep::{Keep, Kept};
 use crate::source::telegram::error::{TelegramError, ends_session};
 use crate::source::telegram::events::{Event, Observing, OfConnections};
@@ -48,6 +49,8 @@ pub struct Account {
     session: Arc<SessionStore>,
     pub(crate) states: States,
     pub(crate) threads: Threads,
+    /// The moment that the last run called its own.
+    observed: Mutex<i64>,
 }
 
 /// Where the states of an account's backups are: one for each vault, because what one vault has the other may lack.
@@ -185,7 +188,8 @@ impl Accounts {
         let client = client(session.clone(), api_id, options)?;
         let observer = options.observer.clone();
         let states = States { keep: self.keep.clone(), name: name.to_owned() };
-        Ok(Account { name: name.to_owned(), user, client, observer, session, states, threads: Threads::new()? })
+        let observed = Mutex::new(i64::MIN);
+        Ok(Account { name: name.to_owned(), user, client, observer, session, states, threads: Threads::new()?, observed })
     }
 }
 
@@ -207,6 +211,13 @@ impl Account {
     pub fn check(&self) -> Result<(), TelegramError> {
         let asked = self.threads.block_on(self.client.call(&functions::updates::GetState {}));
         asked.map(drop).map_err(|error| TelegramError::from_call(&self.name, "the session cannot be checked", error))
+    }
+
+    /// The moment of a run, Unix seconds: later than that of the one before, since what a run saw gone counts only after it was last seen.
+    pub(crate) fn next_moment(&self) -> i64 {
+        let mut last = self.observed.lock().unwrap_or_else(PoisonError::into_inner);
+        *last = now().max(last.saturating_add(1));
+        *last
     }
 
     /// Requests made so far.

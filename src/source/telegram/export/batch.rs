@@ -13,13 +13,15 @@ use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{MessageRecord, Record};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::stored::{Effect, LeftFile, LogEffect, Print, Unfinished};
-use crate::source::telegram::tl::{Outcomes, Want, is_in_part, record, with_votes};
+use crate::source::telegram::tl::{Context, Outcomes, Want, is_in_part, record, with_votes};
 
 /// Lines on their way into a batch.
 #[derive(Default)]
 pub(super) struct Batch {
     pub(super) lines: Vec<u8>,
     pub(super) effect: LogEffect,
+    /// When its messages were seen, where that was before the run.
+    pub(super) observed: Option<i64>,
 }
 
 impl Run {
@@ -47,7 +49,9 @@ impl Run {
                 .map(|want| (want.key.id, want.path.to_string()))
                 .collect();
             let emoji = |id: i64| paths.get(&id).cloned();
-            let Some(mut record) = record(message, &self.context(log.peer, &emoji), wants, &outcomes) else { continue };
+            let seen = batch.observed.unwrap_or(self.observed);
+            let context = || Context { observed: seen, ..self.context(log.peer, &emoji) };
+            let Some(mut record) = record(message, &context(), wants, &outcomes) else { continue };
             if let Some(votes) = votes.get(&message.id()) {
                 record.extra = with_votes(record.extra.as_deref(), votes);
             }
@@ -104,7 +108,7 @@ impl Run {
 
     /// Hands a batch over.
     pub(super) async fn flush(&self, log: &ChatLog, batch: &mut Batch) -> Result<(), TelegramError> {
-        let Batch { lines, mut effect } = std::mem::take(batch);
+        let (lines, mut effect) = (std::mem::take(&mut batch.lines), std::mem::take(&mut batch.effect));
         // It stays until the batch is stored for good, with those of many others.
         effect.messages.shrink_to_fit();
         let effect = Effect::Log(log.peer, Box::new(effect));

@@ -181,13 +181,13 @@ impl Run {
         }
     }
 
-    fn alarm(&self, peer: Peer, deletions: usize) {
+    pub(super) fn alarm(&self, peer: Peer, deletions: usize) {
         if deletions >= ALARM_DELETIONS {
             self.tell(Event::Note(format!("{deletions} messages in {peer} were deleted since the last run; the backup keeps them")));
         }
     }
 
-    async fn add_deletion(&self, log: &ChatLog, batch: &mut Batch, id: i32, evidence: Evidence) -> Result<(), TelegramError> {
+    pub(super) async fn add_deletion(&self, log: &ChatLog, batch: &mut Batch, id: i32, evidence: Evidence) -> Result<(), TelegramError> {
         let record = DeletionRecord { peer: log.peer, id: id.into(), observed: self.observed, run: self.id.clone(), evidence };
         self.add_record(log, batch, Record::Deletion(record), Some(id)).await
     }

@@ -5,6 +5,7 @@
 //! changed, and hands messages to `batch`, which has their files fetched (`message_files`) and renders them. `unfinished` fetches the rest of long messages; `people` asks who
 //! reacted and voted; `missing` asks again for files
 //! that earlier runs could not have. `run` is what all of these share, `ledger` what they find out.
+//! Where somebody listened, `live` writes what updates told before all that.
 //! `account_coverage`: what of the account could not be had. `listing`: the chats for people.
 
 mod account_coverage;
@@ -17,6 +18,7 @@ mod dialogs;
 mod history;
 mod ledger;
 mod listing;
+mod live;
 mod message_files;
 mod missing;
 mod people;

@@ -16,6 +16,7 @@ use crate::source::telegram::account::Api;
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
 use crate::source::telegram::files::{Fetcher, Outbox};
+use crate::source::telegram::heard::Heard;
 use crate::source::telegram::options::ExportOptions;
 use crate::source::telegram::stored::{Effect, StateStore};
 use crate::source::telegram::tl::{Context, Fingerprints, PeerBook, Want};
@@ -50,6 +51,10 @@ pub(super) struct Run {
     /// Custom emoji that were resolved; `None` for those that Telegram does not know.
     pub(super) emoji: tokio::sync::Mutex<HashMap<i64, Option<Want>>>,
     pub(super) ledger: Ledger,
+    /// What updates told before the run, where somebody listened: then the run only looks at what is new.
+    pub(super) heard: Option<Heard>,
+    /// Whether it is such a run.
+    pub(super) follows: bool,
 }
 
 /// What the list of chats and the takeout decided, before the first chat is read.

@@ -11,10 +11,11 @@ use super::ledger::Ledger;
 use super::run::{Plan, Run};
 use super::whole::Outcome;
 use crate::model::paths::RunId;
-use crate::source::telegram::account::{Account, Api, now};
+use crate::source::telegram::account::{Account, Api};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::files::{Fetcher, Next, Out, outbox};
-use crate::source::telegram::options::ExportOptions;
+use crate::source::telegram::heard::Heard;
+use crate::source::telegram::options::{Detail, ExportOptions, TakeoutUse};
 use crate::source::telegram::stored::{CoverageCounts, StateStore};
 use crate::source::telegram::tl::{Fingerprints, PeerBook};
 use crate::source::{Sink, Source, SourceError, SourceName};
@@ -24,8 +25,10 @@ const LOOK_UP: Duration = Duration::from_millis(200);
 
 /// Backs up a Telegram account.
 pub struct TelegramSource {
-    account: Account,
+    account: Arc<Account>,
     options: Arc<ExportOptions>,
+    /// What the next listing begins with.
+    heard: Mutex<Option<Heard>>,
     state: Arc<StateStore>,
     outcome: Mutex<Outcome>,
     /// Why the state could not be saved after a commit.
@@ -38,12 +41,34 @@ impl TelegramSource {
     ///
     /// # Errors
     /// When the state of its earlier runs cannot be opened.
-    pub fn new(account: Account, options: ExportOptions, vault: &str) -> Result<Self, TelegramError> {
+    pub fn new(account: impl Into<Arc<Account>>, options: ExportOptions, vault: &str) -> Result<Self, TelegramError> {
+        let account = account.into();
         let file = account.states.of(vault);
         let path = file.place();
         let state = StateStore::open(file, account.user.user_id).map_err(|source| TelegramError::local(path, source))?;
         let state = if options.dry_run { state.forgetting() } else { state };
-        Ok(Self { account, options: Arc::new(options), state: Arc::new(state), outcome: Mutex::default(), state_error: Mutex::default() })
+        Ok(Self {
+            account,
+            options: Arc::new(options),
+            heard: Mutex::default(),
+            state: Arc::new(state),
+            outcome: Mutex::default(),
+            state_error: Mutex::default(),
+        })
+    }
+
+    /// The same for a run that follows the account: it begins with what was heard, and looks at what is new only.
+    #[must_use]
+    pub fn following(self, heard: Heard) -> Self {
+        let options = ExportOptions {
+            account: false,
+            left: false,
+            details: vec![Detail::None],
+            takeout: TakeoutUse::Never,
+            recheck_budget: 0,
+            ..ExportOptions::clone(&self.options)
+        };
+        Self { options: Arc::new(options), heard: Mutex::new(Some(heard)), ..self }
     }
 
     /// What the last listing left for later.
@@ -113,7 +138,8 @@ impl Source for TelegramSource {
     }
 
     fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError> {
-        let observed = now();
+        let observed = self.account.next_moment();
+        let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).take();
         let id = run_id(jiff::Timestamp::now()).map_err(|error| self.unreadable(error))?;
         self.state.begin();
         let (outbox, inbox) = outbox();
@@ -147,6 +173,8 @@ impl Source for TelegramSource {
             stretches: Semaphore::new(stretches),
             emoji: tokio::sync::Mutex::new(HashMap::new()),
             ledger: Ledger::default(),
+            heard,
+            follows: false,
         };
         let (done, result) = crossbeam_channel::bounded(1);
         let _task = AbortOnDrop(runtime.spawn(async move {

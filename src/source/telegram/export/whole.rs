@@ -61,7 +61,15 @@ impl Run {
     /// When the run as a whole cannot go on.
     pub(super) async fn export(mut self) -> Result<Outcome, TelegramError> {
         let mut outcome = Outcome::default();
+        let heard = self.heard.take();
+        self.follows = heard.is_some();
+        if let Some(heard) = &heard {
+            self.learn_heard(heard);
+        }
         if self.bot {
+            if let Some(heard) = heard {
+                self.write_heard(heard, |_| true).await?;
+            }
             let run = Arc::new(self);
             let counting = run.count().await?;
             run.flush_peers(true).await?;
@@ -126,6 +134,12 @@ impl Run {
             self.plan.settles_takeout = !(owed && selection.is_by_name());
         }
         let ends_takeout = self.plan.settles_takeout || !self.plan.taken_out;
+        if let Some(heard) = heard {
+            let listed: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();
+            // A chat that was cleared meanwhile is in no list any more.
+            let takes = |peer: Peer| listed.contains(&peer) || selection.takes(&Dialog::bare(peer, false), &self.peers);
+            self.write_heard(heard, takes).await?;
+        }
         let run = Arc::new(self);
         let result = run.clone().read_all(dialogs, &selection, &mut outcome).await;
         if ends_takeout {
@@ -204,7 +218,10 @@ impl Run {
         }
         let kept = self.kept(&dialogs, selection);
         let mut found: BTreeSet<Peer> = self.state.read().misjudged().into_iter().filter(|&peer| kept(peer)).collect();
-        found.extend(self.retry_missing(&kept).await?);
+        // One that follows comes every few minutes: what could not be had is asked for again by those that look at everything.
+        if !self.follows {
+            found.extend(self.retry_missing(&kept).await?);
+        }
         self.tell(Event::Chats { total: dialogs.len() as u64 });
         outcome.chats = dialogs.len() as u64;
         let listed: HashSet<Peer> = dialogs.iter().map(|dialog| dialog.peer).collect();

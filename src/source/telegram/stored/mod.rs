@@ -164,14 +164,24 @@ impl ChatState {
                 None => self.unfinished.remove(&id),
             };
         }
+        // Only where some are gone does it matter which were there before.
+        let some_went = log.messages.iter().any(|(_, print)| print.is_none());
+        let mut came = HashSet::new();
         for &(id, print) in &log.messages {
             match print {
-                Some(print) => self.messages.insert(id, print),
+                Some(print) => {
+                    if some_went && !self.messages.contains(id) {
+                        came.insert(id);
+                    }
+                    self.messages.insert(id, print);
+                }
                 None if self.messages.contains(id) => {
                     self.unfinished.remove(&id);
                     self.messages.remove(id);
-                    // The server counted it at the last look.
-                    self.server_count = self.server_count.map(|count| count.saturating_sub(1));
+                    // The server counted it at the last look, unless it came and went since.
+                    if !came.remove(&id) {
+                        self.server_count = self.server_count.map(|count| count.saturating_sub(1));
+                    }
                 }
                 None => {}
             }

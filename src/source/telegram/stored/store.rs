@@ -133,6 +133,7 @@ impl StateStore {
     }
 
     /// What a chat's earlier runs left.
+    #[cfg(test)]
     pub(crate) fn chat(&self, peer: Peer) -> ChatState {
         self.read().chats.get(&peer).cloned().unwrap_or_default()
     }

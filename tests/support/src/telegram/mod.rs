@@ -29,4 +29,5 @@ pub use files::file_bytes;
 pub use options::Options;
 pub use protocol::rsa::{KeyError, ServerKey};
 pub use server::{ChatInfo, TelegramServer, blank_message};
+pub use state::Push;
 pub use world::{Kind, MutateError, Mutation, Outcome, Peer, SELF};

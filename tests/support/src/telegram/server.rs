@@ -15,7 +15,7 @@ use super::faults::Fault;
 use super::options::Options;
 use super::protocol::rsa::ServerKey;
 use super::protocol::session::unix_time;
-use super::state::Shared;
+use super::state::{Push, Shared};
 use super::world::chat::Chat;
 use super::world::{Kind, MutateError, Mutation, Outcome, Peer};
 
@@ -184,6 +184,11 @@ impl TelegramServer {
     /// [`MutateError`] when there is no such chat or message.
     pub fn mutate(&self, mutation: &Mutation) -> Result<Outcome, MutateError> {
         self.shared.mutate(mutation)
+    }
+
+    /// Lets things go wrong with the next events that connected clients are told, one after another.
+    pub fn spoil_pushes(&self, script: impl IntoIterator<Item = Push>) {
+        self.shared.spoil_pushes(script);
     }
 
     /// Puts a message into a chat as it is, save for its id and peer, and for the date when that is 0. Gives the id.

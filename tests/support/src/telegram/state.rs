@@ -1,6 +1,6 @@
 //! What all connections share.
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use grammers_tl_types::{enums, functions};
@@ -27,9 +27,30 @@ pub(crate) struct Shared {
     login: Mutex<Login>,
     faults: Mutex<Faults>,
     live: Mutex<HashMap<u64, Live>>,
+    pushes: Mutex<Pushes>,
     /// Made when first asked for, since it takes a moment.
     verifier: OnceLock<Option<Verifier>>,
     pub(crate) searches: Mutex<Searches>,
+}
+
+/// What goes wrong with an event that connected clients are to be told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Push {
+    /// Nobody hears of it.
+    Lost,
+    /// It comes twice.
+    Twice,
+    /// It comes behind the next one.
+    AfterNext,
+    /// In its place comes `updatesTooLong`.
+    TooLong,
+}
+
+/// What is to go wrong, and what is held back.
+#[derive(Default)]
+struct Pushes {
+    script: VecDeque<Push>,
+    held: Vec<enums::Updates>,
 }
 
 /// A connection that may be told of events.
@@ -97,6 +118,7 @@ impl Shared {
             login: Mutex::default(),
             faults: Mutex::new(Faults::new(options.faults.clone())),
             live: Mutex::default(),
+            pushes: Mutex::default(),
             verifier: OnceLock::new(),
             searches: Mutex::default(),
             counters: Counters::new(),
@@ -141,8 +163,34 @@ impl Shared {
         self.options.dcs.first().copied().unwrap_or_default()
     }
 
-    /// Tells an event to every connection of a logged-in client that wants to hear of it.
+    /// What goes wrong with the next events that are told.
+    pub(crate) fn spoil_pushes(&self, script: impl IntoIterator<Item = Push>) {
+        self.pushes.lock().unwrap_or_else(PoisonError::into_inner).script.extend(script);
+    }
+
+    /// Tells an event to every connection of a logged-in client that wants to hear of it, unless that goes wrong.
     pub(crate) fn publish(&self, updates: &enums::Updates) {
+        let told = {
+            let mut pushes = self.pushes.lock().unwrap_or_else(PoisonError::into_inner);
+            let (mut told, later) = match pushes.script.pop_front() {
+                None => (vec![updates.clone()], false),
+                Some(Push::Lost) => (vec![], false),
+                Some(Push::Twice) => (vec![updates.clone(), updates.clone()], false),
+                Some(Push::TooLong) => (vec![enums::Updates::TooLong], false),
+                Some(Push::AfterNext) => {
+                    pushes.held.push(updates.clone());
+                    (vec![], true)
+                }
+            };
+            if !later {
+                told.append(&mut pushes.held);
+            }
+            told
+        };
+        told.iter().for_each(|updates| self.publish_now(updates));
+    }
+
+    fn publish_now(&self, updates: &enums::Updates) {
         let users: HashSet<AuthKeyId> = {
             let login = self.login();
             login.keys.iter().filter(|(_, record)| record.access == Access::User && record.dc == self.home()).map(|(id, _)| *id).collect()

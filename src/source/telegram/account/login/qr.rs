@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout_at};
 
 use super::{Login, failed, no_answer};
 use crate::source::telegram::error::TelegramError;
+use crate::source::telegram::wire::Pushed;
 
 /// How long a person gets to fetch a phone.
 const PATIENCE: Duration = Duration::from_secs(10 * 60);
@@ -50,17 +51,17 @@ impl Login<'_> {
 }
 
 /// Waits until the code was scanned, or until `end`: either way the token is asked for again.
-async fn accepted(updates: &mut broadcast::Receiver<std::sync::Arc<Vec<u8>>>, end: Instant) {
+async fn accepted(updates: &mut broadcast::Receiver<Pushed>, end: Instant) {
     loop {
         match timeout_at(end, updates.recv()).await {
-            Ok(Ok(update)) => {
+            Ok(Ok(Pushed::Updates(update))) => {
                 if let Ok(enums::Updates::UpdateShort(short)) = enums::Updates::from_bytes(&update)
                     && matches!(short.update, enums::Update::LoginToken)
                 {
                     return;
                 }
             }
-            Ok(Err(broadcast::error::RecvError::Lagged(_))) => return,
+            Ok(Ok(Pushed::Lost) | Err(broadcast::error::RecvError::Lagged(_))) => return,
             Ok(Err(broadcast::error::RecvError::Closed)) | Err(_) => return,
         }
     }

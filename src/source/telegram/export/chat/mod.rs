@@ -85,7 +85,8 @@ pub(super) struct Chat {
 
 impl Chat {
     pub(super) fn new(run: Arc<Run>, dialog: Dialog) -> Self {
-        let before = run.state.chat(dialog.peer);
+        // With what updates told already.
+        let before = run.state.after_pending(dialog.peer);
         let log = run.ledger.log(dialog.peer);
         Self { run, dialog, log, before, findings: Mutex::default(), fetched: AtomicU64::new(0), newest: AtomicI32::new(0) }
     }
