@@ -3,7 +3,7 @@
 //! - [`cli`]: what can be typed; [`arguments`]: what several commands take; [`config`]: what holds, out of command line, environment and profile.
 //! - [`secrets`], [`keyring`], [`passphrase`]: how keys come in; [`sheet`]: the recovery sheet.
 //! - [`telegram`]: what all commands share that act for a Telegram account; [`reading`]: those that read stored chats; [`span`]: times.
-//! - [`output`], [`progress`], [`logging`], [`units`]: how a run speaks; [`error`], [`exit`], [`interrupt`]: how it ends; [`room`]: whether it can begin; [`program`]: all of it.
+//! - [`output`], [`progress`], [`logging`], [`units`]: how a run speaks; [`error`], [`exit`], [`interrupt`]: how it ends; [`room`]: whether it can begin; [`program`]: all of it; [`service`]: what the service manager is told.
 //! - one file a command: its options, the operation it calls, what it prints.
 
 pub mod arguments;
@@ -23,6 +23,7 @@ pub mod progress;
 pub mod reading;
 pub mod room;
 pub mod secrets;
+pub mod service;
 pub mod sheet;
 pub mod span;
 pub mod telegram;

@@ -11,6 +11,7 @@ use super::backup::{remembered, telegram as backup};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::service;
 use super::telegram::apart;
 use super::telegram::observer::Teller;
 use super::units;
@@ -18,7 +19,7 @@ use crate::operations::watch::{Due, Pace, Ran, watch};
 use crate::operations::{OperationError, Session, Stop};
 use crate::repository;
 use crate::source::SourceError;
-use crate::source::telegram::{Account, ExportOptions, Listener, TelegramError, TelegramSource};
+use crate::source::telegram::{Account, ExportOptions, Heard, Listener, TelegramError, TelegramSource};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -83,11 +84,14 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
     let watching = Watch { args: telegram, common, context, session, vault, account: Arc::new(account), export };
     // Before the first backup, so that nothing falls between the two.
     let listener = Listener::start(&watching.account);
+    service::notify("STATUS=making a first backup");
     watching.save(None).await?;
+    service::notify("READY=1\nSTATUS=watching");
     context.output.say(&format!("watching; what happens is stored within {}. Stop with Ctrl-C", units::duration(flush)));
     let pace = Pace { flush, ..Pace::default() };
     let mut failed = None;
     let ran = watch(&listener, pace, &context.heeded.stop(), async |due| watching.store(due, &mut failed).await, |_| ()).await?;
+    service::notify("STOPPING=1");
     if let Some(error) = listener.end() {
         return Err(error.into());
     }
@@ -105,13 +109,17 @@ impl Watch<'_> {
             Due::Whole => None,
         };
         match self.save(heard).await {
-            Ok(_) => Ok(Ran::Stored),
+            Ok(_) => {
+                service::notify(&format!("STATUS=watching; last stored at {}", units::time(Timestamp::now())));
+                Ok(Ran::Stored)
+            }
             Err(error) if ends_watch(&error) => Err(error),
             Err(error) => {
                 let after = wait_of(&error);
                 if !matches!(error, CommandError::Operation(OperationError::Interrupted)) {
                     self.context.output.warn(&format!("not stored yet, and tried again: {}", error.one_line()));
                 }
+                service::notify(&format!("STATUS=not stored yet: {}", error.one_line()));
                 *failed = Some(error);
                 Ok(Ran::Later(after))
             }
@@ -119,14 +127,14 @@ impl Watch<'_> {
     }
 
     /// Makes one backup, of everything or what was heard, and remembers how it ended.
-    async fn save(&self, heard: Option<crate::source::telegram::Heard>) -> Result<Finished, CommandError> {
+    async fn save(&self, heard: Option<Heard>) -> Result<Finished, CommandError> {
         let began = Timestamp::now();
         let ended = self.backup(heard).await;
         remembered::note(Task::Telegram(self.args), began, &ended, self.context);
         ended
     }
 
-    async fn backup(&self, heard: Option<crate::source::telegram::Heard>) -> Result<Finished, CommandError> {
+    async fn backup(&self, heard: Option<Heard>) -> Result<Finished, CommandError> {
         let (account, export, vault) = (self.account.clone(), self.export.clone(), self.vault.clone());
         let source = apart(move || Ok::<_, CommandError>(TelegramSource::new(account, export, &vault)?)).await?;
         let mut options = backup::options(self.args, &self.export, &self.common, self.context)?;
