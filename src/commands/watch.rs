@@ -105,7 +105,7 @@ impl Watch<'_> {
     /// Stores what is due; says when to try again what cannot be stored now.
     async fn store(&self, due: Due, failed: &mut Option<CommandError>) -> Result<Ran, CommandError> {
         let heard = match due {
-            Due::News(heard) => Some(heard),
+            Due::News(heard) => Some(*heard),
             Due::Whole => None,
         };
         match self.save(heard).await {
@@ -173,9 +173,9 @@ fn ends_watch(error: &CommandError) -> bool {
 fn wait_of(error: &CommandError) -> Option<Duration> {
     match error {
         CommandError::Telegram(TelegramError::TryLater { seconds, .. })
-        | CommandError::Operation(OperationError::Source(SourceError::Telegram { source: TelegramError::TryLater { seconds, .. }, .. })) => {
-            Some(Duration::from_secs(*seconds))
-        }
+        | CommandError::Operation(OperationError::Source(SourceError::Telegram {
+            source: TelegramError::TryLater { seconds, .. }, ..
+        })) => Some(Duration::from_secs(*seconds)),
         _ => None,
     }
 }

@@ -40,7 +40,7 @@ impl Default for Pace {
 #[derive(Debug)]
 pub enum Due {
     /// What was heard, and what else is new in the chats.
-    News(Heard),
+    News(Box<Heard>),
     /// Everything.
     Whole,
 }
@@ -102,7 +102,7 @@ pub async fn watch<E>(
                 listener.settle(LAST_WORD).await;
             }
             let heard = stir.borrow().clone();
-            return if heard.since.is_some() { run(Due::News(listener.take())).await } else { Ok(Ran::Stored) };
+            return if heard.since.is_some() { run(Due::News(Box::new(listener.take()))).await } else { Ok(Ran::Stored) };
         }
         let waits = not_before.is_some_and(|not_before| now < not_before);
         let next = if waits { Next::Nothing } else { pace.next(&heard, looked, now) };
@@ -119,7 +119,7 @@ pub async fn watch<E>(
             Next::News => {
                 let heard = listener.take();
                 let kept = heard.clone();
-                let ran = run(Due::News(heard)).await?;
+                let ran = run(Due::News(Box::new(heard))).await?;
                 if let Ran::Later(_) = ran {
                     listener.put_back(kept);
                 }

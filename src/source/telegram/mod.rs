@@ -26,9 +26,9 @@ mod wire;
 pub use account::{Account, Accounts, Application, ConnectOptions, CustomServer, LoggedIn, LoginPrompts, LoginWay, Session};
 pub use error::TelegramError;
 pub use events::{Event, Observer, Observing, Unobserved};
+pub use export::{ChatSize, ChatSummary, ListingDetail, Outcome, TelegramSource};
 pub use heard::Heard;
 pub use listen::{Listener, Stir};
-pub use export::{ChatSize, ChatSummary, ListingDetail, Outcome, TelegramSource};
 pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, Detail, ExportOptions, LARGEST_FILE_BYTES, TakeoutUse};
 pub use stored::CoverageCounts;
 pub use wire::{
