@@ -25,7 +25,6 @@ Examples:
   tgvault init                              # create the vault
   tgvault login                             # log in to Telegram, then:
   tgvault backup telegram                   # back up the account
-  tgvault backup ~/export                   # back up a Telegram export or a folder
   tgvault restore latest --to ~/restored";
 
 /// Automatic, encrypted, verifiable Telegram backups that only you can read
