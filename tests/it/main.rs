@@ -44,6 +44,7 @@ mod long_files;
 mod lost_archives;
 mod many;
 mod mirrors;
+mod mounted;
 mod mounts;
 mod old_state;
 mod prune;
