@@ -7,6 +7,7 @@
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
+//! - [`mounted`]: snapshots as a file system.
 //! - [`imports`]: what this machine remembers of exports that were taken in.
 //! - [`accounts`]: the Telegram accounts of this machine; [`coverage`]: what snapshots say about their completeness.
 //! - [`certificate`]: the same, signed, for others.
@@ -36,6 +37,7 @@ pub mod keys;
 mod lanes;
 pub mod look;
 pub mod messages;
+pub mod mounted;
 pub mod prune;
 pub mod render;
 pub mod repair;

@@ -47,6 +47,7 @@ mod lost_archives;
 mod many;
 mod memory_closed;
 mod mirrors;
+mod mounted;
 mod mounts;
 mod old_state;
 mod prune;
