@@ -9,6 +9,7 @@ mod cache_faults;
 mod changing;
 mod chats;
 mod clocks;
+mod compact;
 mod desktop_blocks;
 mod desktop_export;
 mod desktop_html;
