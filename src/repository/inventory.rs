@@ -116,7 +116,7 @@ impl Inventory {
         let is_whole = |record: &ArchiveRecord| self.stored.get(&record.object) == Some(&record.length);
         let mut needed = Vec::new();
         for found in snapshots {
-            needed.extend(standing.needed(found.signed, archives_of(found, lists), is_whole));
+            needed.extend(standing.needed((found.signed.chain, found.signed.sequence), archives_of(found, lists), is_whole));
         }
         for line in needed {
             self.named.entry(line.name.clone()).or_insert(line);

@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use super::format::record::Replaced;
 use super::format::snapshot::{ArchiveRecord, Snapshot, StandIn};
 use super::format::sums::SumsLine;
-use super::snapshots::Signed;
 use crate::model::digest::Id;
 
 /// An archive as a snapshot names it, or its sums.
@@ -170,7 +169,7 @@ impl Standing {
     /// old ones too.
     pub fn needed(
         &self,
-        signed: Signed,
+        (chain, sequence): (Id, u64),
         (archives, borrowed): (Vec<SumsLine>, Vec<SumsLine>),
         is_whole: impl Fn(&ArchiveRecord) -> bool,
     ) -> Vec<SumsLine> {
@@ -181,7 +180,7 @@ impl Standing {
             let object = old.object().to_owned();
             let is_there = |record: &ArchiveRecord| self.is_replaced(&record.object) || is_whole(record);
             let are_there = self.said.get(number).is_some_and(|said| said.by.iter().all(is_there));
-            if !are_there || !self.is_covered(&object, number, (signed.chain, signed.sequence)) {
+            if !are_there || !self.is_covered(&object, number, (chain, sequence)) {
                 needed.push(old);
             }
         }
@@ -268,8 +267,7 @@ mod tests {
 
     fn needed(standing: &Standing, list: &str, sequence: u64, lost: &str) -> String {
         let lines = |text: &str| text.chars().map(|name| SumsLine::of(&record(&name.to_string()))).collect();
-        let signed = Signed { writer: Id([9; 16]), chain: Id([1; 16]), sequence };
-        let needed = standing.needed(signed, (lines(list), Vec::new()), |record| !lost.contains(&record.object));
+        let needed = standing.needed((Id([1; 16]), sequence), (lines(list), Vec::new()), |record| !lost.contains(&record.object));
         needed.iter().map(|line| line.name.as_str()).collect()
     }
 

@@ -3,21 +3,9 @@
 use std::collections::HashMap;
 
 use super::CompactOptions;
-use super::gather::{Archive, Gathered};
+use super::gather::{Archive, Chosen, Gathered};
 use crate::operations::OperationError;
 use crate::repository::RepositoryError;
-
-/// Archives that follow each other in exactly the same snapshots.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Chosen {
-    /// The first of these snapshots.
-    pub snapshot: usize,
-    /// The place of the first archive in it, and that behind the last.
-    pub from: usize,
-    pub to: usize,
-    /// The place up to which these snapshots name the same: what their state is there is shown.
-    pub shown: usize,
-}
 
 /// Chooses among the runs of archives that follow each other in exactly the same snapshots.
 ///

@@ -4,7 +4,6 @@ use std::collections::{BTreeMap, HashMap};
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
-use super::choose::Chosen;
 use super::{CompactOptions, Excluded, UpTo};
 use crate::crypt::keys::Identities;
 use crate::model::digest::Id;
@@ -46,6 +45,18 @@ pub(super) struct Kept {
     pub hashes: Vec<u64>,
     /// The hash of all, with those that it borrows.
     pub hash: u64,
+}
+
+/// Archives that follow each other in exactly the same snapshots.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Chosen {
+    /// The first of these snapshots.
+    pub snapshot: usize,
+    /// The place of the first archive in it, and that behind the last.
+    pub from: usize,
+    pub to: usize,
+    /// The place up to which these snapshots name the same: what their state is there is shown.
+    pub shown: usize,
 }
 
 /// What there is.

@@ -19,8 +19,8 @@ use std::time::{Duration, Instant};
 
 use tokio::runtime::Handle;
 
-use self::choose::{Chosen, choose};
-use self::gather::Gathered;
+use self::choose::choose;
+use self::gather::{Chosen, Gathered};
 use self::write::{Change, Moved, Writing};
 use super::OperationError;
 use super::archiving::Archiving;

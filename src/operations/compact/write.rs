@@ -210,13 +210,12 @@ impl Out<'_> {
     fn line(&mut self, mut line: IndexEntry) -> Result<(), OperationError> {
         let is_own = |content: &Located| content.archive.is_some_and(|archive| self.change.own.contains(&archive));
         let there = |content: &Located| self.moved.get(&(content.archive?, content.offset)).copied();
-        match &mut line.content {
-            Some(content) => match there(content) {
+        if let Some(content) = &mut line.content {
+            match there(content) {
                 Some((archive, frame, offset)) => (content.archive, content.frame, content.offset) = (Some(archive), frame, offset),
                 None if is_own(content) => return self.stored(&line),
                 None => {}
-            },
-            None => {}
+            }
         }
         if let Err(error) = self.archive()?.writer.append_reference(&line) {
             return Err(self.failure(error));

@@ -236,7 +236,7 @@ impl Run<'_> {
         };
         for found in snapshots {
             let mut archives = Vec::new();
-            for line in records.standing.needed(found.signed, archives_of(found, &lists), is_whole) {
+            for line in records.standing.needed((found.signed.chain, found.signed.sequence), archives_of(found, &lists), is_whole) {
                 if met.insert(line.name.clone()) {
                     self.kept.insert(line.name.clone());
                     archives.extend(self.wanted(&line));
