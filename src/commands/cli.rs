@@ -8,9 +8,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, alert, backup, browse, cache, cat, chats, completions, config, copy, coverage, demo, diff, doctor, drill, find, forget, init,
-    key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots, stats, status,
-    unknown, unlock, verify, watch,
+    accounts, alert, backup, browse, cache, cat, chats, compact, completions, config, copy, coverage, demo, diff, doctor, drill, find,
+    forget, init, key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots,
+    stats, status, unknown, unlock, verify, watch,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -87,6 +87,8 @@ pub enum Command {
     Forget(forget::Args),
     /// Free the space of what no snapshot needs any more
     Prune(prune::Args),
+    /// Put few archives in the place of many, without what no snapshot shows
+    Compact(compact::Args),
     /// Remove locks that a killed run left
     // The error about the lock names it to whoever needs it.
     #[command(hide = true)]
@@ -119,9 +121,10 @@ pub enum Command {
     /// Show or delete this machine's cache of vaults in buckets
     Cache(cache::Args),
     /// Generate shell completions
+    // Packages have these two made, and the guide names them: the short help is one screen.
+    #[command(hide = true)]
     Completions(completions::Args),
     /// Generate manual pages
-    // Packages have them made; the short help is one screen.
     #[command(hide = true)]
     Man(man::Args),
 }
