@@ -64,6 +64,7 @@ mod spelling;
 mod stored_before;
 mod summaries;
 mod support;
+mod terminal;
 mod trees;
 mod trust;
 mod verification;
