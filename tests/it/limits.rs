@@ -140,7 +140,7 @@ fn few_open_files_are_enough() {
 fn few_open_files_are_enough_for_many_folders_and_threads() {
     let machine = machine();
     for folder in 0..60 {
-        let inner = machine.at(&format!("s/{folder}/x"));
+        let inner = machine.at(&format!("s/d{folder}/x"));
         fs::create_dir_all(&inner).unwrap();
         (0..40).for_each(|file| fs::write(inner.join(file.to_string()), noise(folder * 40 + file, 100)).unwrap());
         fs::hard_link(machine.at("s/1"), inner.join("link")).unwrap();
