@@ -79,7 +79,8 @@ impl Chat {
     fn counted_fewer(&self, findings: &Findings, held: u64) -> Option<u64> {
         // Where the account's ranges of messages are asked one by one, each has a count of its own.
         let is_one = || self.in_ranges(IdRange { first: 1, last: i64::MAX }).len() == 1;
-        let (served, counted) = if findings.reread_in_doubt {
+        // Where only the account's own messages were held, these alone were counted when they were read again.
+        let (served, counted) = if findings.reread_in_doubt && !self.before.only_my {
             (held, findings.server_after)
         } else if self.before.ranges.is_empty() && is_one() {
             // What went or came meanwhile is in one of the two.
