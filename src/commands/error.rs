@@ -322,7 +322,10 @@ impl CommandError {
 fn of_repository(error: &RepositoryError) -> Exit {
     match error {
         RepositoryError::Absent { .. } => Exit::NoRepository,
-        RepositoryError::WrongKey { .. } | RepositoryError::RemovedSlot { .. } | RepositoryError::NotAWriter(_) => Exit::WrongKey,
+        RepositoryError::WrongKey { .. }
+        | RepositoryError::RemovedSlot { .. }
+        | RepositoryError::Rotated
+        | RepositoryError::NotAWriter(_) => Exit::WrongKey,
         RepositoryError::Locked { .. } => Exit::Locked,
         RepositoryError::Stale { .. } => Exit::TryLater,
         error if error.is_integrity() => Exit::Integrity,
@@ -345,11 +348,12 @@ fn of_operation(error: &OperationError) -> Exit {
         error if error.is_damage() => Exit::Integrity,
         OperationError::Repository(error) => of_repository(error),
         OperationError::State(error) => of_state(error),
-        OperationError::KeyNeeded => Exit::WrongKey,
+        OperationError::KeyNeeded | OperationError::PartialKey { .. } => Exit::WrongKey,
         OperationError::Interrupted => Exit::Interrupted,
         OperationError::NoSuchKey { .. }
         | OperationError::NoSuchWriter { .. }
         | OperationError::LastKey { .. }
+        | OperationError::NotRenewed { .. }
         | OperationError::NotAlone { .. } => Exit::Usage,
         OperationError::IsMirror { .. } | OperationError::NoCopy { .. } => Exit::Usage,
         OperationError::Emptied { .. } => Exit::Emptied,
@@ -449,6 +453,10 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         OperationError::KeyNeeded => SecretError::NobodyToAsk.hint()?,
         OperationError::NoSuchKey { .. } => "list the key slots with `tgvault key list`; give the beginning of an ID, or a recipient",
         OperationError::NotAlone { .. } => "use a grace period of 2 hours or more, or add --alone when nothing writes to the vault now",
+        OperationError::NotRenewed { .. } => {
+            "unlock the vault with that passphrase, or leave the key out with `--remove ID` and add it again afterwards with `tgvault key add`"
+        }
+        OperationError::PartialKey { .. } => "use a key that reads all of the vault: what this one does not know would be lost",
         OperationError::LastKey { .. } => "add another key first with `tgvault key add`",
         OperationError::NoSuchWriter { .. } => "list the writers with `tgvault key list`; give the beginning of an ID",
         OperationError::IsMirror { .. } => {
@@ -512,6 +520,9 @@ fn repository_hint(error: &RepositoryError) -> Option<&'static str> {
         RepositoryError::Newer { .. } => "use a newer tgvault",
         RepositoryError::WrongKey { .. } => "check the passphrase or identity file; the recovery sheet shows which vault it belongs to",
         RepositoryError::RemovedSlot { .. } => "use another key of the vault; `tgvault key list` shows which there are",
+        RepositoryError::Rotated => {
+            "use a passphrase or identity that opens a key slot (`tgvault key list`); what was stored before, docs/recovery.md reads with this one"
+        }
         RepositoryError::Trust(_) => {
             "somebody may have replaced the vault: compare its ID and root key with the recovery sheet before you continue"
         }

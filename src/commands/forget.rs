@@ -1,7 +1,6 @@
 //! `tgvault forget`: which snapshots are no longer wanted.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use clap::ValueEnum;
 use jiff::tz::TimeZone;
@@ -11,11 +10,14 @@ use super::arguments::{Select, parse_id};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::keep::Keep;
 use super::output::Output;
 use super::prune;
 use super::units::{self, printable};
-use crate::operations::forget::policy::{Period, Policy};
+use crate::operations::Session;
+use crate::operations::forget::policy::Policy;
 use crate::operations::forget::{ForgetOptions, ForgetReport, Judged, forget};
+use crate::operations::snapshot::choice::Selection;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -56,57 +58,6 @@ pub struct Args {
     pub select: Select,
 }
 
-/// What to keep.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "What to keep")]
-pub struct Keep {
-    /// Keep the last N snapshots
-    #[arg(long, value_name = "N")]
-    pub keep_last: Option<u64>,
-    /// Keep the last snapshot of each of the last N hours that have one
-    #[arg(long, value_name = "N")]
-    pub keep_hourly: Option<u64>,
-    /// … of each of the last N days
-    #[arg(long, value_name = "N")]
-    pub keep_daily: Option<u64>,
-    /// … of each of the last N weeks
-    #[arg(long, value_name = "N")]
-    pub keep_weekly: Option<u64>,
-    /// … of each of the last N months
-    #[arg(long, value_name = "N")]
-    pub keep_monthly: Option<u64>,
-    /// … of each of the last N quarters
-    #[arg(long, value_name = "N")]
-    pub keep_quarterly: Option<u64>,
-    /// … of each of the last N years
-    #[arg(long, value_name = "N")]
-    pub keep_yearly: Option<u64>,
-    /// Keep all snapshots of the time before the newest one, such as 30d
-    #[arg(long, value_name = "SPAN", value_parser = units::parse_span)]
-    pub keep_within: Option<Duration>,
-    /// Keep the last snapshot of each hour of this time
-    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
-    pub keep_within_hourly: Option<Duration>,
-    /// … of each day
-    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
-    pub keep_within_daily: Option<Duration>,
-    /// … of each week
-    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
-    pub keep_within_weekly: Option<Duration>,
-    /// … of each month
-    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
-    pub keep_within_monthly: Option<Duration>,
-    /// … of each quarter
-    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
-    pub keep_within_quarterly: Option<Duration>,
-    /// … of each year
-    #[arg(long, hide_short_help = true, value_name = "SPAN", value_parser = units::parse_span)]
-    pub keep_within_yearly: Option<Duration>,
-    /// Keep snapshots with this tag; may be repeated
-    #[arg(long = "keep-tag", value_name = "TAG")]
-    pub keep_tags: Vec<String>,
-}
-
 /// What makes a group of snapshots.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum GroupBy {
@@ -116,28 +67,6 @@ pub enum GroupBy {
     Host,
     /// Nothing: all snapshots are one group
     None,
-}
-
-impl Keep {
-    /// The policy that these options make.
-    pub fn policy(&self) -> Policy {
-        let counts = [self.keep_hourly, self.keep_daily, self.keep_weekly, self.keep_monthly, self.keep_quarterly, self.keep_yearly];
-        let spans = [
-            self.keep_within_hourly,
-            self.keep_within_daily,
-            self.keep_within_weekly,
-            self.keep_within_monthly,
-            self.keep_within_quarterly,
-            self.keep_within_yearly,
-        ];
-        Policy {
-            last: self.keep_last.unwrap_or(0),
-            periods: Period::ALL.into_iter().zip(counts).filter_map(|(period, count)| Some((period, count?))).collect(),
-            within: self.keep_within,
-            within_periods: Period::ALL.into_iter().zip(spans).filter_map(|(period, span)| Some((period, span?))).collect(),
-            tags: self.keep_tags.clone(),
-        }
-    }
 }
 
 #[derive(Serialize)]
@@ -200,23 +129,42 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     Ok(exit)
 }
 
+/// Forgets what a policy does not keep among some snapshots, by source and machine, and says how many.
+///
+/// # Errors
+/// As [`run`].
+pub async fn by_policy(policy: Policy, among: Selection, session: &Session, context: &Context) -> Result<Exit, CommandError> {
+    let options = ForgetOptions { policy, among, zone: TimeZone::system(), ..ForgetOptions::default() };
+    let report = forget(session, &options).await?;
+    conclude(&report, false, &context.output)?;
+    Ok(if report.broken.is_empty() { Exit::Done } else { Exit::Integrity })
+}
+
+/// Each snapshot with what becomes of it, then how many.
 fn tell(report: &ForgetReport, dry_run: bool, output: &Output) -> Result<(), CommandError> {
+    if output.is_json() {
+        report.judged.iter().try_for_each(|judged| output.json(&line(judged)))?;
+    } else {
+        output.text(&table(report, dry_run))?;
+    }
+    conclude(report, dry_run, output)?;
+    if !output.is_json() && !dry_run && report.forgotten().next().is_some() {
+        output.say("  `tgvault prune` frees the space that only they used");
+    }
+    Ok(())
+}
+
+/// How many snapshots were kept and forgotten, and what is odd about that.
+fn conclude(report: &ForgetReport, dry_run: bool, output: &Output) -> Result<(), CommandError> {
     let forgotten = report.forgotten().count();
     let kept = report.judged.len() - forgotten;
     if output.is_json() {
-        for judged in &report.judged {
-            output.json(&line(judged))?;
-        }
         let (message_type, command, record) = ("summary", "forget", report.record.as_deref());
         output.json(&Summary { message_type, command, dry_run, kept, forgotten, record })?;
     } else {
-        output.text(&table(report, dry_run))?;
         let does = if dry_run { "would forget" } else { "forgot" };
         let kept = units::counted(kept as u64, "snapshot");
         output.summary(&format!("{does} {}, kept {kept}", units::counted(forgotten as u64, "snapshot")))?;
-        if forgotten > 0 && !dry_run {
-            output.say("  `tgvault prune` frees the space that only they used");
-        }
     }
     for id in &report.last_of_source {
         output.warn(&format!("snapshot {} was the last one of its source", units::short_id(&id.to_string())));

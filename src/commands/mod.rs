@@ -13,6 +13,7 @@ pub mod context;
 pub mod error;
 pub mod exit;
 pub mod interrupt;
+pub mod keep;
 pub mod keyring;
 pub mod logging;
 pub mod outage;

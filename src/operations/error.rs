@@ -129,6 +129,18 @@ pub enum OperationError {
         /// The slot.
         slot: String,
     },
+    /// Key slots that cannot be encrypted again.
+    #[error("key {} cannot be encrypted again: what opens it is not known here", slots.join(", "))]
+    NotRenewed {
+        /// The slots.
+        slots: Vec<String>,
+    },
+    /// A key that does not hold all identities that the vault has had.
+    #[error("the key lacks an identity of the vault, that of {recipient}")]
+    PartialKey {
+        /// What was encrypted for it.
+        recipient: String,
+    },
     /// Not exactly one writer is meant.
     #[error("no writer, or more than one, matches '{wanted}'")]
     NoSuchWriter {

@@ -106,7 +106,7 @@ pub async fn init(session: &Session, options: &InitOptions) -> Result<InitReport
     }
     let key = SigningKey::generate()?;
     let id = machine.id()?;
-    let writer = root::Writer { id, key: key.public().clone() };
+    let writer = root::Writer::new(id, key.public().clone());
     let repository = Repository::init(session.storage.clone(), &identity, slots, writer, machine).await?;
     let recovery = repository.put_recovery(&identity.root_key).await?;
     let folder = session.state.repository(repository.id)?;

@@ -43,8 +43,10 @@ pub async fn repair(session: &Session) -> Result<RepairReport, OperationError> {
     }
     let mut ended_recipients = Vec::new();
     let amended = trust::amend(&session.storage, &found, &identity.root_key, session.machine.now(), |root| {
-        if root.current_recipients().count() > 1 {
-            for recipient in root.recipients.iter_mut().filter(|recipient| recipient.current && recipient.recipient != identity.recipient) {
+        // A key of the time before a rotation cannot say which of them it is to be.
+        let kept = identity.newest_of(root).map(str::to_owned);
+        if let (2.., Some(kept)) = (root.current_recipients().count(), kept) {
+            for recipient in root.recipients.iter_mut().filter(|recipient| recipient.current && recipient.recipient != kept) {
                 recipient.current = false;
                 ended_recipients.push(recipient.recipient.clone());
             }

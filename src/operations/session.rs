@@ -256,7 +256,10 @@ impl Session {
         for root_key in vouched.iter().chain(&self.root_key) {
             check_root_key(&repository, root_key)?;
         }
-        check_slot(&repository, identity.as_deref())?;
+        let identity = match identity {
+            Some(identity) => Some(settle(&repository, identity).await?),
+            None => None,
+        };
         // What a mirror shows must not be held against the vault.
         if let Some(pins) = pins.as_mut().filter(|_| mirror.is_none()) {
             raise(pins, &repository, &folder)?;
@@ -333,11 +336,32 @@ fn check_root_key(repository: &Repository, wanted: &VerifyingKey) -> Result<(), 
     Err(RepositoryError::Trust(format!("its root key is {}, not {}", found.as_str(), wanted.as_str())).into())
 }
 
-/// Refuses a key whose slot was removed: a store may still have the slot, or show it again.
-fn check_slot(repository: &Repository, identity: Option<&Identity>) -> Result<(), OperationError> {
-    match identity.and_then(Identity::slot).filter(|slot| repository.root.removed_slots.contains(slot)) {
-        Some(slot) => Err(RepositoryError::RemovedSlot { slot }.into()),
-        None => Ok(()),
+/// Refuses a key whose slot was removed (a store may still have the slot, or show it again), and one of the time before a rotation. Where
+/// the same key opens another slot, what that one holds is taken.
+async fn settle(repository: &Repository, identity: Arc<Identity>) -> Result<Arc<Identity>, RepositoryError> {
+    let refusal = |identity: &Identity| match identity.slot() {
+        Some(slot) if repository.root.removed_slots.contains(&slot) => Some(RepositoryError::RemovedSlot { slot }),
+        _ if !identity.is_current(&repository.root) => Some(RepositoryError::Rotated),
+        _ => None,
+    };
+    let (mut identity, mut first, mut tried) = (identity, None, BTreeSet::new());
+    while let Some(error) = refusal(&identity) {
+        let first = first.get_or_insert(error);
+        let (Some(slot), Some(given)) = (identity.slot(), identity.given().cloned()) else { break };
+        tried.insert(slot);
+        let Repository { storage, pieces, id, .. } = repository;
+        match keys::unlock_except(storage, pieces, *id, &given, &tried).await {
+            Ok(other) => identity = other,
+            Err(RepositoryError::Storage(error)) => return Err(error.into()),
+            Err(_) => {
+                tracing::debug!(%first, "no other key slot fits");
+                break;
+            }
+        }
+    }
+    match (refusal(&identity), first) {
+        (Some(error), first) => Err(first.unwrap_or(error)),
+        (None, _) => Ok(identity),
     }
 }
 
@@ -462,8 +486,7 @@ impl Opened {
             let Repository { storage, pieces, id, .. } = &self.repository;
             let identity = keys::unlock_with(storage, pieces, *id, unlock).await?;
             check_root_key(&self.repository, identity.root_key.public())?;
-            check_slot(&self.repository, Some(&identity))?;
-            self.identity = Some(identity);
+            self.identity = Some(settle(&self.repository, identity).await?);
         }
         Ok(self.identity.clone())
     }
@@ -505,26 +528,28 @@ impl Opened {
                 let Some(identity) = self.identity.clone() else {
                     return Err(RepositoryError::NotAWriter(format!("no statement of trust names its writer key {}", pinned.id)).into());
                 };
-                self.repository.enroll(&identity, root::Writer { id: pinned.id, key: pinned.key()?.public().clone() }).await?;
+                self.repository.enroll(&identity, root::Writer::new(pinned.id, pinned.key()?.public().clone())).await?;
             }
-            self.check_recipient()?;
-            let known: Vec<&str> = self.repository.root.recipients.iter().map(|recipient| recipient.recipient.as_str()).collect();
-            if let Some(foreign) = pins.recipients.iter().find(|pinned| !known.contains(&pinned.as_str())) {
-                return Err(RepositoryError::Trust(format!("the root no longer names {foreign}, for which this machine encrypts")).into());
+            let (id, key) = (pinned.id, pinned.key()?);
+            let recipient = accepted_recipient(&self.repository.root, &pins.recipients)?.to_owned();
+            if let Some(pins) = self.pins.as_mut().filter(|pins| pins.recipients.iter().ne([&recipient])) {
+                tracing::info!(recipient, "the vault's keys were rotated: from now on archives are encrypted for the new recipient");
+                pins.recipients = vec![recipient.clone()];
+                pins.write(&self.folder)?;
             }
-            let recipients = Recipients::parse(pins.recipients.iter().map(String::as_str))?;
-            return Ok(Writer { id: pinned.id, key: pinned.key()?, recipients });
+            return Ok(Writer { id, key, recipients: Recipients::parse([recipient.as_str()])? });
         }
         let Some(identity) = self.identity.clone() else {
             return Err(RepositoryError::NotAWriter("it has no writer key yet".into()).into());
         };
-        self.check_recipient()?;
         let key = SigningKey::generate()?;
         let id = self.repository.machine.id()?;
-        self.repository.enroll(&identity, root::Writer { id, key: key.public().clone() }).await?;
+        self.repository.enroll(&identity, root::Writer::new(id, key.public().clone())).await?;
         self.is_new_writer = true;
-        pin(&self.repository, &self.folder, &identity.recipient, PinnedWriter::new(id, &key))?;
-        Ok(Writer { id, key, recipients: Recipients::parse([identity.recipient.as_str()])? })
+        // The root key, which the identity has, signed who that is.
+        let recipient = only_recipient(&self.repository.root)?.to_owned();
+        pin(&self.repository, &self.folder, &recipient, PinnedWriter::new(id, &key))?;
+        Ok(Writer { id, key, recipients: Recipients::parse([recipient.as_str()])? })
     }
 }
 
@@ -550,11 +575,30 @@ impl Opened {
         }
         Ok(())
     }
+}
 
-    /// Refuses to write while it is not clear for whom: two statements at once may have named different recipients.
-    fn check_recipient(&self) -> Result<(), OperationError> {
-        let recipients: Vec<String> = self.repository.root.current_recipients().map(str::to_owned).collect();
-        if recipients.len() == 1 { Ok(()) } else { Err(RepositoryError::Divided { recipients }.into()) }
+/// Whom new archives are encrypted for. Two statements at once may have named different ones: then nobody writes.
+///
+/// # Errors
+/// [`RepositoryError::Divided`] inside when it is not one.
+pub(super) fn only_recipient(root: &root::Root) -> Result<&str, OperationError> {
+    let recipients: Vec<&str> = root.current_recipients().collect();
+    match recipients.as_slice() {
+        [only] => Ok(only),
+        _ => Err(RepositoryError::Divided { recipients: recipients.into_iter().map(str::to_owned).collect() }.into()),
+    }
+}
+
+/// Whom a machine encrypts for that has `pinned` recipients: the current one, where the statements still name what it pinned. They are
+/// signed by the root key that it pinned, too, and stand on all that it has seen: nobody else can put another recipient there.
+///
+/// # Errors
+/// As [`only_recipient`]; [`RepositoryError::Trust`] inside when a pinned one is no longer named.
+pub(super) fn accepted_recipient<'a>(root: &'a root::Root, pinned: &[String]) -> Result<&'a str, OperationError> {
+    let current = only_recipient(root)?;
+    match pinned.iter().find(|pinned| !root.recipients.iter().any(|named| named.recipient == **pinned)) {
+        Some(gone) => Err(RepositoryError::Trust(format!("the root no longer names {gone}, for which this machine encrypts")).into()),
+        None => Ok(current),
     }
 }
 

@@ -41,6 +41,9 @@ pub enum RepositoryError {
         /// The slot.
         slot: Id,
     },
+    /// The key given holds only identities of the time before a rotation.
+    #[error("this key was copied before the vault's keys were rotated: it does not read what has been stored since")]
+    Rotated,
     /// The trust statements do not fit what this machine, the sheet or the identity says.
     #[error("the vault cannot be trusted: {0}")]
     Trust(String),

@@ -5,8 +5,10 @@
 //! # root secret key: RWQ…
 //! AGE-SECRET-KEY-1…
 //! ```
-//! Comments are skipped by `age`, so the decrypted slot serves as its identity file: `age -d keys/x.age > id; age -d -i id …`.
+//! Comments are skipped by `age`, so the decrypted slot serves as its identity file: `age -d keys/x.age > id; age -d -i id …`. After
+//! rotations there is a secret key for each identity that the vault has had, the newest first.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -15,12 +17,12 @@ use secrecy::{ExposeSecret, SecretString};
 use zeroize::Zeroizing;
 
 use super::format::names;
-use super::format::root::{Slot, SlotKind};
+use super::format::root::{Root, Slot, SlotKind};
 use super::mirrored;
 use super::pieces::Pieces;
 use super::{Machine, RepositoryError};
 use crate::crypt::digest::sha256;
-use crate::crypt::keys::{Identities, Recipients, generate, recipient_of};
+use crate::crypt::keys::{Identities, Recipients, generate, secrets_of};
 use crate::crypt::signature::SigningKey;
 use crate::crypt::{CryptError, blob};
 use crate::model::digest::Id;
@@ -58,10 +60,14 @@ pub struct Identity {
     pub identities: Arc<Identities>,
     /// Signs statements of trust.
     pub root_key: SigningKey,
-    /// What new archives are encrypted for.
+    /// What new archives are encrypted for, as far as this file knows.
     pub recipient: String,
+    /// Those of all secret keys in the file, the newest first.
+    recipients: Vec<String>,
     /// The slot that gave it, where it was none of the repository's own identity file.
     slot: Option<Id>,
+    /// What opened that slot.
+    given: Option<Unlock>,
 }
 
 impl Identity {
@@ -91,8 +97,63 @@ impl Identity {
         let repository = field(REPOSITORY_LINE).and_then(|id| id.parse().ok()).ok_or_else(|| missing("repository"))?;
         let root_key = SigningKey::parse(field(ROOT_KEY_LINE).ok_or_else(|| missing("root key"))?)?;
         let identities = Arc::new(Identities::parse(text.expose_secret())?);
-        let recipient = recipient_of(text.expose_secret())?;
-        Ok(Self { repository, identities, root_key, recipient, slot: None, text })
+        let recipients: Vec<String> = secrets_of(text.expose_secret())?.into_iter().map(|(_, recipient)| recipient).collect();
+        let recipient = recipients.first().cloned().ok_or_else(|| missing("secret key"))?;
+        Ok(Self { repository, identities, root_key, recipient, recipients, slot: None, given: None, text })
+    }
+
+    /// The secrets of the same repository with a fresh identity in front. Those of `others`, which are of the same repository, are kept
+    /// beside its own: nothing that any of them reads is lost.
+    ///
+    /// # Errors
+    /// When the system gives no randomness.
+    pub fn rotated(&self, others: &[Self]) -> Result<Self, RepositoryError> {
+        let (fresh, _) = generate();
+        let mut secrets = vec![fresh];
+        let mut named = BTreeSet::new();
+        for identity in std::iter::once(self).chain(others) {
+            for (secret, recipient) in secrets_of(identity.text.expose_secret())? {
+                if named.insert(recipient) {
+                    secrets.push(secret);
+                }
+            }
+        }
+        let lines: usize = secrets.iter().map(|secret| secret.expose_secret().len() + 1).sum();
+        // Room for everything, so that growing leaves no copy behind.
+        let mut text = Zeroizing::new(String::with_capacity(512 + lines));
+        let root_key = self.root_key.secret_line().expose_secret();
+        let head = [REPOSITORY_LINE, &self.repository.to_string(), "\n", ROOT_KEY_LINE, root_key, "\n"];
+        let keys = secrets.iter().flat_map(|secret| [secret.expose_secret(), "\n"]);
+        head.into_iter().chain(keys).for_each(|piece| text.push_str(piece));
+        Self::parse(SecretString::from(text.as_str())).map_err(Into::into)
+    }
+
+    /// Whether it reads what is encrypted for `recipient`.
+    pub fn opens(&self, recipient: &str) -> bool {
+        self.recipients.iter().any(|own| own == recipient)
+    }
+
+    /// Whether it reads what is written now, by these statements of trust. One that was copied before a rotation does not.
+    pub fn is_current(&self, root: &Root) -> bool {
+        self.newest_of(root).is_some()
+    }
+
+    /// The newest of its recipients that new archives are encrypted for, by these statements of trust.
+    pub fn newest_of<'a>(&'a self, root: &Root) -> Option<&'a str> {
+        self.recipients.iter().map(String::as_str).find(|own| root.current_recipients().any(|current| current == *own))
+    }
+
+    /// What opened the slot that it came from.
+    pub fn given(&self) -> Option<&Unlock> {
+        self.given.as_ref()
+    }
+
+    /// The passphrase that opened the slot that it came from.
+    pub fn passphrase(&self) -> Option<&SecretString> {
+        match &self.given {
+            Some(Unlock::Passphrase(passphrase)) => Some(passphrase),
+            _ => None,
+        }
     }
 
     /// The repository that it belongs to.
@@ -134,7 +195,7 @@ pub struct NewSlot {
 
 impl NewSlot {
     fn new(id: Id, sealed: Vec<u8>, kind: SlotKind) -> Self {
-        Self { slot: Slot { id, kind, sha256: sha256(&sealed) }, sealed }
+        Self { slot: Slot::new(id, kind, sha256(&sealed)), sealed }
     }
 
     /// The name of its object.
@@ -167,23 +228,39 @@ pub async fn unlock(storage: &Storage, repository: Id, unlock: &Unlock) -> Resul
 /// # Errors
 /// As [`unlock`].
 pub async fn unlock_with(storage: &Storage, pieces: &Pieces, repository: Id, unlock: &Unlock) -> Result<Arc<Identity>, RepositoryError> {
+    unlock_except(storage, pieces, repository, unlock, &BTreeSet::new()).await
+}
+
+/// As [`unlock_with`], with another slot than these: the same key may open several.
+///
+/// # Errors
+/// As [`unlock`].
+pub async fn unlock_except(
+    storage: &Storage,
+    pieces: &Pieces,
+    repository: Id,
+    unlock: &Unlock,
+    except: &BTreeSet<Id>,
+) -> Result<Arc<Identity>, RepositoryError> {
     let none = Pieces::default();
+    let by_passphrase = async |passphrase: &SecretString| {
+        let opened = open_any_slot(storage, &none, repository, &Identities::passphrase(passphrase), except).await?;
+        Ok::<_, RepositoryError>(Identity { given: Some(Unlock::Passphrase(passphrase.clone())), ..opened })
+    };
     let opened = match unlock {
         Unlock::Opened(identity) if identity.repository == repository => return Ok(Arc::clone(identity)),
         Unlock::Opened(_) => return Err(CryptError::Key(format!("the secrets are not those of {repository}")).into()),
-        Unlock::Passphrase(passphrase) => {
-            let typed = open_any_slot(storage, &none, repository, &Identities::passphrase(passphrase)).await;
-            match (typed, as_generated(passphrase)) {
-                (Err(RepositoryError::WrongKey { .. }), Some(meant)) => {
-                    open_any_slot(storage, &none, repository, &Identities::passphrase(&meant)).await
-                }
-                (typed, _) => typed,
-            }
-        }
+        Unlock::Passphrase(passphrase) => match (by_passphrase(passphrase).await, as_generated(passphrase)) {
+            (Err(RepositoryError::WrongKey { .. }), Some(meant)) => by_passphrase(&meant).await,
+            (typed, _) => typed,
+        },
         Unlock::IdentityFile(text) if text.expose_secret().contains(ROOT_KEY_LINE) => {
             of_repository(Identity::parse(text.clone())?, repository)
         }
-        Unlock::IdentityFile(text) => open_any_slot(storage, pieces, repository, &Identities::parse(text.expose_secret())?).await,
+        Unlock::IdentityFile(text) => {
+            let opened = open_any_slot(storage, pieces, repository, &Identities::parse(text.expose_secret())?, except).await;
+            opened.map(|opened| Identity { given: Some(Unlock::IdentityFile(text.clone())), ..opened })
+        }
     };
     opened.map(Arc::new)
 }
@@ -208,8 +285,46 @@ fn as_generated(passphrase: &SecretString) -> Option<SecretString> {
     (words == WORDS && meant.as_str() != text).then(|| SecretString::from(meant.as_str()))
 }
 
-async fn open_any_slot(storage: &Storage, pieces: &Pieces, repository: Id, identities: &Identities) -> Result<Identity, RepositoryError> {
-    let slots = mirrored::list(storage, names::KEYS).await?;
+/// What the key that opened `identity` opens of these slots; each copy that is not what the statements of trust name is passed over.
+///
+/// # Errors
+/// When the store fails, or the system does not give the memory that a passphrase takes.
+pub async fn open_all(storage: &Storage, identity: &Identity, slots: &[Slot]) -> Result<Vec<(Id, Identity)>, RepositoryError> {
+    let identities = match &identity.given {
+        Some(Unlock::Passphrase(passphrase)) => Identities::passphrase(passphrase),
+        Some(Unlock::IdentityFile(text)) => Identities::parse(text.expose_secret())?,
+        Some(Unlock::Opened(_)) | None => return Ok(Vec::new()),
+    };
+    let mut opened = Vec::new();
+    for slot in slots {
+        let name = names::key_slot(slot.id);
+        let check = |bytes: &Bytes| {
+            let is_it = sha256(bytes) == slot.sha256;
+            if is_it { Ok(bytes.clone()) } else { Err(RepositoryError::damaged(&name, "it is not what the root names")) }
+        };
+        let bytes = match mirrored::get(storage, &name, names::MAX_SMALL_BYTES, check).await {
+            Ok(bytes) => bytes,
+            Err(error) if error.is_integrity() => continue,
+            Err(error) => return Err(error),
+        };
+        match blob::open(&bytes, &identities, MAX_IDENTITY_BYTES) {
+            Ok(text) => opened.push((slot.id, identity_of(&text, &name, identity.repository)?)),
+            Err(error @ CryptError::Memory { .. }) => return Err(error.into()),
+            Err(_) => {}
+        }
+    }
+    Ok(opened)
+}
+
+async fn open_any_slot(
+    storage: &Storage,
+    pieces: &Pieces,
+    repository: Id,
+    identities: &Identities,
+    except: &BTreeSet<Id>,
+) -> Result<Identity, RepositoryError> {
+    let mut slots = mirrored::list(storage, names::KEYS).await?;
+    slots.retain(|name| names::parse_key_slot(name).is_none_or(|id| !except.contains(&id)));
     if slots.is_empty() {
         return Err(RepositoryError::Missing { name: format!("{}*", names::KEYS) });
     }

@@ -48,7 +48,7 @@ use crate::model::digest::Id;
 use crate::storage::{Conditions, Storage};
 use format::descriptor::{Descriptor, StoreFinding};
 use format::names;
-use format::root::{Root, RootRecipient, Slot};
+use format::root::{Later, Root, RootRecipient, Slot};
 use format::version::CURRENT;
 use keys::Identity;
 use pieces::Pieces;
@@ -197,11 +197,12 @@ impl Repository {
             ancestors: Vec::new(),
             numbered: 0,
             root_key: identity.root_key.public().clone(),
-            recipients: vec![RootRecipient { recipient: identity.recipient.clone(), current: true }],
+            recipients: vec![RootRecipient::current(&identity.recipient)],
             slots,
             removed_slots: Vec::new(),
             writers: vec![writer],
             revoked: Vec::new(),
+            later: Later::new(),
         };
         let trust = trust::put(&storage, root, &identity.root_key).await?;
         let id = trust.root.repository;

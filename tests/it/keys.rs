@@ -10,13 +10,13 @@ const FIRST: &str = "seven purple otters juggle forgotten lanterns beside quartz
 const SECOND: &str = "eleven brass kettles whistle under an abandoned copper bridge";
 
 /// A vault with the passphrase [`FIRST`], and machines that share it.
-struct Vault {
-    machines: Vec<Sandbox>,
+pub struct Vault {
+    pub machines: Vec<Sandbox>,
     shared: tempfile::TempDir,
 }
 
 impl Vault {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let mut vault = Self { machines: Vec::new(), shared: tempfile::tempdir().unwrap() };
         vault.write("first", FIRST);
         vault.write("second", SECOND);
@@ -27,18 +27,18 @@ impl Vault {
     }
 
     /// A further machine; gives its number.
-    fn machine(&mut self) -> usize {
+    pub fn machine(&mut self) -> usize {
         let mut sandbox = Sandbox::new(env!("CARGO_BIN_EXE_tgvault")).unwrap();
         sandbox.env([("TGVAULT_REPO", self.path("vault").to_string_lossy().into_owned())]);
         self.machines.push(sandbox);
         self.machines.len() - 1
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.shared.path().join(name)
     }
 
-    fn write(&self, name: &str, content: &str) {
+    pub fn write(&self, name: &str, content: &str) {
         use std::os::unix::fs::PermissionsExt;
         let path = self.path(name);
         fs::create_dir_all(path.parent().unwrap()).unwrap();
@@ -47,7 +47,7 @@ impl Vault {
     }
 
     /// Runs on a machine, with the passphrase in the file of this name.
-    fn run(&self, machine: usize, passphrase: Option<&str>, arguments: &[&str]) -> Run {
+    pub fn run(&self, machine: usize, passphrase: Option<&str>, arguments: &[&str]) -> Run {
         let file = passphrase.map(|name| self.path(name).to_string_lossy().into_owned());
         let mut all = Vec::new();
         if let Some(file) = &file {
@@ -57,26 +57,26 @@ impl Vault {
     }
 
     /// As [`Self::run`]; must succeed.
-    fn done(&self, machine: usize, passphrase: Option<&str>, arguments: &[&str]) -> Run {
+    pub fn done(&self, machine: usize, passphrase: Option<&str>, arguments: &[&str]) -> Run {
         let run = self.run(machine, passphrase, arguments);
         assert_eq!(run.code, Some(0), "{arguments:?}: {}{}", run.stdout, run.stderr);
         run
     }
 
-    fn backup(&self, machine: usize, passphrase: Option<&str>) -> Run {
+    pub fn backup(&self, machine: usize, passphrase: Option<&str>) -> Run {
         let source = self.path("source").to_string_lossy().into_owned();
         self.run(machine, passphrase, &["backup", "folder", &source])
     }
 
     /// What `key list --json` says, lines of this type.
-    fn listed(&self, passphrase: &str, message_type: &str) -> Vec<Value> {
+    pub fn listed(&self, passphrase: &str, message_type: &str) -> Vec<Value> {
         let text = self.done(0, Some(passphrase), &["--json", "key", "list"]).stdout;
         text.lines().map(|line| serde_json::from_str(line).unwrap()).filter(|line: &Value| line["message_type"] == message_type).collect()
     }
 }
 
 /// All files below a folder.
-fn everything(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
+pub fn everything(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
     let mut found = Vec::new();
     for entry in fs::read_dir(folder).unwrap().map(Result::unwrap) {
         if entry.file_type().unwrap().is_dir() {

@@ -134,11 +134,9 @@ async fn two_recipients_at_once_stop_backups_until_they_are_one() {
     let trust = trust::load(&storage, identity.repository(), &anchor).await.unwrap();
     for _ in 0..2 {
         let recipient = tgvault::crypt::keys::generate().1;
-        trust::amend(&storage, &trust, &identity.root_key, trust.root.time, |root| {
-            root.recipients.push(RootRecipient { recipient, current: true })
-        })
-        .await
-        .unwrap();
+        trust::amend(&storage, &trust, &identity.root_key, trust.root.time, |root| root.recipients.push(RootRecipient::current(recipient)))
+            .await
+            .unwrap();
     }
     for (machine, key) in [("one", false), ("new", true)] {
         let stopped = old.ends(machine, key, &["backup", "source", "--host", machine], 1);

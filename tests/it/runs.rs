@@ -195,6 +195,50 @@ fn a_profile_is_checked_and_shown_without_its_secrets() {
 }
 
 #[test]
+fn a_run_keeps_what_the_profile_says_and_brings_the_mirror_up_to_date() {
+    let machine = Machine::new();
+    let recipient = &machine.recipient;
+    machine.done(&format!("-q --repo far init -r {recipient}"));
+    let profile = |vault: &str| {
+        format!(
+            "identity = '{}'\n{PROFILE}vaults = ['disk']\n[[vault]]\nname = 'copy'\nrepo = '~/copy'\nmirror-of = 'disk'\n{vault}",
+            machine.sandbox.work().join("key.txt").display()
+        )
+    };
+    let count = |vault: &str, more: &str| {
+        let listed = machine.done(format!("snapshots --json --repo {vault} {more}").trim_end());
+        listed.lines().filter(|line| line.contains("\"snapshot\"")).count()
+    };
+    machine.profile(&profile(""));
+    for host in ["here", "here", "there"] {
+        machine.done(&format!("-q run --host {host}"));
+    }
+    let letters = machine.home("a").display().to_string();
+    assert_eq!([count("disk", ""), count("copy", ""), count("other", "")], [6, 6, 3]);
+    // Only snapshots of this machine go, only in vaults that keep something, and the mirror follows.
+    machine.profile(&profile("[retention]\nkeep-last = 1\n").replace("name = 'other'", "name = 'other'\nretention = { keep-last = 9 }"));
+    let run = machine.ends("run --host here --json", 0);
+    let forgot: Vec<u64> = lines(&run, "summary").iter().filter_map(|line| line["forgotten"].as_u64()).collect();
+    assert_eq!(forgot, [4, 0], "{}", run.stdout);
+    assert_eq!(lines(&run, "summary").iter().filter(|line| line["command"] == "prune").count(), 2);
+    assert_eq!([count("disk", "--host here"), count("disk", "--host there"), count("other", "")], [2, 2, 4]);
+    assert_eq!(count("copy", &format!("--source {letters}")), 2);
+    machine.done("-q verify --repo disk");
+    machine.done("-q verify --repo copy");
+    // Once a day is enough, and not when somebody asks for one source.
+    assert!(!machine.done("run --host here").contains("forgot"));
+    assert_eq!(count("disk", "--host here"), 4);
+    machine.profile(&profile("[retention]\nkeep-last = 1\nevery = '0'\nprune = false\n"));
+    assert!(!machine.done("run letters --host here").contains("forgot"));
+    assert!(machine.done("run --host here").contains("forgot 5 snapshots, kept 2"));
+    // Without a key, nothing is forgotten and it is reported.
+    machine.profile(&profile("[retention]\nkeep-last = 1\n").replacen("identity", "#", 1));
+    assert!(machine.ends("config check", 2).stdout.contains("needs a key that reads the vault"));
+    machine.profile(&profile("retention = { keep-last = 1 }"));
+    assert!(machine.ends("config check", 2).stderr.contains("is a mirror and has a retention of its own"));
+}
+
+#[test]
 fn status_tells_the_age_of_each_backup_without_a_key_and_without_the_vault() {
     let machine = Machine::new();
     let never = machine.ends("status --max-age 26h", 16);

@@ -75,7 +75,7 @@ async fn a_whole_repository_by_another_root_is_refused_by_who_knows_the_first() 
     let forger = Identity::generate(world.report.repository).unwrap();
     let slot = forger.recipient_slot(&tgvault::crypt::keys::generate().1, &Machine::default()).unwrap().put(&other).await.unwrap();
     let key = SigningKey::generate().unwrap();
-    let writer = tgvault::repository::format::root::Writer { id: Machine::default().id().unwrap(), key: key.public().clone() };
+    let writer = tgvault::repository::format::root::Writer::new(Machine::default().id().unwrap(), key.public().clone());
     Repository::init(other.clone(), &forger, vec![slot], writer, &Machine::default()).await.unwrap();
     assert!(is_trust(open(world.session(&other, None)).await));
     // The sheet's key tells a new machine.
@@ -131,7 +131,7 @@ async fn a_revoked_writer_is_believed_up_to_its_last_number() {
     let identity = identity(&world).await;
     let mut revoking = root(&world).await;
     revoking.number = 2;
-    revoking.revoked.push(Revocation { writer: signed.writer, last_sequence: vec![(signed.chain, 1)] });
+    revoking.revoked.push(Revocation::new(signed.writer, vec![(signed.chain, 1)]));
     trust::put(&world.storage, revoking, &identity.root_key).await.unwrap();
 
     let report = world.verify(true).await;

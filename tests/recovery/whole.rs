@@ -73,6 +73,30 @@ async fn second_copies_stand_in_and_what_is_damaged_is_told() {
     assert!(rest.iter().all(|(path, said)| whole.get(path) == Some(said)));
 }
 
+/// After a rotation the identity file has two keys, which `age` reads as it is; and where the old key slot could not be deleted, the page
+/// takes the one that opens more.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_vault_of_several_identities_comes_back() {
+    needs_tools!();
+    let vault = Vault::new().await;
+    vault.world.write("first.jpg", &noise(1, 300_000));
+    vault.world.backup().await;
+    let old: Vec<(PathBuf, Vec<u8>)> = vault.stored("keys").into_iter().map(|path| (path.clone(), fs::read(path).unwrap())).collect();
+    let rotated =
+        tgvault::operations::keys::rotate(&vault.world.session(&vault.world.storage, Some(vault.world.unlock())), &[]).await.unwrap();
+    assert_eq!((rotated.former, rotated.renewed.len(), rotated.missed.len()), (1, 1, 0));
+    vault.world.write("second.jpg", &noise(2, 300_000));
+    vault.world.backup().await;
+    for (path, bytes) in old {
+        fs::write(path, bytes).unwrap();
+    }
+    let vault = Vault::of(vault.world);
+    let keys = fs::read_to_string(&vault.identity).unwrap().lines().filter(|line| line.starts_with("AGE-SECRET-KEY-")).count();
+    assert_eq!((keys, vault.stems().len()), (2, 2));
+    assert_eq!(vault.both().await, look(&vault.world.source()));
+    assert!(vault.verify().status.success());
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn nobody_can_pass_a_snapshot_off_as_a_writers() {
     needs_tools!();

@@ -77,6 +77,12 @@ fn of_vault(context: &Context) -> Vec<String> {
         problems.push(CommandError::from(error).one_line());
     }
     problems.extend(warned);
+    let is_key_named = context.settings.secret.is_some() || context.settings.keyring.value;
+    if context.settings.retention.is_some() && context.settings.mirror_of.is_none() && !is_key_named {
+        problems.push(
+            "[retention] needs a key that reads the vault: name one, or run `forget` and `prune` on a machine that has it".to_owned(),
+        );
+    }
     problems
 }
 

@@ -1,6 +1,6 @@
 //! Settings: from the command line, the environment, a profile, and defaults, in this order.
 //!
-//! [`profile`] reads the TOML file, with [`sources`], [`alerts`] and [`values`] in it; [`settings`] lays it under what was typed; [`store`] says how a
+//! [`profile`] reads the TOML file, with [`sources`], [`alerts`], [`retention`] and [`values`] in it; [`settings`] lays it under what was typed; [`store`] says how a
 //! vault's store is reached; [`show`] and [`check`] are `config show` and `config check`.
 
 pub mod alerts;
@@ -8,6 +8,7 @@ pub mod check;
 pub mod error;
 pub mod origin;
 pub mod profile;
+pub mod retention;
 pub mod settings;
 pub mod show;
 pub mod sources;

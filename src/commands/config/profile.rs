@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::alerts::{AlertsProfile, HooksProfile};
 use super::error::ConfigError;
+use super::retention::RetentionProfile;
 use super::sources::{self, SourceProfile, VaultProfile};
 pub use super::values::{Hidden, Size};
 use crate::commands::units;
@@ -63,6 +64,8 @@ pub struct Profile {
     /// What `run` backs up, in order.
     #[serde(default, rename = "source")]
     pub sources: Vec<SourceProfile>,
+    /// What `run` keeps in every vault.
+    pub retention: Option<RetentionProfile>,
     /// Whom to tell, and how.
     #[serde(default)]
     pub alerts: AlertsProfile,
@@ -115,6 +118,7 @@ impl Profile {
             env_file: vault.env_file.or(self.env_file),
             credential: vault.credential.or(self.credential),
             aws_profile: vault.aws_profile.or(self.aws_profile),
+            retention: vault.retention.or(self.retention),
             ..self
         }
     }

@@ -9,6 +9,7 @@ use super::alerts::{AlertsProfile, HooksProfile};
 use super::error::ConfigError;
 use super::origin::{Origin, Setting};
 use super::profile::{self, BackupProfile, MachineKey, Places, Profile, Size, TelegramProfile};
+use super::retention::RetentionProfile;
 use super::sources::SourceProfile;
 use super::store::StoreSettings;
 use crate::commands::arguments::Global;
@@ -52,6 +53,8 @@ pub struct Settings {
     pub bucket_owner_full_control: Setting<bool>,
     /// Bytes a second that come in at most.
     pub limit_download: Option<Setting<u64>>,
+    /// What `run` keeps in the vault.
+    pub retention: Option<RetentionProfile>,
     /// Whom to tell, and how.
     pub alerts: AlertsProfile,
     /// Commands that are run when something happens.
@@ -214,6 +217,7 @@ impl Settings {
                     profile.bucket_owner_full_control,
                 )
                 .unwrap_or(Setting::unset(false)),
+            retention: profile.retention,
             alerts: profile.alerts,
             hooks: profile.hooks,
             backup: profile.backup,

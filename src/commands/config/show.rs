@@ -129,6 +129,9 @@ fn add_store(settings: &Settings, add: &mut dyn FnMut(&'static str, String)) {
             add(name, value);
         }
     }
+    if let Some(retention) = &settings.retention {
+        add("retention", retention.to_string());
+    }
     let (alerts, hooks) = (&settings.alerts, &settings.hooks);
     let set = |is_set: bool| is_set.then(|| "(set)".to_owned());
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());

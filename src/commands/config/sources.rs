@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::retention::RetentionProfile;
 use super::values::{Size, Span};
 use crate::commands::units::printable;
 use crate::model::kinds::KindChoice;
@@ -47,6 +48,8 @@ pub struct VaultProfile {
     pub credential: Option<String>,
     /// The vault that this is a mirror of, by its name or address: `run` copies that one here, and backs nothing up into it.
     pub mirror_of: Option<String>,
+    /// What `run` keeps in it.
+    pub retention: Option<RetentionProfile>,
     /// A profile of `~/.aws/credentials` and `~/.aws/config`.
     pub aws_profile: Option<String>,
 }
@@ -241,6 +244,9 @@ pub fn check(vaults: &[VaultProfile], sources: &[SourceProfile]) -> Result<(), S
     for vault in vaults {
         let Some(of) = &vault.mirror_of else { continue };
         let label = printable(vault.label());
+        if vault.retention.is_some() {
+            return Err(format!("vault '{label}' is a mirror and has a retention of its own: it keeps what the vault it mirrors keeps"));
+        }
         match vaults.iter().find(|vault| vault.label() == of || vault.repo == *of) {
             None => return Err(format!("vault '{label}' is a mirror of '{}', but no [[vault]] has that name", printable(of))),
             Some(found) if found.mirror_of.is_some() => {

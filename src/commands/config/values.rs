@@ -47,9 +47,30 @@ impl<'de> Deserialize<'de> for Size {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span(pub Duration);
 
+impl Span {
+    /// Reads one, as it is typed.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn parse(text: &str) -> Result<Self, String> {
+        units::parse_span(text).map(Self)
+    }
+}
+
+/// As it is typed, in the largest unit that it is a whole number of.
+impl std::fmt::Display for Span {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        const UNITS: [(u64, char); 4] = [(86_400, 'd'), (3600, 'h'), (60, 'm'), (1, 's')];
+        let seconds = self.0.as_secs();
+        let fits = |(length, _): &(u64, char)| seconds.is_multiple_of(*length);
+        let (length, unit) = UNITS.into_iter().find(fits).unwrap_or((1, 's'));
+        write!(f, "{}{unit}", seconds / length)
+    }
+}
+
 impl<'de> Deserialize<'de> for Span {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
-        units::parse_span(&text).map(Self).map_err(serde::de::Error::custom)
+        Self::parse(&text).map_err(serde::de::Error::custom)
     }
 }

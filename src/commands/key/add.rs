@@ -106,7 +106,9 @@ fn tell(context: &Context, command: &str, added: &[Slot], removed: Option<&Remov
                 "tgvault no longer accepts it, but its object is still in the store, where age can open it with the old key: {why}"
             ));
         }
-        output.say("whoever copied the vault's identity with it can still read the vault");
+        output.say(
+            "whoever copied the vault's identity with it can still read the vault; `tgvault key rotate` ends that for what is stored later",
+        );
     }
     Ok(Exit::Done)
 }

@@ -7,7 +7,7 @@ use crate::commands::error::CommandError;
 use crate::commands::exit::Exit;
 use crate::commands::units::{self, columns, printable, short_id};
 use crate::operations::keys::{Access, SlotState, WriterState, access};
-use crate::repository::format::root::SlotKind;
+use crate::repository::format::root::{RootRecipient, SlotKind};
 
 #[derive(Serialize)]
 struct KeyLine<'a> {
@@ -18,6 +18,13 @@ struct KeyLine<'a> {
     recipient: Option<&'a str>,
     sound: bool,
     given: bool,
+}
+
+#[derive(Serialize)]
+struct RecipientLine<'a> {
+    message_type: &'static str,
+    recipient: &'a str,
+    current: bool,
 }
 
 #[derive(Serialize)]
@@ -46,6 +53,9 @@ pub async fn run(context: &Context) -> Result<Exit, CommandError> {
             let (kind, recipient) = (kind(&slot.kind), recipient(&slot.kind));
             let id = slot.id.to_string();
             output.json(&KeyLine { message_type: "key", id, kind, recipient, sound: *is_sound, given: *is_given })?;
+        }
+        for RootRecipient { recipient, current, .. } in &access.recipients {
+            output.json(&RecipientLine { message_type: "recipient", recipient, current: *current })?;
         }
         for writer in &access.writers {
             output.json(&line(writer))?;
@@ -117,5 +127,7 @@ fn tables(access: &Access) -> String {
             remark.to_owned(),
         ]
     }));
-    format!("{}\n{}", columns(&keys, &[]), columns(&writers, &[1]))
+    let former = access.recipients.iter().filter(|named| !named.current).count() as u64;
+    let rotated = if former == 0 { String::new() } else { format!("\nrotated {}\n", units::counted(former, "time")) };
+    format!("{}{rotated}\n{}", columns(&keys, &[]), columns(&writers, &[1]))
 }

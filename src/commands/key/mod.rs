@@ -3,6 +3,7 @@
 mod add;
 mod list;
 mod revoke;
+mod rotate;
 mod test;
 mod writer;
 
@@ -17,6 +18,7 @@ Examples:
   tgvault key list
   tgvault key add -r age1…          # somebody else's age recipient
   tgvault key passwd                # change the passphrase
+  tgvault key rotate --remove 3f2c  # keep somebody from reading what is stored from now on
   tgvault key test                  # does this key still open the vault?
   tgvault key export-writer --to writer.toml   # for a machine that only backs up";
 
@@ -36,7 +38,7 @@ pub enum Action {
     List,
     /// Let another passphrase or age recipient open the vault
     Add(AddArgs),
-    /// Remove a key; this takes back nothing that its owner has copied
+    /// Remove a key; this takes back nothing that its owner has copied (see `rotate`)
     Remove {
         /// The beginning of a key's ID, or its recipient
         #[arg(value_name = "KEY")]
@@ -44,6 +46,15 @@ pub enum Action {
     },
     /// Change the passphrase
     Passwd(NewPassphrase),
+    /// Give the vault a new identity for everything that is stored from now on
+    ///
+    /// All keys still open the vault and still read what was stored before. Whoever copied the old identity cannot read what is stored
+    /// from now on. After a leak, also copy the vault into a new one: see docs/guide/keys.md.
+    Rotate {
+        /// Leave this key out: the beginning of its ID, or its recipient; may be repeated
+        #[arg(long = "remove", value_name = "KEY")]
+        without: Vec<String>,
+    },
     /// Check that a key opens the vault and reads the newest snapshot
     Test,
     /// Stop accepting backups from a machine, such as a stolen one
@@ -115,6 +126,7 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
         Action::Add(args) => add::add(args, context).await,
         Action::Remove { key } => add::remove(key, context).await,
         Action::Passwd(args) => add::passwd(args, context).await,
+        Action::Rotate { without } => rotate::run(without, context).await,
         Action::Test => test::run(context).await,
         Action::Revoke { writer, after } => revoke::run(writer, *after, context).await,
         Action::ExportWriter { to } => writer::export(to, context).await,

@@ -1,12 +1,14 @@
 //! `tgvault run`: do what the profile says, source by source, into each vault.
 //!
 //! - [`plan`]: what is to be done, and how a table of the profile becomes the options of `backup`.
+//! - [`retention`]: which snapshots go; [`mirrors`]: the copies, after that.
 //! - [`aftermath`]: who hears how it ended.
 //! - This module does it, and tells of each how it ended.
 
 pub mod aftermath;
 mod mirrors;
 pub mod plan;
+mod retention;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -106,7 +108,13 @@ pub async fn run(args: &Args, contexts: &[Arc<Context>]) -> Result<Exit, Command
     if let Ok(ended) = &mut ended
         && ended.worst != Exit::Interrupted
     {
-        ended.worst = ended.worst.worse(mirrors::update(contexts).await);
+        // Who asks for single sources has a reason to be quick.
+        if args.only.is_empty() {
+            ended.worst = ended.worst.worse(retention::apply(args, contexts).await);
+        }
+        if ended.worst != Exit::Interrupted {
+            ended.worst = ended.worst.worse(mirrors::update(contexts).await);
+        }
     }
     aftermath::after(ended.as_ref(), contexts).await;
     ended.map(|ended| ended.worst)

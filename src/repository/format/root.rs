@@ -1,11 +1,17 @@
 //! Statements of trust: who may read and who may write. Those of format 2 are named by their content and can be merged; those of
 //! format 1 are numbered (`root/<n>.json`), each signed by the root key that the one before it names.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 
 use super::version::FormatVersion;
 use crate::crypt::signature::VerifyingKey;
 use crate::model::digest::{Digest, Id};
+
+/// Keys of a JSON object that a later version adds, as they are stored: they mean nothing here, and whoever makes a statement on top
+/// carries them along.
+pub type Later = BTreeMap<String, serde_json::Value>;
 
 /// One numbered statement of trust.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -41,6 +47,9 @@ pub struct Root {
     /// Writers that may no longer write.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub revoked: Vec<Revocation>,
+    /// What a later version adds.
+    #[serde(flatten)]
+    pub later: Later,
 }
 
 fn is_zero(number: &u64) -> bool {
@@ -54,6 +63,9 @@ pub struct RootRecipient {
     pub recipient: String,
     /// Whether new archives are encrypted for it. Once it is not, it never is again.
     pub current: bool,
+    /// What a later version adds.
+    #[serde(flatten)]
+    pub later: Later,
 }
 
 /// One key slot: the identity file, encrypted for one passphrase or recipient.
@@ -65,6 +77,9 @@ pub struct Slot {
     pub kind: SlotKind,
     /// SHA-256 of the slot's object.
     pub sha256: Digest,
+    /// What a later version adds.
+    #[serde(flatten)]
+    pub later: Later,
 }
 
 /// What opens a key slot.
@@ -88,6 +103,9 @@ pub struct Writer {
     pub id: Id,
     /// What its signatures are checked with.
     pub key: VerifyingKey,
+    /// What a later version adds.
+    #[serde(flatten)]
+    pub later: Later,
 }
 
 /// The end of a writer's permission.
@@ -97,12 +115,49 @@ pub struct Revocation {
     pub writer: Id,
     /// The last sequence number that is still accepted, for each of its chains; nothing of a chain that is not named.
     pub last_sequence: Vec<(Id, u64)>,
+    /// What a later version adds.
+    #[serde(flatten)]
+    pub later: Later,
+}
+
+impl RootRecipient {
+    /// The recipient that new archives are encrypted for.
+    pub fn current(recipient: impl Into<String>) -> Self {
+        Self { recipient: recipient.into(), current: true, later: Later::new() }
+    }
+}
+
+impl Slot {
+    /// A slot whose object has this SHA-256.
+    pub fn new(id: Id, kind: SlotKind, sha256: Digest) -> Self {
+        Self { id, kind, sha256, later: Later::new() }
+    }
+}
+
+impl Writer {
+    /// A machine that signs with `key`.
+    pub fn new(id: Id, key: VerifyingKey) -> Self {
+        Self { id, key, later: Later::new() }
+    }
+}
+
+impl Revocation {
+    /// The end of `writer`'s permission, with the last number of each chain that is still accepted.
+    pub fn new(writer: Id, last_sequence: Vec<(Id, u64)>) -> Self {
+        Self { writer, last_sequence, later: Later::new() }
+    }
 }
 
 impl Root {
     /// The recipient that new archives are encrypted for.
     pub fn current_recipients(&self) -> impl Iterator<Item = &str> {
         self.recipients.iter().filter(|recipient| recipient.current).map(|recipient| recipient.recipient.as_str())
+    }
+
+    /// Puts a new recipient in the place of the current ones, which stay named: what they read is still there.
+    pub fn exchange_recipient(&mut self, recipient: &str) {
+        self.recipients.iter_mut().for_each(|former| former.current = false);
+        self.recipients.push(RootRecipient::current(recipient));
     }
 
     /// The writer with this name.

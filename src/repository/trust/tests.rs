@@ -1,6 +1,6 @@
 use proptest::prelude::*;
 
-use super::super::format::root::{Revocation, RootRecipient, Slot, SlotKind, Writer};
+use super::super::format::root::{Later, Revocation, RootRecipient, Slot, SlotKind, Writer};
 use super::super::keys::Identity;
 use super::super::{Machine, Repository};
 use super::*;
@@ -9,7 +9,7 @@ use crate::storage::Faults;
 const NOW: jiff::Timestamp = jiff::Timestamp::UNIX_EPOCH;
 
 fn writer(number: u8) -> Writer {
-    Writer { id: Id([number; 16]), key: SigningKey::generate().unwrap().public().clone() }
+    Writer::new(Id([number; 16]), SigningKey::generate().unwrap().public().clone())
 }
 
 async fn repository() -> (Identity, Repository) {
@@ -196,19 +196,18 @@ fn apply(root: &mut Root, act: &Act, key: &VerifyingKey) {
     match *act {
         Act::Authorise(number) => {
             if root.writer(Id([number; 16])).is_none() {
-                root.writers.push(Writer { id: Id([number; 16]), key: key.clone() });
+                root.writers.push(Writer::new(Id([number; 16]), key.clone()));
             }
         }
-        Act::Revoke(number) => root.revoked.push(Revocation { writer: Id([number; 16]), last_sequence: Vec::new() }),
+        Act::Revoke(number) => root.revoked.push(Revocation::new(Id([number; 16]), Vec::new())),
         Act::AddSlot(number) => {
             if !root.slots.iter().any(|slot| slot.id.0[0] == number) {
-                root.slots.push(Slot { id: Id([number; 16]), kind: SlotKind::Passphrase, sha256: Digest([number; 32]) });
+                root.slots.push(Slot::new(Id([number; 16]), SlotKind::Passphrase, Digest([number; 32])));
             }
         }
         Act::RemoveSlot(number) => root.removed_slots.push(Id([number; 16])),
         Act::Exchange(number) => {
-            root.recipients.iter_mut().for_each(|recipient| recipient.current = false);
-            root.recipients.push(RootRecipient { recipient: recipient(number), current: true });
+            root.exchange_recipient(&recipient(number));
         }
         Act::Merge => {}
     }
@@ -239,8 +238,8 @@ proptest! {
         let key = SigningKey::generate().unwrap().public().clone();
         let first = Root {
             format: CURRENT, repository: Id([1; 16]), number: 1, time: jiff::Timestamp::UNIX_EPOCH, parents: vec![], ancestors: vec![],
-            numbered: 0, root_key: key.clone(), recipients: vec![RootRecipient { recipient: recipient(0), current: true }],
-            slots: vec![], removed_slots: vec![], writers: vec![], revoked: vec![],
+            numbered: 0, root_key: key.clone(), recipients: vec![RootRecipient::current(recipient(0))],
+            slots: vec![], removed_slots: vec![], writers: vec![], revoked: vec![], later: Later::new(),
         };
         let mut history = vec![Made { root: first, below: BTreeSet::new() }];
         for (act, from) in &acts {

@@ -101,6 +101,21 @@ pub fn recipient_of(identity_file: &str) -> Result<String, CryptError> {
         .ok_or_else(|| CryptError::Key("the identity file holds no age secret key".into()))
 }
 
+/// The secret keys in an identity file with their recipients, in their order.
+///
+/// # Errors
+/// When a line that begins like a secret key is none.
+pub fn secrets_of(identity_file: &str) -> Result<Vec<(SecretString, String)>, CryptError> {
+    let lines = identity_file.lines().map(str::trim).filter(|line| line.starts_with("AGE-SECRET-KEY-"));
+    lines
+        .map(|line| {
+            let identity = age::x25519::Identity::from_str(line)
+                .map_err(|reason| CryptError::Key(format!("the identity file holds a key that is no age secret key: {reason}")))?;
+            Ok((SecretString::from(line), identity.to_public().to_string()))
+        })
+        .collect()
+}
+
 /// Reads a key file whole, bounded, into a secret.
 ///
 /// # Errors

@@ -1,9 +1,14 @@
-//! Who can read a vault and who may write to it: looked at, and changed by further statements of trust.
+//! Who can read a vault and who may write to it: looked at, and changed by further statements of trust. [`rotate()`] gives the vault a new
+//! identity.
+
+mod rotate;
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+
+pub use rotate::{Rotated, rotate};
 
 use super::OperationError;
 use super::init::InitReport;
@@ -240,13 +245,19 @@ pub async fn remove(session: &Session, wanted: &str) -> Result<Removed, Operatio
     let mut opened = session.open_to_change().await?;
     let identity = opened.identity()?;
     let slots = opened.repository.root.slots.clone();
+    let slot = find_slot(&slots, wanted)?;
+    remove_slot(&mut opened, &identity, slot).await
+}
+
+/// The slot whose id begins with `wanted`, or that belongs to the recipient `wanted`.
+fn find_slot<'a>(slots: &'a [Slot], wanted: &str) -> Result<&'a Slot, OperationError> {
     let is_meant =
         |slot: &&Slot| slot.id.to_string().starts_with(wanted) || matches!(&slot.kind, SlotKind::Recipient(name) if name == wanted);
     let mut meant = slots.iter().filter(is_meant);
-    let (Some(slot), None, false) = (meant.next(), meant.next(), wanted.is_empty()) else {
-        return Err(OperationError::NoSuchKey { wanted: wanted.to_owned() });
-    };
-    remove_slot(&mut opened, &identity, slot).await
+    match (meant.next(), meant.next(), wanted.is_empty()) {
+        (Some(slot), None, false) => Ok(slot),
+        _ => Err(OperationError::NoSuchKey { wanted: wanted.to_owned() }),
+    }
 }
 
 async fn remove_slot(opened: &mut Opened, identity: &Identity, slot: &Slot) -> Result<Removed, OperationError> {
@@ -262,6 +273,11 @@ async fn remove_slot(opened: &mut Opened, identity: &Identity, slot: &Slot) -> R
         root.removed_slots.push(slot.id);
     })
     .await?;
+    Ok(delete_slot(opened, slot).await)
+}
+
+/// Deletes the objects of a slot that no longer counts.
+async fn delete_slot(opened: &Opened, slot: &Slot) -> Removed {
     let name = names::key_slot(slot.id);
     let mut kept = None;
     for copy in [name.clone(), names::mirror(&name)] {
@@ -269,7 +285,7 @@ async fn remove_slot(opened: &mut Opened, identity: &Identity, slot: &Slot) -> R
             kept.get_or_insert(error);
         }
     }
-    Ok(Removed { slot: slot.clone(), kept })
+    Removed { slot: slot.clone(), kept }
 }
 
 /// Replaces a passphrase: the one whose slot the key that was given opened, or, with another key, the only one there is.
@@ -330,7 +346,7 @@ pub async fn revoke(session: &Session, wanted: &str, last: Option<u64>) -> Resul
     }
     let most = last.unwrap_or(u64::MAX);
     let last_sequence = chains.into_iter().map(|(chain, highest)| (chain, highest.min(most))).collect();
-    change(&mut opened, &identity, |root| root.revoked.push(Revocation { writer, last_sequence })).await?;
+    change(&mut opened, &identity, |root| root.revoked.push(Revocation::new(writer, last_sequence))).await?;
     let accepted = sequences.iter().filter(|sequence| **sequence <= most).count() as u64;
     Ok(Revoked { writer, accepted, refused: sequences.len() as u64 - accepted })
 }
@@ -357,10 +373,11 @@ pub async fn export_writer(session: &Session) -> Result<WriterPass, OperationErr
     let mut opened = session.open_to_change().await?;
     let identity = opened.identity()?;
     let (writer, key) = (session.machine.id()?, SigningKey::generate()?);
-    let new = Writer { id: writer, key: key.public().clone() };
+    let new = Writer::new(writer, key.public().clone());
     change(&mut opened, &identity, |root| root.writers.push(new)).await?;
-    let root_key = opened.repository.root.root_key.clone();
-    Ok(WriterPass { repository: opened.repository.id, root_key, recipient: identity.recipient.clone(), writer, key })
+    let root = &opened.repository.root;
+    let recipient = session::only_recipient(root)?.to_owned();
+    Ok(WriterPass { repository: opened.repository.id, root_key: root.root_key.clone(), recipient, writer, key })
 }
 
 /// Makes this machine the writer of a pass. Nothing of the store is believed that the pass says otherwise.
@@ -381,14 +398,11 @@ pub async fn import_writer(session: &Session, pass: &WriterPass) -> Result<(), O
         Some(own) => return Err(OperationError::IsWriter { writer: own.to_string() }),
         None => {}
     }
-    if !root.current_recipients().eq([pass.recipient.as_str()]) {
-        let found: Vec<&str> = root.current_recipients().collect();
-        return Err(RepositoryError::Trust(format!(
-            "it names the recipient {}, not {} as the file says",
-            found.join(", "),
-            pass.recipient
-        ))
-        .into());
+    // One that was current when the file was written leads to the one that took its place: the root key of the file has signed that.
+    let recipient = session::only_recipient(root)?;
+    if !root.recipients.iter().any(|named| named.recipient == pass.recipient) {
+        let why = format!("it names the recipient {recipient}, not {} as the file says", pass.recipient);
+        return Err(RepositoryError::Trust(why).into());
     }
     match root.writer(pass.writer) {
         Some(writer) if writer.key != *pass.key.public() => {
@@ -400,7 +414,7 @@ pub async fn import_writer(session: &Session, pass: &WriterPass) -> Result<(), O
         }
         Some(_) => {}
     }
-    session::pin(&opened.repository, &opened.folder, &pass.recipient, PinnedWriter::new(pass.writer, &pass.key))
+    session::pin(&opened.repository, &opened.folder, recipient, PinnedWriter::new(pass.writer, &pass.key))
 }
 
 /// Makes a statement of trust, on top of all that there are now, and notes on this machine that it was made.
