@@ -35,6 +35,8 @@ mod alerts;
 mod commands;
 mod fs;
 pub mod model;
+#[cfg(target_os = "linux")]
+mod mount;
 pub mod operations;
 pub mod render;
 pub mod repository;

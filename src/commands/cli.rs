@@ -9,8 +9,8 @@ use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
     accounts, alert, backup, browse, cache, cat, chats, completions, config, copy, coverage, demo, diff, doctor, drill, find, forget, init,
-    key, login, logout, ls, man, prune, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots, stats, status, unknown,
-    unlock, verify,
+    key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots, stats, status,
+    unknown, unlock, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -68,6 +68,8 @@ pub enum Command {
     Restore(restore::Args),
     /// Look around in a snapshot with a web browser
     Browse(browse::Args),
+    /// Show snapshots as folders that every program can read
+    Mount(mount::Args),
     /// Print a file from a snapshot, or the messages of a chat
     Cat(cat::Args),
     /// Check that everything in the vault is present and intact

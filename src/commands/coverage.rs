@@ -1,17 +1,25 @@
 //! `tgvault coverage`: how complete the chats of a snapshot are, as far as that can be said.
 
+use std::fs;
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
 use serde::Serialize;
 
 use super::arguments::{Select, parse_snapshot};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::output::Output;
 use super::reading::Unread;
-use super::units;
+use super::{sheet, units};
+use crate::crypt::digest::sha256;
 use crate::model::chat::ChatInfo;
 use crate::model::coverage::{Coverage, MissingPart, Verdict};
+use crate::model::digest::Digest;
 use crate::model::reason::Reason;
 use crate::operations::OperationError;
+use crate::operations::certificate::{KIND, Signed, certify};
 use crate::operations::chats::OpenChats;
 use crate::operations::coverage::{ChatCoverage, coverage, missing_parts};
 
@@ -19,7 +27,11 @@ const EXAMPLES: &str = "\
 Examples:
   tgvault coverage
   tgvault coverage 3f9a1b2c --incomplete
-  tgvault coverage latest --source telegram:work --json";
+  tgvault coverage latest --source telegram:work --json
+  tgvault coverage --certificate june.json --previous may.json   # signed, without names or texts";
+
+/// The longest earlier certificate that is read.
+const MAX_CERTIFICATE_BYTES: u64 = 1 << 30;
 
 /// Options of `coverage`.
 #[derive(Debug, clap::Args)]
@@ -32,6 +44,17 @@ pub struct Args {
     /// Only chats that are incomplete or unknown
     #[arg(long)]
     pub incomplete: bool,
+
+    /// Write a signed certificate of the coverage to this new file, and its signature to FILE.minisig
+    ///
+    /// It has no names and no texts: chats by number, ranges of message IDs, counts, missing media with reasons. minisign and jq check it:
+    /// see docs/guide/certificate.md.
+    #[arg(long, value_name = "FILE", conflicts_with = "incomplete")]
+    pub certificate: Option<PathBuf>,
+
+    /// The certificate before this one, which the new one names by its SHA-256
+    #[arg(long, value_name = "FILE", requires = "certificate")]
+    pub previous: Option<PathBuf>,
 
     /// Which snapshots are meant.
     #[command(flatten)]
@@ -72,23 +95,41 @@ struct Summary {
     parts_missing: u64,
 }
 
+#[derive(Serialize)]
+struct CertificateLine<'a> {
+    message_type: &'static str,
+    file: &'a Path,
+    key: &'a str,
+    sha256: String,
+}
+
 /// Shows the coverage.
 ///
 /// # Errors
-/// When no key fits, or the snapshot cannot be read.
+/// When no key fits, the snapshot cannot be read, or a certificate cannot be written.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    let previous = args.previous.as_deref().map(previous).transpose()?;
     let session = context.session(Keys::Needed).await?;
     let opened = OpenChats::open_with_chats(&session.open().await?, &args.select.choose(&args.snapshot)).await?;
     let (output, mut unread) = (&context.output, Unread::new(&context.output));
     opened.stands_in().into_iter().for_each(|said| output.say(said));
     unread.lost(&opened);
-    let id = opened.opened().snapshot().id.to_string();
+    let snapshot = opened.opened().snapshot().clone();
+    let id = snapshot.id.to_string();
     let read = tokio::task::spawn_blocking(move || {
         let chats = coverage(&opened, &mut |path, error| unread.file(path, error))?;
         let parts = missing_parts(&opened, &mut |path, error| unread.file(path, error))?;
         Ok::<_, OperationError>((chats, parts, unread.exit()))
     });
     let (chats, parts, exit) = read.await.map_err(OperationError::from)??;
+    if let Some(path) = &args.certificate {
+        if exit != Exit::Done {
+            output.warn("no certificate was written: a part of the coverage could not be read");
+        } else {
+            let signed = certify(&session, &snapshot, &chats, &parts, previous).await?;
+            write(path, &signed, output)?;
+        }
+    }
     let counted = |wanted: &str| chats.iter().filter(|chat| word(&chat.verdict()) == wanted).count() as u64;
     let (complete, incomplete, unknown) = (counted("complete"), counted("incomplete"), counted("unknown"));
     let shown: Vec<&ChatCoverage> = chats.iter().filter(|chat| !args.incomplete || chat.verdict() != Verdict::Complete).collect();
@@ -154,6 +195,41 @@ pub fn parts_missing(count: u64) -> String {
     }
 }
 
+/// The SHA-256 of an earlier certificate.
+fn previous(path: &Path) -> Result<Digest, CommandError> {
+    let mut bytes = Vec::new();
+    let read = fs::File::open(path).and_then(|file| file.take(MAX_CERTIFICATE_BYTES).read_to_end(&mut bytes));
+    read.map_err(|source| CommandError::file("read", path, source))?;
+    let found: Option<serde_json::Value> = serde_json::from_slice(&bytes).ok();
+    match found.is_some_and(|found| found.get("certificate").and_then(serde_json::Value::as_str) == Some(KIND)) {
+        true => Ok(sha256(&bytes)),
+        false => Err(CommandError::usage(
+            format!("{} is no certificate of coverage", units::printable(&path.to_string_lossy())),
+            "give the file that an earlier `tgvault coverage --certificate FILE` wrote",
+        )),
+    }
+}
+
+/// Writes the certificate and its signature. Neither may be there already.
+fn write(path: &Path, signed: &Signed, output: &Output) -> Result<(), CommandError> {
+    let mut name = path.as_os_str().to_owned();
+    name.push(".minisig");
+    let beside = PathBuf::from(name);
+    let mut signature = sheet::create(&beside)?;
+    let mut file = sheet::create(path).inspect_err(|_| {
+        // It is empty, and ours.
+        let _ = fs::remove_file(&beside);
+    })?;
+    sheet::write_all(&mut signature, &beside, signed.signature.as_bytes())?;
+    sheet::write_all(&mut file, path, signed.text.as_bytes())?;
+    let key = signed.key.as_str();
+    if output.is_json() {
+        output.json(&CertificateLine { message_type: "certificate", file: path, key, sha256: signed.sha256.to_string() })?;
+    }
+    output.say(&format!("certificate: {}; check it with `minisign -Vm FILE -P {key}`", path.display()));
+    Ok(())
+}
+
 fn name(chat: &ChatCoverage) -> Option<&str> {
     let info = chat.info.as_ref()?;
     info.full_name.as_deref().or(info.name.as_deref())
@@ -176,7 +252,7 @@ fn word(verdict: &Verdict) -> &'static str {
     }
 }
 
-fn print(chat: &ChatCoverage, output: &super::output::Output) -> Result<(), CommandError> {
+fn print(chat: &ChatCoverage, output: &Output) -> Result<(), CommandError> {
     let verdict = chat.verdict();
     let reasons = match &verdict {
         Verdict::Incomplete(reasons) => reasons.as_slice(),

@@ -121,6 +121,14 @@ pub enum CommandError {
     /// The system gives no more threads.
     #[error("the system does not let this program start the threads it needs")]
     Threads(#[source] io::Error),
+    /// Nothing can be mounted here.
+    #[error("{why}")]
+    NoFuse {
+        /// What is missing.
+        why: String,
+        /// The system's word, where there is one.
+        source: Option<io::Error>,
+    },
     /// The system failed: no randomness, no signals.
     #[error("{what}")]
     System {
@@ -187,6 +195,7 @@ impl CommandError {
             Self::Alert(AlertError::Stopped { .. }) => Exit::Interrupted,
             Self::File { .. } | Self::System { .. } | Self::Alert(_) => Exit::Failed,
             Self::Threads(_) | Self::Files(_) | Self::Memory { .. } => Exit::Failed,
+            Self::NoFuse { .. } => Exit::NoFuse,
             // Who closed the pipe has seen enough.
             Self::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
             Self::Output(_) => Exit::Failed,
@@ -203,6 +212,10 @@ impl CommandError {
             Self::Schedule(ScheduleError::Calendar { .. }) => fixed("use daily, weekly, monthly or quarterly with --at HH:MM"),
             Self::Secret(error) => error.hint().map(Cow::Borrowed),
             Self::Key(error) => key_hint(error).map(Cow::Borrowed),
+            Self::NoFuse { .. } => fixed(
+                "install FUSE (on Debian and Ubuntu: `sudo apt install fuse3`; a container needs --device /dev/fuse and the right to mount), or \
+                 look around with `tgvault browse`",
+            ),
             Self::Memory { .. } => fixed("raise the limit (`ulimit -v`, or that of the service or container)"),
             Self::Files(_) => fixed("raise the limit (`ulimit -n`, LimitNOFILE= of a service): 64 are enough"),
             Self::Threads(_) => {

@@ -42,12 +42,14 @@ pub enum Exit {
     UnknownHost = 24,
     /// The server's certificate is not trusted.
     Untrusted = 25,
+    /// This machine has no FUSE, or does not let this user mount.
+    NoFuse = 26,
     /// Interrupted by the user or the system.
     Interrupted = 130,
 }
 
 /// The codes with the words of `--help` and the guide.
-pub const MEANINGS: [(Exit, &str); 19] = [
+pub const MEANINGS: [(Exit, &str); 20] = [
     (Exit::Done, "done"),
     (Exit::Failed, "failed"),
     (Exit::Usage, "wrong usage: command line, environment or profile"),
@@ -66,6 +68,7 @@ pub const MEANINGS: [(Exit, &str); 19] = [
     (Exit::WrongScheme, "the server expects http instead of https, or https instead of http"),
     (Exit::UnknownHost, "the server's name does not resolve"),
     (Exit::Untrusted, "the server's certificate is not trusted"),
+    (Exit::NoFuse, "this machine cannot mount: FUSE is missing or not allowed"),
     (Exit::Interrupted, "interrupted; run the same command again to resume"),
 ];
 

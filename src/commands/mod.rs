@@ -52,6 +52,7 @@ pub mod login;
 pub mod logout;
 pub mod ls;
 pub mod man;
+mod mount;
 pub mod prune;
 pub mod recovery_sheet;
 pub mod repair;
@@ -117,6 +118,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Cache(args) => cache::run(args, &context),
         Command::Cat(args) => cat::run(args, &context).await,
         Command::Browse(args) => browse::run(args, &context).await,
+        Command::Mount(args) => mount::run(args, &context).await,
         Command::Key(args) => key::run(args, &context).await,
         Command::Copy(args) => {
             let target = Settings::resolve_target(&cli.global, matches, &places, &args.to, args.unlock.source())?;

@@ -10,8 +10,16 @@ use super::interrupt::Interrupts;
 use super::output::Output;
 use super::room;
 
+/// Keeps what is in memory from core dumps and from other processes of the same user. What cannot be had is done without: it is a second
+/// line of defence.
+fn close_memory() {
+    #[cfg(target_os = "linux")]
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+}
+
 /// Does what the command line of this process says; gives its exit code.
 pub fn run() -> ExitCode {
+    close_memory();
     room::spare_address_space();
     if std::env::args_os().len() <= 1 {
         // There is nowhere left to say that the terminal is closed.

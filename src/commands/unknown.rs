@@ -4,7 +4,7 @@ use clap::builder::StyledStr;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 /// Commands that people look for, and what does it here.
-const ELSEWHERE: [(&str, &str); 21] = [
+const ELSEWHERE: [(&str, &str); 20] = [
     ("check", "`tgvault verify` checks the vault"),
     ("create", "`tgvault init` creates a vault; `tgvault backup` makes a backup"),
     ("delete", "`tgvault forget` forgets snapshots, and `tgvault prune` frees their space"),
@@ -18,7 +18,6 @@ const ELSEWHERE: [(&str, &str); 21] = [
     ("keys", "`tgvault key` lists, adds, changes and removes keys"),
     ("list", "`tgvault snapshots` lists snapshots; `tgvault ls latest` lists the contents of one"),
     ("messages", "`tgvault cat latest --chat CHAT` prints the messages of a chat"),
-    ("mount", "`tgvault restore SNAPSHOT --to DIR` restores files; `tgvault ls` lists them"),
     ("recover", "`tgvault restore latest --to DIR` restores files"),
     ("save", "`tgvault backup` makes a backup"),
     ("show", "`tgvault browse` and `tgvault cat latest --chat CHAT` show chats; `tgvault snapshots` lists snapshots"),

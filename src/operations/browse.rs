@@ -15,7 +15,6 @@ use super::report::Report;
 use super::session::Session;
 use super::snapshot::choice::SnapshotChoice;
 use super::stop::Stop;
-use crate::archive::ArchiveError;
 use crate::model::account::Section;
 use crate::model::chat::ChatInfo;
 use crate::model::entry::{EntryPath, Kind};
@@ -24,7 +23,7 @@ use crate::render::html::Owner;
 use crate::render::html::lists::owner;
 use crate::render::search::Query;
 use crate::repository::format::snapshot::Snapshot;
-use crate::repository::tree::{Place, TreeEntry};
+use crate::repository::tree::TreeEntry;
 
 /// Chats that are kept open: each has a few dozen bytes in memory for each of its messages.
 const OPEN_CHATS: usize = 4;
@@ -253,40 +252,6 @@ impl Browser {
     ) -> Result<(), OperationError> {
         let missing = || OperationError::NoSuchPath { path: path.to_string(), snapshot: self.snapshot().id.to_string() };
         let entry = self.file(path).ok_or_else(missing)?;
-        let mut at = from;
-        for (start, place) in entry.pieces().ok_or_else(missing)? {
-            let end = start.saturating_add(place.length).min(to);
-            if end <= at {
-                continue;
-            }
-            // Where a part was read short, the file has zeros.
-            zeros(start.saturating_sub(at), each)?;
-            at = at.max(start);
-            let part = Place { offset: place.offset.saturating_add(at - start), length: end - at, ..place };
-            let mut refused = None;
-            let read = self.chats.opened().contents().read(&part, &mut |piece| {
-                each(piece).map_err(|error| {
-                    refused = Some(error);
-                    ArchiveError::Io(std::io::ErrorKind::Interrupted.into())
-                })
-            });
-            if let Some(error) = refused {
-                return Err(OperationError::Output(error));
-            }
-            read?;
-            at = end;
-        }
-        Ok(())
+        self.chats.opened().read_range(path, &entry, from, to, each)
     }
-}
-
-fn zeros(count: u64, each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), OperationError> {
-    let zeros = [0; 4096];
-    let mut left = count;
-    while left > 0 {
-        let some = zeros.get(..left.min(4096) as usize).unwrap_or_default();
-        each(some).map_err(OperationError::Output)?;
-        left -= some.len() as u64;
-    }
-    Ok(())
 }

@@ -7,8 +7,10 @@
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
+//! - [`mounted`]: snapshots as a file system.
 //! - [`imports`]: what this machine remembers of exports that were taken in.
 //! - [`accounts`]: the Telegram accounts of this machine; [`coverage`]: what snapshots say about their completeness.
+//! - [`certificate`]: the same, signed, for others.
 //! - [`doctor`]: whether this machine, a store and a vault can be trusted with backups.
 //! - [`drill`]: reading a sample back as a new machine would.
 //! - [`status`]: how old the backups are, by what this machine remembers and by what the vault shows.
@@ -19,6 +21,7 @@ mod archiving;
 pub mod backup;
 pub mod browse;
 pub mod cat;
+pub mod certificate;
 pub mod chats;
 pub mod copy;
 pub mod coverage;
@@ -34,6 +37,7 @@ pub mod keys;
 mod lanes;
 pub mod look;
 pub mod messages;
+pub mod mounted;
 pub mod prune;
 pub mod render;
 pub mod repair;

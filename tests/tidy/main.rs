@@ -98,7 +98,10 @@ fn uses(code: &str, name: &str) -> bool {
 
 fn dependencies(manifest: &str, kind: &str) -> BTreeSet<String> {
     let manifest: toml::Table = read(manifest).parse().unwrap();
-    manifest.get(kind).and_then(toml::Value::as_table).map(|table| table.keys().cloned().collect()).unwrap_or_default()
+    // Those of one system are dependencies like any other.
+    let of_systems = manifest.get("target").and_then(toml::Value::as_table).into_iter().flat_map(toml::Table::values);
+    let tables = of_systems.filter_map(|system| system.get(kind)).chain(manifest.get(kind)).filter_map(toml::Value::as_table);
+    tables.flat_map(|table| table.keys().cloned()).collect()
 }
 
 /// Whether a package is one of this tree.

@@ -79,6 +79,46 @@ impl OpenSnapshot {
         stream_content(&self.shared.contents, path, entry, each)
     }
 
+    /// Hands bytes `from..to` of an entry of the tree that `path` stands for to `each`, piece by piece, out of just the frames that have
+    /// them. age vouches for each piece; the digest of the whole file is not looked at.
+    ///
+    /// # Errors
+    /// When only some of its parts are stored, it cannot be read, or `each` fails.
+    pub fn read_range(
+        &self,
+        path: &EntryPath,
+        entry: &TreeEntry,
+        from: u64,
+        to: u64,
+        each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>,
+    ) -> Result<(), OperationError> {
+        let incomplete = || RepositoryError::damaged(&path.to_string(), "the snapshot holds only some of its parts");
+        let mut at = from;
+        for (start, place) in entry.pieces().ok_or_else(incomplete)? {
+            let end = start.saturating_add(place.length).min(to);
+            if end <= at {
+                continue;
+            }
+            // Where a part was read short, the file has zeros.
+            zeros(start.saturating_sub(at), each)?;
+            at = at.max(start);
+            let part = Place { offset: place.offset.saturating_add(at - start), length: end - at, ..place };
+            let mut refused = None;
+            let read = self.shared.contents.read(&part, &mut |piece| {
+                each(piece).map_err(|error| {
+                    refused = Some(error);
+                    ArchiveError::Io(std::io::ErrorKind::Interrupted.into())
+                })
+            });
+            if let Some(error) = refused {
+                return Err(OperationError::Output(error));
+            }
+            read?;
+            at = end;
+        }
+        Ok(())
+    }
+
     /// Reads many small files in the order in which they are stored, neighbours in one sweep, and hands each to `taken`.
     ///
     /// # Errors
@@ -152,6 +192,17 @@ impl OpenSnapshot {
     }
 }
 
+fn zeros(count: u64, each: &mut dyn FnMut(&[u8]) -> std::io::Result<()>) -> Result<(), OperationError> {
+    let zeros = [0; 4096];
+    let mut left = count;
+    while left > 0 {
+        let some = zeros.get(..left.min(4096) as usize).unwrap_or_default();
+        each(some).map_err(OperationError::Output)?;
+        left -= some.len() as u64;
+    }
+    Ok(())
+}
+
 /// Hands the content of a file to `each`, piece by piece, as [`OpenSnapshot::stream`] does.
 ///
 /// # Errors
@@ -169,12 +220,7 @@ fn stream_content(
     let mut written = 0;
     for (at, place) in entry.pieces().ok_or_else(incomplete)? {
         // Where a part was read short, the file has zeros.
-        let zeros = [0; 4096];
-        while written < at {
-            let gap = zeros.get(..(at - written).min(4096) as usize).unwrap_or_default();
-            each(gap).map_err(OperationError::Output)?;
-            written += gap.len() as u64;
-        }
+        zeros(at.saturating_sub(written), each)?;
         written = at + place.length;
         let mut hasher = Hasher::new();
         let mut refused = None;
