@@ -10,6 +10,7 @@ mod certificate;
 mod changing;
 mod chats;
 mod clocks;
+mod compact;
 mod desktop_blocks;
 mod desktop_export;
 mod desktop_html;
