@@ -70,6 +70,7 @@ mod spelling;
 mod stored_before;
 mod summaries;
 mod support;
+mod terminal;
 mod trees;
 mod trust;
 mod verification;
