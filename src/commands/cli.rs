@@ -8,9 +8,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand, Value
 use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
-    accounts, alert, backup, browse, cache, cat, chats, completions, config, copy, coverage, demo, diff, doctor, drill, find, forget, init,
-    key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots, stats, status,
-    unknown, unlock, verify,
+    accounts, alert, backup, browse, cache, cat, chats, compact, completions, config, copy, coverage, demo, diff, doctor, drill, find,
+    forget, init, key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots,
+    stats, status, unknown, unlock, verify,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -86,6 +86,8 @@ pub enum Command {
     Forget(forget::Args),
     /// Free the space of what no snapshot needs any more
     Prune(prune::Args),
+    /// Put few archives in the place of many, without what no snapshot shows
+    Compact(compact::Args),
     /// Remove locks that a killed run left
     // The error about the lock names it to whoever needs it.
     #[command(hide = true)]

@@ -37,6 +37,7 @@ pub mod browse;
 pub mod cache;
 pub mod cat;
 pub mod chats;
+pub mod compact;
 pub mod completions;
 pub mod copy;
 pub mod coverage;
@@ -134,6 +135,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         },
         Command::Forget(args) => forget::run(args, &context).await,
         Command::Prune(args) => prune::run(args, &context).await,
+        Command::Compact(args) => compact::run(args, &context).await,
         Command::Unlock(args) => unlock::run(args, &context).await,
         Command::Snapshots(args) => snapshots::run(args, &context).await,
         Command::Ls(args) => ls::run(args, &context).await,

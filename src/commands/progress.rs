@@ -1,7 +1,7 @@
 //! Progress of an operation: a bar on a terminal, a plain line now and then elsewhere, JSON lines for programs.
 
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
@@ -18,11 +18,34 @@ const LINE_EVERY: Duration = Duration::from_secs(5);
 /// How often a JSON line does.
 const JSON_EVERY: Duration = Duration::from_secs(1);
 
-/// The bar once the size of everything is known.
-const BAR: &str = "{verb} {percent:>3}% [{bar:16}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left  {wide_msg}";
+/// The bar once the size of everything is known: the first of these for which a terminal has the columns.
+const BARS: [(u16, &str); 5] = [
+    (88, "{verb} {percent:>3}% [{bar:16}] {binary_bytes} of {binary_total_bytes}, {binary_bytes_per_sec}, {eta} left  {wide_msg}"),
+    (67, "{verb} {percent:>3}% [{bar:10}] {binary_bytes} of {binary_total_bytes}, {eta} left  {wide_msg}"),
+    (51, "{verb} {percent:>3}% {binary_bytes} of {binary_total_bytes}, {eta} left"),
+    (36, "{verb} {percent:>3}% {binary_bytes}, {eta} left"),
+    (0, "{percent:>3}%"),
+];
 
 /// The line before that.
-const SPINNER: &str = "{verb} {spinner} {binary_bytes}, {binary_bytes_per_sec}  {wide_msg}";
+const SPINNERS: [(u16, &str); 3] = [
+    (42, "{verb} {spinner} {binary_bytes}, {binary_bytes_per_sec}  {wide_msg}"),
+    (25, "{verb} {spinner} {binary_bytes}"),
+    (0, "{spinner}"),
+];
+
+/// The columns of a terminal that does not tell.
+const COLUMNS: u16 = 80;
+
+/// The first of these forms for which there is room.
+fn form(forms: &'static [(u16, &'static str)], columns: u16) -> (u16, &'static str) {
+    forms.iter().copied().find(|(least, _)| columns >= *least).unwrap_or((0, ""))
+}
+
+/// The columns that the terminal has now: it may be resized in the middle of a run.
+fn columns() -> u16 {
+    rustix::termios::tcgetwinsize(std::io::stderr()).ok().map(|size| size.ws_col).filter(|columns| *columns > 0).unwrap_or(COLUMNS)
+}
 
 /// Turns the events of one run into what the user sees.
 pub struct Reporter {
@@ -33,7 +56,8 @@ pub struct Reporter {
     bar: Option<ProgressBar>,
     started: Instant,
     last_line: Mutex<Instant>,
-    has_total: AtomicBool,
+    /// The least columns of the bar that is drawn; none before the size of everything is known.
+    drawn: AtomicU16,
 }
 
 #[derive(Serialize)]
@@ -95,12 +119,12 @@ impl Reporter {
     pub fn new(output: &Output, verb: &'static str, noun: &'static str) -> Self {
         let bar = output.draws().then(|| {
             let bar = output.bars().add(ProgressBar::no_length());
-            bar.set_style(style(SPINNER, verb));
+            bar.set_style(style(form(&SPINNERS, columns()).1, verb));
             bar.enable_steady_tick(Duration::from_millis(200));
             bar
         });
         let now = Instant::now();
-        Self { output: output.clone(), verb, noun, bar, started: now, last_line: Mutex::new(now), has_total: AtomicBool::new(false) }
+        Self { output: output.clone(), verb, noun, bar, started: now, last_line: Mutex::new(now), drawn: AtomicU16::new(u16::MAX) }
     }
 
     /// How long the run has taken.
@@ -119,8 +143,9 @@ impl Reporter {
         if let Some(bar) = &self.bar {
             if let Some(total) = progress.bytes_total {
                 bar.set_length(total.max(1));
-                if !self.has_total.swap(true, Ordering::Relaxed) {
-                    bar.set_style(style(BAR, self.verb));
+                let (least, template) = form(&BARS, columns());
+                if self.drawn.swap(least, Ordering::Relaxed) != least {
+                    bar.set_style(style(template, self.verb));
                 }
             }
             bar.set_position(progress.bytes_done);
@@ -244,8 +269,10 @@ mod tests {
 
     #[test]
     fn the_templates_are_sound() {
-        for template in [BAR, SPINNER] {
+        for (_, template) in BARS.into_iter().chain(SPINNERS) {
             assert!(ProgressStyle::with_template(&template.replace("{verb}", "saved")).is_ok());
         }
+        let at = |columns| (form(&BARS, columns).0, form(&SPINNERS, columns).0);
+        assert_eq!([at(200), at(80), at(60), at(40), at(20)], [(88, 42), (67, 42), (51, 42), (36, 25), (0, 0)]);
     }
 }

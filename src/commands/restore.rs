@@ -23,6 +23,7 @@ use crate::operations::snapshot::choice::{Selection, SnapshotChoice, holds_chats
 use crate::operations::{Session, look, reading_lanes};
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Snapshot;
+use crate::storage::{StorageError, refuse_foreign};
 use crate::target::Overwrite;
 
 const EXAMPLES: &str = "\
@@ -244,12 +245,35 @@ impl Args {
     }
 }
 
+/// Refuses a target that is no folder to whoever typed it: plain text would lie in a place that nobody looks at. One that is there already
+/// is taken for what it is.
+fn refuse_address(to: &Path) -> Result<(), CommandError> {
+    let Some(text) = to.to_str().filter(|_| !to.exists()) else { return Ok(()) };
+    let no_folder = || {
+        CommandError::usage(
+            format!("'{}' is an address, and --to takes a folder", units::printable(text)),
+            "restore into a folder of this machine, and copy it from there",
+        )
+    };
+    if text.contains("://") {
+        return Err(no_folder());
+    }
+    refuse_foreign(text).map_err(|error| match error {
+        StorageError::Address { reason } => CommandError::usage(
+            format!("--to takes a folder: {}", units::printable(&reason)),
+            "restore into a folder of this machine, and copy it from there",
+        ),
+        error => error.into(),
+    })
+}
+
 /// Runs the restore.
 ///
 /// # Errors
 /// When no key fits, the snapshot or the target cannot be used, or the run is interrupted.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let form = args.form()?;
+    refuse_address(&args.to)?;
     if args.all_sources && args.part.snapshot != "latest" {
         return Err(CommandError::usage("--all-sources restores the latest snapshot of each source", "use it with `restore latest`"));
     }

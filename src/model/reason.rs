@@ -58,6 +58,11 @@ pub enum Reason {
         /// By how many.
         count: u64,
     },
+    /// The server's count of messages is lower than what it returned.
+    CountedFewer {
+        /// By how many.
+        count: u64,
+    },
     /// The list of chats names a newer message than the history has.
     NewestNotServed {
         /// Which one.
@@ -146,7 +151,7 @@ fn counted(count: u64, one: &str, many: &str) -> String {
 impl Reason {
     /// Whether numbers of the server's own disagree with what it served.
     pub fn is_disagreement(&self) -> bool {
-        matches!(self, Self::NotReturned { .. } | Self::NewestNotServed { .. } | Self::ListShort { .. })
+        matches!(self, Self::NotReturned { .. } | Self::CountedFewer { .. } | Self::NewestNotServed { .. } | Self::ListShort { .. })
     }
 }
 
@@ -168,6 +173,9 @@ impl fmt::Display for Reason {
             Self::PeriodOnly => f.write_str("only messages of a period were asked for"),
             Self::OwnOnly => f.write_str("only the account's own messages are held"),
             Self::NotReturned { count } => write!(f, "the server counts {} more than it returned", counted(*count, "message", "messages")),
+            Self::CountedFewer { count } => {
+                write!(f, "the server counts {} fewer than it returned", counted(*count, "message", "messages"))
+            }
             Self::NewestNotServed { id } => {
                 write!(f, "the list of chats names message {id} as the newest, which its history does not have")
             }

@@ -139,7 +139,7 @@ async fn search(
                 None => repository.tree(snapshot, identities, Some(broken)).await?,
                 Some((tree, parent)) => match added(parent, snapshot) {
                     // What cannot be read has a copy, or is lost: that is for who lays the whole together.
-                    Some(added) => match repository.lay_over(tree, added, &snapshot.borrowed, identities).await? {
+                    Some(added) => match repository.lay_over(tree, added, snapshot, identities).await? {
                         Some(tree) => tree,
                         None => repository.tree(snapshot, identities, Some(broken)).await?,
                     },

@@ -3,7 +3,8 @@
 //! - [`session`]: opening a repository as far as the keys at hand allow; [`snapshot`]: picking and opening a snapshot.
 //! - [`copy`]: second copies.
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`browse`], [`keys`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
-//! - [`forget`] says which snapshots are no longer wanted, [`prune`] deletes what none needs.
+//! - [`forget`] says which snapshots are no longer wanted, [`prune`] deletes what none needs, [`compact`] puts archives in the place of others that
+//!   hold much that nobody needs.
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
@@ -23,6 +24,7 @@ pub mod browse;
 pub mod cat;
 pub mod certificate;
 pub mod chats;
+pub mod compact;
 pub mod copy;
 pub mod coverage;
 pub mod doctor;

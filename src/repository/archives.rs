@@ -12,13 +12,14 @@ use tokio::runtime::Handle;
 use super::format::snapshot::{ArchiveRecord, Snapshot};
 use super::format::{names, pack};
 use super::index_copies::IndexCopy;
-use super::tree::{Lines, Overlay, Tree};
+use super::tree::{Lines, Overlay, Place, Tree};
 use super::{Repository, RepositoryError};
 use crate::archive::ArchiveError;
+use crate::archive::index::Located;
 use crate::archive::reader::{ArchiveReader, HEAD_BYTES, OwnMembers, ReadAt, TAIL_BYTES};
 use crate::crypt::keys::Identities;
 use crate::crypt::payload::SEALED_CHUNK_BYTES;
-use crate::model::digest::Id;
+use crate::model::digest::{Digest, Id};
 use crate::model::entry::EntryPath;
 use crate::storage::{ObjectInfo, Storage, StorageError};
 
@@ -309,8 +310,37 @@ impl Repository {
                     None => return Err(error),
                 }
             }
-            return Ok(tree);
+            return self.settle(tree, snapshots, identities).boxed().await;
         }
+    }
+
+    /// Puts contents that entries say to be in archives that others stand for where they are now.
+    async fn settle(&self, mut tree: Tree, snapshots: &[&Snapshot], identities: &Arc<Identities>) -> Result<Tree, RepositoryError> {
+        let stand_ins = || snapshots.iter().flat_map(|snapshot| &snapshot.stand_ins);
+        let own: HashSet<Id> = snapshots.iter().flat_map(|snapshot| snapshot.all_archives()).map(|record| record.id).collect();
+        let old: HashSet<u32> =
+            stand_ins().filter(|stand_in| !own.contains(&stand_in.old)).filter_map(|stand_in| tree.archive_number(stand_in.old)).collect();
+        let Some(first) = old.iter().min().copied() else { return Ok(tree) };
+        let wanted = tree.contents_in(|number| old.contains(&number));
+        if !wanted.is_empty() {
+            let named: HashSet<Id> = stand_ins().flat_map(|stand_in| stand_in.by.iter().copied()).collect();
+            let records = tree.archives.iter().filter(|record| named.contains(&record.id)).cloned().collect();
+            let mut found: HashMap<Digest, Place> = HashMap::new();
+            let mut each = |record: &ArchiveRecord, entries: &Lines, _: &[EntryPath]| {
+                let Some(archive) = tree.archive_number(record.id) else { return };
+                for located in entries.iter().filter_map(|entry| entry.content) {
+                    if located.archive.is_none_or(|archive| archive == record.id) && wanted.contains(&located.sha256) {
+                        let Located { sha256, frame, offset, length, .. } = located;
+                        found.entry(sha256).or_insert(Place { sha256, archive, frame, offset, length });
+                    }
+                }
+            };
+            self.each_index(records, identities, &mut each).await?;
+            let there = |place: &Place| found.get(&place.sha256).filter(|there| there.length == place.length).copied();
+            tree.move_contents(|place| if old.contains(&place.archive) { there(place) } else { None });
+        }
+        tree.drop_unused(first as usize);
+        Ok(tree)
     }
 
     /// Brings what is needed of the indexes of all archives of a snapshot to hand, unchecked, in as few requests and as few steps as there
@@ -378,11 +408,12 @@ impl Repository {
             let layers = snapshot.archives.get(first..).unwrap_or_default();
             records.extend(layers.iter().filter(|record| layered.insert(record.id)).cloned());
         }
+        snapshots.iter().flat_map(|snapshot| snapshot.old_archives()).for_each(|record| tree.add_archive(record));
         self.lay(&mut tree, records, identities, known, &mut failed).await?;
         Ok((tree.finish(), failed))
     }
 
-    /// Lays further archives over a state; `borrowed` are those of others that they point into. `None` where one of them cannot be read.
+    /// Lays further archives of a snapshot over the state of those before. `None` where one of them cannot be read.
     ///
     /// # Errors
     /// When the store fails.
@@ -390,16 +421,17 @@ impl Repository {
         &self,
         tree: Tree,
         records: &[ArchiveRecord],
-        borrowed: &[ArchiveRecord],
+        snapshot: &Snapshot,
         identities: &Arc<Identities>,
     ) -> Result<Option<Tree>, RepositoryError> {
         let mut tree = Overlay::on(tree);
-        for record in borrowed.iter().chain(records) {
+        for record in snapshot.borrowed.iter().chain(records) {
             tree.add_archive(record.clone());
         }
+        snapshot.old_archives().for_each(|record| tree.add_archive(record));
         let (gone, mut failed) = (self.gone(&records.iter().collect::<Vec<_>>()).boxed().await?, Vec::new());
         self.lay(&mut tree, records.to_vec(), identities, (&HashMap::new(), &gone), &mut failed).await?;
-        Ok(failed.is_empty().then(|| tree.finish()))
+        if failed.is_empty() { Ok(Some(self.settle(tree.finish(), &[snapshot], identities).boxed().await?)) } else { Ok(None) }
     }
 
     /// Lays archives over a state, in their order; `failed` takes those whose index cannot be read and has no copy in `known`.
@@ -462,7 +494,7 @@ impl Repository {
         layers.buffered(PARALLEL.min(at_a_time))
     }
 
-    /// Hands the index of each archive to `each`, whatever later archives say of its entries; those that cannot be read are passed over.
+    /// Hands the index of each archive and what it removes to `each`, whatever later archives say of its entries; those that cannot be read are passed over.
     ///
     /// # Errors
     /// When the store fails.
@@ -470,13 +502,13 @@ impl Repository {
         &self,
         records: Vec<ArchiveRecord>,
         identities: &Arc<Identities>,
-        each: &mut (dyn FnMut(&ArchiveRecord, &Lines) + Send),
+        each: &mut (dyn FnMut(&ArchiveRecord, &Lines, &[EntryPath]) + Send),
     ) -> Result<(), RepositoryError> {
         let (known, gone) = (HashMap::new(), HashSet::new());
         let mut layers = Box::pin(self.layers(records, identities, (&known, &gone)));
         while let Some((record, layer)) = layers.next().await {
             match layer {
-                Ok(layer) => each(&record, &layer.entries),
+                Ok(layer) => each(&record, &layer.entries, &layer.remove),
                 Err(error) if error.is_integrity() => tracing::debug!(archive = %record.id, %error, "its contents are not known"),
                 Err(error) => return Err(error),
             }

@@ -1,8 +1,9 @@
 //! What the snapshots of a repository name, and what its store has of it: where verifying, pruning, repairing and copying begin.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::format::names;
+use super::format::snapshot::ArchiveRecord;
 use super::format::sums::{self, SumsLine};
 use super::snapshots::SnapshotRef;
 use super::{Repository, RepositoryError};
@@ -34,10 +35,14 @@ pub struct Broken {
     pub what: String,
 }
 
+/// What each list names, by the list's name.
+pub type Lists = HashMap<String, Vec<SumsLine>>;
+
 /// What snapshots name, and what the store has.
 #[derive(Debug, Default)]
 pub struct Inventory {
-    /// Every object that the snapshots name, through their lists too, by its name.
+    /// Every object that the snapshots need, through their lists too, by its name; where a record has replaced archives, those that stand for
+    /// them.
     pub named: BTreeMap<String, SumsLine>,
     /// Every archive in the store, with its length in bytes.
     pub stored: HashMap<String, u64>,
@@ -55,11 +60,10 @@ impl Inventory {
     /// When the store fails. What is wrong with an object is in [`Inventory::broken`].
     pub async fn take(repository: &Repository, snapshots: &[SnapshotRef], each: Each<'_>) -> Result<Self, RepositoryError> {
         let mut this = Self::default();
-        for line in snapshots.iter().flat_map(|found| &found.sums) {
-            this.named.entry(line.name.clone()).or_insert_with(|| line.clone());
-        }
-        this.read_small_objects(repository, snapshots, each).await?;
+        this.name_small_objects(snapshots);
+        let lists = this.read_small_objects(repository, snapshots, each).await?;
         this.stored = repository.stored_archives().await?;
+        this.name_archives(repository, snapshots, &lists).await?;
         this.compare(each);
         Ok(this)
     }
@@ -84,11 +88,40 @@ impl Inventory {
         archives.filter_map(|line| self.stored.get(&line.name).filter(|&&length| line.fits(length)).map(|&length| (line, length)))
     }
 
-    /// Takes in what lists name, each list with its lengths.
-    pub(super) fn take_listed(&mut self, listed: impl IntoIterator<Item = SumsLine>) {
-        for line in listed {
+    /// Takes in the lists and snapshot objects that snapshots name.
+    pub(super) fn name_small_objects(&mut self, snapshots: &[SnapshotRef]) {
+        for line in snapshots.iter().flat_map(|found| &found.sums).filter(|line| !line.name.starts_with(names::ARCHIVES)) {
+            self.named.entry(line.name.clone()).or_insert_with(|| line.clone());
+        }
+    }
+
+    /// Takes in the archives that snapshots need, by the `lists` that could be read: where a record has replaced some, those that stand for
+    /// them.
+    pub(super) async fn name_archives(
+        &mut self,
+        repository: &Repository,
+        snapshots: &[SnapshotRef],
+        lists: &Lists,
+    ) -> Result<(), RepositoryError> {
+        let records = repository.records().await?;
+        let standing = &records.standing;
+        if standing.is_empty() {
+            let own = snapshots.iter().flat_map(|found| &found.sums).filter(|line| line.name.starts_with(names::ARCHIVES));
+            let listed = snapshots.iter().flat_map(|found| sums::lists(&found.sums)).filter_map(|(list, _)| lists.get(&list.name));
+            for line in own.chain(listed.flatten()) {
+                self.named.entry(line.name.clone()).or_insert_with(|| line.clone());
+            }
+            return Ok(());
+        }
+        let is_whole = |record: &ArchiveRecord| self.stored.get(&record.object) == Some(&record.length);
+        let mut needed = Vec::new();
+        for found in snapshots {
+            needed.extend(standing.needed((found.signed.chain, found.signed.sequence), archives_of(found, lists), is_whole));
+        }
+        for line in needed {
             self.named.entry(line.name.clone()).or_insert(line);
         }
+        Ok(())
     }
 
     /// The archives that are stored, and that none of the snapshots names.
@@ -96,14 +129,14 @@ impl Inventory {
         self.stored.keys().map(String::as_str).filter(|name| !self.named.contains_key(*name))
     }
 
-    /// Checks the copies of lists and snapshot objects, and takes in what the lists name.
+    /// Checks the copies of lists and snapshot objects; gives what the lists name.
     async fn read_small_objects(
         &mut self,
         repository: &Repository,
         snapshots: &[SnapshotRef],
         each: Each<'_>,
-    ) -> Result<(), RepositoryError> {
-        let twice: Vec<SumsLine> = self.named.values().filter(|line| !line.name.starts_with(names::ARCHIVES)).cloned().collect();
+    ) -> Result<Lists, RepositoryError> {
+        let twice: Vec<SumsLine> = self.named.values().cloned().collect();
         let (mut lists, mut lengths) = (HashMap::new(), HashMap::new());
         for line in twice {
             for copy in [line.name.clone(), names::mirror(&line.name)] {
@@ -129,17 +162,28 @@ impl Inventory {
                 self.broken.extend(wrong.map(|what| Broken { object: copy, what }));
             }
         }
-        for (list, behind) in snapshots.iter().flat_map(|found| sums::lists(&found.sums)) {
-            let Some(mut listed) = lists.get(&list.name).cloned() else {
+        let mut met = HashSet::new();
+        for (list, behind) in snapshots.iter().flat_map(|found| sums::lists(&found.sums)).filter(|(list, _)| met.insert(&list.name)) {
+            let Some(listed) = lists.get_mut(&list.name) else {
                 self.unread.push(list.name.clone());
                 continue;
             };
             let known = behind.and_then(|behind| lengths.get(&behind.name)).map(Vec::as_slice).unwrap_or_default();
             listed.iter_mut().zip(known).for_each(|(line, &length)| line.length = Some(length));
-            self.take_listed(listed);
         }
-        Ok(())
+        Ok(lists)
     }
+}
+
+/// The archives that a snapshot names, by its lists and its own lines: those that its state is laid together from in their order, and those
+/// that it borrows.
+pub fn archives_of(found: &SnapshotRef, lists: &Lists) -> (Vec<SumsLine>, Vec<SumsLine>) {
+    let is_archive = |line: &&SumsLine| line.name.starts_with(names::ARCHIVES);
+    let own = names::snapshot(&found.stem);
+    let at = found.sums.iter().position(|line| line.name == own).unwrap_or(found.sums.len());
+    let (before, behind) = found.sums.split_at(at);
+    let listed = sums::lists(&found.sums).filter_map(|(list, _)| lists.get(&list.name)).flatten();
+    (listed.chain(before.iter().filter(is_archive)).cloned().collect(), behind.iter().filter(is_archive).cloned().collect())
 }
 
 fn text_of(bytes: &[u8]) -> Result<&str, String> {

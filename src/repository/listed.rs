@@ -57,6 +57,9 @@ impl Everything {
             .collect();
         named.push(names::DESCRIPTOR.to_owned());
         named.extend(repository.root.slots.iter().map(|slot| names::key_slot(slot.id)));
+        // The signature of a record that was never written: whoever wrote it was cut short.
+        let is_there = |name: &str| self.0.contains_key(name) || self.0.contains_key(&names::mirror(name));
+        named.retain(|name| names::parse_record_signature(name).is_none_or(|stem| is_there(&names::record(stem))));
         named.sort_unstable();
         named.dedup();
         named.iter().for_each(|name| self.check(name, None, each));
@@ -82,27 +85,24 @@ impl Inventory {
         each: Each<'_>,
     ) -> Result<Self, RepositoryError> {
         let mut this = Self::default();
-        for line in snapshots.iter().flat_map(|found| &found.sums) {
-            this.named.entry(line.name.clone()).or_insert_with(|| line.clone());
-        }
-        let twice: Vec<SumsLine> = this.named.values().filter(|line| !line.name.starts_with(names::ARCHIVES)).cloned().collect();
-        twice.iter().for_each(|line| everything.check(&line.name, line.length, each));
+        this.name_small_objects(snapshots);
+        this.named.values().for_each(|line| everything.check(&line.name, line.length, each));
         // Each once, however many snapshots share it.
-        let mut lists: BTreeMap<String, (SumsLine, Option<SumsLine>)> = BTreeMap::new();
+        let mut wanted: BTreeMap<String, (SumsLine, Option<SumsLine>)> = BTreeMap::new();
         for (list, lengths) in snapshots.iter().flat_map(|found| sums::lists(&found.sums)) {
-            lists.entry(list.name.clone()).or_insert_with(|| (list.clone(), lengths.cloned()));
+            wanted.entry(list.name.clone()).or_insert_with(|| (list.clone(), lengths.cloned()));
         }
-        let read = futures::stream::iter(lists.into_values()).map(|(line, lengths)| {
+        let read = futures::stream::iter(wanted.into_values()).map(|(line, lengths)| {
             async move {
                 let listed = repository.list(&line, lengths.as_ref()).await;
                 (line, listed)
             }
             .boxed()
         });
-        let mut read = read.buffered(PARALLEL);
+        let (mut read, mut lists) = (read.buffered(PARALLEL), HashMap::new());
         while let Some((line, listed)) = read.next().await {
             match listed {
-                Ok(listed) => this.take_listed(listed),
+                Ok(listed) => drop(lists.insert(line.name, listed)),
                 // That it is missing has been said.
                 Err(RepositoryError::Missing { .. }) => this.unread.push(line.name),
                 Err(error) if error.is_integrity() => {
@@ -119,6 +119,7 @@ impl Inventory {
         // Of an archive that was healed, the second copy is the one that counts.
         let healed = everything.0.iter().filter_map(|(name, &length)| Some((name.strip_prefix(names::MIRROR)?, length)));
         this.stored.extend(healed.filter(|(name, _)| name.starts_with(names::ARCHIVES)).map(|(name, length)| (name.to_owned(), length)));
+        this.name_archives(repository, snapshots, &lists).await?;
         this.compare(each);
         Ok(this)
     }

@@ -5,7 +5,7 @@
 //! - [`snapshots`] reads snapshots, [`commit`] writes them; [`archives`] opens what they name, [`contents`] reads from it.
 //! - [`inventory`]: what snapshots name, and what the store has of it; [`listed`]: the same by a listing alone.
 //! - [`pieces`]: bytes that need not be asked for again; `packs`: many small objects in one.
-//! - [`records`]: what was forgotten or replaced, as the root key signed it.
+//! - [`records`]: what was forgotten or replaced, as the root key signed it; [`standing`]: which archives stand for replaced ones.
 //! - [`marks`]: what prune will delete, and [`locks`], which keep a second one out.
 //! - [`recovery`]: page and script for recovery without this program, kept in the vault.
 //! - [`tree`]: the state of a snapshot, laid together from its archives' indexes, or from their copies in [`index_copies`].
@@ -31,6 +31,7 @@ pub mod records;
 pub mod recovery;
 mod small_objects;
 pub mod snapshots;
+pub mod standing;
 pub mod tree;
 pub mod trust;
 

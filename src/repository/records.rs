@@ -11,6 +11,7 @@ use futures::{FutureExt, StreamExt};
 
 use super::format::names;
 use super::format::record::{Forgotten, Known, Record, Replaced, Saying};
+use super::standing::Standing;
 use super::{Repository, RepositoryError, mirrored};
 use crate::crypt::signature::SigningKey;
 use crate::model::digest::Id;
@@ -30,6 +31,8 @@ pub struct Records {
     numbers: BTreeMap<Id, BTreeSet<u64>>,
     /// Chain and number of each snapshot that was forgotten, by its stem.
     forgotten: HashMap<String, (Id, u64)>,
+    /// Which archives stand for others.
+    pub standing: Standing,
     /// Those that are missing, damaged or signed by nobody who may.
     pub broken: Vec<RepositoryError>,
 }
@@ -137,6 +140,11 @@ impl Repository {
         Self { records: Arc::default(), ..self }
     }
 
+    /// The same repository, which lists archives again too when they are asked for.
+    pub fn afresh(self) -> Self {
+        Self { records: Arc::default(), listed: Arc::default(), healed: Arc::default(), ..self }
+    }
+
     /// The stems of the records that the store shows.
     ///
     /// # Errors
@@ -176,6 +184,7 @@ impl Repository {
                 Err(error) => return Err(error),
             }
         }
+        records.standing = Standing::of(records.replaced().cloned().collect());
         Ok(records)
     }
 

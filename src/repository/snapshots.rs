@@ -305,14 +305,14 @@ impl Repository {
         mirrored::get(&self.storage, name, names::MAX_SMALL_BYTES, check).await
     }
 
-    /// Reads what a snapshot says.
+    /// Reads what a snapshot says; where a record has replaced archives, those that stand for them are in their place.
     ///
     /// # Errors
     /// When its object is missing, is not what was signed, or no identity opens it.
     pub async fn snapshot(&self, found: &SnapshotRef, identities: &Identities) -> Result<Snapshot, RepositoryError> {
         let name = names::snapshot(&found.stem);
         let bytes = self.snapshot_bytes(found).await?;
-        let snapshot = open_snapshot(&bytes, identities).map_err(|error| match error {
+        let mut snapshot = open_snapshot(&bytes, identities).map_err(|error| match error {
             RepositoryError::Crypt(crate::crypt::CryptError::WrongKey) => RepositoryError::WrongKey { slots: 1 },
             other => RepositoryError::damaged(&name, other),
         })?;
@@ -320,6 +320,7 @@ impl Repository {
         if claims != found.signed {
             return Err(RepositoryError::damaged(&name, "it says something else of its writer and number than the signature"));
         }
+        self.records().await?.standing.apply(&mut snapshot);
         Ok(snapshot)
     }
 

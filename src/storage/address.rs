@@ -45,6 +45,9 @@ impl Address {
             return Self::parse_path(text);
         }
         let url = Url::parse(text).map_err(|error| fault(format!("{error}")))?;
+        if !SCHEMES.contains(&url.scheme()) {
+            return Err(foreign_scheme(url.scheme()));
+        }
         if url.password().is_some() {
             return Err(fault("it holds a password; secrets come from the environment".into()));
         }
@@ -59,8 +62,8 @@ impl Address {
     }
 
     fn parse_path(text: &str) -> Result<Self> {
-        if let Some((scheme, _)) = text.split_once(':').filter(|(scheme, _)| SCHEMES.contains(scheme)) {
-            return Err(fault(format!("two slashes are missing: {scheme}://…")));
+        if let Some((scheme, _)) = text.split_once(':').filter(|(scheme, _)| SCHEMES.contains(&scheme.to_ascii_lowercase().as_str())) {
+            return Err(fault(format!("two slashes are missing: {}://…", scheme.to_ascii_lowercase())));
         }
         refuse_foreign(text)?;
         std::path::absolute(Path::new(text)).map(Self::Local).map_err(|error| fault(format!("'{text}': {error}")))
@@ -69,15 +72,14 @@ impl Address {
     fn parse_cloud(url: Url) -> Result<Self> {
         if url.host_str().is_none_or(str::is_empty) {
             let is_ours = SCHEMES.contains(&url.scheme());
-            let foreign = || fault(format!("'{}' is not a kind of store", url.scheme()));
-            return Err(if is_ours { StorageError::NoBucket { address: url.to_string() } } else { foreign() });
+            return Err(if is_ours { StorageError::NoBucket { address: url.to_string() } } else { foreign_scheme(url.scheme()) });
         }
         let (scheme, prefix) = ObjectStoreScheme::parse(&url).map_err(|error| fault(error.to_string()))?;
         let provider = match scheme {
             ObjectStoreScheme::AmazonS3 => Provider::Aws,
             ObjectStoreScheme::GoogleCloudStorage => Provider::Google,
             ObjectStoreScheme::MicrosoftAzure => Provider::Azure,
-            _ => return Err(fault(format!("'{}' is not a kind of store", url.scheme()))),
+            _ => return Err(foreign_scheme(url.scheme())),
         };
         if provider != Provider::Azure && !url.username().is_empty() {
             return Err(fault("it holds a user name; credentials come from the environment".into()));
@@ -97,23 +99,60 @@ impl fmt::Display for Address {
     }
 }
 
+/// What to write in place of a kind of store that is none of ours.
+fn foreign_scheme(scheme: &str) -> StorageError {
+    let instead = match scheme {
+        "http" | "https" | "minio" | "b2" | "r2" | "wasabi" | "spaces" | "ceph" | "swift" => {
+            "; a server that speaks S3 is s3://bucket/prefix, with its own address in AWS_ENDPOINT_URL"
+        }
+        "gcs" => "; Google Cloud Storage is gs://bucket/prefix",
+        "wasb" | "wasbs" => "; Azure is az://container/prefix",
+        _ => ": mount that place, and name the folder",
+    };
+    fault(format!("'{scheme}' is not a kind of store{instead}"))
+}
+
+/// The ends of host names that nobody gives to a folder.
+const HOSTS: [&str; 7] = [
+    ".amazonaws.com",
+    ".backblazeb2.com",
+    ".cloudflarestorage.com",
+    ".core.windows.net",
+    ".digitaloceanspaces.com",
+    ".googleapis.com",
+    ".wasabisys.com",
+];
+
+/// Whether nobody sees this character, or takes it for another: it came along when something was copied.
+fn is_treacherous(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter, '\u{AD}' | '\u{200B}'..='\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{2064}' | '\u{FEFF}')
+}
+
 /// Refuses what is no path to whoever typed it: a folder of that name would be made by accident, and hold a vault that nobody looks
-/// for there.
-fn refuse_foreign(text: &str) -> Result<()> {
+/// for there, or what a restore writes in plain text.
+///
+/// # Errors
+/// [`StorageError::Address`] says what it looks like.
+pub fn refuse_foreign(text: &str) -> Result<()> {
     let refuse = |what: &str| Err(fault(format!("'{text}' {what}; for a folder of this very name write ./{text}")));
     if text.trim() != text {
         return refuse("has blanks at its ends");
     }
-    if text.chars().any(char::is_control) {
+    if text.chars().any(is_treacherous) {
         return Err(fault("it has characters that nobody can see".into()));
     }
     if text.starts_with('~') {
         return refuse("begins with a ~ that no shell has replaced: write the path in full, or without quotes");
     }
-    if text.starts_with(['$', '%']) {
+    if text == "-" {
+        return refuse("is standard input or output elsewhere, and not here");
+    }
+    if text.starts_with(['$', '%', '`']) {
         return refuse("begins with a variable that no shell has replaced");
     }
-    if text.starts_with(['"', '\'']) && text.ends_with(['"', '\'']) {
+    let quotes = ['"', '\'', '“', '”', '„', '‘', '’', '«', '»'];
+    if text.starts_with(quotes) && text.ends_with(quotes) {
         return refuse("has quotes that no shell has removed");
     }
     if text.starts_with("//") {
@@ -125,11 +164,14 @@ fn refuse_foreign(text: &str) -> Result<()> {
     if SCHEMES.contains(&first) && text.get(first.len()..).is_some_and(|rest| rest.starts_with("//")) {
         return refuse(&format!("lacks a colon: {first}://…"));
     }
+    if HOSTS.iter().any(|host| first.to_ascii_lowercase().ends_with(host)) {
+        return refuse("is the name of a server: write s3://bucket/prefix, gs://bucket/prefix or az://container/prefix");
+    }
     let (name, _) = first.split_once(':').unwrap_or(("", ""));
     if name.len() == 1 && name.chars().all(|letter| letter.is_ascii_alphabetic()) || first.contains('\\') {
         return refuse("looks like a path of Windows: mount that folder, and name it by its path here");
     }
-    if first.contains(':') {
+    if first.contains([':', '：']) {
         return refuse("looks like the address of another program (as sftp:, rclone: or user@host:): mount that place, or name a folder");
     }
     Ok(())
@@ -198,6 +240,17 @@ mod tests {
             "$HOME/backups",
             "%USERPROFILE%",
             "\"/srv/vault\"",
+            "“/srv/vault”",
+            "`pwd`/vault",
+            "-",
+            "S3:bucket/prefix",
+            "s3：//bucket/prefix",
+            "\u{200e}/srv/vault",
+            "s3.eu-central-1.amazonaws.com/bucket",
+            "bucket.s3.amazonaws.com",
+            "http://127.0.0.1:9000/bucket",
+            "webdav://host/x",
+            "gcs://bucket/x",
             "'vault'",
             "s3//bucket/prefix",
             "//server/share",

@@ -32,6 +32,7 @@ mod traffic;
 mod unfinished;
 mod upload;
 
+pub use address::refuse_foreign;
 pub use backend::{ObjectInfo, Taken};
 pub use conditions::Conditions;
 pub use counted::{Counts, Request};

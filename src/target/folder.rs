@@ -18,7 +18,7 @@ use super::direct::Buffers;
 use super::folders::{Folders, OpenFolder, c_name, look, look_at};
 use super::staging::Staging;
 use super::{FileWriter, TargetError};
-use crate::fs::{dir, stat};
+use crate::fs::{dir, limit, stat};
 use crate::model::entry::{EntryPath, Kind, Metadata, Timestamp};
 
 /// So few changed folders are synced one by one, and otherwise the file system as a whole.
@@ -130,6 +130,11 @@ impl Shared {
 }
 
 impl TargetFolder {
+    /// At most `wanted` threads may write here at the same time, so that the files that they have open are not too many.
+    pub fn threads(&self, wanted: usize) -> usize {
+        limit::threads(wanted)
+    }
+
     /// Opens the folder at `path`, made with mode 0700 where it is missing; only here a symbolic link is followed, because it
     /// is what the user named. Remains of restores that died are removed.
     ///

@@ -123,6 +123,40 @@ async fn a_number_of_messages_that_disagrees_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn parts_that_lost_their_classes_are_read_and_messages_that_lost_their_numbers_are_told() {
+    let world = World::new().await;
+    let one = message(1, "");
+    let direct = one.replace("<div class=\"text\">\nword number1\n       </div>", "word <b>number1</b>");
+    let capitals = page(&one).replace("title>", "TITLE>").replace("<div", "<DIV").replace("</div>", "</DIV>").replace("id=", "ID=");
+    for (name, page) in [
+        ("text", page(&one.replace("<div class=\"text\">", "<div>"))),
+        ("paragraph", page(&one.replace("<div class=\"text\">\nword number1\n       </div>", "<p>word number1</p>"))),
+        ("direct", page(&direct)),
+        ("body", page(&one.replace("<div class=\"body\">", "<div>"))),
+        ("capitals", capitals),
+        // A text that looks like a message is one of its words.
+        ("quoted", page(&one.replace("word number1", "word number1 &lt;div class=\"message default\" id=\"message7\"&gt;"))),
+    ] {
+        let folder = export(&world, name, &page);
+        let (code, said) = take(&world, &folder, name);
+        assert_eq!(code, 0, "{name}: {said}");
+        assert_eq!(ids(&world, name, "word number1"), [1], "{name}");
+        comes_back(&world, &folder, &format!("{name}-out"));
+    }
+    let lost = ["", "id=\"message\"", "id=\"message3x\"", "id=\"go_to_message3\"", "id=\"message99999999999999999999\""];
+    for (name, other) in ["none", "empty", "letters", "other", "long"].into_iter().zip(lost) {
+        for kind in [message(3, ""), service(3, "Ada Byron pinned this message")] {
+            let name = format!("{name}-{}", kind.len());
+            let folder = export(&world, &name, &page(&[one.clone(), kind.replace("id=\"message3\"", other)].concat()));
+            let (code, said) = take(&world, &folder, &name);
+            assert!(code == 3 && said.contains("messages without a number (1 of them)"), "{name}: {code} {said}");
+            assert_eq!(ids(&world, &name, "word"), [1], "{name}");
+            comes_back(&world, &folder, &format!("{name}-out"));
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn pages_under_other_names_are_an_export_when_they_are_named() {
     let world = World::new().await;
     let two = [page(&message(1, "")), page(&message(2, "").replace("Ada Byron", "Bo").replace("clearfix\" id", "clearfix joined\" id"))];

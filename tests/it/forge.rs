@@ -179,6 +179,7 @@ pub fn snapshot(writer: &Writer, archives: Vec<ArchiveRecord>) -> Snapshot {
         borrowed: Vec::new(),
         lists: Vec::new(),
         packs: Vec::new(),
+        stand_ins: Vec::new(),
     }
 }
 

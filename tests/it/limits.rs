@@ -5,6 +5,7 @@ use std::fs;
 use std::path::Path;
 
 use tgvault_test_support::sandbox::Run;
+use tgvault_test_support::tree::tree;
 
 use crate::bad_input::Ordinary;
 use crate::support::noise;
@@ -133,6 +134,25 @@ fn few_open_files_are_enough() {
         // Below that, the loader finds no library.
         assert!(run.code == Some(127) || did(&run, &limits) || !run.stderr.is_empty(), "{run:?}");
     }
+}
+
+#[test]
+fn few_open_files_are_enough_for_many_folders_and_threads() {
+    let machine = machine();
+    for folder in 0..60 {
+        let inner = machine.at(&format!("s/d{folder}/x"));
+        fs::create_dir_all(&inner).unwrap();
+        (0..40).for_each(|file| fs::write(inner.join(file.to_string()), noise(folder * 40 + file, 100)).unwrap());
+        fs::hard_link(machine.at("s/1"), inner.join("link")).unwrap();
+    }
+    machine.done(&["--repo", "v", "--passphrase-file", "pass", "init"]);
+    for arguments in
+        ["backup s --lanes 16", "verify --deep --passphrase-file pass", "--passphrase-file pass restore latest --to r --lanes 16"]
+    {
+        let run = limited(&machine, "ulimit -n 64", &format!("--repo v {arguments}"));
+        assert_eq!(run.code, Some(0), "{arguments}: {run:?}");
+    }
+    assert_eq!(tree(&machine.at("r")).unwrap(), tree(&machine.at("s")).unwrap());
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! Lives of a vault that forgets: two machines back up, snapshots are forgotten, prunes mark and delete, hours pass, calls to the store
-//! fail. After each step every snapshot that nobody forgot restores exactly.
+//! Lives of a vault that forgets: two machines back up, snapshots are forgotten, archives are compacted, prunes mark and delete, hours
+//! pass, calls to the store fail. After each step every snapshot that nobody forgot restores exactly.
 //!
 //! `TGVAULT_LIVES=10000` lives more of them; one that ends badly prints its seed, and `TGVAULT_SEED=17` lives it again.
 
@@ -10,6 +10,8 @@ use std::time::Duration;
 
 use tgvault::Vault;
 use tgvault::operations::Session;
+use tgvault::operations::compact::{CompactOptions, compact};
+use tgvault::operations::events::Silent;
 use tgvault::operations::forget::policy::Policy;
 use tgvault::operations::forget::{ForgetOptions, forget};
 use tgvault::operations::prune::{PruneOptions, prune, unlock};
@@ -122,6 +124,17 @@ impl Life {
         unlock(&self.session(9, &self.world.storage), true).await.unwrap();
     }
 
+    async fn compact(&mut self) {
+        let max_unused_percent = self.dice.one_of(&[0, 20, 90]) as f64;
+        let small_bytes = self.dice.one_of(&[0, 2_000, 1 << 24]);
+        let options = CompactOptions { max_unused_percent, small_bytes, ..CompactOptions::default() };
+        let storage = self.store(120);
+        let machine = self.dice.below(2);
+        let done = compact(&self.session(machine, &storage), &options, Arc::new(Silent), Stop::new()).await;
+        self.said.push(format!("compact {max_unused_percent} {small_bytes}: {:?}", done.map(|done| (done.replaced, done.written))));
+        unlock(&self.session(9, &self.world.storage), true).await.unwrap();
+    }
+
     /// Every snapshot that nobody forgot is there and restores exactly.
     async fn check(&self) {
         let session = self.session(9, &self.world.storage);
@@ -147,10 +160,11 @@ async fn live(seed: u64) {
         fs::create_dir(life.source(machine)).unwrap();
     }
     for _ in 0..STEPS {
-        match life.dice.below(8) {
+        match life.dice.below(10) {
             0..3 => life.backup().await,
             3 | 4 => life.forget().await,
             5 | 6 => life.prune().await,
+            7 | 8 => life.compact().await,
             _ => {
                 let hours = life.dice.one_of(&[1, 3, 25]);
                 life.said.push(format!("{hours} hours"));

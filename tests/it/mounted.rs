@@ -174,6 +174,21 @@ fn files_of_chats_have_their_names_and_the_time_of_their_message() {
 }
 
 #[test]
+fn a_backup_beside_a_mount_is_shown_and_no_alarm() {
+    tgvault_test_support::needs_servers!("fuse");
+    let sandbox = with_vault();
+    fs::create_dir(sandbox.work().join("s")).unwrap();
+    fs::write(sandbox.work().join("s/a"), "a").unwrap();
+    done(&sandbox, "-q backup s");
+    let mounted = Mounted::start(&sandbox, &[]);
+    fs::write(sandbox.work().join("s/b"), "b").unwrap();
+    done(&sandbox, "-q backup s");
+    assert_eq!(fs::read_to_string(mounted.at.join("latest/b")).unwrap(), "b");
+    let (code, said) = mounted.end(Signal::TERM);
+    assert!(code == Some(0) && !said.contains("gone"), "{code:?} {said}");
+}
+
+#[test]
 fn damage_is_told_and_everything_else_is_read() {
     tgvault_test_support::needs_servers!("fuse");
     let sandbox = with_vault();

@@ -110,6 +110,7 @@ impl Aged {
                 borrowed: Vec::new(),
                 lists: last.as_ref().map(|last| last.lists.clone()).unwrap_or_default(),
                 packs: last.as_ref().map(|last| last.packs.clone()).unwrap_or_default(),
+                stand_ins: Vec::new(),
             };
             opened.repository.commit(&mut snapshot, &writer).await.unwrap();
             last = Some(snapshot);

@@ -65,6 +65,38 @@ fn one_folder_is_one_source_however_it_is_spelled() {
 }
 
 #[test]
+fn addresses_of_other_programs_are_no_folders() {
+    let sandbox = with_vault();
+    let work = sandbox.work();
+    fs::create_dir(work.join("s")).unwrap();
+    fs::write(work.join("s/f"), "f").unwrap();
+    done(&sandbox, "-q backup s");
+    let names = || {
+        let mut names: Vec<_> = fs::read_dir(&work).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let before = names();
+    for address in
+        ["sftp://u@h/x", "sftp:u@h:/x", "~/x", "~mara/x", "C:\\x", "user@host:x", "gdrive:x", "$HOME/x", "`pwd`/x", "\\\\s\\h", "-"]
+    {
+        for line in [format!("-i key.txt restore latest --to {address}"), format!("--repo {address} init -r age1")] {
+            let run = run(&sandbox, &line);
+            assert!(run.code == Some(2) && run.stderr.contains("hint: "), "{line}: {run:?}");
+        }
+    }
+    let run = run(&sandbox, "-i key.txt restore latest --to s3://bucket/x");
+    assert!(run.code == Some(2) && run.stderr.contains("--to takes a folder"), "{run:?}");
+    assert_eq!(names(), before);
+    // One that is there already, or is named as a path, is a folder.
+    fs::create_dir(work.join("a:b")).unwrap();
+    for folder in ["a:b", "./c:d"] {
+        done(&sandbox, &format!("-q -i key.txt restore latest --to {folder}"));
+        assert_eq!(fs::read_to_string(work.join(folder).join("f")).unwrap(), "f");
+    }
+}
+
+#[test]
 fn patterns_are_understood_or_refused_and_never_pass_in_silence() {
     let sandbox = with_vault();
     let work = sandbox.work();

@@ -5,12 +5,20 @@ use std::fs;
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::{PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
 
-use crate::support::noise;
+use tgvault::operations::Stop;
+use tgvault::operations::compact::{CompactOptions, compact};
+use tgvault::operations::events::Silent;
+use tgvault::operations::forget::policy::Policy;
+use tgvault::operations::forget::{ForgetOptions, forget};
+use tgvault::operations::prune::{PruneOptions, prune};
+
+use crate::support::{World, noise};
 use crate::vault::{Vault, look};
 
 /// What a user may do to a folder between two backups; numbers are places in [`PLACES`].
@@ -140,14 +148,29 @@ fn change(source: &Path, change: &Change) {
     }
 }
 
-async fn runs_come_back(runs: &[Vec<Change>]) {
+/// Forgets all snapshots but the last, puts few archives in the place of many, and deletes what nothing needs then.
+async fn compact_all(world: &World) {
+    let session = world.session(&world.storage, Some(world.unlock()));
+    let options = ForgetOptions { policy: Policy { last: 1, ..Policy::default() }, ..ForgetOptions::default() };
+    forget(&session, &options).await.unwrap();
+    let options = CompactOptions { max_unused_percent: 0.0, ..CompactOptions::default() };
+    compact(&session, &options, Arc::new(Silent), Stop::new()).await.unwrap();
+    let options = PruneOptions { grace: Duration::ZERO, is_alone: true, ..PruneOptions::default() };
+    prune(&session, &options, Stop::new()).await.unwrap();
+}
+
+/// `compacted` says after which runs the vault is compacted.
+async fn runs_come_back(runs: &[Vec<Change>], compacted: &[bool]) {
     let vault = Vault::new().await;
     let source = vault.world.source();
-    for changes in runs {
+    for (changes, is_compacted) in runs.iter().zip(compacted) {
         for one in changes {
             change(&source, one);
         }
         assert_eq!(vault.world.backup().await.counts.problems, 0);
+        if *is_compacted {
+            compact_all(&vault.world).await;
+        }
     }
     assert_eq!(vault.both().await, look(&source));
 }
@@ -156,11 +179,12 @@ async fn runs_come_back(runs: &[Vec<Change>]) {
 fn recovery_makes_what_restore_makes() {
     needs_tools!();
     let config = Config { cases: 16, failure_persistence: None, max_shrink_iters: 40, ..Config::default() };
-    let runs = prop::collection::vec(prop::collection::vec(any_change(), 1..24), 1..5);
+    let runs =
+        (prop::collection::vec(prop::collection::vec(any_change(), 1..24), 1..5), prop::collection::vec(prop::bool::weighted(0.3), 5));
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
     proptest::test_runner::TestRunner::new(config)
-        .run(&runs, |runs| {
-            let work = std::panic::AssertUnwindSafe(|| runtime.block_on(runs_come_back(&runs)));
+        .run(&runs, |(runs, compacted)| {
+            let work = std::panic::AssertUnwindSafe(|| runtime.block_on(runs_come_back(&runs, &compacted)));
             std::panic::catch_unwind(work).map_err(|_| TestCaseError::fail("a vault did not come back as it was"))
         })
         .unwrap();
@@ -177,5 +201,7 @@ async fn what_a_tool_once_stumbled_over() {
         vec![Write(3, 1, 4096), Rename(5, 7), Link(17, 13), Write(17, 3, 600_000)],
         vec![Link(13, 17), Symlink(5, 0), Delete(0)],
     ];
-    runs_come_back(&runs).await;
+    runs_come_back(&runs, &[false; 4]).await;
+    runs_come_back(&runs, &[false, true, false, false]).await;
+    runs_come_back(&runs, &[true, false, true, true]).await;
 }

@@ -75,6 +75,7 @@ impl Maker {
             borrowed: Vec::new(),
             lists: Vec::new(),
             packs: Vec::new(),
+            stand_ins: Vec::new(),
         };
         self.opened.repository.commit(&mut snapshot, &self.writer).await.unwrap();
     }

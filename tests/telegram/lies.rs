@@ -162,7 +162,7 @@ fn long_messages_that_come_in_part_are_fetched_whole() {
 fn a_count_that_stays_too_high_is_the_servers_after_two_more_readings() {
     let program = Program::logged_in(small());
     let miscounted = chat(&program, Kind::Supergroup { forum: false });
-    program.server.add_fault(Fault { when: of_peer("messages.getHistory", miscounted), then: Effect::CountMore(3) });
+    program.server.add_fault(Fault { when: of_peer("messages.getHistory", miscounted), then: Effect::CountOff(3) });
     let run = program.backup(&PLAIN, 3);
     assert!(run.stderr.contains("1 chat could not be read"), "{}", run.stderr);
     assert_eq!(reasons(&program.restored(), miscounted), [Reason::NotReturned { count: 3 }]);
@@ -183,7 +183,7 @@ fn a_count_that_stays_too_high_is_the_servers_after_two_more_readings() {
     assert_eq!(reasons(&program.restored(), miscounted), [Reason::NotReturned { count: 3 }]);
     // Another number is another matter.
     program.server.clear_faults();
-    program.server.add_fault(Fault { when: of_peer("messages.getHistory", miscounted), then: Effect::CountMore(8) });
+    program.server.add_fault(Fault { when: of_peer("messages.getHistory", miscounted), then: Effect::CountOff(8) });
     let send = Mutation::Send { peer: miscounted, text: "news".into(), out: false, reply_to: None, file: None };
     program.server.mutate(&send).unwrap();
     program.backup(&PLAIN, 3);
@@ -193,10 +193,42 @@ fn a_count_that_stays_too_high_is_the_servers_after_two_more_readings() {
 }
 
 #[test]
+fn a_count_that_is_too_low_is_told_though_every_message_was_served() {
+    for (kind, off) in [(Kind::Private, -3), (Kind::Supergroup { forum: false }, -5), (Kind::Broadcast, -1_000)] {
+        let program = Program::logged_in(small());
+        let miscounted = chat(&program, kind);
+        program.server.add_fault(Fault { when: of_peer("messages.getHistory", miscounted), then: Effect::CountOff(off) });
+        let run = program.backup(&PLAIN, 3);
+        assert!(run.stderr.contains("1 chat could not be read"), "{}", run.stderr);
+        let vault = program.restored();
+        assert_all_of(&program.server, &vault);
+        let all = program.server.message_ids(miscounted).len() as u64;
+        let told = [Reason::CountedFewer { count: all.min(u64::from(off.unsigned_abs())) }];
+        assert_eq!(reasons(&vault, miscounted), told);
+        assert!(program.unlocked(&["coverage"]).stdout.contains("fewer than it returned"));
+        // Twice more as a whole; from then on it is told, and costs nothing.
+        for code in [3, 0] {
+            program.server.forget_requests();
+            program.backup(&PLAIN, code);
+            assert!(pages_of(&program, miscounted) >= all.div_ceil(100) as usize);
+        }
+        program.server.forget_requests();
+        program.backup(&PLAIN, 0);
+        assert_eq!((pages_of(&program, miscounted), reasons(&program.restored(), miscounted)), (0, told.to_vec()));
+        // A count that is right again is seen with the next message.
+        program.server.clear_faults();
+        let send = Mutation::Send { peer: miscounted, text: "news".into(), out: false, reply_to: None, file: None };
+        program.server.mutate(&send).unwrap();
+        program.backup(&PLAIN, 0);
+        assert_eq!(program.restored().coverage(peer(miscounted)).verdict, Verdict::Complete);
+    }
+}
+
+#[test]
 fn a_run_whose_chats_are_all_incomplete_ends_with_3() {
     for quiet in [&[][..], &["--quiet"]] {
         let program = Program::logged_in(small());
-        program.server.add_fault(Fault { when: When::method("messages.getHistory"), then: Effect::CountMore(1) });
+        program.server.add_fault(Fault { when: When::method("messages.getHistory"), then: Effect::CountOff(1) });
         program.backup(&[&PLAIN[..], quiet].concat(), 3);
         program.server.clear_faults();
         program.server.add_fault(Fault { when: When::method("messages.getHistory"), then: Effect::rpc(400, "CHANNEL_PRIVATE") });

@@ -19,6 +19,7 @@ use crate::operations::{OperationError, uploads};
 use crate::repository::Machine;
 use crate::repository::format::snapshot::{ArchiveRecord, Snapshot};
 use crate::repository::index_copies::IndexCopies;
+use crate::repository::records::Records;
 use crate::repository::tree::{Overlay, Tree};
 use crate::state::{SealedFolder, StateError};
 
@@ -306,6 +307,56 @@ impl Journal {
         self.head.sequence
     }
 
+    /// Takes in which archives others stand for by now. What this machine knows goes on saying that contents are in the old ones; the next
+    /// snapshot names the new ones, and says for which they stand.
+    ///
+    /// # Errors
+    /// When state cannot be read or written.
+    pub fn replace(&mut self, records: &Records) -> Result<(), OperationError> {
+        if records.standing.is_empty() {
+            return Ok(());
+        }
+        let before = serde_json::to_string(&self.head).ok();
+        if let Some((stem, snapshot)) = &mut self.head.snapshot
+            && !records.is_forgotten(stem)
+        {
+            // A record that did not know of this snapshot does not know what of the old ones it needs.
+            records.standing.covering(snapshot.chain, snapshot.sequence).apply(snapshot);
+        }
+        // What no snapshot has yet may point at contents that are in none of the new ones.
+        let old = records.standing.old_ids();
+        let committed = self.committed_layers();
+        let mut pointing = HashSet::new();
+        for layer in self.head.layers.iter().skip(committed) {
+            if self.points_into(&layer.file, &old)? {
+                pointing.insert(layer.record.id);
+            }
+        }
+        self.head.layers.retain(|layer| !pointing.contains(&layer.record.id));
+        self.head.borrowed.retain(|record| !old.contains(&record.id));
+        if before.is_none() || before != serde_json::to_string(&self.head).ok() {
+            self.write_head()?;
+        }
+        Ok(())
+    }
+
+    /// Whether a layer has an entry whose content is in one of these archives.
+    fn points_into(&self, file: &str, archives: &HashSet<Id>) -> Result<bool, OperationError> {
+        let missing = || damaged(&self.folder, file, "it is missing");
+        let mut reader = self.folder.reader(file)?.ok_or_else(missing)?;
+        let mut line = Vec::new();
+        while reader.read_until(b'\n', &mut line).map_err(|error| damaged(&self.folder, file, error))? > 1 {
+            line.clear();
+        }
+        let mut found = false;
+        let mut each = |entry: IndexEntry| {
+            found |= entry.content.and_then(|content| content.archive).is_some_and(|archive| archives.contains(&archive));
+            Ok(())
+        };
+        read_lines(&mut reader, &mut each).map_err(|error| damaged(&self.folder, file, error))?;
+        Ok(found)
+    }
+
     /// Reads the state.
     ///
     /// # Errors
@@ -317,6 +368,7 @@ impl Journal {
         for record in committed.iter().chain(self.head.layers.iter().map(|layer| &layer.record)) {
             tree.add_archive(record.clone());
         }
+        self.head.snapshot.iter().flat_map(|(_, snapshot)| snapshot.old_archives()).for_each(|record| tree.add_archive(record));
         let head = self.head.clone();
         if let Some(base) = &head.base {
             self.read_entries(base, &mut tree, Id([0; 16]))?;
@@ -453,7 +505,8 @@ impl Journal {
     /// How many layers the last snapshot names; the others follow them.
     fn committed_layers(&self) -> usize {
         let archives = self.head.snapshot.as_ref().map_or(&[][..], |(_, snapshot)| snapshot.archives.as_slice());
-        let known: HashSet<Id> = archives.iter().map(|record| record.id).collect();
+        let old = self.head.snapshot.iter().flat_map(|(_, snapshot)| &snapshot.stand_ins).map(|stand_in| stand_in.old);
+        let known: HashSet<Id> = archives.iter().map(|record| record.id).chain(old).collect();
         self.head.layers.partition_point(|layer| known.contains(&layer.record.id))
     }
 
@@ -466,6 +519,7 @@ impl Journal {
         if let Some((_, snapshot)) = &mut self.head.snapshot {
             snapshot.archives.retain(|record| !lost.contains(&record.id));
             snapshot.borrowed.retain(|record| !lost.contains(&record.id));
+            snapshot.stand_ins.retain(|stand_in| !lost.contains(&stand_in.old));
             // Lists name what is lost: new ones are made where they are due.
             snapshot.lists.clear();
             snapshot.packs.clear();

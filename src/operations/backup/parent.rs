@@ -55,6 +55,22 @@ fn is_lost(stored: &HashMap<String, u64>, record: &ArchiveRecord) -> bool {
     stored.get(&record.object) != Some(&record.length)
 }
 
+/// The archives that stand for old ones by the last snapshot, by the names of those.
+fn stand_ins_of(journal: &Journal) -> HashMap<Id, Vec<ArchiveRecord>> {
+    let Some((_, snapshot)) = journal.snapshot() else { return HashMap::new() };
+    let known: HashMap<Id, &ArchiveRecord> = snapshot.all_archives().map(|record| (record.id, record)).collect();
+    let by = |id: &Id| known.get(id).map(|record| (*record).clone());
+    snapshot.stand_ins.iter().map(|stand_in| (stand_in.old, stand_in.by.iter().filter_map(by).collect())).collect()
+}
+
+/// Whether an archive is lost, or, where others stand for it, one of those.
+fn is_gone(stored: &HashMap<String, u64>, record: &ArchiveRecord, stand_ins: &HashMap<Id, Vec<ArchiveRecord>>) -> bool {
+    match stand_ins.get(&record.id) {
+        Some(by) => by.iter().any(|record| is_lost(stored, record)),
+        None => is_lost(stored, record),
+    }
+}
+
 /// Whether this machine remembers a snapshot of this source, whatever it was called then.
 ///
 /// # Errors
@@ -106,9 +122,14 @@ pub(super) async fn find(
         events.event(&Event::Note(&format!("what this machine remembers of this folder under another name cannot be read ({error})")));
     }
     let mut stored = opened.repository.usable_archives().await?;
+    let records = opened.repository.records().await?;
     let mut remembered = None;
     match Journal::open(&folder, &opened.repository.machine) {
-        Ok(Some(mut journal)) => match journal.take_in(|record| !is_lost(&stored, record)).and_then(|_| journal.remembered()) {
+        Ok(Some(mut journal)) => match journal
+            .take_in(|record| !is_lost(&stored, record))
+            .and_then(|_| journal.replace(&records))
+            .and_then(|()| journal.remembered())
+        {
             Ok(state) => remembered = Some((journal, state)),
             Err(error) => events.event(&Event::Note(&format!("cannot read the state on this machine ({error})"))),
         },
@@ -123,16 +144,22 @@ pub(super) async fn find(
             begin(opened, &folder, writer, names, options, events).await?
         }
     };
-    if state.tree.archives.iter().any(|record| is_lost(&stored, record)) {
+    let stand_ins = stand_ins_of(&journal);
+    if state.tree.archives.iter().any(|record| is_gone(&stored, record, &stand_ins)) {
         // Another machine may just have stored what the snapshot names that was found: all is listed anew.
         opened.repository.storage = opened.repository.storage.with_listing().await?;
         stored = opened.repository.usable_archives().await?;
     }
     // Whatever points into an archive that is gone is stored again.
-    let mut lost: HashSet<Id> = state.tree.archives.iter().filter(|record| is_lost(&stored, record)).map(|record| record.id).collect();
+    let is_gone = |record: &&ArchiveRecord| is_gone(&stored, record, &stand_ins);
+    let mut lost: HashSet<Id> = state.tree.archives.iter().filter(is_gone).map(|record| record.id).collect();
     // So is what anything on this machine has found to be damaged.
     let damaged = opened.damaged_archives().unwrap_or_default();
-    lost.extend(state.tree.archives.iter().filter(|record| damaged.contains(&record.object)).map(|record| record.id));
+    let is_damaged = |record: &&ArchiveRecord| match stand_ins.get(&record.id) {
+        Some(by) => by.iter().any(|record| damaged.contains(&record.object)),
+        None => damaged.contains(&record.object),
+    };
+    lost.extend(state.tree.archives.iter().filter(is_damaged).map(|record| record.id));
     // A snapshot that names what cannot be read would never be sound again.
     lost.extend(broken);
     if !lost.is_empty() {
@@ -162,7 +189,9 @@ pub(super) async fn find(
     let last = last_sequence(opened, &journal, &stems).await?;
     journal.raise_sequence(last);
     let is_healing = state.is_healing || !lost.is_empty();
-    let is_usable = |record: &ArchiveRecord| !is_lost(&stored, record) && !damaged.contains(&record.object);
+    // Of a replaced archive, only what the last snapshot shows is sure to be in the new ones.
+    let is_replaced = |record: &ArchiveRecord| records.standing.is_replaced(&record.object);
+    let is_usable = |record: &ArchiveRecord| !is_lost(&stored, record) && !damaged.contains(&record.object) && !is_replaced(record);
     let mut remembered = Remembered::read(&opened.folder, &opened.repository.machine, is_usable)?;
     if let Err(error) = learn(opened, session, &mut remembered, &state.tree, &journal, &stems).await {
         // What is not known is stored once more, and the next run looks again.
@@ -215,7 +244,7 @@ async fn learn(
             }
         }
         let mut contents = Vec::new();
-        let mut each = |record: &ArchiveRecord, entries: &Lines| {
+        let mut each = |record: &ArchiveRecord, entries: &Lines, _: &[EntryPath]| {
             for located in entries.iter().filter_map(|entry| entry.content) {
                 let is_here = located.archive.is_none_or(|archive| archive == record.id);
                 if is_here && !located.short && located.length > 0 {

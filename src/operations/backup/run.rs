@@ -330,6 +330,7 @@ impl Run {
             borrowed: self.journal.borrowed().cloned().collect(),
             lists: parent.map(|parent| parent.lists.clone()).unwrap_or_default(),
             packs: parent.map(|parent| parent.packs.clone()).unwrap_or_default(),
+            stand_ins: parent.map(|parent| parent.stand_ins.clone()).unwrap_or_default(),
         };
         self.in_doubt = true;
         let copies = self.journal.index_copies(&self.finished, &self.derived)?;

@@ -19,6 +19,7 @@ use crate::repository::format::names;
 use crate::repository::format::sums::{self, SumsLine};
 use crate::repository::inventory::Broken;
 use crate::repository::pieces::Pieces;
+use crate::repository::standing::Named;
 use crate::repository::{self, Repository};
 use crate::storage::{Storage, StorageError};
 
@@ -175,6 +176,8 @@ impl Run {
     async fn lines(&self, repository: &Repository) -> Result<HashMap<String, SumsLine>, OperationError> {
         let mut found = HashMap::new();
         for repository in [repository, &self.good] {
+            let records = repository.records().await?;
+            found.extend(records.standing.all().map(|record| (record.object.clone(), SumsLine::of(record))));
             for snapshot in repository.snapshot_refs().await?.into_iter().filter_map(|(_, found)| found.ok()) {
                 for (list, lengths) in sums::lists(&snapshot.sums) {
                     if let Ok(listed) = repository.list(list, lengths).await {

@@ -23,11 +23,13 @@ use crate::operations::session::Session;
 use crate::operations::stop::Stop;
 use crate::operations::uploads::Uploads;
 use crate::repository::format::names;
+use crate::repository::format::snapshot::ArchiveRecord;
 use crate::repository::format::sums::{self, SumsLine};
-use crate::repository::inventory::{Broken, MISSING};
+use crate::repository::inventory::{Broken, Lists, MISSING, archives_of};
 use crate::repository::pieces::Pieces;
 use crate::repository::records::Records;
 use crate::repository::snapshots::SnapshotRef;
+use crate::repository::standing::Named;
 use crate::repository::{Repository, RepositoryError};
 use crate::state::{Heads, Mirror, SealedFolder};
 use crate::storage::{Storage, StorageError};
@@ -217,27 +219,27 @@ impl Run<'_> {
 
     /// Finds out which archives are to be copied for which snapshot.
     async fn plan<'s>(&mut self, snapshots: &'s [SnapshotRef]) -> Result<Vec<Step<'s>>, OperationError> {
-        let mut lists: BTreeMap<&str, Vec<SumsLine>> = BTreeMap::new();
+        let mut lists = Lists::new();
         for (list, lengths) in snapshots.iter().flat_map(|found| sums::lists(&found.sums)) {
-            if !lists.contains_key(list.name.as_str()) {
+            if !lists.contains_key(&list.name) {
                 match self.repository.list(list, lengths).await {
-                    Ok(listed) => drop(lists.insert(&list.name, listed)),
+                    Ok(listed) => drop(lists.insert(list.name.clone(), listed)),
                     Err(error) if error.is_integrity() => self.wrong(&list.name, with_causes(&error)),
                     Err(error) => return Err(error.into()),
                 }
             }
         }
-        let (mut met, mut steps) = (BTreeSet::new(), Vec::new());
-        let replaced: BTreeSet<String> = self.records.replaced().flat_map(|said| said.archives.iter().cloned()).collect();
+        let (mut met, mut steps, records) = (BTreeSet::new(), Vec::new(), Arc::clone(&self.records));
+        let source: BTreeMap<String, u64> = self.source.clone();
+        let is_whole = |record: &ArchiveRecord| {
+            [record.object.clone(), names::mirror(&record.object)].iter().any(|name| source.get(name) == Some(&record.length))
+        };
         for found in snapshots {
-            let listed = sums::lists(&found.sums).filter_map(|(list, _)| lists.get(list.name.as_str())).flatten();
-            let own = found.sums.iter().filter(|line| line.name.starts_with(names::ARCHIVES));
             let mut archives = Vec::new();
-            for line in listed.chain(own) {
-                // What stands for it is copied with the record that says so.
-                if !replaced.contains(&line.name) && met.insert(line.name.as_str()) {
+            for line in records.standing.needed((found.signed.chain, found.signed.sequence), archives_of(found, &lists), is_whole) {
+                if met.insert(line.name.clone()) {
                     self.kept.insert(line.name.clone());
-                    archives.extend(self.wanted(line));
+                    archives.extend(self.wanted(&line));
                 }
             }
             let lists: Vec<String> =
@@ -300,16 +302,11 @@ impl Run<'_> {
     /// Records, after the archives that stand for others by them.
     async fn records(&mut self) -> Result<(), OperationError> {
         let records = Arc::clone(&self.records);
-        let by = records.replaced().flat_map(|said| &said.by);
-        let lines: Vec<SumsLine> =
-            by.map(|record| SumsLine { name: record.object.clone(), length: Some(record.length), sha256: record.sha256 }).collect();
-        // One that was replaced again itself may be gone.
-        let again: BTreeSet<&String> = records.replaced().flat_map(|said| &said.archives).collect();
         let mut archives = Vec::new();
-        for line in lines.iter().filter(|line| !again.contains(&line.name)) {
-            if self.kept.insert(line.name.clone()) {
-                archives.extend(self.wanted(line));
-            }
+        // One that was replaced again itself may be gone, and one that no snapshot needs too.
+        let all: Vec<&ArchiveRecord> = records.standing.all().filter(|record| self.kept.contains(&record.object)).collect();
+        for record in all {
+            archives.extend(self.wanted(&SumsLine::of(record)));
         }
         self.streamed(archives).await?;
         let known: BTreeSet<String> = records.stems().map(names::record).collect();
@@ -392,7 +389,9 @@ impl Run<'_> {
 
     /// Copies what some snapshots need, and commits them one after the other; gives how many are new.
     async fn batch(&mut self, steps: &[Step<'_>]) -> Result<u64, OperationError> {
-        let archives: Vec<Wanted> = steps.iter().flat_map(|step| step.archives.iter().cloned()).collect();
+        // What stands for others by a record is there already.
+        let is_missing = |wanted: &&Wanted| !self.there.contains_key(wanted.to.as_ref().unwrap_or(&wanted.name));
+        let archives: Vec<Wanted> = steps.iter().flat_map(|step| &step.archives).filter(is_missing).cloned().collect();
         let parity = archives.iter().flat_map(|wanted| self.beside(&wanted.name)).collect::<Vec<_>>();
         self.streamed(archives).await?;
         self.streamed(parity).await?;

@@ -151,7 +151,9 @@ impl Mounted {
     /// # Errors
     /// When no key fits, or the store fails.
     pub async fn open(session: &Session, among: &Selection, tell: Tell) -> Result<Self, OperationError> {
-        let opened = session.open().await?;
+        let mut opened = session.open().await?;
+        // A backup of this machine may end in the next minute, and a listing from before it would look like a loss.
+        opened.repository.storage = opened.repository.storage.without_listing();
         let mounted = Self {
             opened,
             among: among.clone(),

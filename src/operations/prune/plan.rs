@@ -16,7 +16,6 @@ use crate::repository::format::snapshot::Snapshot;
 use crate::repository::inventory::Inventory;
 use crate::repository::keys::Identity;
 use crate::repository::listed::Everything;
-use crate::repository::records::Records;
 use crate::repository::snapshots::{SnapshotRef, gaps};
 use crate::repository::{Repository, RepositoryError};
 use crate::storage::ObjectInfo;
@@ -171,8 +170,7 @@ impl Plan {
             kept.remove(stem);
         }
         let references: Vec<SnapshotRef> = kept.into_values().map(|kept| kept.reference).collect();
-        let mut needed = needed_by(repository, listed, &references).await?;
-        add_replacements(&mut needed, &records);
+        let needed = needed_by(repository, listed, &references).await?;
         let superseded_stems: HashSet<&str> = superseded.iter().map(|(_, stem, _)| stem.as_str()).collect();
         let is_gone = |stem: &str| records.is_forgotten(stem) || superseded_stems.contains(stem) || !stored.contains_key(stem);
         let index_packs: BTreeSet<&String> = packs.values().flat_map(|(_, packs)| packs).collect();
@@ -227,7 +225,7 @@ fn rank(name: &str) -> u8 {
     u8::from(!name.ends_with(".json.zst.age"))
 }
 
-/// Every object that these snapshots need.
+/// Every object that these snapshots need: where a record has replaced archives, those that stand for them.
 ///
 /// # Errors
 /// [`RepositoryError::Unsafe`] inside when a list cannot be read; when the store fails.
@@ -241,21 +239,6 @@ pub async fn needed_by(
     match inventory.unread.first() {
         Some(list) => Err(unsafe_because(format!("'{list}' cannot be read, so what a snapshot needs is not known"))),
         None => Ok(inventory.named.into_keys().collect()),
-    }
-}
-
-/// What stands for needed archives is needed as well.
-fn add_replacements(needed: &mut HashSet<String>, records: &Records) {
-    loop {
-        let before = needed.len();
-        for replaced in records.replaced() {
-            if replaced.archives.iter().any(|archive| needed.contains(archive)) {
-                needed.extend(replaced.by.iter().map(|record| record.object.clone()));
-            }
-        }
-        if needed.len() == before {
-            return;
-        }
     }
 }
 

@@ -78,7 +78,7 @@ pub(super) fn work(
     lanes: usize,
     report: &Report,
 ) -> Result<(), OperationError> {
-    let lanes = lanes.max(1);
+    let lanes = target.threads(lanes);
     std::thread::scope(|scope| {
         let (send, queue) = crossbeam_channel::bounded(lanes);
         let workers: Vec<_> = (0..lanes)

@@ -59,10 +59,22 @@ pub struct Forgotten {
 pub struct Replaced {
     /// Why.
     pub reason: Reason,
+    /// The last number of each chain that was looked at: what these snapshots show is all in the new archives, while a later one, whose
+    /// writer did not know of the record yet, may need the old ones too. `None` is all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub up_to: Option<Vec<(Id, u64)>>,
     /// The objects of the old archives.
     pub archives: Vec<String>,
     /// The new ones.
     pub by: Vec<ArchiveRecord>,
+}
+
+impl Replaced {
+    /// Whether all that this snapshot shows is in the new archives.
+    pub fn covers(&self, chain: Id, sequence: u64) -> bool {
+        let last = |up_to: &Vec<(Id, u64)>| up_to.iter().any(|(of, last)| *of == chain && sequence <= *last);
+        self.up_to.as_ref().is_none_or(last)
+    }
 }
 
 /// Why archives were replaced.

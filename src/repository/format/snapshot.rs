@@ -57,6 +57,18 @@ pub struct Snapshot {
     /// Packs with the ends of the first of these archives, in order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub packs: Vec<PackRecord>,
+    /// Archives that entries may still name, though others stand for them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub stand_ins: Vec<StandIn>,
+}
+
+/// An archive that was replaced, and those of the snapshot's archives that hold what was wanted of it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct StandIn {
+    /// The old archive.
+    pub old: Id,
+    /// Those that stand for it.
+    pub by: Vec<Id>,
 }
 
 /// One list of archives that snapshots share.
@@ -135,6 +147,20 @@ impl Snapshot {
     /// Every archive that the state needs: those that it is laid together from, and those that hold content for it.
     pub fn all_archives(&self) -> impl Iterator<Item = &ArchiveRecord> {
         self.archives.iter().chain(&self.borrowed)
+    }
+
+    /// The archives that others stand for, by their names alone: entries may say that they are in one of them.
+    pub fn old_archives(&self) -> impl Iterator<Item = ArchiveRecord> + '_ {
+        let none = Digest([0; 32]);
+        self.stand_ins.iter().map(move |StandIn { old: id, .. }| ArchiveRecord {
+            id: *id,
+            object: format!("{}{id}", super::names::ARCHIVES),
+            length: 0,
+            sha256: none,
+            header_sha256: none,
+            merged: false,
+            own: None,
+        })
     }
 }
 

@@ -185,6 +185,24 @@ impl TreeEntry {
         if let Content::Whole(place) = &self.content { Some(place.sha256) } else { None }
     }
 
+    /// The pieces of the content that are stored.
+    pub fn all_places(&self) -> impl Iterator<Item = &Place> {
+        let (whole, parts) = match &self.content {
+            Content::None => (None, None),
+            Content::Whole(place) => (Some(place), None),
+            Content::Parts(parts) => (None, Some(parts.places.values())),
+        };
+        whole.into_iter().chain(parts.into_iter().flatten())
+    }
+
+    pub(super) fn change_places(&mut self, mut change: impl FnMut(&mut Place)) {
+        match &mut self.content {
+            Content::None => {}
+            Content::Whole(place) => change(place),
+            Content::Parts(parts) => parts.places.values_mut().for_each(change),
+        }
+    }
+
     /// Whether any of the content is in an archive that `is_lost` names by its number.
     pub(super) fn needs(&self, is_lost: &impl Fn(u32) -> bool) -> bool {
         match &self.content {

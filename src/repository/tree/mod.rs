@@ -9,7 +9,7 @@ mod lines;
 mod overlay;
 mod packed;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
 pub use entry::{Place, TreeEntry};
@@ -19,7 +19,7 @@ pub use overlay::Overlay;
 use self::packed::Packed;
 use super::format::snapshot::ArchiveRecord;
 use crate::archive::index::IndexEntry;
-use crate::model::digest::Id;
+use crate::model::digest::{Digest, Id};
 use crate::model::entry::{EntryPath, Kind};
 
 /// The state of a snapshot. Each entry has a number, by the order of paths, from 0.
@@ -118,6 +118,57 @@ impl Tree {
             self.packed.change(|entry| (!entry.needs(&is_lost)).then_some(entry));
         }
         before - self.len()
+    }
+
+    /// The contents that entries say to be in the archives that `is_in` names by their numbers, by their digests.
+    pub fn contents_in(&self, is_in: impl Fn(u32) -> bool) -> HashSet<Digest> {
+        let mut found = HashSet::new();
+        for (_, entry) in self.iter() {
+            found.extend(entry.all_places().filter(|place| is_in(place.archive) && place.length > 0).map(|place| place.sha256));
+        }
+        found
+    }
+
+    /// Puts contents in other places, where `moved` gives one.
+    pub fn move_contents(&mut self, moved: impl Fn(&Place) -> Option<Place>) {
+        self.packed.change(|mut entry| {
+            entry.change_places(|place| {
+                if let Some(there) = moved(place) {
+                    *place = there;
+                }
+            });
+            Some(entry)
+        });
+    }
+
+    /// Makes those archives from number `from` on unknown that hold nothing of the state.
+    pub fn drop_unused(&mut self, from: usize) {
+        let mut used = vec![false; self.archives.len()];
+        if from >= used.len() {
+            return;
+        }
+        for (_, entry) in self.iter() {
+            for place in entry.all_places() {
+                if let Some(used) = used.get_mut(place.archive as usize) {
+                    *used = true;
+                }
+            }
+        }
+        let (mut kept, mut numbers) = (Vec::new(), Vec::new());
+        for (at, (record, used)) in std::mem::take(&mut self.archives).into_iter().zip(used).enumerate() {
+            numbers.push(kept.len() as u32);
+            if at < from || used {
+                kept.push(record);
+            } else {
+                self.numbers.remove(&record.id);
+            }
+        }
+        self.archives = kept;
+        self.numbers = (0..).zip(&self.archives).map(|(number, record)| (record.id, number)).collect();
+        let number = |old: u32| numbers.get(old as usize).copied().unwrap_or(old);
+        if numbers.iter().zip(0..).any(|(new, old)| *new != old) {
+            self.move_contents(|place| Some(Place { archive: number(place.archive), ..*place }));
+        }
     }
 
     /// Number of entries.

@@ -291,6 +291,11 @@ fn tag_end(tag: &str) -> Option<usize> {
     None
 }
 
+/// Whether a tag that begins with this text ends in it.
+pub fn closes_before(tag: &str) -> bool {
+    tag_end(tag).is_some()
+}
+
 fn add<'a>(open: &mut [Element<'a>], node: Node<'a>) {
     if let Some(last) = open.last_mut() {
         last.children.push(node);

@@ -6,7 +6,8 @@ use jiff::Timestamp;
 use jiff::civil::{Date, DateTime};
 use jiff::tz::{Offset, TimeZone};
 
-use super::dom::{Element, Node, flowing};
+use super::dom::{Element, Node, closes_before, flowing};
+use super::loose;
 
 /// What a page tells of one message.
 #[derive(Debug, Default)]
@@ -95,6 +96,8 @@ pub fn starts(page: &str) -> Vec<(usize, i64)> {
         let key = before.trim_end_matches(['"', '\'']).trim_end().strip_suffix('=').unwrap_or_default().trim_end();
         let key = key.rsplit(|c: char| c.is_whitespace() || matches!(c, '"' | '\'')).next().unwrap_or_default();
         let tag = before.rfind('<').filter(|_| is_ended && key.eq_ignore_ascii_case("id"));
+        // Behind the end of its tag it is a word of a text.
+        let tag = tag.filter(|&tag| !before.get(tag..).is_some_and(closes_before));
         if let Some(tag) = tag.filter(|tag| found.last().is_none_or(|(last, _)| last < tag)) {
             found.push((tag, id));
         }
@@ -105,8 +108,7 @@ pub fn starts(page: &str) -> Vec<(usize, i64)> {
 /// Reads a message's element; `None` for date lines and what is no message.
 pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Option<Told> {
     let id = id_of(element)?;
-    // What is not closed before it may hold it; pages that a script has written may have none.
-    let body = element.elements().find(|child| child.has_class("body")).or_else(|| element.find("body")).unwrap_or(element);
+    let body = loose::body(element);
     if body.children.is_empty() {
         return None;
     }
@@ -184,7 +186,7 @@ pub fn message(element: &Element<'_>, zone: &TimeZone, folder: Folder<'_>) -> Op
             keys.raw("text_entities", &parts.long());
         }
         None => {
-            let entities = text.map(entities).unwrap_or_default();
+            let entities = text.map_or_else(|| entities(loose::text(inside)), |text| entities(text.nodes()));
             keys.raw("text", &short_text(&entities));
             keys.raw("text_entities", &long_text(&entities));
         }
@@ -536,9 +538,9 @@ struct Entity {
     more: Option<(&'static str, String)>,
 }
 
-fn entities(element: &Element<'_>) -> Vec<Entity> {
+fn entities<'e, 'a: 'e>(nodes: impl IntoIterator<Item = (&'e Node<'a>, Option<&'e Node<'a>>)>) -> Vec<Entity> {
     let mut found: Vec<Entity> = Vec::new();
-    for (node, next) in element.nodes() {
+    for (node, next) in nodes {
         let before = found.last().and_then(|last| last.text.chars().next_back());
         match node {
             Node::Text(text) => plain(&mut found, &flowing(text, before, next)),

@@ -5,9 +5,11 @@
 //! becomes its sentence, as `information_text`, but for phone calls, which are messages with a block there. The pieces that are handed
 //! out, one after the other, are the page.
 //!
-//! - [`dom`] reads a page into elements, [`message`] an element into keys, [`rich`] those of a rich message.
+//! - [`dom`] reads a page into elements, [`message`] an element into keys, [`rich`] those of a rich message; [`loose`] finds what a page
+//!   that somebody wrote anew does not call by its name.
 
 pub mod dom;
+pub mod loose;
 pub mod message;
 pub mod rich;
 
@@ -110,6 +112,13 @@ impl ChatPages {
         let mut messages = Vec::new();
         dom.beginning_at(&starts, &mut messages);
         self.compare(&ids, messages.len(), text, receiver);
+        let mut unnumbered = Vec::new();
+        loose::unnumbered(&dom, &starts, &mut unnumbered);
+        if let Some(first) = unnumbered.first() {
+            let count = unnumbered.len();
+            let what = format!("messages without a number ({count} of them): they are kept as they are, but shown nowhere");
+            receiver.problem(first.start as u64, &what);
+        }
         let folder = Folder { path: &self.folder.clone(), escaped };
         let mut messages: Vec<_> =
             messages.into_iter().map(|element| (element, message::message(element, &self.circumstances.zone, folder), None)).collect();
@@ -256,9 +265,9 @@ pub fn listed_chats(page: &str) -> Vec<(String, Option<ChatType>)> {
 
 /// Whether these are the first bytes of a page of messages, as Telegram Desktop or an editor writes it.
 pub fn is_chat_page(page: &[u8]) -> bool {
-    let start = String::from_utf8_lossy(page.get(..page.len().min(16 * 1024)).unwrap_or_default());
+    let start = String::from_utf8_lossy(page.get(..page.len().min(16 * 1024)).unwrap_or_default()).to_ascii_lowercase();
     let title = start.split_once("<title>").and_then(|(_, rest)| rest.split_once("</title>")).map(|(title, _)| title.trim());
-    title == Some("Exported Data") && start.contains("chat_page")
+    title == Some("exported data") && start.contains("chat_page")
 }
 
 /// The number of a page by the name of its file, from 1: `messages.html`, `messages2.html`.

@@ -132,6 +132,13 @@ pub(super) struct Doubt {
     /// Whether it is about the server's count alone.
     #[serde(default)]
     pub(super) of_count: bool,
+    /// By how many the server counts fewer messages than it served.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(super) fewer: u64,
+}
+
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Readings of a whole chat after which a count that still disagrees is the server's way of counting.

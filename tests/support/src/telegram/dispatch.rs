@@ -63,7 +63,7 @@ pub(crate) struct Call<'c> {
     /// So many of the newest messages are not shown.
     pub(crate) hidden: usize,
     /// So many messages more are counted than there are.
-    pub(crate) counted_more: u32,
+    pub(crate) counted_off: i32,
     pub(crate) now: i32,
 }
 
@@ -123,7 +123,7 @@ impl<'c> Call<'c> {
             part: None,
             in_part: false,
             hidden: 0,
-            counted_more: 0,
+            counted_off: 0,
             now: unix_time(),
         };
         let mut delay = Duration::ZERO;
@@ -143,7 +143,7 @@ impl<'c> Call<'c> {
                 Effect::PartLength(_) | Effect::CdnRedirect => call.part = Some(effect),
                 Effect::InPart => call.in_part = true,
                 Effect::HideNewest(messages) => call.hidden = messages,
-                Effect::CountMore(messages) => call.counted_more = messages,
+                Effect::CountOff(messages) => call.counted_off = messages,
                 Effect::LogOut => call.log_out(),
                 Effect::Garble(bytes) => {
                     let instead = [0xEE; 4].into_iter().chain(bytes.iter().skip(4).copied()).collect();

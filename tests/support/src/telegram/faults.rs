@@ -95,8 +95,8 @@ pub enum Effect {
     InPart,
     /// A history comes without its newest messages, so many of them, and the count is as if they were not there.
     HideNewest(usize),
-    /// A history counts so many messages more than it ever shows.
-    CountMore(u32),
+    /// A history counts so many messages more than it ever shows, or, where this is negative, fewer.
+    CountOff(i32),
     /// Something happens in the account just before the answer.
     Mutate(Mutation),
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Chat, UNLISTED};
+use super::{Chat, Findings, UNLISTED};
 use crate::model::coverage::{Coverage, CoveredRange, IdRange, MediaCoverage, Notes, PartCoverage, ReasonCount, Verdict};
 use crate::model::part::Part;
 use crate::model::paths;
@@ -74,6 +74,24 @@ impl Chat {
         if only.server_after.is_some_and(|after| after < before) { before.saturating_sub(only.ours) } else { 0 }
     }
 
+    /// By how many messages the server counts fewer than it served, where all were read in this run; else what was told before, unless
+    /// the count of this run is high enough for the `held` ones.
+    fn counted_fewer(&self, findings: &Findings, held: u64) -> Option<u64> {
+        // Where the account's ranges of messages are asked one by one, each has a count of its own.
+        let is_one = || self.in_ranges(IdRange { first: 1, last: i64::MAX }).len() == 1;
+        // Where only the account's own messages were held, these alone were counted when they were read again.
+        let (served, counted) = if findings.reread_in_doubt && !self.before.only_my {
+            (held, findings.server_after)
+        } else if self.before.ranges.is_empty() && is_one() {
+            // What went or came meanwhile is in one of the two.
+            (findings.ranges.iter().map(|range| range.ours).sum(), findings.server_before.max(findings.server_after))
+        } else {
+            let is_refuted = findings.server_after.is_some_and(|count| count >= held);
+            return self.before.doubt.map(|doubt| doubt.fewer).filter(|fewer| *fewer > 0 && !is_refuted);
+        };
+        served.checked_sub(counted?).filter(|count| *count > 0)
+    }
+
     /// What can be said, and a word on messages that went meanwhile.
     fn coverage(&self) -> (Coverage, Option<Reason>) {
         let run = &self.run;
@@ -124,6 +142,10 @@ impl Chat {
             && let Ok(count @ 1..) = u64::try_from(difference)
         {
             because.push(Reason::NotReturned { count });
+        }
+        let held = ranges.iter().map(|range| range.ours).sum();
+        if let Some(count) = self.counted_fewer(&findings, held).filter(|_| !dated && !findings.own_only) {
+            because.push(Reason::CountedFewer { count });
         }
         let went = self.went(&ranges, findings.server_before.filter(|_| !dated && !findings.own_only));
         let went = (went > 0).then_some(Reason::DeletedMeanwhile { count: went });

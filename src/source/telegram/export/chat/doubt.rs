@@ -1,5 +1,5 @@
 //! Where the server's numbers disagree with what it served: the chat is in doubt. Coverage says so, the run ends with code 3, and the next
-//! one reads the chat first and as a whole, whatever the budget for reading again is. A count that stays too high when the chat was read
+//! one reads the chat first and as a whole, whatever the budget for reading again is. A count that stays wrong when the chat was read
 //! as a whole twice more is settled: coverage goes on saying so, but the run has nothing left to do about it.
 
 use grammers_tl_types::{enums, functions, types};
@@ -100,7 +100,12 @@ impl Chat {
         }
         let about = self.run.prints.of_bytes(&serde_json::to_vec(disagreements).unwrap_or_default());
         let readings = self.before.doubt.filter(|before| before.about == about).map_or(0, |before| before.readings);
-        let of_count = disagreements.iter().all(|reason| matches!(reason, Reason::NotReturned { .. }));
-        Some(Doubt { about, readings: readings.saturating_add(read_again.into()), of_count })
+        let of_count = disagreements.iter().all(|reason| matches!(reason, Reason::NotReturned { .. } | Reason::CountedFewer { .. }));
+        let fewer = disagreements.iter().find_map(|reason| match reason {
+            Reason::CountedFewer { count } => Some(*count),
+            _ => None,
+        });
+        let readings = readings.saturating_add(read_again.into());
+        Some(Doubt { about, readings, of_count, fewer: fewer.unwrap_or_default() })
     }
 }

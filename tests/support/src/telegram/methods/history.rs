@@ -137,7 +137,7 @@ pub(super) fn get_history(call: &mut Call<'_>, r: f::messages::GetHistory) -> Re
     };
     let mut page = window.page(ids, |id| world.date(chat, id));
     page.ids.truncate(options.page_messages);
-    let answer = world.answer_page(chat, page, ids.len() + call.counted_more as usize);
+    let answer = world.answer_page(chat, page, ids.len().saturating_add_signed(call.counted_off as isize));
     Ok(if call.in_part { in_part(answer) } else { answer })
 }
 
