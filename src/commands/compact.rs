@@ -14,7 +14,7 @@ use crate::operations::compact::{CompactOptions, CompactReport, compact};
 const EXAMPLES: &str = "\
 Examples:
   tgvault compact --dry-run                       # what would be rewritten
-  tgvault forget --keep-daily 7 --keep-weekly 5 && tgvault compact && tgvault prune
+  tgvault compact                                 # after forget, and before prune
   tgvault compact --max-unused 5 --max-repack 10G";
 
 /// Options of `compact`.

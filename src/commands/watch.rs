@@ -23,7 +23,7 @@ use crate::source::telegram::{Account, ExportOptions, Heard, Listener, TelegramE
 
 const EXAMPLES: &str = "\
 Examples:
-  tgvault watch                                # store what happens, every 5 minutes
+  tgvault watch                                # store what happens every 5 minutes
   tgvault watch --flush 30s --media photos
   tgvault watch --chats personal,private-groups";
 

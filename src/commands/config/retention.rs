@@ -56,7 +56,7 @@ mod tests {
     #[test]
     fn what_is_kept_and_when_the_rest_goes_are_keys_of_one_table() {
         let retention = read("keep-daily = 7\nkeep-within = '30d'\nkeep-tag = ['case']\nevery = '1w'\nprune = false").unwrap();
-        assert_eq!(retention.to_string(), "keep-daily 7, keep-within 30d, keep-tag case; every 7 d, no prune");
+        assert_eq!(retention.to_string(), "keep-daily 7, keep-within 30d, keep-tag case; every 7d, no prune");
         let usual = read("keep-last = 3").unwrap();
         assert_eq!((usual.prune, usual.every), (true, EVERY));
         for (text, why) in [

@@ -18,7 +18,7 @@ Examples:
   tgvault key list
   tgvault key add -r age1…          # somebody else's age recipient
   tgvault key passwd                # change the passphrase
-  tgvault key rotate --remove 3f2c  # keep somebody from reading what is stored from now on
+  tgvault key rotate --remove 3f2c  # who had that key cannot read later backups
   tgvault key test                  # does this key still open the vault?
   tgvault key export-writer --to writer.toml   # for a machine that only backs up";
 

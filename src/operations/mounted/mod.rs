@@ -177,6 +177,7 @@ impl Mounted {
     }
 
     async fn list(&self, mut listing: Listing) -> Result<Listing, OperationError> {
+        // In the order of their names, which know milliseconds where `time` may not.
         let mut found: Vec<(jiff::Timestamp, Id)> = Vec::new();
         let each = |_, snapshot: crate::repository::format::snapshot::Snapshot| {
             if snapshot.complete && self.among.takes(&snapshot) {
@@ -187,7 +188,6 @@ impl Mounted {
         for error in &listed.broken {
             (self.tell)(&with_causes(error), true);
         }
-        found.sort_unstable();
         listing.snapshots.clear();
         for (time, id) in &found {
             let wanted = id.to_string();
