@@ -4,6 +4,8 @@ use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use tgvault_test_support::sandbox::DEFAULT_SIGNALS;
+
 use crate::spelling::{done, with_vault};
 use crate::support::{count, noise};
 
@@ -14,9 +16,10 @@ fn signalled(before: &str, signal: &str) -> Option<i32> {
     fs::create_dir(work.join("s")).unwrap();
     (0..40).for_each(|number| fs::write(work.join(format!("s/{number}")), noise(number, 100_000)).unwrap());
     let program = sandbox.command([""; 0]);
-    let line = format!("{before}; exec '{}' --limit-upload 1M backup s", program.get_program().display());
-    let mut shell = Command::new("sh");
-    shell.args(["-c", &line]).current_dir(&work).env_clear().stdout(Stdio::null()).stderr(Stdio::null());
+    let line = format!("{before}; exec '{}' --limit-upload 1M backup s", env!("CARGO_BIN_EXE_tgvault"));
+    // A shell cannot take back what its own caller ignores.
+    let mut shell = Command::new("env");
+    shell.args([DEFAULT_SIGNALS, "sh", "-c", &line]).current_dir(&work).env_clear().stdout(Stdio::null()).stderr(Stdio::null());
     shell.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));
     let mut child = shell.spawn().unwrap();
     let began = Instant::now();

@@ -59,7 +59,7 @@ impl Sandbox {
 
     /// A run that is not started yet: no input, all output piped.
     pub fn command<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> Command {
-        let mut command = Command::new(&self.program);
+        let mut command = self.start();
         command.args(arguments).current_dir(self.work()).env_clear();
         command.env("HOME", self.home()).env("TMPDIR", self.folder.path().join("tmp"));
         command.env("LANG", "C.UTF-8").env("TZ", "UTC").env("NO_COLOR", "1");
@@ -72,6 +72,17 @@ impl Sandbox {
         command
     }
 
+    /// The program heeds it when its caller ignores a signal, and the tests that send one would wait for ever where theirs does: under
+    /// `nohup`, or in the background of a script. There the program starts with the signals as a terminal has them.
+    fn start(&self) -> Command {
+        if !ignores_wishes_to_end() {
+            return Command::new(&self.program);
+        }
+        let mut command = Command::new("env");
+        command.arg(DEFAULT_SIGNALS).arg(&self.program);
+        command
+    }
+
     /// Runs the program to its end.
     ///
     /// # Errors
@@ -79,6 +90,17 @@ impl Sandbox {
     pub fn run<A: AsRef<OsStr>>(&self, arguments: impl IntoIterator<Item = A>) -> io::Result<Run> {
         self.command(arguments).output().map(Run::from)
     }
+}
+
+/// What `env` takes to start a program with the signals as a terminal has them.
+pub const DEFAULT_SIGNALS: &str = "--default-signal=HUP,INT,TERM";
+
+/// Whether this process ignores SIGHUP, SIGINT or SIGTERM (1, 2 and 15, a bit each).
+fn ignores_wishes_to_end() -> bool {
+    const BITS: u64 = 1 | 1 << 1 | 1 << 14;
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let ignored = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).and_then(|bits| u64::from_str_radix(bits.trim(), 16).ok());
+    ignored.is_some_and(|ignored| ignored & BITS != 0)
 }
 
 impl From<Output> for Run {
