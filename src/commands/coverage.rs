@@ -28,7 +28,7 @@ Examples:
   tgvault coverage
   tgvault coverage 3f9a1b2c --incomplete
   tgvault coverage latest --source telegram:work --json
-  tgvault coverage --certificate june.json --previous may.json   # signed, without names";
+  tgvault coverage --certificate june.json --previous may.json   # signed";
 
 /// The longest earlier certificate that is read.
 const MAX_CERTIFICATE_BYTES: u64 = 1 << 30;
