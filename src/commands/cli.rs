@@ -9,8 +9,8 @@ use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
     accounts, alert, backup, browse, cache, cat, chats, compact, completions, config, copy, coverage, demo, diff, doctor, drill, find,
-    forget, init, key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, run, schedule, search, setup, snapshots,
-    stats, status, unknown, unlock, verify, watch,
+    forget, init, key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, rewrite, run, schedule, search, setup,
+    snapshots, stats, status, unknown, unlock, verify, watch,
 };
 
 const STYLES: Styles = Styles::styled()
@@ -89,6 +89,8 @@ pub enum Command {
     Prune(prune::Args),
     /// Put few archives in the place of many, without what no snapshot shows
     Compact(compact::Args),
+    /// Take files or chats out of every snapshot, for good
+    Rewrite(rewrite::Args),
     /// Remove locks that a killed run left
     // The error about the lock names it to whoever needs it.
     #[command(hide = true)]

@@ -367,6 +367,7 @@ fn of_operation(error: &OperationError) -> Exit {
         | OperationError::NoSuchWriter { .. }
         | OperationError::LastKey { .. }
         | OperationError::NotRenewed { .. }
+        | OperationError::LinkedTo { .. }
         | OperationError::NotAlone { .. } => Exit::Usage,
         OperationError::IsMirror { .. } | OperationError::NoCopy { .. } => Exit::Usage,
         OperationError::Emptied { .. } => Exit::Emptied,
@@ -477,6 +478,7 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         }
         OperationError::NoCopy { .. } => "--repo is the vault that is read, --to the place that is written: check both",
         OperationError::IsWriter { .. } => "nothing to do: backups work; use another state folder (--state-dir) for another writer",
+        OperationError::LinkedTo { .. } => "exclude both, or neither",
         OperationError::NoSuchPath { .. } => "list the files with `tgvault ls` or `tgvault find`",
         OperationError::NoSuchChat { near, .. } if !near.is_empty() => {
             return Some(Cow::Owned(format!("did you mean {}?", near.join(" or "))));

@@ -59,6 +59,7 @@ pub mod prune;
 pub mod recovery_sheet;
 pub mod repair;
 pub mod restore;
+pub mod rewrite;
 pub mod run;
 pub mod schedule;
 pub mod search;
@@ -138,6 +139,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Forget(args) => forget::run(args, &context).await,
         Command::Prune(args) => prune::run(args, &context).await,
         Command::Compact(args) => compact::run(args, &context).await,
+        Command::Rewrite(args) => rewrite::run(args, &context).await,
         Command::Unlock(args) => unlock::run(args, &context).await,
         Command::Snapshots(args) => snapshots::run(args, &context).await,
         Command::Ls(args) => ls::run(args, &context).await,

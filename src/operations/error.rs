@@ -45,6 +45,14 @@ pub enum OperationError {
         /// The snapshot.
         snapshot: String,
     },
+    /// A file was to be taken out of snapshots in which a hard link to it stays.
+    #[error("'{path}' is a hard link to '{target}', which is to be taken out: the content of both would be gone")]
+    LinkedTo {
+        /// The link.
+        path: String,
+        /// What it points at.
+        target: String,
+    },
     /// What was asked for is not a regular file.
     #[error("'{path}' is not a regular file")]
     NotAFile {

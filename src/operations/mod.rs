@@ -5,7 +5,7 @@
 //! - [`init`], [`backup`], [`restore`], [`cat`], [`browse`], [`keys`], [`render`], [`verify`], [`repair`], [`look`]: one module an operation.
 //! - [`watch`]: when what happens in an account is stored.
 //! - [`forget`] says which snapshots are no longer wanted, [`prune`] deletes what none needs, [`compact`] puts archives in the place of others that
-//!   hold much that nobody needs.
+//!   hold much that nobody needs; [`rewrite`] takes something out of every snapshot.
 //! - `archiving`: writing archives into the vault; `writing`: writing contents of a snapshot into a folder.
 //! - [`chats`]: the chats of a snapshot, opened for reading.
 //! - [`messages`]: searching, counting and comparing messages.
@@ -46,6 +46,7 @@ pub mod render;
 pub mod repair;
 mod report;
 pub mod restore;
+pub mod rewrite;
 pub mod session;
 pub mod snapshot;
 pub mod status;

@@ -326,6 +326,12 @@ impl Shelf for Kept {
     fn forget(&self, name: &str) {
         self.0.forget(name);
     }
+
+    fn clear(&self) {
+        if let Err(error) = self.0.clean() {
+            tracing::warn!(%error, "what this machine keeps of the vault cannot be deleted; `tgvault cache clean` tries again");
+        }
+    }
 }
 
 fn check_root_key(repository: &Repository, wanted: &VerifyingKey) -> Result<(), OperationError> {

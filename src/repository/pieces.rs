@@ -22,6 +22,8 @@ pub trait Shelf: Send + Sync {
     fn keep(&self, name: &str, bytes: &Bytes);
     /// Forgets a piece.
     fn forget(&self, name: &str);
+    /// Forgets all of them, for good.
+    fn clear(&self);
 }
 
 /// The pieces at hand. Clones share them.
@@ -94,6 +96,19 @@ impl Pieces {
                     fetched.remembered_bytes += bytes.len();
                 }
             }
+        }
+    }
+
+    /// Whether they outlast the process.
+    pub fn are_kept(&self) -> bool {
+        self.0.shelf.is_some()
+    }
+
+    /// Forgets all pieces, for good.
+    pub fn clear(&self) {
+        *self.fetched() = Fetched::default();
+        if let Some(shelf) = &self.0.shelf {
+            shelf.clear();
         }
     }
 

@@ -3,14 +3,14 @@
 //! A listing of second copies, which every reader has anyway, shows which records there are; each is read once and then kept by this
 //! machine. A record that somebody hides brings back an alarm, never a loss: what was forgotten looks deleted, what was replaced missing.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use futures::{FutureExt, StreamExt};
 
 use super::format::names;
-use super::format::record::{Forgotten, Known, Record, Replaced, Saying};
+use super::format::record::{Forgotten, Known, Reason, Record, Replaced, Saying};
 use super::standing::Standing;
 use super::{Repository, RepositoryError, mirrored};
 use crate::crypt::signature::SigningKey;
@@ -81,6 +81,12 @@ impl Records {
             Saying::Known(Known::Replaced(said)) => Some(said),
             Saying::Known(Known::Forgotten(_)) | Saying::Other(_) => None,
         })
+    }
+
+    /// The stems of the records by which something was taken out of the vault.
+    fn rewriting(&self) -> impl Iterator<Item = &String> {
+        let says = |said: &Saying| matches!(said, Saying::Known(Known::Replaced(said)) if said.reason == Reason::Rewritten);
+        self.found.iter().filter(move |(_, record)| record.says.iter().any(says)).map(|(stem, _)| stem)
     }
 
     /// The stems of the sound records, oldest first.
@@ -164,8 +170,21 @@ impl Repository {
         Ok(stems)
     }
 
+    /// Reads all records. Where one says for the first time that something was taken out of the vault, this machine forgets what it keeps
+    /// of it: that may be a copy.
     async fn read_records(&self) -> Result<Records, RepositoryError> {
-        let read = futures::stream::iter(self.record_stems().await?).map(|stem| {
+        let stems = self.record_stems().await?;
+        let known: HashSet<&String> = stems.iter().filter(|stem| self.pieces.has(&names::record(stem))).collect();
+        let records = self.read_these_records(stems.clone()).await?;
+        if !self.pieces.are_kept() || records.rewriting().all(|stem| known.contains(stem)) {
+            return Ok(records);
+        }
+        self.pieces.clear();
+        self.read_these_records(stems).await
+    }
+
+    async fn read_these_records(&self, stems: Vec<String>) -> Result<Records, RepositoryError> {
+        let read = futures::stream::iter(stems).map(|stem| {
             async move {
                 let record = self.record(&stem).await;
                 (stem, record)

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::format::record::Replaced;
+use super::format::record::{Reason, Replaced};
 use super::format::snapshot::{ArchiveRecord, Snapshot, StandIn};
 use super::format::sums::SumsLine;
 use crate::model::digest::Id;
@@ -92,6 +92,12 @@ impl Standing {
             })
         };
         self.first.get(archives.first()?.object())?.iter().find(fits).copied()
+    }
+
+    /// Whether something was taken out of what one of these archives says, for good.
+    pub fn takes_out_of(&self, archives: &[ArchiveRecord]) -> bool {
+        let is_rewritten = |number: &usize| self.said.get(*number).is_some_and(|said| said.reason == Reason::Rewritten);
+        self.stand(archives.to_vec()).replaced.iter().any(|(_, number)| is_rewritten(number))
     }
 
     /// Puts the new archives into a list, in the place of the old.
@@ -246,7 +252,6 @@ fn followed(by: &BTreeMap<Id, Vec<Id>>, old: Id) -> Vec<Id> {
 mod tests {
     use super::*;
     use crate::model::digest::Digest;
-    use crate::repository::format::record::Reason;
 
     fn record(name: &str) -> ArchiveRecord {
         let id = Id([name.as_bytes()[0]; 16]);
@@ -281,6 +286,14 @@ mod tests {
         assert_eq!(stood(&standing, ""), (String::new(), 0));
         let alone = standing.stand_alone(vec![record("b"), record("z"), record("a")]);
         assert_eq!(alone.archives.iter().map(|record| record.object.as_str()).collect::<String>(), "Oz");
+    }
+
+    #[test]
+    fn what_was_rewritten_before_it_was_compacted_is_known() {
+        let rewritten = Replaced { reason: Reason::Rewritten, ..said("ab", "N", Some(4)) };
+        let standing = Standing::of(vec![rewritten, said("Nc", "O", Some(6))]);
+        let takes_out = |list: &str| standing.takes_out_of(&list.chars().map(|name| record(&name.to_string())).collect::<Vec<_>>());
+        assert_eq!(["abcd", "zab", "Nc", "O", "bc", ""].map(takes_out), [true, true, false, false, false, false]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ async fn compacted(world: &World, storage: &Storage, options: &CompactOptions) -
 }
 
 /// What each snapshot restores, by its name.
-async fn restored(session: &Session, stems: &[String]) -> BTreeMap<String, BTreeMap<String, String>> {
+pub async fn restored(session: &Session, stems: &[String]) -> BTreeMap<String, BTreeMap<String, String>> {
     let mut found = BTreeMap::new();
     for stem in stems {
         let to = tempdir();
@@ -40,12 +40,12 @@ async fn restored(session: &Session, stems: &[String]) -> BTreeMap<String, BTree
     found
 }
 
-async fn restored_in(world: &World) -> BTreeMap<String, BTreeMap<String, String>> {
+pub async fn restored_in(world: &World) -> BTreeMap<String, BTreeMap<String, String>> {
     restored(&world.session(&world.storage, Some(world.unlock())), &stems(world).await).await
 }
 
 /// A world with eight backups of a folder in which everything changes that can.
-async fn changing() -> World {
+pub async fn changing() -> World {
     let world = World::new().await;
     let source = world.source();
     for number in 0..8_u64 {
@@ -72,13 +72,13 @@ async fn changing() -> World {
 }
 
 /// Forgets all snapshots but those with these places.
-async fn keep(world: &World, places: &[usize]) {
+pub async fn keep(world: &World, places: &[usize]) {
     let forgotten: Vec<String> =
         stems(world).await.into_iter().enumerate().filter(|(at, _)| !places.contains(at)).map(|(_, stem)| stem).collect();
     forget_these(world, &forgotten).await;
 }
 
-async fn is_sound(world: &World) {
+pub async fn is_sound(world: &World) {
     for deep in [false, true] {
         let report = world.verify(deep).await;
         assert_eq!((wrong(&report), report.lost), (vec![], vec![]));

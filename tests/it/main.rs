@@ -58,6 +58,7 @@ mod repair;
 mod replay;
 mod restore_as;
 mod restore_records;
+mod rewrite;
 mod rotation;
 mod round_trip;
 mod round_trips;

@@ -308,13 +308,19 @@ impl Journal {
     }
 
     /// Takes in which archives others stand for by now. What this machine knows goes on saying that contents are in the old ones; the next
-    /// snapshot names the new ones, and says for which they stand.
+    /// snapshot names the new ones, and says for which they stand. `false` where something was taken out of what it knows, nobody says
+    /// what: then it holds no longer.
     ///
     /// # Errors
     /// When state cannot be read or written.
-    pub fn replace(&mut self, records: &Records) -> Result<(), OperationError> {
+    pub fn replace(&mut self, records: &Records) -> Result<bool, OperationError> {
         if records.standing.is_empty() {
-            return Ok(());
+            return Ok(true);
+        }
+        let layers: Vec<ArchiveRecord> = self.head.layers.iter().map(|layer| layer.record.clone()).collect();
+        let known = self.head.snapshot.as_ref().map_or(&[][..], |(_, snapshot)| snapshot.archives.as_slice());
+        if records.standing.takes_out_of(known) || records.standing.takes_out_of(&layers) {
+            return Ok(false);
         }
         let before = serde_json::to_string(&self.head).ok();
         if let Some((stem, snapshot)) = &mut self.head.snapshot
@@ -337,7 +343,7 @@ impl Journal {
         if before.is_none() || before != serde_json::to_string(&self.head).ok() {
             self.write_head()?;
         }
-        Ok(())
+        Ok(true)
     }
 
     /// Whether a layer has an entry whose content is in one of these archives.

@@ -128,9 +128,12 @@ pub(super) async fn find(
         Ok(Some(mut journal)) => match journal
             .take_in(|record| !is_lost(&stored, record))
             .and_then(|_| journal.replace(&records))
-            .and_then(|()| journal.remembered())
+            .and_then(|holds| if holds { journal.remembered().map(Some) } else { Ok(None) })
         {
-            Ok(state) => remembered = Some((journal, state)),
+            Ok(Some(state)) => remembered = Some((journal, state)),
+            Ok(None) => events.event(&Event::Note(
+                "`tgvault rewrite` took something out of the earlier backups of this source; this one compares everything with what is left",
+            )),
             Err(error) => events.event(&Event::Note(&format!("cannot read the state on this machine ({error})"))),
         },
         Ok(None) => {}

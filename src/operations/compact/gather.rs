@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::{CompactOptions, Excluded, UpTo};
 use crate::crypt::keys::Identities;
 use crate::model::digest::Id;
-use crate::model::entry::EntryPath;
+use crate::model::entry::{EntryPath, Kind};
 use crate::operations::OperationError;
 use crate::operations::session::Opened;
 use crate::operations::stop::Stop;
@@ -65,8 +65,15 @@ pub(super) struct Gathered {
     /// By chain and number.
     pub snapshots: Vec<Kept>,
     pub up_to: UpTo,
-    /// In how many snapshots something is to be taken out, and how many entries of the last of these.
+    /// In how many snapshots something is to be taken out, and how many entries there are to take out of these.
     pub excluded: (u64, u64),
+}
+
+impl Gathered {
+    /// Archives that no state is laid together from, which others borrow from, and which speak of what is to be taken out.
+    pub fn only_borrowed(&self) -> impl Iterator<Item = &Archive> {
+        self.archives.iter().filter(|archive| archive.speaks && !archive.is_laid)
+    }
 }
 
 fn unsafe_because(why: String) -> OperationError {
@@ -184,6 +191,13 @@ impl Gathered {
                     taken_out += 1;
                     continue;
                 }
+                // The content of a hard link stands where it points.
+                if let Kind::Hardlink { target } = &entry.kind
+                    && exclude.is_some_and(|exclude| exclude(target))
+                {
+                    let (path, target) = (path.to_string(), target.to_string());
+                    return Err(OperationError::LinkedTo { path, target });
+                }
                 for place in entry.all_places() {
                     let archive = tree.archives.get(place.archive as usize).and_then(|record| numbers.get(&record.id));
                     if let Some(archive) = archive.and_then(|number| self.archives.get_mut(*number as usize)) {
@@ -192,7 +206,7 @@ impl Gathered {
                 }
             }
             if taken_out > 0 {
-                self.excluded = (self.excluded.0 + 1, taken_out);
+                self.excluded = (self.excluded.0 + 1, self.excluded.1 + taken_out);
             }
             before = Some((tree, snapshot));
         }
@@ -207,7 +221,8 @@ impl Gathered {
         exclude: Option<&Excluded>,
         numbers: &HashMap<Id, u32>,
     ) -> Result<(), OperationError> {
-        let records = self.archives.iter().filter(|archive| archive.is_laid).map(|archive| archive.record.clone()).collect();
+        let is_wanted = |archive: &&Archive| archive.is_laid || exclude.is_some();
+        let records = self.archives.iter().filter(is_wanted).map(|archive| archive.record.clone()).collect();
         let archives = &mut self.archives;
         let speaks = |path: &EntryPath| exclude.is_some_and(|exclude| exclude(path));
         let mut each = |record: &ArchiveRecord, lines: &Lines, remove: &[EntryPath]| {

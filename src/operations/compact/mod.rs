@@ -98,8 +98,10 @@ pub struct CompactReport {
     pub written: Tally,
     /// Bytes of content in the replaced archives that no snapshot shows.
     pub unused_bytes: u64,
-    /// With paths to take out: in how many snapshots they were, and how many entries of the last of these.
+    /// With paths to take out: in how many snapshots they were, and how many entries of these together.
     pub excluded: (u64, u64),
+    /// Archives with what was to be taken out that stay, because snapshots borrow other contents from them.
+    pub still_borrowed: u64,
     /// The record, where anything was replaced.
     pub record: Option<String>,
     /// What a user should know, in words.
@@ -126,7 +128,7 @@ pub async fn compact(
     opened.repository.storage = opened.repository.storage.without_listing();
     opened.repository = opened.repository.afresh();
     let compacted = if options.dry_run {
-        Compacting { options, events, stop, began, report: CompactReport::default() }.run(&mut opened, &identity).await
+        Compacting { options, events, stop, began, report: CompactReport::default(), is_cut: false }.run(&mut opened, &identity).await
     } else {
         let folder = opened.folder.folder("copy-compacting")?;
         let _lock = folder.lock("compact.lock")?;
@@ -134,7 +136,8 @@ pub async fn compact(
         let (lock, _) = opened.repository.take_lock(command, &options.host).await?;
         let repository = opened.repository.clone();
         opened.repository.storage = Uploads::resume(&folder, &opened.repository.storage).await?;
-        let done = Compacting { options, events, stop, began, report: CompactReport::default() }.run(&mut opened, &identity).await;
+        let done =
+            Compacting { options, events, stop, began, report: CompactReport::default(), is_cut: false }.run(&mut opened, &identity).await;
         let released = repository.release_lock(&lock).await;
         let report = done?;
         released?;
@@ -150,6 +153,8 @@ struct Compacting<'a> {
     stop: Stop,
     began: Instant,
     report: CompactReport,
+    /// Whether the time was too short for all.
+    is_cut: bool,
 }
 
 impl Compacting<'_> {
@@ -158,6 +163,7 @@ impl Compacting<'_> {
         self.report.snapshots = gathered.snapshots.len() as u64;
         gathered.archives.iter().filter(|archive| archive.is_laid).for_each(|archive| self.report.archives.add(&archive.record));
         self.report.excluded = gathered.excluded;
+        self.report.still_borrowed = gathered.only_borrowed().count() as u64;
         let chosen = choose(&gathered, self.options)?;
         for archive in chosen.iter().flat_map(|run| gathered.archives_in(run)) {
             self.report.replaced.add(&archive.record);
@@ -206,7 +212,8 @@ impl Compacting<'_> {
         for run in chosen {
             self.check_stop()?;
             if self.began.elapsed() > last {
-                self.report.notes.push("there is more to compact than the lock allows time for: run the same command again".into());
+                self.report.notes.push("there is more to rewrite than the lock allows time for: run the same command again".into());
+                self.is_cut = true;
                 break;
             }
             let change = self.change(repository, identity, gathered, &run).await?;
@@ -298,7 +305,10 @@ impl Compacting<'_> {
             }
             let was = repository.tree(&old, &identity.identities, None).await?;
             let is = repository.tree(&new, &identity.identities, None).await?;
-            if let Some(path) = same::difference(&was, &is, self.options.exclude.as_ref()) {
+            let exclude = self.options.exclude.as_ref();
+            let still_there =
+                || exclude.filter(|_| !self.is_cut).and_then(|exclude| is.iter().map(|(path, _)| path).find(|path| exclude(path)));
+            if let Some(path) = same::difference(&was, &is, exclude).or_else(still_there) {
                 let id = old.id;
                 return Err(OperationError::Internal(format!("'{path}' of snapshot {id} would not be what it was; nothing was replaced")));
             }

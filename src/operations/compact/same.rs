@@ -26,8 +26,9 @@ pub(super) fn is_same((a_tree, a): (&Tree, &TreeEntry), (b_tree, b): (&Tree, &Tr
 
 /// The first path at which a state is not what another was, without what is taken out; `None` where they are the same.
 pub(super) fn difference(was: &Tree, is: &Tree, exclude: Option<&Excluded>) -> Option<EntryPath> {
-    let mut is = is.iter();
-    for (path, entry) in was.iter().filter(|(path, _)| exclude.is_none_or(|exclude| !exclude(path))) {
+    let stays = |path: &EntryPath| exclude.is_none_or(|exclude| !exclude(path));
+    let mut is = is.iter().filter(|(path, _)| stays(path));
+    for (path, entry) in was.iter().filter(|(path, _)| stays(path)) {
         match is.next() {
             Some((same, other)) if same == path && is_alike(&entry, &other) => {}
             _ => return Some(path),
