@@ -22,12 +22,29 @@ impl Repository {
         for folder in [names::ROOT, names::KEYS, names::LISTS, names::SNAPSHOTS, names::RECORDS] {
             firsts.extend(self.storage.list(folder).await?.into_iter().map(|object| object.name));
         }
-        let mut seconds = BTreeSet::new();
-        for object in self.storage.list(names::MIRROR).await? {
-            seconds.extend(object.name.strip_prefix(names::MIRROR).map(str::to_owned));
-        }
         if self.storage.exists(names::DESCRIPTOR).await? {
             firsts.insert(names::DESCRIPTOR.to_owned());
+        }
+        self.complete(firsts, names::MIRROR).await
+    }
+
+    /// The same of records alone, for whoever writes one.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) async fn complete_records(&self) -> Result<u64, RepositoryError> {
+        // A writer may have died since this repository was opened.
+        let mut now = self.clone().with_fresh_records();
+        now.storage = now.storage.without_listing();
+        let firsts = now.storage.list(names::RECORDS).await?.into_iter().map(|object| object.name).collect();
+        now.complete(firsts, &names::mirror(names::RECORDS)).await
+    }
+
+    /// `firsts` are the first copies that there are, `mirrored` is where the second ones are listed.
+    async fn complete(&self, firsts: BTreeSet<String>, mirrored: &str) -> Result<u64, RepositoryError> {
+        let mut seconds = BTreeSet::new();
+        for object in self.storage.list(mirrored).await? {
+            seconds.extend(object.name.strip_prefix(names::MIRROR).map(str::to_owned));
         }
         let mut completed = 0;
         let (records, marked) = (self.records().await?, self.marked().await?);

@@ -234,6 +234,8 @@ impl Repository {
     /// # Errors
     /// When the store fails.
     pub async fn put_record(&mut self, key: &SigningKey, says: Vec<Known>) -> Result<String, RepositoryError> {
+        // The last one may have only one copy, if its writer died; then it would be the last no longer, and would look damaged.
+        self.complete_records().await?;
         let known = self.read_records().await?;
         let (supersedes, mut all) = known.repeated();
         all.extend(says.into_iter().map(Saying::Known));

@@ -9,6 +9,7 @@ use tgvault::repository::Repository;
 use tgvault::repository::format::names;
 use tgvault::repository::format::record::{Forgotten, Known};
 use tgvault::repository::keys::unlock;
+use tgvault::storage::{FaultKind, Faults};
 
 use crate::support::{World, tree, wrong};
 
@@ -64,6 +65,26 @@ async fn what_a_record_forgets_is_gone_for_everybody_and_missed_by_nobody() {
     assert_eq!(listed(&world).await, (vec![1, 4], vec![]));
     assert_eq!(world.restored().await, tree(&world.source()));
     assert_eq!(wrong(&world.verify(true).await), [""; 0]);
+}
+
+/// Its writer may die between any two puts, and another record may follow: neither looks like damage.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_record_that_was_cut_short_is_completed_by_the_next() {
+    let mut cut = 0;
+    for n in 0..12 {
+        let (world, mut repository, identity) = world().await;
+        let says = forgetting(&repository, &[1]).await;
+        let faulty = world.session(&world.storage.with_faults(&Faults::for_ever(FaultKind::Refused, n)), None);
+        if let Ok(opened) = faulty.open().await {
+            cut += usize::from(opened.repository.with_fresh_records().put_record(&identity.root_key, says).await.is_err());
+        }
+        assert_eq!(wrong(&world.verify(true).await), [""; 0], "{n}");
+        let says = forgetting(&repository, &[0]).await;
+        repository.put_record(&identity.root_key, says).await.unwrap();
+        assert_eq!(wrong(&world.verify(true).await), [""; 0], "{n}");
+        assert!(listed(&world).await.0.ends_with(&[3]), "{n}");
+    }
+    assert!(cut > 3, "{cut}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
