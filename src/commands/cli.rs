@@ -121,6 +121,8 @@ pub enum Command {
     /// Try tgvault on sample data in a new folder
     Demo(demo::Args),
     /// Show or delete this machine's cache of vaults in buckets
+    // The guide names it to whoever needs it; the list of commands is one screen.
+    #[command(hide = true)]
     Cache(cache::Args),
     /// Generate shell completions
     // Packages have these two made, and the guide names them: the short help is one screen.

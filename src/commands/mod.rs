@@ -47,6 +47,7 @@ pub mod diff;
 pub mod doctor;
 pub mod drill;
 pub mod find;
+mod forecast;
 pub mod forget;
 pub mod init;
 pub mod key;

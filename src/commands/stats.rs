@@ -9,7 +9,7 @@ use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
 use super::reading::{Unread, chat_title};
-use super::units;
+use super::{forecast, units};
 use crate::operations::chats::{Chat, OpenChats};
 use crate::operations::messages::count::{ChatCount, MediaCount, count};
 use crate::operations::snapshot::choice::SnapshotChoice;
@@ -18,7 +18,8 @@ use crate::operations::{OperationError, look};
 const EXAMPLES: &str = "\
 Examples:
   tgvault stats
-  tgvault stats 3f9a --json";
+  tgvault stats 3f9a --json
+  tgvault stats --forecast    # growth, costs, room";
 
 /// Options of `stats`.
 #[derive(Debug, clap::Args)]
@@ -27,6 +28,10 @@ pub struct Args {
     /// `latest`, or the first digits of a snapshot's id
     #[arg(default_value = "latest", value_parser = parse_snapshot)]
     pub snapshot: String,
+
+    /// Show how the vault grows, what that costs, and how long there is room; needs no key
+    #[arg(long, conflicts_with_all = ["snapshot", "tags", "host", "source"])]
+    pub forecast: bool,
 
     /// Which snapshots are meant.
     #[command(flatten)]
@@ -92,6 +97,10 @@ struct Summary {
 /// # Errors
 /// When no key fits, or the snapshot cannot be read.
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
+    if args.forecast {
+        forecast::run(context).await?;
+        return Ok(Exit::Done);
+    }
     let opened = context.session(Keys::Needed).await?.open().await?;
     let output = &context.output;
     let mut choice = args.select.choose(&args.snapshot);

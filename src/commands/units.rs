@@ -83,7 +83,8 @@ pub fn count(number: u64) -> String {
 
 /// A count and the word for what is counted, which gets an `s` unless there is one.
 pub fn counted(number: u64, word: &str) -> String {
-    match (number, word.strip_suffix('y')) {
+    // Entries, but days.
+    match (number, word.strip_suffix('y').filter(|stem| !stem.ends_with(['a', 'e', 'o', 'u']))) {
         (1, _) => format!("1 {word}"),
         (_, Some(stem)) => format!("{} {stem}ies", count(number)),
         _ => format!("{} {word}s", count(number)),

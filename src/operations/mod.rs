@@ -16,6 +16,7 @@
 //! - [`doctor`]: whether this machine, a store and a vault can be trusted with backups.
 //! - [`drill`]: reading a sample back as a new machine would.
 //! - [`status`]: how old the backups are, by what this machine remembers and by what the vault shows.
+//! - [`forecast`]: how fast a vault grows.
 //! - [`events`]: what an operation reports while it runs; [`stop`]: ending it early.
 
 pub mod accounts;
@@ -33,6 +34,7 @@ pub mod drill;
 mod error;
 pub mod events;
 pub mod find;
+pub mod forecast;
 pub mod forget;
 pub mod imports;
 pub mod init;

@@ -1,6 +1,7 @@
 //! [`Storage`]: an open store, whichever it is.
 
 use std::ops::Range;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::{Bytes, BytesMut};
@@ -41,6 +42,8 @@ struct Inner {
     backend: Arc<dyn Backend>,
     address: String,
     is_local: bool,
+    /// The folder, of a store that is one.
+    folder: Option<PathBuf>,
     options: StorageOptions,
     meter: Arc<Meter>,
     notes: Option<Arc<dyn UploadNotes>>,
@@ -64,7 +67,9 @@ impl Storage {
             }
         };
         let is_local = !matches!(address, Address::Cloud { .. });
-        Ok(Self { inner: Arc::new(Inner { backend, address: address.to_string(), is_local, options, meter, notes: None }), listing: None })
+        let shown = address.to_string();
+        let folder = if let Address::Local(root) = address { Some(root) } else { None };
+        Ok(Self { inner: Arc::new(Inner { backend, address: shown, is_local, folder, options, meter, notes: None }), listing: None })
     }
 
     /// The form of an address by which an open store is known, without opening it.
@@ -82,9 +87,9 @@ impl Storage {
 
     /// The same store, whose uploads are noted as long as they are under way.
     pub fn with_upload_notes(&self, notes: Arc<dyn UploadNotes>) -> Self {
-        let Inner { backend, address, is_local, options, meter, .. } = &*self.inner;
+        let Inner { backend, address, is_local, folder, options, meter, .. } = &*self.inner;
         let (backend, address, options, meter) = (Arc::clone(backend), address.clone(), options.clone(), Arc::clone(meter));
-        let inner = Inner { backend, address, is_local: *is_local, options, meter, notes: Some(notes) };
+        let inner = Inner { backend, address, is_local: *is_local, folder: folder.clone(), options, meter, notes: Some(notes) };
         Self { inner: Arc::new(inner), listing: self.listing.clone() }
     }
 
@@ -133,6 +138,12 @@ impl Storage {
         self.inner.is_local
     }
 
+    /// Bytes that are free for this user on the disk of a store that is a folder; `None` for others, and where the disk does not say.
+    pub fn free_bytes(&self) -> Option<u64> {
+        let found = rustix::fs::statvfs(self.inner.folder.as_ref()?).ok()?;
+        Some(found.f_bavail.saturating_mul(found.f_frsize))
+    }
+
     /// What is known of how the store takes "only if it does not exist yet". The first small object that is put shows it.
     pub fn conditions(&self) -> Conditions {
         self.backend().conditions()
@@ -158,11 +169,10 @@ impl Storage {
 
     fn wrapped(&self, wrap: impl FnOnce(Arc<dyn Backend>) -> Arc<dyn Backend>) -> Self {
         let backend = wrap(Arc::clone(&self.inner.backend));
-        let (address, options, meter) = (self.inner.address.clone(), self.inner.options.clone(), Arc::clone(&self.inner.meter));
-        Self {
-            inner: Arc::new(Inner { backend, address, is_local: self.inner.is_local, options, meter, notes: self.inner.notes.clone() }),
-            listing: None,
-        }
+        let Inner { address, is_local, folder, options, meter, notes, .. } = &*self.inner;
+        let (address, folder, options) = (address.clone(), folder.clone(), options.clone());
+        let (meter, notes) = (Arc::clone(meter), notes.clone());
+        Self { inner: Arc::new(Inner { backend, address, is_local: *is_local, folder, options, meter, notes }), listing: None }
     }
 
     /// The same store with a listing of everything, which answers every [`Self::list`] for a minute: for a run that asks many times.

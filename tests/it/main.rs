@@ -26,6 +26,7 @@ mod faults;
 mod fetch;
 mod flips;
 mod folder_to_folder;
+mod forecast;
 mod forge;
 mod forget;
 mod generated;

@@ -11,12 +11,14 @@ use std::time::{Duration, SystemTime};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestCaseError};
 
+use tgvault::model::filter::PathFilter;
 use tgvault::operations::Stop;
 use tgvault::operations::compact::{CompactOptions, compact};
 use tgvault::operations::events::Silent;
 use tgvault::operations::forget::policy::Policy;
 use tgvault::operations::forget::{ForgetOptions, forget};
 use tgvault::operations::prune::{PruneOptions, prune};
+use tgvault::operations::rewrite::{RewriteOptions, rewrite};
 
 use crate::support::{World, noise};
 use crate::vault::{Vault, look};
@@ -204,4 +206,29 @@ async fn what_a_tool_once_stumbled_over() {
     runs_come_back(&runs, &[false; 4]).await;
     runs_come_back(&runs, &[false, true, false, false]).await;
     runs_come_back(&runs, &[true, false, true, true]).await;
+}
+
+/// What was taken out of every snapshot is in none of what stock tools find, and the rest is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_rewritten_vault_comes_back_without_what_went() {
+    needs_tools!();
+    let vault = Vault::new().await;
+    let (world, source) = (&vault.world, vault.world.source());
+    for number in 0..3_u8 {
+        world.write("goes/with all", &[number; 5_000]);
+        world.write("goes too", &[number + 10; 200_000]);
+        world.write("stays", &[number + 20; 3_000]);
+        world.write(&format!("stays/{number}").replace('/', "-"), &[10; 200_000]);
+        world.backup().await;
+    }
+    let session = world.session(&world.storage, Some(world.unlock()));
+    let exclude = PathFilter::new(&[], &["goes", "goes too"]).unwrap();
+    let options = RewriteOptions { exclude, chats: Vec::new(), dry_run: false, host: String::new() };
+    rewrite(&session, &options, Arc::new(Silent), Stop::new()).await.unwrap();
+    fs::remove_dir_all(source.join("goes")).unwrap();
+    fs::remove_file(source.join("goes too")).unwrap();
+    assert_eq!(vault.both().await, look(&source));
+    let options = PruneOptions { grace: Duration::ZERO, is_alone: true, ..PruneOptions::default() };
+    prune(&session, &options, Stop::new()).await.unwrap();
+    assert_eq!(vault.both().await, look(&source));
 }

@@ -1,12 +1,13 @@
 //! Settings: from the command line, the environment, a profile, and defaults, in this order.
 //!
-//! [`profile`] reads the TOML file, with [`sources`], [`alerts`], [`retention`] and [`values`] in it; [`settings`] lays it under what was typed; [`store`] says how a
+//! [`profile`] reads the TOML file, with [`sources`], [`alerts`], [`retention`], [`prices`] and [`values`] in it; [`settings`] lays it under what was typed; [`store`] says how a
 //! vault's store is reached; [`show`] and [`check`] are `config show` and `config check`.
 
 pub mod alerts;
 pub mod check;
 pub mod error;
 pub mod origin;
+pub mod prices;
 pub mod profile;
 pub mod retention;
 pub mod settings;

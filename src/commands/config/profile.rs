@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::alerts::{AlertsProfile, HooksProfile};
 use super::error::ConfigError;
+use super::prices::Prices;
 use super::retention::RetentionProfile;
 use super::sources::{self, SourceProfile, VaultProfile};
 pub use super::values::{Hidden, Size};
@@ -66,6 +67,10 @@ pub struct Profile {
     pub sources: Vec<SourceProfile>,
     /// What `run` keeps in every vault.
     pub retention: Option<RetentionProfile>,
+    /// What the store charges.
+    pub prices: Option<Prices>,
+    /// Bytes that the store lets a vault take.
+    pub quota: Option<Size>,
     /// Whom to tell, and how.
     #[serde(default)]
     pub alerts: AlertsProfile,
@@ -119,6 +124,8 @@ impl Profile {
             credential: vault.credential.or(self.credential),
             aws_profile: vault.aws_profile.or(self.aws_profile),
             retention: vault.retention.or(self.retention),
+            prices: vault.prices.or(self.prices),
+            quota: vault.quota.or(self.quota),
             ..self
         }
     }

@@ -8,6 +8,7 @@ use clap::parser::ValueSource;
 use super::alerts::{AlertsProfile, HooksProfile};
 use super::error::ConfigError;
 use super::origin::{Origin, Setting};
+use super::prices::Prices;
 use super::profile::{self, BackupProfile, MachineKey, Places, Profile, Size, TelegramProfile};
 use super::retention::RetentionProfile;
 use super::sources::SourceProfile;
@@ -55,6 +56,10 @@ pub struct Settings {
     pub limit_download: Option<Setting<u64>>,
     /// What `run` keeps in the vault.
     pub retention: Option<RetentionProfile>,
+    /// What the store charges.
+    pub prices: Option<Prices>,
+    /// Bytes that the store lets the vault take.
+    pub quota: Option<u64>,
     /// Whom to tell, and how.
     pub alerts: AlertsProfile,
     /// Commands that are run when something happens.
@@ -218,6 +223,8 @@ impl Settings {
                 )
                 .unwrap_or(Setting::unset(false)),
             retention: profile.retention,
+            prices: profile.prices,
+            quota: profile.quota.map(|size| size.0),
             alerts: profile.alerts,
             hooks: profile.hooks,
             backup: profile.backup,

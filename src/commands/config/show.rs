@@ -132,6 +132,12 @@ fn add_store(settings: &Settings, add: &mut dyn FnMut(&'static str, String)) {
     if let Some(retention) = &settings.retention {
         add("retention", retention.to_string());
     }
+    if let Some(prices) = &settings.prices {
+        add("prices", prices.to_string());
+    }
+    if let Some(quota) = settings.quota {
+        add("quota", units::bytes(quota));
+    }
     let (alerts, hooks) = (&settings.alerts, &settings.hooks);
     let set = |is_set: bool| is_set.then(|| "(set)".to_owned());
     let path = |path: &Option<PathBuf>| path.as_ref().map(|path| path.display().to_string());

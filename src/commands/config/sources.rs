@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
+use super::prices::Prices;
 use super::retention::RetentionProfile;
 use super::values::{Size, Span};
 use crate::commands::units::printable;
@@ -50,6 +51,10 @@ pub struct VaultProfile {
     pub mirror_of: Option<String>,
     /// What `run` keeps in it.
     pub retention: Option<RetentionProfile>,
+    /// What its store charges.
+    pub prices: Option<Prices>,
+    /// Bytes that its store lets it take.
+    pub quota: Option<Size>,
     /// A profile of `~/.aws/credentials` and `~/.aws/config`.
     pub aws_profile: Option<String>,
 }

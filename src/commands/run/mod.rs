@@ -1,7 +1,7 @@
 //! `tgvault run`: do what the profile says, source by source, into each vault.
 //!
 //! - [`plan`]: what is to be done, and how a table of the profile becomes the options of `backup`.
-//! - [`retention`]: which snapshots go; [`mirrors`]: the copies, after that.
+//! - [`retention`]: which snapshots go; [`mirrors`]: the copies, after that; [`room`]: how long there is any.
 //! - [`aftermath`]: who hears how it ended.
 //! - This module does it, and tells of each how it ended.
 
@@ -9,6 +9,7 @@ pub mod aftermath;
 mod mirrors;
 pub mod plan;
 mod retention;
+mod room;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -114,6 +115,9 @@ pub async fn run(args: &Args, contexts: &[Arc<Context>]) -> Result<Exit, Command
         }
         if ended.worst != Exit::Interrupted {
             ended.worst = ended.worst.worse(mirrors::update(contexts).await);
+        }
+        if ended.worst != Exit::Interrupted && args.only.is_empty() {
+            room::note(contexts).await;
         }
     }
     aftermath::after(ended.as_ref(), contexts).await;

@@ -22,7 +22,7 @@ use super::schedule::{Method, Place, plan};
 use super::units;
 use crate::alerts::document::{Document, Event, Outcome};
 use crate::model::causes::with_causes;
-use crate::operations::status::ledger::{Coverage, Ledger, Remembered};
+use crate::operations::status::ledger::{Coverage, Ledger, Remembered, Room};
 use rows::{Row, Verdict};
 
 const EXAMPLES: &str = "\
@@ -93,10 +93,24 @@ struct Line<'a> {
 }
 
 #[derive(Serialize)]
+struct RoomLine<'a> {
+    message_type: &'static str,
+    vault: &'a str,
+    left_bytes: u64,
+    what: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    full_in_days: Option<u64>,
+    time: Timestamp,
+}
+
+#[derive(Serialize)]
 struct NextLine<'a> {
     message_type: &'static str,
     next: &'a str,
 }
+
+/// Who has less time than this is told.
+const WARN_DAYS: u64 = 60;
 
 /// Tells how the backups stand.
 ///
@@ -173,6 +187,17 @@ fn tell(rows: &[Row], remembered: &Remembered, args: &Args, output: &Output) -> 
     }
     for complaint in &complaints {
         output.warn(complaint);
+    }
+    for room in &remembered.rooms {
+        let days = room.days_left(now);
+        if output.is_json() {
+            let Room { address, at, left_bytes, what, .. } = room;
+            let (vault, full_in_days) = (address.as_str(), days);
+            output.json(&RoomLine { message_type: "status_room", vault, left_bytes: *left_bytes, what, full_in_days, time: *at })?;
+        } else if let Some(days) = days.filter(|days| *days < WARN_DAYS) {
+            let (what, vault) = (if room.what == "quota" { "quota" } else { "disk" }, units::printable(&room.address));
+            output.warn(&format!("the {what} of {vault} will be full in about {}", units::counted(days, "day")));
+        }
     }
     let has_unsound = rows.iter().any(|row| row.verified.as_ref().is_some_and(|verified| !verified.is_sound));
     if has_unsound {

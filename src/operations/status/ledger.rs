@@ -14,6 +14,9 @@ const FOLDER: &str = "status";
 /// What the names of files about checks of whole vaults begin with.
 const VERIFIED: &str = "verified-";
 
+/// The same of files about the room in vaults.
+const ROOM: &str = "room-";
+
 /// A source in a vault.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Subject {
@@ -100,6 +103,29 @@ pub struct Verified {
     pub is_sound: bool,
 }
 
+/// How long there is room in a vault.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Room {
+    /// The vault's address.
+    pub address: String,
+    /// When it was looked at.
+    pub at: Timestamp,
+    /// Bytes that there was room for then.
+    pub left_bytes: u64,
+    /// What limits it: `disk` or `quota`.
+    pub what: String,
+    /// Days from then until it is full, if it goes on growing as it did; `None` where that is not known.
+    pub full_in_days: Option<u64>,
+}
+
+impl Room {
+    /// Days from `now` until it is full.
+    pub fn days_left(&self, now: Timestamp) -> Option<u64> {
+        let passed = now.duration_since(self.at).as_hours().max(0) / 24;
+        Some(self.full_in_days?.saturating_sub(passed.unsigned_abs()))
+    }
+}
+
 /// What this machine remembers.
 pub struct Ledger {
     folder: SealedFolder,
@@ -112,6 +138,8 @@ pub struct Remembered {
     pub records: Vec<Record>,
     /// The last checks.
     pub verified: Vec<Verified>,
+    /// How long there is room in vaults.
+    pub rooms: Vec<Room>,
     /// Files that cannot be read.
     pub broken: Vec<StateError>,
 }
@@ -150,6 +178,14 @@ impl Ledger {
         self.folder.write_json(&format!("{VERIFIED}{}.age", sha256(verified.address.as_bytes())), verified)
     }
 
+    /// Notes how long there is room in a vault.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn note_room(&self, room: &Room) -> Result<(), StateError> {
+        self.folder.write_json(&format!("{ROOM}{}.age", sha256(room.address.as_bytes())), room)
+    }
+
     /// Everything that is remembered.
     ///
     /// # Errors
@@ -159,6 +195,8 @@ impl Ledger {
         for name in self.folder.names()?.iter().filter(|name| name.ends_with(".age")) {
             if name.starts_with(VERIFIED) {
                 keep(self.folder.read_json(name), &mut found.verified, &mut found.broken);
+            } else if name.starts_with(ROOM) {
+                keep(self.folder.read_json(name), &mut found.rooms, &mut found.broken);
             } else {
                 keep(self.folder.read_json(name), &mut found.records, &mut found.broken);
             }
@@ -230,6 +268,14 @@ mod tests {
         // A success ends it.
         ledger.note(subject("/a"), attempt(5, 0), Some(saved(5))).unwrap();
         assert_eq!(ledger.read().unwrap().of(&subject("/a")).unwrap().failing_since, None);
+    }
+
+    #[test]
+    fn the_days_that_are_left_become_fewer() {
+        let room = Room { address: "/vault".into(), at: at(0), left_bytes: 1, what: "disk".into(), full_in_days: Some(30) };
+        let left: Vec<_> = [-86_400, 0, 86_399, 10 * 86_400, 90 * 86_400].map(|now| room.days_left(at(now))).into();
+        assert_eq!(left, [Some(30), Some(30), Some(30), Some(20), Some(0)]);
+        assert_eq!(Room { full_in_days: None, ..room }.days_left(at(0)), None);
     }
 
     #[test]
