@@ -423,8 +423,7 @@ impl Client {
         let (stream, framing, mtp) = self.dial(centre, dc).await?;
         let silence = options.limits.silence;
         let heartbeat = Heartbeat { ping_every: silence / 3, silence };
-        let connection =
-            Arc::new(Connection::start(stream, framing, mtp, heartbeat, centre.clock.clone(), self.0.updates.clone(), place));
+        let connection = Arc::new(Connection::start(stream, framing, mtp, heartbeat, centre.clock.clone(), self.0.updates.clone(), place));
         let introduction = functions::InvokeWithLayer {
             layer: LAYER,
             query: functions::InitConnection {

@@ -310,12 +310,8 @@ fn parse(path: &Path, text: &str, places: &Places) -> Result<Profile, ConfigErro
     profile.sources.iter_mut().flat_map(SourceProfile::paths).for_each(settle);
     profile.alerts.paths().for_each(settle);
     let telegram = &mut profile.telegram;
-    let files = [
-        &mut telegram.api_hash_file,
-        &mut telegram.server_key,
-        &mut telegram.session_passphrase_file,
-        &mut telegram.proxy_password_file,
-    ];
+    let files =
+        [&mut telegram.api_hash_file, &mut telegram.server_key, &mut telegram.session_passphrase_file, &mut telegram.proxy_password_file];
     files.into_iter().flatten().for_each(settle);
     profile.backup.exclude_file.iter_mut().flatten().for_each(settle);
     let addresses = profile.repo.iter_mut().chain(profile.vaults.iter_mut().map(|vault| &mut vault.repo));

@@ -19,7 +19,8 @@ const PASSWORD: &str = "TGVAULT_PROXY_PASSWORD";
 /// Without a proxy, whatever the profile has.
 const NONE: &str = "none";
 
-const HINT: &str = "write socks5://USER@HOST:PORT, http://USER@HOST:PORT, a link such as tg://proxy?server=HOST&port=PORT&secret=SECRET, or none";
+const HINT: &str =
+    "write socks5://USER@HOST:PORT, http://USER@HOST:PORT, a link such as tg://proxy?server=HOST&port=PORT&secret=SECRET, or none";
 
 /// The proxy that is asked for, with its password from wherever that is.
 ///
@@ -56,9 +57,7 @@ pub fn proxy(option: Option<&str>, password_file: Option<&PathBuf>, context: &Co
             let line = secrets::file_line("proxy password", file, &mut |text| context.output.warn(&text))?;
             Zeroizing::new(line.expose_secret().to_owned())
         }
-        (_, None, Some(command)) => {
-            Zeroizing::new(secrets::command_line("proxy password", command.as_ref())?.expose_secret().to_owned())
-        }
+        (_, None, Some(command)) => Zeroizing::new(secrets::command_line("proxy password", command.as_ref())?.expose_secret().to_owned()),
         _ => Zeroizing::new(String::new()),
     };
     login.password = password;
@@ -174,7 +173,9 @@ mod tests {
         ] {
             assert_eq!(told(text), Ok(expected.to_owned()), "{text}");
         }
-        for secret in [KEY, &KEY.to_uppercase(), &format!("dd{KEY}"), "AAECAwQFBgcICQoLDA0ODw", "3QABAgMEBQYHCAkKCwwNDg8=", "-_-_-_-_-_-_-_-_-_-_-w"] {
+        for secret in
+            [KEY, &KEY.to_uppercase(), &format!("dd{KEY}"), "AAECAwQFBgcICQoLDA0ODw", "3QABAgMEBQYHCAkKCwwNDg8=", "-_-_-_-_-_-_-_-_-_-_-w"]
+        {
             for link in ["tg://proxy?", "https://t.me/proxy?", "http://telegram.me/proxy?"] {
                 let text = format!("{link}server=mt.example&port=443&secret={secret}");
                 assert_eq!(told(&text), Ok("mt.example:443 mtproxy".to_owned()), "{text}");

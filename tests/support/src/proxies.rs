@@ -52,13 +52,8 @@ impl Proxy {
         let listener = std::net::TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        let shared = Arc::new(Shared {
-            kind,
-            refuses,
-            accepted: AtomicUsize::new(0),
-            carried: Mutex::default(),
-            padded: AtomicUsize::new(0),
-        });
+        let shared =
+            Arc::new(Shared { kind, refuses, accepted: AtomicUsize::new(0), carried: Mutex::default(), padded: AtomicUsize::new(0) });
         let serving = Arc::clone(&shared);
         runtime.spawn(async move {
             let Ok(listener) = TcpListener::from_std(listener) else { return };
