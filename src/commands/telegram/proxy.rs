@@ -101,10 +101,11 @@ fn read_link(url: &Url) -> Result<Proxy, String> {
     let port = || needed("port")?.parse().ok().filter(|&port| port != 0).ok_or_else(|| "the link's port is no port".to_owned());
     let kind = match what {
         "proxy" => ProxyKind::MtProxy(secret(&needed("secret")?)?),
-        "socks" => ProxyKind::Socks5(match value("user").filter(|user| !user.is_empty()) {
-            Some(user) => Some(ProxyLogin { user: user.to_string(), password: value("pass").unwrap_or_default() }),
-            None => None,
-        }),
+        "socks" => {
+            let user = value("user").filter(|user| !user.is_empty());
+            let login = |user: Zeroizing<String>| ProxyLogin { user: user.to_string(), password: value("pass").unwrap_or_default() };
+            ProxyKind::Socks5(user.map(login))
+        }
         _ => return Err("the link is to no proxy".into()),
     };
     Ok(Proxy { host: host()?, port: port()?, kind })
