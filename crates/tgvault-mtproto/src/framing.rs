@@ -9,7 +9,7 @@ use grammers_mtproto::transport::{Error, Full, Transport, UnpackedOffset};
 use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
 
-use super::proxy::ProxySecret;
+use super::proxy_secret::ProxySecret;
 
 /// The longest packet, as for full framing.
 const MAX_PACKET_BYTES: usize = 16 << 20;

@@ -15,6 +15,7 @@ use tokio_socks::tcp::Socks5Stream;
 use zeroize::Zeroizing;
 
 use super::framing::{Framing, Obfuscated};
+use super::proxy_secret::ProxySecret;
 
 /// The longest head of an HTTP proxy's answer.
 const MAX_HEAD_BYTES: usize = 16 << 10;
@@ -54,47 +55,6 @@ impl fmt::Debug for ProxyLogin {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("[REDACTED]")
     }
-}
-
-/// The secret of an MTProxy; never shown.
-#[derive(Clone)]
-pub struct ProxySecret {
-    pub(super) key: Zeroizing<[u8; 16]>,
-    /// Whether packets get a random length, which makes them harder to tell from others.
-    pub(super) padded: bool,
-}
-
-impl ProxySecret {
-    /// A secret of 16 bytes, or of 17 that begin with `dd`: then packets get a random length.
-    ///
-    /// # Errors
-    /// What kind of secret it is instead.
-    pub fn new(bytes: &[u8]) -> Result<Self, ProxySecretError> {
-        let (key, padded) = match bytes {
-            [0xdd, key @ ..] if key.len() == 16 => (key, true),
-            [0xee, ..] if bytes.len() > 16 => return Err(ProxySecretError::Tls),
-            key => (key, false),
-        };
-        let key = <[u8; 16]>::try_from(key).map_err(|_| ProxySecretError::Length(bytes.len()))?;
-        Ok(Self { key: Zeroizing::new(key), padded })
-    }
-}
-
-impl fmt::Debug for ProxySecret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("[REDACTED]")
-    }
-}
-
-/// Why a secret cannot be used.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum ProxySecretError {
-    /// It asks for connections that look like TLS.
-    #[error("its secret begins with ee: such a proxy imitates HTTPS, which tgvault cannot do")]
-    Tls,
-    /// It has another length.
-    #[error("its secret has {0} bytes; 16 are needed, or 17 that begin with dd")]
-    Length(usize),
 }
 
 /// Why there is no connection through the proxy.
@@ -279,15 +239,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn secrets_are_told_apart_and_never_shown() {
-        assert!(!ProxySecret::new(&[7; 16]).unwrap().padded);
-        assert!(ProxySecret::new(&[&[0xdd][..], &[7; 16]].concat()).unwrap().padded);
-        // Sixteen bytes are a key, whatever they begin with.
-        assert!(ProxySecret::new(&[0xee; 16]).is_ok());
-        assert_eq!(ProxySecret::new(&[&[0xee][..], &[7; 16], b"example.com"].concat()).unwrap_err(), ProxySecretError::Tls);
-        assert_eq!(ProxySecret::new(&[7; 15]).unwrap_err(), ProxySecretError::Length(15));
+    fn an_address_is_shown_and_what_is_secret_is_not() {
         let proxy = Proxy { host: "::1".into(), port: 9, kind: ProxyKind::MtProxy(ProxySecret::new(&[113; 16]).unwrap()) };
         assert_eq!(proxy.to_string(), "[::1]:9");
         assert!(!format!("{proxy:?}").contains("113"));
+        let login = ProxyLogin { user: "anna".into(), password: Zeroizing::new("hunter2".into()) };
+        assert!(!format!("{:?}", ProxyKind::Http(Some(login))).contains("hunter2"));
     }
 }

@@ -100,7 +100,7 @@ fn read_link(url: &Url) -> Result<Proxy, String> {
     let host = || Ok::<_, String>(needed("server")?.trim_matches(['[', ']']).to_owned());
     let port = || needed("port")?.parse().ok().filter(|&port| port != 0).ok_or_else(|| "the link's port is no port".to_owned());
     let kind = match what {
-        "proxy" => ProxyKind::MtProxy(secret(&needed("secret")?)?),
+        "proxy" => ProxyKind::MtProxy(ProxySecret::from_text(&needed("secret")?).map_err(|error| error.to_string())?),
         "socks" => {
             let user = value("user").filter(|user| !user.is_empty());
             let login = |user: Zeroizing<String>| ProxyLogin { user: user.to_string(), password: value("pass").unwrap_or_default() };
@@ -109,33 +109,6 @@ fn read_link(url: &Url) -> Result<Proxy, String> {
         _ => return Err("the link is to no proxy".into()),
     };
     Ok(Proxy { host: host()?, port: port()?, kind })
-}
-
-/// A secret as hexadecimal digits or base64.
-fn secret(text: &str) -> Result<ProxySecret, String> {
-    use base64::Engine;
-    use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-    let digits: Option<Vec<u8>> = text
-        .as_bytes()
-        .chunks(2)
-        .map(|pair| match pair {
-            [high, low] => Some((nibble(*high)? << 4) | nibble(*low)?),
-            _ => None,
-        })
-        .collect();
-    let bytes = match digits {
-        Some(bytes) => bytes,
-        // A plus sign in a link is read as a space.
-        None => {
-            let text = Zeroizing::new(text.trim_end_matches('=').replace(['+', ' '], "-").replace('/', "_"));
-            URL_SAFE_NO_PAD.decode(text.as_bytes()).map_err(|_| "its secret is neither hexadecimal nor base64".to_owned())?
-        }
-    };
-    ProxySecret::new(&Zeroizing::new(bytes)).map_err(|error| error.to_string())
-}
-
-fn nibble(digit: u8) -> Option<u8> {
-    char::from(digit).to_digit(16).and_then(|digit| u8::try_from(digit).ok())
 }
 
 fn decoded(text: &str) -> Result<Zeroizing<String>, String> {
