@@ -10,6 +10,7 @@ mod batches;
 mod choose;
 pub mod conversation;
 pub(super) mod imported;
+mod joined;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use tokio::runtime::Handle;
 
 pub use batches::BatchReader;
 pub(super) use choose::{Chosen, choose};
+pub use joined::Joined;
 use names::Nearly;
 
 use super::OperationError;
@@ -133,6 +135,17 @@ impl OpenChats {
     /// The error to end with when there are no chats.
     pub fn no_chats(&self) -> OperationError {
         self.opened.missing(OperationError::NoChats { snapshot: self.opened.snapshot().id.to_string() })
+    }
+
+    /// As [`Self::called`]; with a supergroup comes the basic group that it was before.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn called_with_groups(&self, all: &[Chat], names: &[String]) -> Result<BTreeSet<Peer>, OperationError> {
+        let called = self.called(all, names)?;
+        let before = all.iter().filter(|chat| called.contains(&chat.peer)).filter_map(|chat| joined::group_before(all, chat));
+        let before: Vec<Peer> = before.map(|chat| chat.peer).collect();
+        Ok(called.into_iter().chain(before).collect())
     }
 
     /// The peers of those chats that go by one of the names.
