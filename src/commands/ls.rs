@@ -12,7 +12,7 @@ use super::units;
 use crate::model::chat::ChatType;
 use crate::model::entry::{EntryPath, Kind, bytes_as_text};
 use crate::model::peer::Peer;
-use crate::operations::chats::OpenChats;
+use crate::operations::chats::{Chat, Joined, OpenChats};
 use crate::operations::messages::files::{KnownFile, ShownIn};
 use crate::operations::snapshot::OpenSnapshot;
 use crate::operations::{OperationError, look};
@@ -57,6 +57,9 @@ struct ChatLine<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     username: Option<&'a str>,
     left: bool,
+    /// The basic group that it was before.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before: Option<String>,
     batches: usize,
     log_bytes: u64,
 }
@@ -154,7 +157,18 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 
 /// Prints the chats of a snapshot that are called so, or all of them.
 fn print_chats(chats: &OpenChats, names: &[String], lines: &mut Lines, unread: &mut Unread) -> Result<(), CommandError> {
-    for chat in &unread.described(chats, names)? {
+    let mut described = unread.described(chats, names)?;
+    let joined = Joined::order(&mut described);
+    let mut group: Option<&Chat> = None;
+    for chat in &described {
+        // It is listed with the supergroup that comes next.
+        if joined.inside(chat.peer).is_some() {
+            group = Some(chat);
+            continue;
+        }
+        let before = group.take();
+        let (batches, log_bytes) = before.map_or((0, 0), |group| (group.batches.len(), group.log_bytes));
+        let (batches, log_bytes) = (batches + chat.batches.len(), log_bytes + chat.log_bytes);
         let kind = chat.info.kind.map(ChatType::key);
         let printed = if lines.is_json() {
             lines.json(&ChatLine {
@@ -164,13 +178,15 @@ fn print_chats(chats: &OpenChats, names: &[String], lines: &mut Lines, unread: &
                 username: chat.info.username.as_deref(),
                 kind,
                 left: chat.info.left,
-                batches: chat.batches.len(),
-                log_bytes: chat.log_bytes,
+                before: before.map(|group| group.peer.to_string()),
+                batches,
+                log_bytes,
             })
         } else {
             let kind = kind.map(|kind| format!("{}, ", kind.replace('_', " "))).unwrap_or_default();
             let left = if chat.info.left { "left, " } else { "" };
-            lines.line(&format!("{}: {kind}{left}{} of log", chat_title(chat), units::bytes(chat.log_bytes)))
+            let before = before.map(|group| format!(" (before: {})", group.peer)).unwrap_or_default();
+            lines.line(&format!("{}: {kind}{left}{} of log{before}", chat_title(chat), units::bytes(log_bytes)))
         };
         printed.map_err(CommandError::Output)?;
     }

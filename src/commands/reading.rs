@@ -72,7 +72,7 @@ impl Unread {
 
     fn called(chats: &OpenChats, mut all: Vec<Chat>, names: &[String]) -> Result<Vec<Chat>, OperationError> {
         if !names.is_empty() {
-            let wanted = chats.called(&all, names)?;
+            let wanted = chats.called_with_groups(&all, names)?;
             all.retain(|chat| wanted.contains(&chat.peer));
         }
         Ok(all)

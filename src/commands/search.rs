@@ -22,7 +22,7 @@ use crate::model::kinds::KindChoice;
 use crate::model::media::{Media, MediaRole, MediaStatus};
 use crate::model::peer::Peer;
 use crate::model::time;
-use crate::operations::chats::{Chat, OpenChats};
+use crate::operations::chats::{Chat, Joined, OpenChats};
 use crate::operations::messages::files::{imported_names, left_out};
 use crate::operations::messages::search::{KEPT_BYTES, Search, Searched, Writing, search};
 use crate::operations::{OperationError, Stop};
@@ -173,31 +173,36 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let searched = tokio::task::spawn_blocking(move || {
         let mut unread = Unread::new(&output);
         unread.lost(&chats);
-        let wanted = unread.chosen(&chats, &names)?;
+        let mut wanted = unread.chosen(&chats, &names)?;
+        let joined = Joined::order(&mut wanted);
+        let titled: HashMap<Peer, Option<String>> = wanted.iter().map(|chat| (chat.peer, chat.info.name.clone())).collect();
+        let titles: HashMap<Peer, String> = wanted.iter().map(|chat| (chat.peer, chat_title(chat))).collect();
         let files = if shows_files { FileNames::of_chats(&chats, &wanted, &stop, &mut unread)? } else { FileNames::default() };
         let mut lines = output.lines();
         let (mut last, mut first) = (None, None);
         let is_json = lines.is_json();
         let each = |chat: &Chat, written: &[u8]| {
-            if !is_json && last != Some(chat.peer) {
+            let peer = joined.inside(chat.peer).unwrap_or(chat.peer);
+            if !is_json && last != Some(peer) {
                 if last.is_some() {
                     lines.line("")?;
                 }
-                lines.line(&chat_title(chat))?;
-                last = Some(chat.peer);
-                first.get_or_insert((chat.peer, id_in(written)));
+                lines.line(titles.get(&peer).map_or("", String::as_str))?;
+                last = Some(peer);
+                first.get_or_insert((peer, id_in(written)));
             }
             lines.bytes(written)
         };
         let searched = if is_json {
-            let writing = &AsJson { files };
+            let writing = &AsJson { files, joined: joined.clone(), names: titled };
             search(&chats, &Search { chats: &wanted, query: &query, writing, history, kept_bytes: KEPT_BYTES }, &stop, each)
         } else {
-            let writing = &AsLines { zone: TimeZone::system(), files: shows_files.then_some(files) };
+            let writing = &AsLines { zone: TimeZone::system(), files: shows_files.then_some(files), joined: joined.clone() };
             search(&chats, &Search { chats: &wanted, query: &query, writing, history, kept_bytes: KEPT_BYTES }, &stop, each)
         };
         lines.finish()?;
-        let searched = searched?;
+        let mut searched = searched?;
+        searched.chats = searched.chats.saturating_sub(joined.count());
         unread.logs(&searched.unreadable);
         Ok::<_, CommandError>((searched, unread, first))
     });
@@ -301,16 +306,19 @@ fn moment(unix: i64) -> Option<Timestamp> {
 
 struct AsJson {
     files: FileNames,
+    joined: Joined,
+    names: HashMap<Peer, Option<String>>,
 }
 
 impl Writing for AsJson {
     fn write(&self, chat: &Chat, found: &FoundLine<'_>, out: &mut Vec<u8>) -> usize {
         let Shown { from, words, media, file, .. } = Shown::of(found.message);
+        let peer = self.joined.inside(chat.peer).unwrap_or(chat.peer);
         let line = Found {
             message_type: "found",
-            chat: chat.peer,
-            name: chat.info.name.as_deref(),
-            id: found.id,
+            chat: peer,
+            name: self.names.get(&peer).and_then(Option::as_deref),
+            id: self.joined.shown_id(chat.peer, found.id),
             date: found.date.and_then(moment),
             from,
             text: words,
@@ -338,6 +346,7 @@ struct AsLines {
     zone: TimeZone,
     /// Where files are shown.
     files: Option<FileNames>,
+    joined: Joined,
 }
 
 impl Writing for AsLines {
@@ -351,7 +360,7 @@ impl Writing for AsLines {
             }
             None => write!(out, "{:18}", ""),
         };
-        let _ = write!(out, "  #{:<8} ", found.id);
+        let _ = write!(out, "  #{:<8} ", self.joined.shown_id(chat.peer, found.id));
         add_harmless(out, &from.unwrap_or(if is_nameless { DELETED_ACCOUNT } else { "" }.into()));
         out.extend_from_slice(b": ");
         let mark = out.len();

@@ -10,7 +10,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::reading::{Unread, chat_title};
 use super::{forecast, units};
-use crate::operations::chats::{Chat, OpenChats};
+use crate::operations::chats::{Chat, Joined, OpenChats};
 use crate::operations::messages::count::{ChatCount, MediaCount, count};
 use crate::operations::snapshot::choice::SnapshotChoice;
 use crate::operations::{OperationError, look};
@@ -204,9 +204,19 @@ async fn count_messages(chats: OpenChats, context: &Context) -> Result<Option<(M
         let mut messages = Messages::default();
         let mut unread = Unread::new(&output);
         unread.lost(&chats);
-        let wanted = unread.chosen(&chats, &[])?;
+        let mut wanted = unread.chosen(&chats, &[])?;
+        let joined = Joined::order(&mut wanted);
         let mut lines = output.lines();
-        let total = count(&chats, &wanted, &stop, |chat, count| {
+        // The counts of a basic group, until its supergroup comes.
+        let mut before: Option<ChatCount> = None;
+        let total = count(&chats, &wanted, &stop, |chat, mut count| {
+            if let Some(before) = before.take() {
+                count.add(&before);
+            }
+            if joined.inside(chat.peer).is_some() {
+                before = Some(count);
+                return Ok(());
+            }
             messages.add(chat, &count);
             if !lines.is_json() {
                 return Ok(());

@@ -118,6 +118,22 @@ pub struct Topic {
     pub closed: bool,
 }
 
+/// `chats/<peer>/topics/<id>.json`: a topic as an export of it alone told of it. Such exports know nothing else of the chat, and each has a
+/// file of its own so that the next one hides none.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct TopicInfo {
+    /// Version of the form, [`super::record::VERSION`].
+    pub v: u32,
+    /// The chat.
+    pub peer: Peer,
+    /// The topic.
+    pub topic: Topic,
+    /// When it was described, Unix seconds.
+    pub observed: i64,
+    /// By which run.
+    pub run: RunId,
+}
+
 /// `chats/<peer>/chat.json`: a chat as the dialog list described it last.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ChatInfo {
@@ -173,6 +189,18 @@ pub struct ChatInfo {
 }
 
 impl ChatInfo {
+    /// Adds topics that were told of alone; of one that is known already, what was seen later counts.
+    pub fn add_topics(&mut self, told: impl IntoIterator<Item = TopicInfo>) {
+        for TopicInfo { topic, observed, .. } in told {
+            match self.topics.iter_mut().find(|known| known.id == topic.id) {
+                Some(known) if observed > self.observed => *known = topic,
+                Some(_) => {}
+                None => self.topics.push(topic),
+            }
+        }
+        self.topics.sort_by_key(|topic| topic.id);
+    }
+
     /// The word for its type in the exports. Readers of these die of a chat without one: where it is not known, the peer tells as much
     /// as it can.
     pub fn kind_word(&self) -> &str {

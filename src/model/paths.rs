@@ -8,6 +8,7 @@
 //! chats/<typed peer>/chat.json                   see [`super::chat::ChatInfo`]
 //! chats/<typed peer>/<run id>-<seq>.jsonl        see [`super::record`]
 //! chats/<typed peer>/coverage.json               see [`super::coverage`]
+//! chats/<typed peer>/topics/<id>.json            a topic that was exported alone, see [`super::chat::TopicInfo`]
 //! chats/<typed peer>/<part>.json                 see [`super::chat_part`]
 //! chats/<typed peer>/admin_log/<run id>.json     the same, of one run
 //! media/<kind>/<id>-<variant>.<ext>              see [`super::media`]
@@ -100,6 +101,14 @@ pub fn coverage(peer: Peer) -> Result<EntryPath, PathError> {
     EntryPath::new(format!("chats/{peer}/coverage.json"))
 }
 
+/// `chats/<peer>/topics/<id>.json`: a topic of a forum, where an export of it alone told of it.
+///
+/// # Errors
+/// As [`chat_folder`].
+pub fn topic(peer: Peer, id: i64) -> Result<EntryPath, PathError> {
+    EntryPath::new(format!("chats/{peer}/topics/{id}.json"))
+}
+
 /// `chats/<peer>/<part>.json`; of what only grows, the file that run `run` adds: `chats/<peer>/admin_log/<run>.json`.
 ///
 /// # Errors
@@ -166,6 +175,8 @@ pub enum Place {
     ChatInfo(Peer),
     /// A chat's coverage.
     Coverage(Peer),
+    /// A topic of a chat, by the id of the message that began it.
+    Topic(Peer, i64),
     /// What a chat has beside its messages.
     ChatPart(Peer, Part),
     /// The users and chats as seen.
@@ -191,6 +202,7 @@ pub fn place(path: &EntryPath) -> Option<Place> {
         ["account", "coverage.json"] => Some(Place::AccountCoverage),
         ["account", file] => Section::from_key(file.strip_suffix(".json")?).map(Place::Account),
         ["chats", peer, "chat.json"] => peer.parse().ok().map(Place::ChatInfo),
+        ["chats", peer, "topics", file] => Some(Place::Topic(peer.parse().ok()?, file.strip_suffix(".json")?.parse().ok()?)),
         ["chats", peer, "coverage.json"] => peer.parse().ok().map(Place::Coverage),
         ["chats", peer, folder, file] if *folder == Part::AdminLog.key() && file.ends_with(".json") => {
             peer.parse().ok().map(|peer| Place::ChatPart(peer, Part::AdminLog))
@@ -219,6 +231,7 @@ mod tests {
         assert_eq!(place(&log), Some(Place::Log { peer, run: run.clone(), seq: 3 }));
         assert_eq!(place(&chat_info(peer).unwrap()), Some(Place::ChatInfo(peer)));
         assert_eq!(place(&coverage(peer).unwrap()), Some(Place::Coverage(peer)));
+        assert_eq!(place(&topic(peer, 7).unwrap()), Some(Place::Topic(peer, 7)));
         assert_eq!(place(&EntryPath::new(PEERS).unwrap()), Some(Place::Peers));
         assert_eq!(place(&peers_batch(&"r1".parse().unwrap(), 2).unwrap()), Some(Place::Peers));
         for part in Part::ALL {

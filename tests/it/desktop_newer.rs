@@ -144,6 +144,29 @@ async fn an_export_of_one_topic_names_the_topic_and_not_the_chat() {
     let told = result(&restored(&world, "out", &["--as", "telegram-desktop"]));
     assert_eq!((&told["name"], told["type"].is_string()), (&"Photos".into(), true), "nothing else is known of it");
     assert_eq!(told["topics"], json!([{"id": 2, "title": "Photos"}]));
+
+    // Of two topics of one forum, each keeps its title, and the chat has one name in whatever order they come.
+    let plans = chat("public_supergroup", 33, "Plans", &[topic(7, "Plans"), message(8, text("eight"))]);
+    for order in [["part", "plans"], ["plans", "part"]] {
+        let world = World::new().await;
+        for (day, name) in (16..).zip(order) {
+            let folder = export(&world, name, &if name == "part" { &part } else { &plans }.to_string());
+            import(&world, &folder, &["--made", &format!("2026-10-{day}")]);
+        }
+        let told = result(&restored(&world, "out", &["--as", "telegram-desktop"]));
+        assert_eq!((&told["name"], &told["id"]), (&"Photos".into(), &33.into()), "{order:?}");
+        assert_eq!(told["topics"], json!([{"id": 2, "title": "Photos"}, {"id": 7, "title": "Plans"}]), "{order:?}");
+        assert_eq!(told["messages"].as_array().unwrap().len(), 5);
+        assert_eq!(found(&world, &["eight", "--chat", "Plans"]).len(), 1);
+        // A topic of a new name is known by that, and a whole export knows better than both.
+        let renamed = chat("public_supergroup", 33, "Journeys", &[topic(7, "Plans"), message(9, text("nine"))]);
+        import(&world, &export(&world, "renamed", &renamed.to_string()), &["--made", "2026-10-20"]);
+        let told = result(&restored(&world, "later", &["--as", "telegram-desktop"]));
+        assert_eq!(told["topics"], json!([{"id": 2, "title": "Photos"}, {"id": 7, "title": "Journeys"}]), "{order:?}");
+        import(&world, &export(&world, "whole", &whole.to_string()), &["--made", "2026-10-21"]);
+        let told = result(&restored(&world, "last", &["--as", "telegram-desktop"]));
+        assert_eq!((&told["name"], &told["type"]), (&"Hikers".into(), &"private_supergroup".into()), "{order:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -227,6 +227,28 @@ async fn a_group_that_moved_is_one_chat() {
     assert_eq!(texts(&alone), said(&[(10, "old"), (11, "older")]));
     let printed = String::from_utf8(tgvault(&world, &["cat", "latest", "--chat", "Hikers"]).stdout).unwrap();
     assert!(printed.contains("#-999999990") && printed.contains("#2"), "{printed}");
+    // What is found, counted and listed is the same one chat.
+    let said = |arguments: &[&str]| {
+        let output = tgvault(&world, arguments);
+        assert_eq!(output.status.code(), Some(0), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap() + &String::from_utf8(output.stderr).unwrap()
+    };
+    let found = said(&["search", "old"]);
+    assert_eq!(found.matches("Hikers").count(), 1, "{found}");
+    assert!(found.contains("#-999999990") && found.contains("--chat channel6 --message -999999990"), "{found}");
+    assert!(found.contains("in 1 chat"), "{found}");
+    let shown = said(&["cat", "latest", "--chat", "channel6", "--message", "-999999990"]);
+    assert!(shown.contains("old") && !shown.contains("older"), "{shown}");
+    // By a name that only one of them has, too.
+    assert!(said(&["search", "old", "--chat", "channel6"]).contains("#-999999990"));
+    assert!(said(&["search", "old", "--chat", "chat5"]).contains("#10 "));
+    let json = said(&["--json", "search", "old"]);
+    let line: Value = serde_json::from_str(json.lines().find(|line| line.contains("\"found\"")).unwrap()).unwrap();
+    assert_eq!((&line["chat"], &line["id"]), (&json!("channel6"), &json!(-999_999_990)), "{json}");
+    let stats = said(&["stats"]);
+    assert!(stats.contains("3 messages in 1 chat") && stats.matches("Hikers").count() == 1, "{stats}");
+    let listed = said(&["ls", "latest", "--chats"]);
+    assert!(listed.lines().filter(|line| line.contains("Hikers")).count() == 1 && listed.contains("before: chat5"), "{listed}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

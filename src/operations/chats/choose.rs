@@ -3,9 +3,10 @@
 use std::cmp::Reverse;
 use std::collections::HashSet;
 
+use super::joined::group_before;
 use super::{Chat, OpenChats};
 use crate::model::json;
-use crate::model::peer::{Peer, PeerKind};
+use crate::model::peer::Peer;
 use crate::operations::OperationError;
 
 /// A chat to show.
@@ -25,14 +26,8 @@ pub(in crate::operations) struct Chosen {
 pub(in crate::operations) fn choose(chats: &OpenChats, all: Vec<Chat>, wanted: &[String]) -> Result<Vec<Chosen>, OperationError> {
     let called = chats.called(&all, wanted)?;
     let is_wanted = |chat: &Chat| wanted.is_empty() || called.contains(&chat.peer);
-    let group_of = |chat: &Chat| {
-        let from = chat.info.migrated_from.filter(|from| (chat.peer.kind, from.kind) == (PeerKind::Channel, PeerKind::Chat));
-        // Either of them may know of the other.
-        let is_before = |other: &&Chat| other.peer.kind == PeerKind::Chat && other.info.migrated_to == Some(chat.peer);
-        all.iter().find(|other| from == Some(other.peer)).or_else(|| all.iter().find(is_before))
-    };
-    let mut chosen: Vec<Chosen> =
-        all.iter().filter(|chat| is_wanted(chat)).map(|chat| Chosen { chat: chat.clone(), before: group_of(chat).cloned() }).collect();
+    let chosen_of = |chat: &Chat| Chosen { chat: chat.clone(), before: group_before(&all, chat).cloned() };
+    let mut chosen: Vec<Chosen> = all.iter().filter(|chat| is_wanted(chat)).map(chosen_of).collect();
     // A basic group is shown inside the supergroup that it became.
     let inside: HashSet<Peer> = chosen.iter().filter_map(|chosen| chosen.before.as_ref().map(|before| before.peer)).collect();
     chosen.retain(|chosen| !inside.contains(&chosen.chat.peer));

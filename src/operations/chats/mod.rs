@@ -10,6 +10,7 @@ mod batches;
 mod choose;
 pub mod conversation;
 pub(super) mod imported;
+mod joined;
 mod names;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,6 +21,7 @@ use tokio::runtime::Handle;
 
 pub use batches::BatchReader;
 pub(super) use choose::{Chosen, choose};
+pub use joined::Joined;
 use names::Nearly;
 
 use super::OperationError;
@@ -27,7 +29,7 @@ use super::session::{Opened, Session};
 use super::snapshot::OpenSnapshot;
 use super::snapshot::choice::{Selection, SnapshotChoice, chat_sources};
 use crate::model::account::{AccountSection, Section, join_contacts};
-use crate::model::chat::{ChatInfo, ChatType};
+use crate::model::chat::{ChatInfo, ChatType, TopicInfo};
 use crate::model::chat_part::ChatPart;
 use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::{AccountCoverage, Coverage};
@@ -61,7 +63,9 @@ impl Chat {
     /// Whether people may call it so: its name, its full name, or any other form of [`ChatRef`].
     pub fn is_called(&self, wanted: &str) -> bool {
         let called = self.info.kind.filter(|kind| kind.is_nameless()).map(ChatType::stand_in);
-        let names = [&self.info.name, &self.info.full_name].into_iter().flatten().map(String::as_str).chain(called);
+        // Of an export of single topics, nothing but their titles is known.
+        let topics = self.info.topics.iter().filter(|_| self.info.is_partial).map(|topic| topic.title.as_str());
+        let names = [&self.info.name, &self.info.full_name].into_iter().flatten().map(String::as_str).chain(called).chain(topics);
         ChatRef::new(wanted).fits(self.peer, self.info.username.as_deref(), names)
     }
 }
@@ -133,6 +137,17 @@ impl OpenChats {
     /// The error to end with when there are no chats.
     pub fn no_chats(&self) -> OperationError {
         self.opened.missing(OperationError::NoChats { snapshot: self.opened.snapshot().id.to_string() })
+    }
+
+    /// As [`Self::called`]; with a supergroup comes the basic group that it was before.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn called_with_groups(&self, all: &[Chat], names: &[String]) -> Result<BTreeSet<Peer>, OperationError> {
+        let called = self.called(all, names)?;
+        let before = all.iter().filter(|chat| called.contains(&chat.peer)).filter_map(|chat| joined::group_before(all, chat));
+        let before: Vec<Peer> = before.map(|chat| chat.peer).collect();
+        Ok(called.into_iter().chain(before).collect())
     }
 
     /// The peers of those chats that go by one of the names.
@@ -225,6 +240,7 @@ impl OpenChats {
             batches: Vec<(RunId, u32, EntryPath)>,
             log_bytes: u64,
             info: Option<ChatInfo>,
+            topics: Vec<TopicInfo>,
             is_damaged: bool,
         }
         let mut found: BTreeMap<Peer, Parts> = BTreeMap::new();
@@ -242,10 +258,19 @@ impl OpenChats {
                         described.push(path);
                     }
                 }
+                Some(Place::Topic(peer, _)) if describes(peer) => described.push(path),
                 _ => {}
             }
         }
         self.opened.sweep(&described, &mut |path, read| {
+            if let Some(Place::Topic(peer, id)) = paths::place(path) {
+                match read.and_then(|bytes| parse::<TopicInfo>(path, bytes, |told| told.v)) {
+                    Ok(told) if (told.peer, told.topic.id) == (peer, id) => found.entry(peer).or_default().topics.push(told),
+                    Ok(_) => bad(path, &OperationError::Form { path: path.to_string(), why: "it describes another topic".into() }),
+                    Err(error) => bad(path, &error),
+                }
+                return;
+            }
             let info = read.and_then(|bytes| parse::<ChatInfo>(path, bytes, |info| info.v));
             match (info, paths::place(path)) {
                 (Ok(info), Some(Place::ChatInfo(peer))) if info.peer == peer => {
@@ -265,7 +290,8 @@ impl OpenChats {
             parts.batches.sort_unstable();
             let run = parts.batches.last().map(|(run, _, _)| run.clone());
             let is_damaged = parts.is_damaged;
-            let info = parts.info.unwrap_or_else(|| undescribed(peer, run));
+            let mut info = parts.info.unwrap_or_else(|| undescribed(peer, run));
+            info.add_topics(parts.topics);
             let batches = parts.batches.into_iter().map(|(_, _, path)| path).collect();
             Chat { peer, info, is_damaged, batches, log_bytes: parts.log_bytes, seen: seen.remove(&peer).unwrap_or_default() }
         });

@@ -46,6 +46,17 @@ pub struct ChatCount {
     pub by_class: Counts,
 }
 
+impl ChatCount {
+    /// Adds what another chat holds, which is shown inside this one.
+    pub fn add(&mut self, other: &Self) {
+        self.messages += other.messages;
+        self.deleted += other.deleted;
+        for (class, count) in &other.by_class {
+            *self.by_class.entry(*class).or_default() += count;
+        }
+    }
+}
+
 /// Files of one kind: how many, and their bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MediaCount {

@@ -44,9 +44,9 @@ pub(super) fn raw(chats: &OpenChats, options: &RenderOptions, report: &Arc<Repor
     let mut plan = Plan::default();
     for (number, path, entry) in chats.opened().tree().numbered().filter(|(_, _, entry)| entry.kind == Kind::File) {
         let takes = match paths::place(&path) {
-            Some(Place::Log { peer, .. } | Place::ChatInfo(peer) | Place::Coverage(peer) | Place::ChatPart(peer, _)) => {
-                peers.contains(&peer)
-            }
+            Some(
+                Place::Log { peer, .. } | Place::ChatInfo(peer) | Place::Coverage(peer) | Place::Topic(peer, _) | Place::ChatPart(peer, _),
+            ) => peers.contains(&peer),
             Some(Place::Peers | Place::Account(_) | Place::AccountCoverage) => everything,
             Some(Place::Media) => named.as_ref().is_none_or(|named| named.contains(&path)),
             Some(Place::Seen(_)) | None => false,

@@ -4,9 +4,9 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 
 use super::IMPORTS;
-use super::run::says_of_chat;
+use super::run::{says_of_chat, says_of_topic};
 use crate::model::account::AccountSection;
-use crate::model::chat::ChatInfo;
+use crate::model::chat::{ChatInfo, TopicInfo};
 use crate::model::entry::EntryPath;
 use crate::model::paths::{self, Place, RunId};
 use crate::model::peer::Peer;
@@ -34,7 +34,7 @@ pub(super) fn rebuild(known: &Remembered, sink: &mut dyn Sink) -> io::Result<()>
             continue;
         }
         let bytes = match (&place, sink.read_before(&path)) {
-            (Some(Place::Log { .. } | Place::ChatInfo(_) | Place::Account(_)), Ok(Some(bytes))) => bytes,
+            (Some(Place::Log { .. } | Place::ChatInfo(_) | Place::Topic(..) | Place::Account(_)), Ok(Some(bytes))) => bytes,
             (_, Ok(None)) => {
                 sink.note(
                     "this machine does not know what earlier imports of this account stored, and has no key to look: what they stored is \
@@ -70,6 +70,10 @@ pub(super) fn rebuild(known: &Remembered, sink: &mut dyn Sink) -> io::Result<()>
                 Ok(chat) if runs.contains(&chat.run) => {
                     known.rebuild_description(&path, chat.observed, chat.is_partial, &says_of_chat(&chat)?)
                 }
+                _ => {}
+            },
+            Some(Place::Topic(..)) => match serde_json::from_slice::<TopicInfo>(&bytes) {
+                Ok(told) if runs.contains(&told.run) => known.rebuild_description(&path, told.observed, false, &says_of_topic(&told)?),
                 _ => {}
             },
             Some(Place::Account(_)) => match serde_json::from_slice::<AccountSection>(&bytes) {

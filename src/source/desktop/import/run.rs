@@ -13,7 +13,7 @@ use super::moved::Moved;
 use super::{DesktopExport, IMPORTS, ImportedFile, page_of};
 use crate::crypt::digest::{HashReader, Hasher};
 use crate::model::account::AccountSection;
-use crate::model::chat::{ChatInfo, ChatType};
+use crate::model::chat::{ChatInfo, ChatType, TopicInfo};
 use crate::model::chat_part::ChatPart;
 use crate::model::digest::Digest;
 use crate::model::entry::{EntryPath, Kind, Metadata, PathError, Timestamp};
@@ -305,6 +305,13 @@ impl<'a> Import<'a> {
                     Some(channel) => chat.migrated_to = Some(channel),
                     None => {}
                 }
+                if chat.is_partial {
+                    for topic in chat.topics.clone() {
+                        let path = paths::topic(chat.peer, topic.id);
+                        let told = TopicInfo { v: VERSION, peer: chat.peer, topic, observed: chat.observed, run: chat.run.clone() };
+                        self.describe(path, &told, false, &says_of_topic(&told)?)?;
+                    }
+                }
                 self.describe(paths::chat_info(chat.peer), &chat, chat.is_partial, &says_of_chat(&chat)?)
             }
             None => Ok(()),
@@ -371,6 +378,11 @@ impl<'a> Import<'a> {
 /// What a description says, without when and by whom it was seen, and where among the others.
 pub(super) fn says_of_chat(chat: &ChatInfo) -> io::Result<Vec<u8>> {
     Ok(serde_json::to_vec(&ChatInfo { observed: 0, run: RunId::unknown(), dialog: None, ..chat.clone() })?)
+}
+
+/// The same of a topic.
+pub(super) fn says_of_topic(told: &TopicInfo) -> io::Result<Vec<u8>> {
+    Ok(serde_json::to_vec(&told.topic)?)
 }
 
 fn copy_of(item: &Item, path: EntryPath) -> Item {
