@@ -27,3 +27,4 @@ mod refusals;
 mod round_trip;
 mod truth;
 mod watch;
+mod watch_histories;

@@ -85,7 +85,7 @@ fn chats(server: &TelegramServer) -> [Peer; 2] {
 }
 
 /// What a stored message says, as the server served it.
-fn said(record: &MessageRecord) -> Option<String> {
+pub fn said(record: &MessageRecord) -> Option<String> {
     let Some(Raw::Tl { bytes, .. }) = &record.raw else { panic!("{} has no bytes", record.id) };
     match enums::Message::from_bytes(bytes).unwrap() {
         enums::Message::Message(message) => Some(message.message),

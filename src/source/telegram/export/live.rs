@@ -23,6 +23,8 @@ struct Writing<'a> {
     held: Held,
     /// Messages that these news changed: their fingerprints by now, `None` for gone ones.
     by_now: HashMap<i32, Option<u64>>,
+    /// Messages of whose end these news tell: an earlier run may have found it already, and holds them no more.
+    ending: BTreeSet<i32>,
     batch: Batch,
     /// Versions that wait to be written together: of different messages, and seen in the same second.
     group: Vec<enums::Message>,
@@ -102,6 +104,7 @@ impl Run {
             log: &log,
             held: before.messages,
             by_now: HashMap::new(),
+            ending: news.iter().flat_map(|news| if let What::Gone(ids) = &news.what { ids.as_slice() } else { &[] }).copied().collect(),
             batch: Batch::default(),
             group: Vec::new(),
             seen: 0,
@@ -149,14 +152,16 @@ impl Writing<'_> {
     async fn message(&mut self, bytes: &[u8], edited: bool, at: i64) -> Result<(), TelegramError> {
         let Ok(message) = enums::Message::from_bytes(bytes) else { return Ok(()) };
         let (id, known) = (message.id(), self.print(message.id()));
-        // An edit of what is not held is no reason to hold it, and what is gone does not come back.
+        // An edit of what is not held is no reason to hold it, unless it was held until a run between found its end; and what is gone
+        // does not come back.
         let is_over = self.by_now.get(&id).is_some_and(Option::is_none);
+        let is_foreign = edited && known.is_none() && !self.ending.contains(&id);
         let print = self.run.prints.of(&message);
-        if is_over || (edited && known.is_none()) || known == Some(print) || !self.is_wanted(&message) {
+        if is_over || is_foreign || known == Some(print) || !self.is_wanted(&message) {
             return Ok(());
         }
-        // What the run itself finds is later than anything that was heard before it.
-        let seen = at.min(self.run.observed.saturating_sub(1));
+        // What the run itself finds is later than anything that was heard before it, and what the run before found is earlier.
+        let seen = at.max(self.run.before).min(self.run.observed.saturating_sub(1));
         if self.seen != seen || self.group.len() >= BY_ID || self.group.iter().any(|other| other.id() == id) {
             self.write().await?;
         }

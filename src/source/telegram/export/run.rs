@@ -42,6 +42,8 @@ pub(super) struct Run {
     pub(super) id: RunId,
     /// When the run began, Unix seconds.
     pub(super) observed: i64,
+    /// That of the run before.
+    pub(super) before: i64,
     /// Whether the account is a bot: it has no list of chats and no history, only what comes in.
     pub(super) bot: bool,
     /// What the list of chats and the takeout decided.

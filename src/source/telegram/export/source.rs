@@ -138,10 +138,14 @@ impl Source for TelegramSource {
     }
 
     fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError> {
-        let observed = self.account.next_moment();
         let heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner).take();
         let id = run_id(jiff::Timestamp::now()).map_err(|error| self.unreadable(error))?;
         self.state.begin();
+        let clock = self.account.next_moment();
+        let (observed, before) = self.state.begins_at(clock).unwrap_or_else(|error| {
+            self.keep_error(Err(error));
+            (clock, None)
+        });
         let (outbox, inbox) = outbox();
         let client = self.account.client.clone();
         let prints = Arc::new(Fingerprints::new(self.state.read().key));
@@ -168,6 +172,7 @@ impl Source for TelegramSource {
             options: self.options.clone(),
             id,
             observed,
+            before: before.unwrap_or(i64::MIN),
             bot: self.account.user.bot,
             plan: Plan::default(),
             stretches: Semaphore::new(stretches),

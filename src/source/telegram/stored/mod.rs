@@ -373,6 +373,9 @@ pub(crate) struct State {
     /// Before this moment Telegram grants no takeout, Unix seconds.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(super) takeout_not_before: Option<i64>,
+    /// The moment of the last run, Unix seconds: that of the next is later, whatever the clock says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) moment: Option<i64>,
 }
 
 impl State {
@@ -396,6 +399,7 @@ impl State {
             takeout: None,
             takeout_owed: false,
             takeout_not_before: None,
+            moment: None,
         })
     }
 }

@@ -119,6 +119,7 @@ impl StateStore {
             takeout: state.takeout,
             takeout_owed: state.takeout_owed,
             takeout_not_before: state.takeout_not_before,
+            moment: state.moment,
             memory: Some(memory.to_owned()),
             ..fresh
         };
@@ -130,6 +131,19 @@ impl StateStore {
         let mut state = self.read();
         change(&mut state);
         self.save(&state)
+    }
+
+    /// Takes note of a run's moment; gives that of the one before. One that is ahead of the clock is saved before the run says it: runs
+    /// that follow each other faster than the seconds are ahead, and so is a clock that is set back later.
+    pub(crate) fn begins_at(&self, now: i64) -> io::Result<(i64, Option<i64>)> {
+        let mut state = self.read();
+        let before = state.moment;
+        let moment = before.map_or(now, |before| now.max(before.saturating_add(1)));
+        state.moment = Some(moment);
+        if moment > now {
+            self.save(&state)?;
+        }
+        Ok((moment, before))
     }
 
     /// What a chat's earlier runs left.
@@ -320,6 +334,17 @@ mod tests {
         store.change(|state| state.takeout_owed = true).unwrap();
         store.when_all_is_stored(Effect::TakenOut);
         assert!(!store.read().takeout_owed);
+    }
+
+    #[test]
+    fn each_run_is_later_than_the_one_before_also_in_another_process() {
+        let file = Kept::new(Arc::new(Memory::default()), "a.state");
+        let store = StateStore::open(file.clone(), 7).unwrap();
+        assert_eq!(store.begins_at(100).unwrap(), (100, None));
+        assert_eq!(store.begins_at(100).unwrap(), (101, Some(100)));
+        let again = StateStore::open(file, 7).unwrap();
+        assert_eq!(again.begins_at(100).unwrap(), (102, Some(101)));
+        assert_eq!(again.begins_at(200).unwrap(), (200, Some(102)));
     }
 
     #[test]
