@@ -220,7 +220,7 @@ fn random_histories_end_as_the_server_has_them() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     let seeds = match number("TGVAULT_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("TGVAULT_HISTORIES").unwrap_or(6),
+        None => 0..number("TGVAULT_HISTORIES").unwrap_or(4),
     };
     for seed in seeds {
         let mut history = History::new(seed);
