@@ -25,5 +25,6 @@ mod program_whole;
 mod proxies;
 mod refusals;
 mod round_trip;
+mod session_strings;
 mod truth;
 mod watch;
