@@ -25,7 +25,7 @@ Examples:
   tgvault login --qr --account work        # scan a QR code with your phone
   tgvault login --phone +441234567890 --password-command 'pass telegram'
   tgvault login --bot --account robot --token-file ~/token
-  tgvault login --from-session-string < session.txt";
+  tgvault login --from-session-string --session-string-file ~/session";
 
 /// Options of `login`.
 #[derive(Clone, Debug, clap::Args)]
