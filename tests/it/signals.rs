@@ -1,5 +1,6 @@
 //! Signals as shells and systems send them: a terminal that goes away ends a run as a wish does, and what the caller ignores is ignored.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
@@ -54,12 +55,13 @@ fn an_interrupted_restore_leaves_nothing_half_and_goes_on() {
     done(&sandbox, "-q backup s");
     let whole = tree(&work.join("s"));
     let names = || fs::read_dir(work.join("r")).into_iter().flatten().flatten().map(|entry| entry.file_name());
-    let unfinished = || names().filter(|name| name.to_string_lossy().starts_with(".tgvault-restore-")).count();
+    let unfinished = || names().filter(|name| name.to_string_lossy().starts_with(".tgvault-restore-")).collect::<BTreeSet<_>>();
     for signal in ["INT", "TERM"] {
+        let before = unfinished();
         let mut restore = sandbox.command(["-i", "key.txt", "--limit-download", "1M", "restore", "latest", "--to", "r"]);
         let mut child = restore.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let began = Instant::now();
-        while unfinished() == 0 && began.elapsed() < Duration::from_secs(60) {
+        while unfinished().is_subset(&before) && began.elapsed() < Duration::from_secs(60) {
             std::thread::sleep(Duration::from_millis(10));
         }
         assert!(Command::new("kill").args([&format!("-{signal}"), &child.id().to_string()]).status().unwrap().success());
