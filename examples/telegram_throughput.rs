@@ -103,6 +103,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let connect = ConnectOptions {
         api_id: 1,
         server: Some(at),
+        proxy: None,
         device: Device::default(),
         pace: Pace::Fast,
         limits: TimeLimits::default(),

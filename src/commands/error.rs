@@ -417,6 +417,12 @@ fn telegram_hint(error: &TelegramError) -> Option<Cow<'static, str>> {
     let hint = match error {
         TelegramError::LoginNeeded { .. } => "log in with `tgvault login`; stored data is kept, and the next backup resumes from it",
         TelegramError::TryLater { .. } => "run the same command again then; it resumes where it stopped",
+        TelegramError::Call { source: CallError::Proxy(error), .. } if error.may_pass() => {
+            "check the proxy's address and whether it runs; nothing was sent around it. Run the same command again; it resumes where it stopped"
+        }
+        TelegramError::Call { source: CallError::Proxy(_), .. } => {
+            "check --proxy, TGVAULT_PROXY or the profile's `proxy`, and its password; nothing was sent around the proxy"
+        }
         TelegramError::Call { source, .. } if source.is_unreachable() => {
             "check the network and run the same command again; it resumes where it stopped"
         }

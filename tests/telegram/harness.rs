@@ -140,6 +140,7 @@ impl Setup {
         ConnectOptions {
             api_id: API_ID,
             server: Some(self.custom_server()),
+            proxy: None,
             device: Device::default(),
             pace: self.pace,
             limits: self.limits,

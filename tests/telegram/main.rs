@@ -22,6 +22,7 @@ mod program_parts;
 mod program_profile;
 mod program_runs;
 mod program_whole;
+mod proxies;
 mod refusals;
 mod round_trip;
 mod truth;

@@ -17,9 +17,11 @@ use super::centres::AuthorizationKey;
 use super::connection::{Connection, Heartbeat, Pushed};
 use super::error::{CallError, RpcError};
 use super::events::{Event, Observing};
+use super::framing::Framing;
 use super::key_exchange::{ExchangeError, exchange};
 use super::pace::{Caps, LaneKey, Outlook, Pacer, Purpose};
 use super::pool::{Centre, Place, Pool};
+use super::proxy::Proxy;
 use super::retry::{Attempt, Decision, MAX_FAILURES, decide};
 use super::server_key::ServerKey;
 use super::session::Session;
@@ -75,6 +77,8 @@ pub struct ClientOptions {
     pub limits: TimeLimits,
     /// The longest FLOOD_WAIT that is waited out.
     pub max_wait: Duration,
+    /// The proxy that all connections go through; `None` for direct ones.
+    pub proxy: Option<Proxy>,
     /// The keys by which servers are recognised.
     pub keys: Vec<ServerKey>,
     /// Who is told about waits.
@@ -416,11 +420,10 @@ impl Client {
     /// Opens a connection and introduces us on it.
     async fn open(&self, centre: &Centre, dc: i32, place: Option<Place>) -> Result<Arc<Connection>, CallError> {
         let options = &self.0.options;
-        let (stream, transport, mtp) = self.dial(centre, dc).await?;
+        let (stream, framing, mtp) = self.dial(centre, dc).await?;
         let silence = options.limits.silence;
         let heartbeat = Heartbeat { ping_every: silence / 3, silence };
-        let connection =
-            Arc::new(Connection::start(stream, transport, mtp, heartbeat, centre.clock.clone(), self.0.updates.clone(), place));
+        let connection = Arc::new(Connection::start(stream, framing, mtp, heartbeat, centre.clock.clone(), self.0.updates.clone(), place));
         let introduction = functions::InvokeWithLayer {
             layer: LAYER,
             query: functions::InitConnection {
@@ -446,18 +449,21 @@ impl Client {
             Err(CallError::Rpc(refusal)) if is_of_question(&refusal) => {
                 tracing::debug!(dc, %refusal, "the server's configuration is not given")
             }
-            Err(error) => return Err(error),
+            Err(error) => return Err(self.of_proxy(error)),
         }
         Ok(connection)
     }
 
-    async fn dial(&self, centre: &Centre, dc: i32) -> Result<(TcpStream, Full, Encrypted), CallError> {
-        let limits = self.0.options.limits;
+    async fn dial(&self, centre: &Centre, dc: i32) -> Result<(TcpStream, Framing, Encrypted), CallError> {
         let known = || {
             let known = self.0.session.centre(dc).filter(|known| !known.addresses.is_empty()).ok_or(CallError::UnknownDc(dc))?;
             Ok::<_, CallError>((known.addresses, known.key))
         };
-        let (addresses, mut key) = known()?;
+        let (mut addresses, mut key) = known()?;
+        if self.0.options.proxy.as_ref().is_some_and(Proxy::knows_centres) {
+            // Each of them would be the same connection.
+            addresses.truncate(1);
+        }
         let guard;
         if key.is_none() {
             guard = centre.setup.lock().await;
@@ -470,9 +476,8 @@ impl Client {
         }
         let mut last = CallError::UnknownDc(dc);
         for address in addresses {
-            match timeout(limits.connect, TcpStream::connect(address)).await {
-                Ok(Ok(stream)) => {
-                    stream.set_nodelay(true).map_err(CallError::Io)?;
+            match self.reach(dc, address).await {
+                Ok((stream, framing)) => {
                     let key = key.ok_or(CallError::UnknownDc(dc))?;
                     // Our requests are short: packed ones would only ask more of a server.
                     let mtp = Encrypted::build()
@@ -480,22 +485,51 @@ impl Client {
                         .time_offset(centre.clock.offset())
                         .first_salt(centre.clock.salt())
                         .finish(*key.bytes());
-                    return Ok((stream, Full::new(), mtp));
+                    return Ok((stream, framing, mtp));
                 }
-                Ok(Err(error)) => last = CallError::Io(error),
-                Err(_) => last = CallError::Io(io::ErrorKind::TimedOut.into()),
+                Err(error) => last = error,
             }
         }
         Err(last)
     }
 
-    async fn make_key(&self, centre: &Centre, dc: i32, addresses: &[SocketAddr]) -> Result<(TcpStream, Full, Encrypted), CallError> {
+    /// A connection to a data centre, directly or through the proxy; never around it.
+    async fn reach(&self, dc: i32, address: SocketAddr) -> Result<(TcpStream, Framing), CallError> {
+        let limit = self.0.options.limits.connect;
+        let Some(proxy) = &self.0.options.proxy else {
+            let stream = timeout(limit, TcpStream::connect(address)).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()));
+            let stream = stream.map_err(CallError::Io)?;
+            stream.set_nodelay(true).map_err(CallError::Io)?;
+            return Ok((stream, Framing::Full(Full::new())));
+        };
+        let reached = timeout(limit, proxy.connect(dc, address)).await;
+        reached.unwrap_or_else(|_| Err(proxy.unreachable(io::ErrorKind::TimedOut.into()))).map_err(CallError::Proxy)
+    }
+
+    /// What the end of a connection means on which Telegram has not said anything yet: an MTProxy has no other way to refuse.
+    fn of_proxy(&self, error: CallError) -> CallError {
+        match &self.0.options.proxy {
+            Some(proxy) if proxy.knows_centres() && (error.is_lost() || matches!(error, CallError::Exchange(ExchangeError::Io(_)))) => {
+                CallError::Proxy(proxy.closed())
+            }
+            _ => error,
+        }
+    }
+
+    async fn make_key(&self, centre: &Centre, dc: i32, addresses: &[SocketAddr]) -> Result<(TcpStream, Framing, Encrypted), CallError> {
         let limits = self.0.options.limits;
         let mut last = CallError::UnknownDc(dc);
         for &address in addresses {
             let keys = self.0.options.keys.clone();
+            let (stream, framing) = match self.reach(dc, address).await {
+                Ok(reached) => reached,
+                Err(error) => {
+                    last = error;
+                    continue;
+                }
+            };
             // In a task of its own, so that a panic in the mathematics of a hostile server is an error here.
-            let task = tokio::spawn(async move { timeout(limits.exchange, exchange(address, &keys)).await });
+            let task = tokio::spawn(async move { timeout(limits.exchange, exchange(stream, framing, &keys)).await });
             match task.await {
                 Ok(Ok(Ok(new))) => {
                     let stored = AuthorizationKey::new(new.auth_key.clone());
@@ -507,10 +541,10 @@ impl Client {
                         .time_offset(new.time_offset)
                         .first_salt(new.first_salt)
                         .finish(*new.auth_key);
-                    return Ok((new.stream, new.transport, mtp));
+                    return Ok((new.stream, new.framing, mtp));
                 }
                 Ok(Ok(Err(error @ (ExchangeError::UnknownKey(_) | ExchangeError::Check(_))))) => return Err(CallError::Exchange(error)),
-                Ok(Ok(Err(error))) => last = CallError::Exchange(error),
+                Ok(Ok(Err(error))) => last = self.of_proxy(CallError::Exchange(error)),
                 Ok(Err(_)) => last = CallError::TimedOut(limits.exchange),
                 Err(_) => last = CallError::Exchange(ExchangeError::Protocol("the exchange broke down".into())),
             }

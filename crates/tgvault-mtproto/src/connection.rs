@@ -13,7 +13,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use grammers_crypto::DequeBuffer;
 use grammers_mtproto::MsgId;
 use grammers_mtproto::mtp::{Deserialization, Encrypted, Mtp, RpcResult};
-use grammers_mtproto::transport::{self, Full, Transport};
+use grammers_mtproto::transport;
 use grammers_tl_types::{Deserializable, Identifiable, Serializable, enums, functions, types};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
@@ -21,6 +21,7 @@ use tokio::sync::{broadcast, mpsc, oneshot};
 use tokio::time::{Instant, sleep_until};
 
 use super::error::{CallError, RpcError};
+use super::framing::Framing;
 use super::nesting::is_too_deep;
 use super::notices::{Message, Notice, Session, TOO_LATE, asks_for_salts, messages, pong, same_salt};
 use super::packed::{MOST_BYTES, harmful, is_harmless};
@@ -138,7 +139,7 @@ impl Connection {
     /// Takes over a connected socket, with its `place` if it is for files.
     pub(super) fn start(
         stream: TcpStream,
-        transport: Full,
+        framing: Framing,
         mtp: Encrypted,
         heartbeat: Heartbeat,
         clock: Arc<Clock>,
@@ -155,7 +156,7 @@ impl Connection {
             let _place = place;
             let mut line = Line {
                 stream,
-                transport,
+                framing,
                 mtp,
                 read: Vec::with_capacity(READ_CHUNK_BYTES),
                 write: DequeBuffer::with_capacity(16 << 10, 256),
@@ -210,7 +211,7 @@ impl Connection {
 
 struct Line {
     stream: TcpStream,
-    transport: Full,
+    framing: Framing,
     mtp: Encrypted,
     read: Vec<u8>,
     write: DequeBuffer<u8>,
@@ -237,7 +238,9 @@ impl Line {
             tokio::select! {
                 read = reader.read_buf(&mut self.read) => match read {
                     Ok(0) => return CallError::Io(io::ErrorKind::UnexpectedEof.into()),
-                    Ok(_) => {
+                    Ok(count) => {
+                        let start = self.read.len().saturating_sub(count);
+                        self.framing.clear(self.read.get_mut(start..).unwrap_or_default());
                         give_up = Instant::now() + heartbeat.silence;
                         if let Err(error) = self.unpack() {
                             return error;
@@ -300,7 +303,7 @@ impl Line {
                 // The library would send nothing before the answer, and not every server has one.
                 self.tell(&same_salt(request, salt));
             }
-            self.transport.pack(&mut self.write);
+            self.framing.pack(&mut self.write);
             for (id, mut request) in packed {
                 request.container = Some(container);
                 self.sent.insert(id, request);
@@ -317,7 +320,7 @@ impl Line {
             {
                 return Err(CallError::Unusable("the server announced a packet that is too long".into()));
             }
-            match self.transport.unpack(rest) {
+            match self.framing.unpack(rest) {
                 Ok(offset) => {
                     let Some(payload) = rest.get_mut(offset.data_range) else { break };
                     let harmful = harmful(&self.mtp.auth_key(), payload);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use grammers_tl_types::types;
 
-use super::ExchangeError;
+use super::{ExchangeError, ProxyError};
 
 /// A refusal by the server: `420 FLOOD_WAIT_31` has the name `FLOOD_WAIT` and the value 31.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,9 @@ pub enum CallError {
     /// No authorization key could be made.
     #[error("no key could be agreed on")]
     Exchange(#[source] ExchangeError),
+    /// The proxy does not carry the connection.
+    #[error(transparent)]
+    Proxy(ProxyError),
     /// No address is known for the data centre.
     #[error("no address is known for data centre {0}")]
     UnknownDc(i32),
@@ -107,7 +110,11 @@ impl CallError {
 
     /// Whether nothing was heard from the server, as against an answer that says no.
     pub fn is_unreachable(&self) -> bool {
-        matches!(self, Self::Io(_) | Self::TimedOut(_) | Self::Closed | Self::Status(_) | Self::Exchange(ExchangeError::Io(_)))
+        match self {
+            Self::Io(_) | Self::TimedOut(_) | Self::Closed | Self::Status(_) | Self::Exchange(ExchangeError::Io(_)) => true,
+            Self::Proxy(error) => error.may_pass(),
+            _ => false,
+        }
     }
 
     /// Whether the connection ended before the answer came.
@@ -150,6 +157,7 @@ impl CallError {
             Self::UnknownDc(dc) => Self::UnknownDc(*dc),
             Self::Unreadable(what) => Self::Unreadable(what.clone()),
             Self::InVain(error) => Self::InVain(error.clone()),
+            Self::Proxy(error) => Self::Proxy(error.again()),
             Self::Closed | Self::Exchange(_) => Self::Closed,
         }
     }

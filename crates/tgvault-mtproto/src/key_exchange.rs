@@ -3,12 +3,11 @@
 //! `grammers_mtproto::authentication` knows Telegram's own RSA keys only; this one takes any, so that the same code runs against
 //! Telegram, its test data centres and servers of one's own.
 
-use std::net::SocketAddr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use grammers_crypto::{AuthKey, DequeBuffer, aes, factorize, generate_key_data_from_nonce, rsa, two_factor_auth};
 use grammers_mtproto::mtp::{Deserialization, Mtp, Plain};
-use grammers_mtproto::transport::{self, Full, Transport};
+use grammers_mtproto::transport;
 use grammers_tl_types::{Cursor, Deserializable, RemoteCall, Serializable, enums, functions, types};
 use num_bigint::BigUint;
 use sha1::{Digest, Sha1};
@@ -16,6 +15,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use zeroize::Zeroizing;
 
+use super::framing::Framing;
 use super::server_key::ServerKey;
 
 /// What the exchange leaves behind.
@@ -25,7 +25,7 @@ pub(super) struct NewKey {
     pub(super) time_offset: i32,
     pub(super) first_salt: i64,
     pub(super) stream: TcpStream,
-    pub(super) transport: Full,
+    pub(super) framing: Framing,
 }
 
 /// Why no key was made.
@@ -53,7 +53,7 @@ const MOST_SECRETS: usize = 5;
 
 struct PlainChannel {
     stream: TcpStream,
-    transport: Full,
+    framing: Framing,
     mtp: Plain,
     read: Vec<u8>,
 }
@@ -63,10 +63,10 @@ impl PlainChannel {
         let mut out = DequeBuffer::with_capacity(1024, 64);
         self.mtp.push(&mut out, &request.to_bytes());
         self.mtp.finalize(&mut out);
-        self.transport.pack(&mut out);
+        self.framing.pack(&mut out);
         self.stream.write_all(out.as_ref()).await?;
         loop {
-            match self.transport.unpack(&mut self.read) {
+            match self.framing.unpack(&mut self.read) {
                 Ok(offset) => {
                     let mut payload = self.read.get(offset.data_range).unwrap_or_default().to_vec();
                     self.read.drain(..offset.next_offset);
@@ -88,9 +88,12 @@ impl PlainChannel {
                     return Err(ExchangeError::Protocol("the server announced a packet that is too long".into()));
                 }
                 Err(transport::Error::MissingBytes) if self.read.len() < MAX_FRAME_BYTES => {
-                    if self.stream.read_buf(&mut self.read).await? == 0 {
+                    let count = self.stream.read_buf(&mut self.read).await?;
+                    if count == 0 {
                         return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
                     }
+                    let start = self.read.len().saturating_sub(count);
+                    self.framing.clear(self.read.get_mut(start..).unwrap_or_default());
                 }
                 Err(error) => return Err(ExchangeError::Protocol(error.to_string())),
             }
@@ -113,14 +116,12 @@ fn shortest_bytes(value: u64) -> Vec<u8> {
     value.to_be_bytes().into_iter().skip_while(|&byte| byte == 0).collect()
 }
 
-/// Connects to `address` and makes a new authorization key with the owner of one of `keys`.
+/// Makes a new authorization key with the owner of one of `keys`, who is at the other end of `stream`.
 ///
 /// # Errors
 /// When the connection fails, the server has none of the keys, or a check fails.
-pub(super) async fn exchange(address: SocketAddr, keys: &[ServerKey]) -> Result<NewKey, ExchangeError> {
-    let stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let mut channel = PlainChannel { stream, transport: Full::new(), mtp: Plain::new(), read: Vec::new() };
+pub(super) async fn exchange(stream: TcpStream, framing: Framing, keys: &[ServerKey]) -> Result<NewKey, ExchangeError> {
+    let mut channel = PlainChannel { stream, framing, mtp: Plain::new(), read: Vec::new() };
 
     let nonce = *random::<16>()?;
     let enums::ResPq::Pq(offer) = channel.invoke(&functions::ReqPqMulti { nonce }).await?;
@@ -227,8 +228,8 @@ pub(super) async fn exchange(address: SocketAddr, keys: &[ServerKey]) -> Result<
     }
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_secs();
     let time_offset = i32::try_from(i64::from(dh.server_time) - i64::try_from(now).unwrap_or_default()).unwrap_or_default();
-    let PlainChannel { stream, transport, .. } = channel;
-    Ok(NewKey { auth_key, time_offset, first_salt: i64::from_le_bytes(first_salt), stream, transport })
+    let PlainChannel { stream, framing, .. } = channel;
+    Ok(NewKey { auth_key, time_offset, first_salt: i64::from_le_bytes(first_salt), stream, framing })
 }
 
 /// Miller–Rabin with the bases that decide every number of 64 bits.

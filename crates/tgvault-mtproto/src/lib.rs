@@ -2,6 +2,7 @@
 //! grammers' layers without sockets.
 //!
 //! - `server_key`, `key_exchange`: how an authorization key is made.
+//! - `proxy`: the way through a SOCKS5, HTTP or MTProxy server. `framing`: how packets stand on a connection.
 //! - `connection`: one socket with many requests in flight. `notices`: what the protocol library does not tell of its packets.
 //!   `packed`: packed messages that would fill the memory. `nesting`: answers that nobody could read.
 //! - `pace`: when a request may go out. `retry`: what to do when it failed.
@@ -15,12 +16,15 @@ mod client;
 mod connection;
 mod error;
 mod events;
+mod framing;
 mod key_exchange;
 mod nesting;
 mod notices;
 mod pace;
 mod packed;
 mod pool;
+mod proxy;
+mod proxy_secret;
 mod retry;
 mod server_key;
 mod session;
@@ -34,5 +38,7 @@ pub use key_exchange::ExchangeError;
 pub use nesting::STACK_BYTES;
 pub use pace::{Caps, Pace};
 pub use pool::ALL_FILE_CONNECTIONS;
+pub use proxy::{Proxy, ProxyError, ProxyKind, ProxyLogin};
+pub use proxy_secret::{ProxySecret, ProxySecretError};
 pub use server_key::{ServerKey, ServerKeyError};
 pub use session::Session;

@@ -151,9 +151,13 @@ pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
         CallError::Status(429) if attempt.failures < attempt.tries => Decision::Reconnect(backoff(attempt).saturating_mul(4)),
         CallError::Status(_) | CallError::Io(_) | CallError::TimedOut(_) | CallError::Closed => again(Decision::Reconnect),
         CallError::Exchange(super::ExchangeError::Io(_)) => again(Decision::Reconnect),
-        CallError::Exchange(_) | CallError::Unusable(_) | CallError::Unreadable(_) | CallError::UnknownDc(_) | CallError::InVain(_) => {
-            Decision::Fail
-        }
+        CallError::Proxy(error) if error.may_pass() => again(Decision::Reconnect),
+        CallError::Proxy(_)
+        | CallError::Exchange(_)
+        | CallError::Unusable(_)
+        | CallError::Unreadable(_)
+        | CallError::UnknownDc(_)
+        | CallError::InVain(_) => Decision::Fail,
     }
 }
 

@@ -173,6 +173,12 @@ pub struct TelegramProfile {
     pub server_key: Option<PathBuf>,
     /// The number of its data centre.
     pub server_dc: Option<i32>,
+    /// The proxy to Telegram: `socks5://…`, `http://…` or a `tg://proxy` link. It may have a password in it.
+    pub proxy: Option<Hidden>,
+    /// The file whose first line is the proxy's password.
+    pub proxy_password_file: Option<PathBuf>,
+    /// The shell command whose first line of output is that password.
+    pub proxy_password_command: Option<String>,
     /// How hard Telegram's servers may be worked: `gentle`, `normal`, `fast`.
     pub pace: Option<Pace>,
     /// The file whose first line is the passphrase of the logins.
@@ -304,9 +310,9 @@ fn parse(path: &Path, text: &str, places: &Places) -> Result<Profile, ConfigErro
     profile.sources.iter_mut().flat_map(SourceProfile::paths).for_each(settle);
     profile.alerts.paths().for_each(settle);
     let telegram = &mut profile.telegram;
-    for value in [&mut telegram.api_hash_file, &mut telegram.server_key, &mut telegram.session_passphrase_file].into_iter().flatten() {
-        settle(value);
-    }
+    let files =
+        [&mut telegram.api_hash_file, &mut telegram.server_key, &mut telegram.session_passphrase_file, &mut telegram.proxy_password_file];
+    files.into_iter().flatten().for_each(settle);
     profile.backup.exclude_file.iter_mut().flatten().for_each(settle);
     let addresses = profile.repo.iter_mut().chain(profile.vaults.iter_mut().map(|vault| &mut vault.repo));
     for repo in addresses.filter(|repo| !repo.contains(':')) {

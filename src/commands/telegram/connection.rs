@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use secrecy::SecretString;
 
-use super::words;
+use super::{proxy, words};
 use crate::commands::context::Context;
 use crate::commands::error::CommandError;
 use crate::commands::secrets;
@@ -42,6 +42,14 @@ pub struct Connection {
     /// How fast to send requests: gentle, normal or fast (see docs/guide/telegram.md)
     #[arg(help_heading = "Server", long, value_name = "PACE", env = "TGVAULT_PACE", value_parser = words::pace)]
     pub pace: Option<Pace>,
+
+    /// Connect through socks5://USER@HOST:PORT, http://…, or a tg://proxy link (also: TGVAULT_PROXY)
+    #[arg(help_heading = "Server", hide_short_help = true, long, value_name = "URL")]
+    pub proxy: Option<String>,
+
+    /// Read the proxy's password from the first line of this file
+    #[arg(help_heading = "Server", hide_short_help = true, long, value_name = "FILE", env = "TGVAULT_PROXY_PASSWORD_FILE")]
+    pub proxy_password_file: Option<PathBuf>,
 
     /// Your api_id from my.telegram.org; put the api_hash into TGVAULT_API_HASH or the profile
     #[arg(help_heading = "Account", hide_short_help = true, long, value_name = "NUMBER", env = "TGVAULT_API_ID")]
@@ -173,9 +181,11 @@ impl Connection {
     /// When the server's address or key cannot be used.
     pub fn options(&self, context: &Context, observer: Arc<dyn Observer>) -> Result<ConnectOptions, CommandError> {
         let profile = &context.settings.telegram;
+        let proxy = proxy::proxy(self.proxy.as_deref(), self.proxy_password_file.as_ref(), context)?;
         Ok(ConnectOptions {
             api_id: self.api_id.or(profile.api_id).unwrap_or_default(),
-            server: self.server(context)?,
+            server: self.server(context, proxy.is_some())?,
+            proxy,
             device: Device::default(),
             pace: self.pace.or(profile.pace).unwrap_or_default(),
             limits: TimeLimits::default(),
@@ -204,7 +214,8 @@ impl Connection {
         Ok(Application { api_id, api_hash })
     }
 
-    fn server(&self, context: &Context) -> Result<Option<CustomServer>, CommandError> {
+    /// The server that is named, if it is not Telegram. Its name is looked up only where that does not go around a proxy.
+    fn server(&self, context: &Context, is_proxied: bool) -> Result<Option<CustomServer>, CommandError> {
         let profile = &context.settings.telegram;
         let address = self.telegram_server.as_ref().or(profile.server.as_ref());
         let key = self.telegram_server_key.as_ref().or(profile.server_key.as_ref());
@@ -225,6 +236,10 @@ impl Connection {
             what: format!("{} is no public RSA key: {error}", crate::commands::units::printable(&key.to_string_lossy())),
             hint: Some("it is a PEM file with RSA PUBLIC KEY (PKCS#1) or PUBLIC KEY (SPKI)".into()),
         })?;
+        if is_proxied && address.parse::<SocketAddr>().is_err() {
+            let what = "the Telegram server is given by name, and looking it up would not go through the proxy";
+            return Err(CommandError::usage(what, "give its IP address and port: --telegram-server ADDRESS:PORT"));
+        }
         let dc = self.telegram_server_dc.or(profile.server_dc).unwrap_or(USUAL_DC);
         Ok(Some(CustomServer { address: resolve(address)?, dc, key_pem }))
     }

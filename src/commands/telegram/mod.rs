@@ -1,9 +1,10 @@
 //! What all commands that act for a Telegram account share: [`connection`] opens it, [`prompts`] answers a login's questions,
-//! [`observer`] tells what it does, [`words`] reads options.
+//! [`observer`] tells what it does, [`proxy`] says through what, [`words`] reads options.
 
 pub mod connection;
 pub mod observer;
 pub mod prompts;
+mod proxy;
 pub mod words;
 
 use super::error::CommandError;

@@ -33,5 +33,5 @@ pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, Detail, ExportOptions, LARGE
 pub use stored::CoverageCounts;
 pub use wire::{
     ALL_FILE_CONNECTIONS, CallError, CallOptions, Caps, Client, ClientOptions, Device, Event as ConnectionEvent, ExchangeError, Pace,
-    RpcError, ServerKey, ServerKeyError, TimeLimits,
+    Proxy, ProxyError, ProxyKind, ProxyLogin, ProxySecret, ProxySecretError, RpcError, ServerKey, ServerKeyError, TimeLimits,
 };

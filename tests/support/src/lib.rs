@@ -4,6 +4,7 @@
 //! - [`needs`]: what a test needs beside the build, and what becomes of it where that is missing.
 //! - [`stores`]: servers for S3, Azure and Google, real ones where there are any.
 //! - [`gate`]: an HTTP server that stands before another one, or alone, and misbehaves as a test tells it.
+//! - [`proxies`]: proxies that count what goes through them.
 //! - [`sandbox`]: the built program in an empty home, with a clean environment.
 //! - [`telegram`]: a Telegram server with an account generated from a seed.
 //! - [`tls`]: HTTPS before any of them.
@@ -12,6 +13,7 @@
 pub mod gate;
 pub mod mounts;
 pub mod needs;
+pub mod proxies;
 pub mod sandbox;
 pub mod stores;
 pub mod telegram;

@@ -13,7 +13,7 @@ use super::takeout::now;
 use crate::model::keep::{Keep, Kept};
 use crate::source::telegram::error::{TelegramError, ends_session};
 use crate::source::telegram::events::{Event, Observing, OfConnections};
-use crate::source::telegram::wire::{Client, ClientOptions, Device, Pace, STACK_BYTES, ServerKey, TimeLimits};
+use crate::source::telegram::wire::{Client, ClientOptions, Device, Pace, Proxy, STACK_BYTES, ServerKey, TimeLimits};
 
 /// How to act for an account.
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub struct ConnectOptions {
     pub api_id: i32,
     /// A server of one's own at its address of now; `None` leaves it to the login.
     pub server: Option<CustomServer>,
+    /// The proxy that everything goes through; `None` for direct connections.
+    pub proxy: Option<Proxy>,
     /// How to present ourselves.
     pub device: Device,
     /// How hard to work Telegram's servers.
@@ -264,6 +266,7 @@ fn client(session: Arc<SessionStore>, api_id: i32, options: &ConnectOptions) -> 
         caps: options.pace.caps(),
         limits: options.limits,
         max_wait: options.max_wait,
+        proxy: options.proxy.clone(),
         keys,
         observer: Arc::new(OfConnections(options.observer.clone())),
     };
