@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 
 use super::config::profile::MachineKey;
@@ -17,14 +17,15 @@ use super::telegram::connection::{Connection, FIRST_ACCOUNT};
 use super::telegram::observer::Teller;
 use super::telegram::prompts::{Answers, Prompts};
 use crate::operations::accounts::login_key;
-use crate::source::telegram::LoginWay;
+use crate::source::telegram::{LoginWay, SessionString, SessionStringError};
 
 const EXAMPLES: &str = "\
 Examples:
   tgvault login                            # asks for phone number, code, password
   tgvault login --qr --account work        # scan a QR code with your phone
   tgvault login --phone +441234567890 --password-command 'pass telegram'
-  tgvault login --bot --account robot --token-file ~/token";
+  tgvault login --bot --account robot --token-file ~/token
+  tgvault login --from-session-string --session-string-file ~/session";
 
 /// Options of `login`.
 #[derive(Clone, Debug, clap::Args)]
@@ -66,6 +67,18 @@ pub struct Args {
     #[arg(long)]
     pub session_passphrase: bool,
 
+    /// Take over a session of Telethon or Pyrogram; its string is read from standard input unless a file or command is given
+    #[arg(long, conflicts_with_all = ["phone", "qr", "bot"])]
+    pub from_session_string: bool,
+
+    /// Read the session string from the first line of this file
+    #[arg(long, value_name = "FILE", requires = "from_session_string", hide_short_help = true)]
+    pub session_string_file: Option<PathBuf>,
+
+    /// Read the session string from this shell command (first line)
+    #[arg(long, value_name = "COMMAND", requires = "from_session_string", conflicts_with = "session_string_file", hide_short_help = true)]
+    pub session_string_command: Option<OsString>,
+
     /// Which account, application and server.
     #[command(flatten)]
     pub connection: Connection,
@@ -103,12 +116,14 @@ pub async fn run(args: &Args, context: &Arc<Context>) -> Result<Exit, CommandErr
 
 fn log_in(args: &Args, context: &Context) -> Result<crate::source::telegram::Account, CommandError> {
     let connection = &args.connection;
+    if args.from_session_string {
+        return take_over(args, context);
+    }
     // What is missing is reported before anybody types anything.
     let application = connection.application(context)?;
     let options = connection.options(context, Arc::new(Teller::of_waits(&context.output)))?;
     let accounts = if args.session_passphrase { connection.protect(context)? } else { connection.accounts(context)? };
-    let name = connection.account.clone().or_else(|| context.settings.telegram.account.clone());
-    let name = name.unwrap_or_else(|| FIRST_ACCOUNT.to_owned());
+    let name = name(args, context);
     let way = if args.bot {
         LoginWay::Bot(token(args, context)?)
     } else if args.qr {
@@ -128,6 +143,41 @@ fn log_in(args: &Args, context: &Context) -> Result<crate::source::telegram::Acc
         password_file: args.password_file.clone(),
     };
     Ok(accounts.login(&name, way, &application, &options, &mut Prompts::new(&context.output, answers))?)
+}
+
+fn name(args: &Args, context: &Context) -> String {
+    let named = args.connection.account.clone().or_else(|| context.settings.telegram.account.clone());
+    named.unwrap_or_else(|| FIRST_ACCOUNT.to_owned())
+}
+
+/// Takes over a session that another program logged in.
+fn take_over(args: &Args, context: &Context) -> Result<crate::source::telegram::Account, CommandError> {
+    let connection = &args.connection;
+    let options = connection.options(context, Arc::new(Teller::of_waits(&context.output)))?;
+    let accounts = if args.session_passphrase { connection.protect(context)? } else { connection.accounts(context)? };
+    const WHAT: &str = "session string";
+    let text = match (&args.session_string_command, &args.session_string_file) {
+        (Some(command), _) => secrets::command_line(WHAT, command)?,
+        (None, Some(file)) => secrets::file_line(WHAT, file, &mut |text| context.output.warn(&text))?,
+        (None, None) if secrets::can_ask() => secrets::ask("Session string: ")?,
+        (None, None) => secrets::input_line(WHAT)?,
+    };
+    let string = SessionString::parse(text.expose_secret()).map_err(|error| {
+        let hint = match error {
+            SessionStringError::BotToken => "log a bot in with `tgvault login --bot`",
+            _ => "print it with Telethon's `StringSession.save()` or Pyrogram's `export_session_string()`, and give the whole line",
+        };
+        CommandError::usage(error.to_string(), hint)
+    })?;
+    // A session belongs to no secret of an application: its number is all that Telegram asks for.
+    let api_id = Some(options.api_id).filter(|&id| id != 0).or(string.api_id);
+    let api_id = api_id.ok_or_else(|| {
+        CommandError::usage(
+            "Telegram requires an api_id, and this session string does not contain one",
+            "give the api_id that the session was made with: --api-id, TGVAULT_API_ID or the profile's [telegram]",
+        )
+    })?;
+    Ok(accounts.import(&name(args, context), &string, api_id, &options)?)
 }
 
 fn token(args: &Args, context: &Context) -> Result<SecretString, CommandError> {

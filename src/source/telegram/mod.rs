@@ -23,7 +23,10 @@ mod stored;
 mod tl;
 mod wire;
 
-pub use account::{Account, Accounts, Application, ConnectOptions, CustomServer, LoggedIn, LoginPrompts, LoginWay, Session};
+pub use account::{
+    Account, Accounts, Application, ConnectOptions, CustomServer, LoggedIn, LoginPrompts, LoginWay, Session, SessionString,
+    SessionStringError,
+};
 pub use error::TelegramError;
 pub use events::{Event, Observer, Observing, Unobserved};
 pub use export::{ChatSize, ChatSummary, ListingDetail, Outcome, TelegramSource};

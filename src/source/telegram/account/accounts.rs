@@ -4,11 +4,12 @@ use std::io;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use grammers_tl_types::functions;
+use grammers_tl_types::{enums, functions};
 use tokio::runtime::{Handle, Runtime};
 
 use super::login::{Application, LoginPrompts, LoginWay, log_in};
 use super::session::{CustomServer, LoggedIn, Session, SessionStore};
+use super::session_string::SessionString;
 use super::takeout::now;
 use crate::model::keep::{Keep, Kept};
 use crate::source::telegram::error::{TelegramError, ends_session};
@@ -151,6 +152,63 @@ impl Accounts {
         let complete = SessionStore::new(session.read().clone(), Some(self.file(name, SESSION)));
         complete.change(|session| session.api_id = Some(application.api_id)).map_err(|source| self.local(name, source))?;
         if let Some(known) = known.filter(|known| known.read().user.is_some()) {
+            threads.block_on(end_former(known, options));
+        }
+        drop(threads);
+        self.account(name, complete, user, options)
+    }
+
+    /// Takes over a session that another program logged in, asks Telegram whether it holds, and keeps it under `name`. It stays one
+    /// session: nothing here ends it unless `logout` is asked for.
+    ///
+    /// # Errors
+    /// When the session belongs to other servers, Telegram does not know it (any more), or it cannot be saved.
+    pub fn import(&self, name: &str, string: &SessionString, api_id: i32, options: &ConnectOptions) -> Result<Account, TelegramError> {
+        check_name(name)?;
+        let mut session = Session::new(options.server.clone());
+        if string.is_test && options.server.is_none() {
+            let what = "this session is with Telegram's test servers: name the server with --telegram-server and --telegram-server-key";
+            return Err(TelegramError::Invalid(what.into()));
+        }
+        let Some(centre) = session.dcs.get_mut(string.dc) else {
+            let what = format!("this session belongs to data centre {}, which is not known here", string.dc);
+            return Err(TelegramError::Invalid(what));
+        };
+        centre.key = Some(string.key.clone());
+        session.home_dc = string.dc;
+        session.api_id = Some(api_id);
+        // Not known yet; and still a login, for which no other key may be made in silence.
+        session.user = Some(LoggedIn { user_id: 0, bot: false });
+        let session = SessionStore::new(session, None);
+        let client = client(session.clone(), api_id, options)?;
+        let threads = Threads::new()?;
+        let asked = threads.block_on(client.call(&functions::users::GetUsers { id: vec![enums::InputUser::UserSelf] }));
+        let users = asked.map_err(|error| match error.rpc() {
+            Some(rpc) if rpc.is("SESSION_PASSWORD_NEEDED") => {
+                TelegramError::Login("the login behind this session was never completed: its password is missing".into())
+            }
+            Some(rpc) if rpc.is("AUTH_KEY_DUPLICATED") => TelegramError::Login(
+                "Telegram has ended this session because it was in use at two places at once; make a new one, and use it here only".into(),
+            ),
+            _ if ends_session(&error) => TelegramError::Login("Telegram does not know this session: it was ended, or never existed".into()),
+            _ => TelegramError::from_call(name, "the session cannot be checked", error),
+        })?;
+        let user = users.into_iter().find_map(|user| match user {
+            enums::User::User(user) => Some(LoggedIn { user_id: user.id, bot: user.bot }),
+            enums::User::Empty(_) => None,
+        });
+        let user = user.ok_or_else(|| TelegramError::Login("Telegram does not say whose session this is".into()))?;
+        drop(client);
+        let known = self.load(name).ok().flatten().filter(|known| known.read().user.is_some());
+        if let Some(before) = known.as_ref().and_then(|known| known.read().user.clone()).filter(|before| before.user_id != user.user_id) {
+            // Unlike a new login, this session may be somebody's everyday one: it is left as it is.
+            let what = format!("account '{name}' is user {} on this machine, and this is user {}", before.user_id, user.user_id);
+            return Err(TelegramError::Invalid(what));
+        }
+        let complete = SessionStore::new(session.read().clone(), Some(self.file(name, SESSION)));
+        complete.change(|session| session.user = Some(user.clone())).map_err(|source| self.local(name, source))?;
+        // Ending a former session that is this very one would end what was just taken over.
+        if let Some(known) = known.filter(|known| !known.read().is_same(&complete.read())) {
             threads.block_on(end_former(known, options));
         }
         drop(threads);

@@ -71,6 +71,12 @@ impl Session {
         Self { version: VERSION, home_dc, dcs, server, user: None, api_id: None }
     }
 
+    /// Whether both are one session at Telegram, which knows it by its key.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        let key = |session: &Self| session.dcs.get(session.home_dc).and_then(|centre| centre.key.as_ref().map(AuthorizationKey::bytes));
+        self.home_dc == other.home_dc && matches!((key(self), key(other)), (Some(own), Some(other)) if own == other)
+    }
+
     /// Follows a server of one's own to where it answers now; its data centre stays the same.
     ///
     /// # Errors
