@@ -3,6 +3,7 @@
 //! `TGVAULT_HISTORIES=2000` tries more of them; one that ends badly has its seed in the test's output, and `TGVAULT_SEED=17` has it again.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::io::{self, Write};
 use std::time::Duration;
 
 use grammers_tl_types::{Deserializable, enums};
@@ -47,6 +48,18 @@ impl Dice {
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         ((z ^ (z >> 31)) % n as u64) as usize
+    }
+}
+
+/// Says which history it was when it ends badly.
+struct Told(u64, Luck);
+
+impl Drop for Told {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            let _ =
+                writeln!(io::stderr(), "the history of seed {0} ({1:?}) ended badly; try it again with TGVAULT_SEED={0}", self.0, self.1);
+        }
     }
 }
 
@@ -224,8 +237,9 @@ fn random_histories_end_as_the_server_has_them() {
     };
     for seed in seeds {
         let mut history = History::new(seed);
-        println!("the history of seed {seed}, {:?}", history.luck);
+        let told = Told(seed, history.luck);
         let vault = history.live();
         history.check(&vault);
+        drop(told);
     }
 }
