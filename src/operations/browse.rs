@@ -18,7 +18,7 @@ use super::stop::Stop;
 use crate::model::account::Section;
 use crate::model::chat::ChatInfo;
 use crate::model::entry::{EntryPath, Kind};
-use crate::model::peer::Peer;
+use crate::model::peer::{MIGRATED_ID_OFFSET, Peer};
 use crate::render::html::Owner;
 use crate::render::html::lists::owner;
 use crate::render::search::Query;
@@ -220,6 +220,15 @@ impl Browser {
             each(written);
             Ok(())
         })
+    }
+
+    /// The chat in which a message of `chat` is shown, and its id there: those of a basic group stand in the supergroup that it became.
+    pub fn place_of<'a>(&'a self, chat: &'a Chat, id: i64) -> (&'a ChatInfo, i64) {
+        let is_before = |chosen: &&Chosen| chosen.before.as_ref().is_some_and(|before| before.peer == chat.peer);
+        match self.chosen.iter().find(is_before) {
+            Some(chosen) => (&chosen.chat.info, id.saturating_sub(MIGRATED_ID_OFFSET)),
+            None => (&chat.info, id),
+        }
     }
 
     /// The length of a stored file in bytes; `None` where the snapshot has none there, or not all of it.

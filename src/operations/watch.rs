@@ -91,6 +91,7 @@ pub async fn watch<E>(
     mut run: impl AsyncFnMut(Due) -> Result<Ran, E>,
     mut alive: impl FnMut(&Stir),
 ) -> Result<Ran, E> {
+    listener.run_ended();
     let mut stir = listener.stir();
     let mut looked = Instant::now();
     let (mut pause, mut not_before) = (FIRST_PAUSE, None);
@@ -126,6 +127,7 @@ pub async fn watch<E>(
                 ran
             }
         };
+        listener.run_ended();
         (pause, not_before) = match ran {
             Ran::Stored => (FIRST_PAUSE, None),
             Ran::Later(after) => ((pause * 2).min(LONGEST_PAUSE), Some(Instant::now() + after.unwrap_or(pause))),

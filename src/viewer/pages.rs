@@ -109,7 +109,7 @@ pub fn search(browser: &Browser, words: &str, zone: &TimeZone, stop: &Stop) -> R
         Err(error) => return Ok(window::found(words, "", &format!("{error}: use fewer or shorter words"))),
     };
     let mut hits: Vec<Vec<u8>> = Vec::new();
-    let writing = AsHits { zone };
+    let writing = AsHits { zone, browser };
     let searched = browser.search(&query, &writing, KEPT_BYTES, stop, &mut |hit: &[u8]| {
         if hits.len() < HITS {
             hits.push(hit.to_vec());
@@ -127,6 +127,7 @@ pub fn search(browser: &Browser, words: &str, zone: &TimeZone, stop: &Stop) -> R
 /// Writes hits as links to their messages.
 struct AsHits<'a> {
     zone: &'a TimeZone,
+    browser: &'a Browser,
 }
 
 impl Writing for AsHits<'_> {
@@ -134,7 +135,8 @@ impl Writing for AsHits<'_> {
         let from = json::get(found.message, "from").and_then(json::text).unwrap_or_default();
         let date = found.date.map(|date| when(self.zone, date)).unwrap_or_default();
         let mut hit = String::new();
-        window::hit(&mut hit, chat.peer, &shown_name(&chat.info), found.id, &date, &from, &snippet(found.message));
+        let (shown_in, id) = self.browser.place_of(chat, found.id);
+        window::hit(&mut hit, shown_in.peer, &shown_name(shown_in), id, &date, &from, &snippet(found.message));
         out.extend_from_slice(hit.as_bytes());
         // The mark stands in front of the text's end.
         out.len().saturating_sub("</div></div></a>\n".len())

@@ -170,6 +170,15 @@ fn chats_messages_media_and_search_are_shown() {
     assert!(!links.is_empty(), "{}", found.text());
     let id = links[0].split("around=").nth(1).unwrap();
     assert!(get(&links[0]).text().contains(&format!("id=\"message{id}\"")), "{}", links[0]);
+    // So do hits in a basic group that became a supergroup.
+    let all = export["chats"]["list"].as_array().unwrap().iter().flat_map(|chat| chat["messages"].as_array().unwrap());
+    let mut moved = all.filter(|message| message["id"].as_i64().unwrap() < -1_000_000);
+    let word = moved.find_map(|message| message["text"].as_str()?.split_whitespace().find(|word| word.chars().all(char::is_alphanumeric)));
+    let found = get(&format!("search?q={}", word.expect("a message of the group")));
+    let links = between(&found.text(), "href=\"chats/", "#").into_iter().map(|rest| format!("chats/{rest}")).collect::<Vec<_>>();
+    let group = links.iter().find(|link| link.contains("around=-")).unwrap_or_else(|| panic!("{}", found.text()));
+    let id = group.split("around=").nth(1).unwrap();
+    assert!(get(group).text().contains(&format!("id=\"message{id}\"")), "{group}");
     assert!(get("search?q=nobodywrotethis").text().contains("No message matches."));
     for asset in ["css/style.css", "js/script.js"] {
         assert_eq!(get(asset).status, 200, "{asset}");

@@ -227,6 +227,15 @@ async fn a_group_that_moved_is_one_chat() {
     assert_eq!(texts(&alone), said(&[(10, "old"), (11, "older")]));
     let printed = String::from_utf8(tgvault(&world, &["cat", "latest", "--chat", "Hikers"]).stdout).unwrap();
     assert!(printed.contains("#-999999990") && printed.contains("#2"), "{printed}");
+    // Also where only the group knows of the other, and only the other is named.
+    let half = World::new().await;
+    let mut account = Handmade::default();
+    account.chat("chat5", "Hikers", "private_group", json!({"migrated_to": "channel6"}));
+    account.chat("channel6", "Hikers", "private_supergroup", json!({}));
+    account.batch("chat5", "r1", &[message("chat5", 10, 1, None, "old")]);
+    account.batch("channel6", "r1", &[message("channel6", 2, 1, None, "new")]);
+    account.backup(&half).await;
+    assert_eq!(texts(&result(&half, "out", &["--chat", "channel6"])), said(&[(-999_999_990, "old"), (2, "new")]));
     // What is found, counted and listed is the same one chat.
     let said = |arguments: &[&str]| {
         let output = tgvault(&world, arguments);

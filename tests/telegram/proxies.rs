@@ -111,6 +111,18 @@ fn a_proxy_that_refuses_is_explained_and_nothing_goes_around_it() {
     refused(&program, &format!("http://{}", strict.address()), 1, "does not allow connections to Telegram (HTTP status 403)");
     refused(&program, &format!("socks5://anna:hunter2@{}", locked.address()), 2, "--proxy has a password in it");
     refused(&program, "tg://proxy?server=h&port=1&secret=ee00112233445566778899aabbccddeeff61", 2, "imitates HTTPS");
+    // The environment goes before the profile, and the password of the profile's proxy is for no other one.
+    std::fs::write(program.file("word"), format!("{PASSWORD}\n")).unwrap();
+    let profile = format!("[telegram]\nproxy = 'socks5://anna@{}'\nproxy-password-file = 'word'\n", locked.address());
+    std::fs::write(program.file("p.toml"), profile).unwrap();
+    let (profile, other) = (program.file("p.toml").to_string_lossy().into_owned(), Proxy::start(Kind::Socks5(anna()), false).unwrap());
+    let run = program.run(&["-P", &profile, "chats"]);
+    assert!(run.code == Some(1) && run.stderr.contains("rejects the user name or password"), "{:?} {}", run.code, run.stderr);
+    program.sandbox.env([("TGVAULT_PROXY_PASSWORD", String::new())]);
+    assert_eq!(program.run(&["-P", &profile, "chats"]).code, Some(0));
+    let run = program.run(&["-P", &profile, "chats", "--proxy", &format!("socks5://anna@{}", other.address())]);
+    assert!(run.code == Some(2) && run.stderr.contains("no password was given"), "{:?} {}", run.code, run.stderr);
+    assert_eq!(other.accepted(), 0);
     // Looking up the server's name would go around the proxy.
     let named = ["--telegram-server", "localhost:1", "--proxy", &format!("socks5://{}", open.address())];
     let run = program.run(&[&["chats"][..], &named].concat());

@@ -77,6 +77,14 @@ fn a_session_string_is_a_login_until_telegram_ends_it() {
     assert_eq!(run.code, Some(1), "{}", run.stderr);
     assert!(run.stderr.contains("Telegram does not know this session"), "{}", run.stderr);
     assert_eq!(program.run(&["chats"]).code, Some(0), "the login that was there is still there");
+    // A login that cannot be read is not written over: it may be somebody else's.
+    let file = program.file("state/telegram/main.session");
+    let login = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &login[..login.len() / 2]).unwrap();
+    let run = take_over(&program, &whole);
+    assert!(run.code != Some(0) && run.stderr.contains("main.session"), "{:?} {}", run.code, run.stderr);
+    assert_eq!(std::fs::read(&file).unwrap(), login[..login.len() / 2]);
+    std::fs::write(&file, login).unwrap();
     assert_eq!(program.run(&["logout"]).code, Some(0));
     let run = take_over(&program, &whole);
     assert_eq!(run.code, Some(1), "{}", run.stderr);

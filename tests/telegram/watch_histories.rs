@@ -113,7 +113,7 @@ impl History {
                 life.texts.push(text);
                 life.unheard |= !listening;
             }
-            (25..40, Some((peer, id))) if self.luck == Luck::Good => {
+            (25..40, Some((peer, id))) if self.luck != Luck::TooLong => {
                 self.server().mutate(&Mutation::Delete { peer, ids: vec![id] }).unwrap();
                 let life = self.lives.get_mut(&(peer, id)).unwrap();
                 life.deleted = true;

@@ -50,17 +50,26 @@ pub fn proxy(option: Option<&str>, password_file: Option<&PathBuf>, context: &Co
         }
         return Ok(Some(proxy));
     }
-    let file = password_file.or(profile.proxy_password_file.as_ref());
-    let password = match (std::env::var(PASSWORD).map(Zeroizing::new), file, &profile.proxy_password_command) {
-        (Ok(password), None, _) if !password.is_empty() => password,
-        (_, Some(file), _) => {
-            let line = secrets::file_line("proxy password", file, &mut |text| context.output.warn(&text))?;
-            Zeroizing::new(line.expose_secret().to_owned())
+    let given = std::env::var(PASSWORD).ok().filter(|password| !password.is_empty()).map(Zeroizing::new);
+    // The profile's password is for the profile's proxy, and no other gets it.
+    let is_of_profile = option.is_none() && variable.is_none();
+    let of_profile = (profile.proxy_password_file.as_ref(), &profile.proxy_password_command);
+    let (file, command) = if is_of_profile && given.is_none() { of_profile } else { (None, &None) };
+    let line = match (password_file.or(file), given, command) {
+        (Some(file), _, _) => secrets::file_line("proxy password", file, &mut |text| context.output.warn(&text))?,
+        (None, Some(password), _) => {
+            login.password = password;
+            return Ok(Some(proxy));
         }
-        (_, None, Some(command)) => Zeroizing::new(secrets::command_line("proxy password", command.as_ref())?.expose_secret().to_owned()),
-        _ => Zeroizing::new(String::new()),
+        (None, None, Some(command)) => secrets::command_line("proxy password", command.as_ref())?,
+        (None, None, None) => {
+            return Err(CommandError::usage(
+                format!("{from} names a user, and no password was given"),
+                format!("use --proxy-password-file or {PASSWORD}"),
+            ));
+        }
     };
-    login.password = password;
+    login.password = Zeroizing::new(line.expose_secret().to_owned());
     Ok(Some(proxy))
 }
 

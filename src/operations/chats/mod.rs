@@ -38,7 +38,7 @@ use crate::model::fold::Sighting;
 use crate::model::harmless::printable;
 use crate::model::json;
 use crate::model::paths::{self, Place, RunId};
-use crate::model::peer::Peer;
+use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{SeenAgain, VERSION};
 use crate::repository::tree::TreeEntry;
 
@@ -229,7 +229,11 @@ impl OpenChats {
         let peer = |wanted: &String| if let ChatRef::Peer(peer) = ChatRef::new(wanted) { Some(peer) } else { None };
         let peers: Option<Vec<Peer>> = wanted.iter().map(peer).collect();
         match peers.filter(|peers| !peers.is_empty()) {
-            Some(peers) => self.described(&|peer| peers.contains(&peer), true, bad),
+            // A basic group may be the only one to know which supergroup it became.
+            Some(peers) => {
+                let has_supergroup = peers.iter().any(|peer| peer.kind == PeerKind::Channel);
+                self.described(&|peer| peers.contains(&peer) || has_supergroup && peer.kind == PeerKind::Chat, true, bad)
+            }
             None => self.chats(bad),
         }
     }
@@ -290,7 +294,9 @@ impl OpenChats {
             parts.batches.sort_unstable();
             let run = parts.batches.last().map(|(run, _, _)| run.clone());
             let is_damaged = parts.is_damaged;
-            let mut info = parts.info.unwrap_or_else(|| undescribed(peer, run));
+            // Of a chat whose topics were exported one by one, nothing else is known.
+            let is_partial = !parts.topics.is_empty();
+            let mut info = parts.info.unwrap_or_else(|| ChatInfo { is_partial, ..undescribed(peer, run) });
             info.add_topics(parts.topics);
             let batches = parts.batches.into_iter().map(|(_, _, path)| path).collect();
             Chat { peer, info, is_damaged, batches, log_bytes: parts.log_bytes, seen: seen.remove(&peer).unwrap_or_default() }

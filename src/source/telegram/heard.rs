@@ -43,6 +43,8 @@ pub(super) struct News {
     pub(super) peer: Option<Peer>,
     /// When it came, Unix seconds.
     pub(super) at: i64,
+    /// Whether it came while a run was under way, which may have been told of its end before anybody held it.
+    pub(super) is_doubtful: bool,
     pub(super) what: What,
 }
 
@@ -125,6 +127,11 @@ impl Heard {
         Self { recent: Recent::default(), ..std::mem::replace(self, Self { recent, ..Self::default() }) }
     }
 
+    /// Takes note that a run has ended: what came meanwhile is in doubt.
+    pub(super) fn doubt(&mut self) {
+        self.news.iter_mut().for_each(|news| news.is_doubtful = true);
+    }
+
     /// Takes note that something may have happened which nothing told.
     pub(super) fn stir(&mut self) {
         self.stirred = true;
@@ -205,7 +212,7 @@ impl Heard {
             return;
         }
         self.bytes += bytes;
-        self.news.push(News { peer, at, what });
+        self.news.push(News { peer, at, is_doubtful: false, what });
     }
 
     /// Puts what was taken out and could not be written before what came meanwhile.

@@ -97,6 +97,11 @@ impl Listener {
         heard
     }
 
+    /// Says that a run has ended: of what came meanwhile, the next one asks whether it is still there.
+    pub fn run_ended(&self) {
+        self.shared.heard().doubt();
+    }
+
     /// Puts back what was taken out and could not be stored.
     pub fn put_back(&self, heard: Heard) {
         self.shared.heard().put_back(heard);

@@ -305,12 +305,14 @@ impl<'a> Import<'a> {
                     Some(channel) => chat.migrated_to = Some(channel),
                     None => {}
                 }
-                if chat.is_partial {
+                // The export of a single topic tells of that and of nothing else: what other exports tell of the chat stays.
+                if chat.is_partial && chat.name.is_none() && !chat.topics.is_empty() {
                     for topic in chat.topics.clone() {
                         let path = paths::topic(chat.peer, topic.id);
                         let told = TopicInfo { v: VERSION, peer: chat.peer, topic, observed: chat.observed, run: chat.run.clone() };
                         self.describe(path, &told, false, &says_of_topic(&told)?)?;
                     }
+                    return Ok(());
                 }
                 self.describe(paths::chat_info(chat.peer), &chat, chat.is_partial, &says_of_chat(&chat)?)
             }

@@ -199,7 +199,8 @@ impl Accounts {
         });
         let user = user.ok_or_else(|| TelegramError::Login("Telegram does not say whose session this is".into()))?;
         drop(client);
-        let known = self.load(name).ok().flatten().filter(|known| known.read().user.is_some());
+        // One that cannot be read may be somebody else's: it is not written over.
+        let known = self.load(name)?.filter(|known| known.read().user.is_some());
         if let Some(before) = known.as_ref().and_then(|known| known.read().user.clone()).filter(|before| before.user_id != user.user_id) {
             // Unlike a new login, this session may be somebody's everyday one: it is left as it is.
             let what = format!("account '{name}' is user {} on this machine, and this is user {}", before.user_id, user.user_id);

@@ -8,6 +8,7 @@ use super::batch::Batch;
 use super::chat_log::ChatLog;
 use super::history::date_of;
 use super::run::{BY_ID, Run};
+use crate::model::coverage::IdRange;
 use crate::model::peer::{Peer, PeerKind};
 use crate::model::record::{ChatEvent, EventRecord, Evidence, Record};
 use crate::source::telegram::error::TelegramError;
@@ -26,6 +27,8 @@ struct Writing<'a> {
     /// Messages of whose end these news tell: an earlier run may have found it already, and holds them no more.
     ending: BTreeSet<i32>,
     batch: Batch,
+    /// New messages that came while the run before was under way: it may have been told of their end, and moved on.
+    doubtful: BTreeSet<i32>,
     /// Versions that wait to be written together: of different messages, and seen in the same second.
     group: Vec<enums::Message>,
     seen: i64,
@@ -86,7 +89,12 @@ impl Run {
                     }
                     drop(state);
                     for (peer, ids) in whose {
-                        sorted.entry(peer).or_default().push(News { peer: Some(peer), at: news.at, what: What::Gone(ids) });
+                        sorted.entry(peer).or_default().push(News {
+                            peer: Some(peer),
+                            at: news.at,
+                            is_doubtful: false,
+                            what: What::Gone(ids),
+                        });
                     }
                 }
                 (None, _) => {}
@@ -106,21 +114,28 @@ impl Run {
             by_now: HashMap::new(),
             ending: news.iter().flat_map(|news| if let What::Gone(ids) = &news.what { ids.as_slice() } else { &[] }).copied().collect(),
             batch: Batch::default(),
+            doubtful: BTreeSet::new(),
             group: Vec::new(),
             seen: 0,
             only_own,
             gone: 0,
         };
         let mut reacted = BTreeSet::new();
-        for News { at, what, .. } in news {
+        for News { at, is_doubtful, what, .. } in news {
             match what {
-                What::Message { bytes, edited, .. } => writing.message(&bytes, edited, at).await?,
+                What::Message { bytes, edited, id } => {
+                    if is_doubtful && writing.print(id).is_none() {
+                        writing.doubtful.insert(id);
+                    }
+                    writing.message(&bytes, edited, at).await?;
+                }
                 What::Gone(ids) => writing.gone(ids).await?,
                 What::Cleared(up_to) => writing.cleared(up_to).await?,
                 What::Reacted(id) => drop(reacted.insert(id)),
             }
         }
         writing.write().await?;
+        writing.ask_for_doubtful().await?;
         writing.reactions(reacted).await?;
         self.alarm(peer, writing.gone);
         self.flush(&log, &mut writing.batch).await?;
@@ -194,6 +209,31 @@ impl Writing<'_> {
             self.run.add_deletion(self.log, &mut self.batch, id, Evidence::Update).await?;
             self.by_now.insert(id, None);
             self.gone += 1;
+        }
+        Ok(())
+    }
+
+    /// Asks which of the messages in doubt are still there.
+    async fn ask_for_doubtful(&mut self) -> Result<(), TelegramError> {
+        let (run, peer) = (self.run, self.log.peer);
+        let ids: Vec<i32> = self.doubtful.iter().copied().filter(|id| self.print(*id).is_some()).collect();
+        for page in ids.chunks(BY_ID) {
+            match messages_by_id(&run.api, &run.peers, peer, page).await {
+                Ok(messages) => {
+                    let there = messages.iter().filter(|message| !matches!(message, enums::Message::Empty(_)));
+                    let there: BTreeSet<i32> = there.map(enums::Message::id).collect();
+                    for id in page.iter().copied().filter(|id| !there.contains(id)) {
+                        let range = IdRange { first: id.into(), last: id.into() };
+                        run.add_deletion(self.log, &mut self.batch, id, Evidence::Absence { range }).await?;
+                        self.by_now.insert(id, None);
+                        self.gone += 1;
+                    }
+                }
+                Err(error) => {
+                    let reason = run.api.or_reason("asking for new messages", error)?;
+                    tracing::warn!(%peer, reason, "it is not known whether new messages are still there");
+                }
+            }
         }
         Ok(())
     }
