@@ -396,7 +396,7 @@ impl Mounted {
     }
 
     /// Up to `count` bytes of a file from byte `from` on: fewer only at its end. age vouches for all of them, and files of up to
-    /// [`BLOCK_BYTES`] are held against their SHA-256.
+    /// 1 MiB are held against their SHA-256.
     ///
     /// # Errors
     /// Why not.
