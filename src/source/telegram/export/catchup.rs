@@ -121,11 +121,21 @@ impl Run {
     /// Writes down what updates said about messages that are held.
     async fn apply(&self, mut changes: Changes) -> Result<(), TelegramError> {
         if !changes.gone_somewhere.is_empty() {
-            let state = self.state.read();
-            for (peer, chat) in state.chats.iter().filter(|(peer, _)| peer.kind != PeerKind::Channel) {
-                let here: BTreeSet<i32> = changes.gone_somewhere.iter().copied().filter(|id| chat.messages.contains(*id)).collect();
+            {
+                let state = self.state.read();
+                for (peer, chat) in state.chats.iter().filter(|(peer, _)| peer.kind != PeerKind::Channel) {
+                    let here: BTreeSet<i32> = changes.gone_somewhere.iter().copied().filter(|id| chat.messages.contains(*id)).collect();
+                    if !here.is_empty() {
+                        changes.gone.entry(*peer).or_default().extend(here);
+                    }
+                }
+            }
+            // What this run has just written down, too: no later one is told of its end.
+            for peer in self.state.pending_chats().into_iter().filter(|peer| peer.kind != PeerKind::Channel) {
+                let held = self.state.after_pending(peer).messages;
+                let here: BTreeSet<i32> = changes.gone_somewhere.iter().copied().filter(|id| held.contains(*id)).collect();
                 if !here.is_empty() {
-                    changes.gone.entry(*peer).or_default().extend(here);
+                    changes.gone.entry(peer).or_default().extend(here);
                 }
             }
         }

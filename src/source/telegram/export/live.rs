@@ -27,7 +27,7 @@ struct Writing<'a> {
     /// Messages of whose end these news tell: an earlier run may have found it already, and holds them no more.
     ending: BTreeSet<i32>,
     batch: Batch,
-    /// New messages that came while the run before was under way: it may have been told of their end, and moved on.
+    /// Messages that came while the run before was under way: it may have been told of their end and moved on, or have read a later version.
     doubtful: BTreeSet<i32>,
     /// Versions that wait to be written together: of different messages, and seen in the same second.
     group: Vec<enums::Message>,
@@ -124,7 +124,7 @@ impl Run {
         for News { at, is_doubtful, what, .. } in news {
             match what {
                 What::Message { bytes, edited, id } => {
-                    if is_doubtful && writing.print(id).is_none() {
+                    if is_doubtful {
                         writing.doubtful.insert(id);
                     }
                     writing.message(&bytes, edited, at).await?;
@@ -213,7 +213,7 @@ impl Writing<'_> {
         Ok(())
     }
 
-    /// Asks which of the messages in doubt are still there.
+    /// Asks which of the messages in doubt are still there, and what they say.
     async fn ask_for_doubtful(&mut self) -> Result<(), TelegramError> {
         let (run, peer) = (self.run, self.log.peer);
         let ids: Vec<i32> = self.doubtful.iter().copied().filter(|id| self.print(*id).is_some()).collect();
@@ -222,6 +222,10 @@ impl Writing<'_> {
                 Ok(messages) => {
                     let there = messages.iter().filter(|message| !matches!(message, enums::Message::Empty(_)));
                     let there: BTreeSet<i32> = there.map(enums::Message::id).collect();
+                    let changed = |message: &enums::Message| self.print(message.id()).is_some_and(|print| print != run.prints.of(message));
+                    let changed: Vec<enums::Message> =
+                        messages.iter().filter(|message| there.contains(&message.id()) && changed(message)).cloned().collect();
+                    run.add_messages(self.log, &mut self.batch, &changed).await?;
                     for id in page.iter().copied().filter(|id| !there.contains(id)) {
                         let range = IdRange { first: id.into(), last: id.into() };
                         run.add_deletion(self.log, &mut self.batch, id, Evidence::Absence { range }).await?;

@@ -206,6 +206,11 @@ impl StateStore {
         chat
     }
 
+    /// The chats of which something is written down that is not stored for good yet.
+    pub(crate) fn pending_chats(&self) -> Vec<Peer> {
+        self.pending().logs.keys().copied().collect()
+    }
+
     /// Takes back what an item promised: its content could not be had after all.
     pub(crate) fn revoke(&self, mark: u64, reason: String) {
         let mut state = self.read();
