@@ -4,18 +4,24 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use tgvault_test_support::sandbox::{Run, Sandbox};
 
 use crate::support::noise;
 
-/// Somebody who is not root: nobody, where these tests run as root.
-const NOBODY: u32 = 65534;
-
-/// A sandbox whose program can be run by somebody who is not root.
+/// A sandbox whose program is run by somebody who is not root.
 pub struct Ordinary {
     sandbox: Sandbox,
     program: PathBuf,
+    /// Where these tests run as root: a user that nobody else is, because some limits count all that a user runs.
+    user: Option<u32>,
+}
+
+/// A user and group id that no other sandbox of this run has, nor one of another run beside it, between those of people and `nobody`.
+fn somebody() -> u32 {
+    static TAKEN: AtomicU32 = AtomicU32::new(0);
+    20_000 + std::process::id().wrapping_mul(64).wrapping_add(TAKEN.fetch_add(1, Ordering::Relaxed)) % 40_000
 }
 
 impl Ordinary {
@@ -28,13 +34,12 @@ impl Ordinary {
         // what is held open for writing cannot be run.
         let copied = Command::new("cp").args([built, &program]).status().unwrap();
         assert!(copied.success(), "cp: {copied}");
+        let user = rustix::process::geteuid().is_root().then(somebody);
         for path in [sandbox.folder().to_owned(), sandbox.home(), sandbox.work(), sandbox.folder().join("tmp")] {
             fs::set_permissions(&path, Permissions::from_mode(0o755)).unwrap();
-            if rustix::process::geteuid().is_root() {
-                chown(&path, Some(NOBODY), Some(NOBODY)).unwrap();
-            }
+            chown(&path, user, user).unwrap();
         }
-        Self { sandbox, program }
+        Self { sandbox, program, user }
     }
 
     pub fn at(&self, name: &str) -> PathBuf {
@@ -52,10 +57,9 @@ impl Ordinary {
 
     fn run_program(&self, program: &Path, arguments: &[&str]) -> Run {
         let plain = self.sandbox.command(arguments);
-        let mut command = if rustix::process::geteuid().is_root() {
+        let mut command = if let Some(user) = self.user.map(|user| user.to_string()) {
             let mut command = Command::new("setpriv");
-            let nobody = NOBODY.to_string();
-            command.args(["--reuid", &nobody, "--regid", &nobody, "--clear-groups", "--"]).arg(program);
+            command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--"]).arg(program);
             command
         } else {
             Command::new(program)

@@ -70,6 +70,13 @@ pub fn servers(names: &[&str]) -> bool {
     missing.is_empty() || skipped(&format!("{} not installed, and cannot be", are(&missing)))
 }
 
+/// Whether the tests run as root, who alone can run a program as somebody who runs nothing else; if not, the test that asks is noted as
+/// passed over, whatever may be skipped: an ordinary user cannot help it.
+#[must_use]
+pub fn root(for_what: &str) -> bool {
+    rustix::process::geteuid().is_root() || passed_over(&format!("only root can {for_what}"))
+}
+
 /// Writes what the programs of this run of `cargo test` skipped to standard output, if there is any, and forgets it.
 ///
 /// # Errors
