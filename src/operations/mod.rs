@@ -50,6 +50,7 @@ mod report;
 pub mod restore;
 pub mod rewrite;
 pub mod session;
+mod shelf;
 pub mod snapshot;
 pub mod status;
 pub mod stop;

@@ -3,9 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use bytes::Bytes;
-
-use super::OperationError;
+use super::{OperationError, shelf};
 use crate::crypt::keys::Recipients;
 use crate::crypt::signature::{SigningKey, VerifyingKey};
 use crate::model::digest::Id;
@@ -13,12 +11,12 @@ use crate::repository::commit::Writer;
 use crate::repository::format::descriptor::StoreFinding;
 use crate::repository::format::{names, root};
 use crate::repository::keys::{self, Identity, Unlock};
-use crate::repository::pieces::{Pieces, Shelf};
+use crate::repository::pieces::Pieces;
 use crate::repository::snapshots::SnapshotRef;
 use crate::repository::trust::{self, Anchor, Known, Trust};
 use crate::repository::{self, Machine, Repository, RepositoryError};
 use crate::state::pins::{PinnedStatement, PinnedWriter};
-use crate::state::{Cache, CacheUse, Head, Heads, Mirror, Pins, SealedFolder, StateFolder, mirrors};
+use crate::state::{Head, Heads, Mirror, Pins, SealedFolder, StateFolder, mirrors};
 use crate::storage::Storage;
 
 /// Where a repository is, and what this user and machine bring along.
@@ -219,16 +217,12 @@ impl Session {
 
     /// Whether what is read is kept on this machine.
     fn is_kept(&self) -> bool {
-        match self.state.cache_use() {
-            CacheUse::Never => false,
-            CacheUse::Remote => !self.storage.is_local(),
-            CacheUse::Always => true,
-        }
+        shelf::is_used(self.state.cache_use(), &self.storage)
     }
 
     /// What this machine has read of a repository before.
     fn pieces(&self, folder: &SealedFolder, repository: Id) -> Pieces {
-        if self.is_kept() { Pieces::on(Arc::new(Kept(Cache::open(folder, repository)))) } else { Pieces::default() }
+        if self.is_kept() { shelf::pieces(folder, repository) } else { Pieces::default() }
     }
 
     async fn open_with(
@@ -305,33 +299,6 @@ pub(super) fn raise(pins: &mut Pins, repository: &Repository, folder: &SealedFol
         pins.write(folder)?;
     }
     Ok(())
-}
-
-/// What this machine keeps of a repository, where its pieces outlast the process.
-struct Kept(Cache);
-
-impl Shelf for Kept {
-    fn has(&self, name: &str) -> bool {
-        self.0.has(name)
-    }
-
-    fn get(&self, name: &str) -> Option<Bytes> {
-        self.0.get(name)
-    }
-
-    fn keep(&self, name: &str, bytes: &Bytes) {
-        self.0.keep(name, bytes);
-    }
-
-    fn forget(&self, name: &str) {
-        self.0.forget(name);
-    }
-
-    fn clear(&self) {
-        if let Err(error) = self.0.clean() {
-            tracing::warn!(%error, "what this machine keeps of the vault cannot be deleted; `tgvault cache clean` tries again");
-        }
-    }
 }
 
 fn check_root_key(repository: &Repository, wanted: &VerifyingKey) -> Result<(), OperationError> {

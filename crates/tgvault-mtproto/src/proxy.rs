@@ -227,6 +227,8 @@ impl Proxy {
             Some(200..=299) => Ok(()),
             Some(407) if login.is_none() => Err(ProxyError::LoginNeeded { proxy }),
             Some(407) => Err(ProxyError::WrongLogin { proxy }),
+            // Too slow, and too many at once: another attempt may succeed.
+            Some(code @ (408 | 429)) => Err(ProxyError::Beyond { proxy, why: format!("HTTP status {code}") }),
             Some(code @ (400..=499)) => Err(ProxyError::Refused { proxy, why: format!("HTTP status {code}") }),
             Some(code) => Err(ProxyError::Beyond { proxy, why: format!("HTTP status {code}") }),
             None => Err(ProxyError::OtherKind { proxy, kind: "HTTP" }),

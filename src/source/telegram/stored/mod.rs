@@ -7,6 +7,7 @@
 mod digests;
 mod left_out;
 mod messages;
+mod missing;
 mod ranges;
 mod store;
 
@@ -24,6 +25,7 @@ use crate::model::reason::Reason;
 pub(super) use digests::Digests;
 pub(super) use left_out::{LeftFile, LeftOut};
 pub(super) use messages::{Held, Print};
+pub(super) use missing::{Missing, Seen};
 pub(super) use ranges::Ranges;
 pub(super) use store::StateStore;
 
@@ -250,75 +252,6 @@ impl MediaCounts {
         for (reason, count) in &other.skipped {
             *self.skipped.entry(reason.clone()).or_default() += count;
         }
-    }
-}
-
-/// Where a file was seen.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum Seen {
-    /// In a message of a chat.
-    Message(Peer, i32),
-    /// In a story of the account.
-    Story(i32),
-    /// Among the account's own pictures.
-    Userpic(i64),
-    /// As a custom emoji.
-    Emoji(i64),
-    /// In another section of the account.
-    Section(Section, i64),
-    /// In a part of a chat.
-    Part(Peer, Part, i64),
-}
-
-/// A file that was wanted and is not stored (yet).
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Missing {
-    /// Where it was seen.
-    pub(super) seen: Seen,
-    /// Why it could not be had, in words; `None` while it is on its way.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub(super) reason: Option<String>,
-    /// In how many runs it could not be had.
-    #[serde(default)]
-    pub(super) tries: u32,
-    /// Whether it failed while it was being stored, when its message counted it as stored already.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub(super) late: bool,
-    /// Other messages that counted it as stored while it was on its way, by chat: of many thousand files hardly any has some.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(super) promised: BTreeMap<Peer, BTreeSet<i32>>,
-    /// The chats whose messages say by now that it is not.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub(super) told: BTreeSet<Peer>,
-}
-
-impl Missing {
-    fn new(seen: Seen) -> Self {
-        Self { seen, reason: None, tries: 0, late: false, promised: BTreeMap::new(), told: BTreeSet::new() }
-    }
-
-    /// Messages of a chat that show it, as far as that matters: the first one, and those that counted it as stored.
-    pub(super) fn shown_in(&self, chat: Peer) -> BTreeSet<i32> {
-        let mut ids = self.promised.get(&chat).cloned().unwrap_or_default();
-        match self.seen {
-            Seen::Message(peer, id) if peer == chat => ids.extend([id]),
-            _ => {}
-        }
-        ids
-    }
-
-    fn is_mistaken_in(&self, chat: Peer) -> bool {
-        self.late && self.reason.is_some() && !self.told.contains(&chat)
-    }
-
-    /// The chats with such messages.
-    pub(super) fn chats(&self) -> BTreeSet<Peer> {
-        let first = match self.seen {
-            Seen::Message(peer, _) => Some(peer),
-            _ => None,
-        };
-        self.promised.keys().copied().chain(first).collect()
     }
 }
 
