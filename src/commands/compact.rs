@@ -9,7 +9,7 @@ use super::error::CommandError;
 use super::exit::Exit;
 use super::progress::{Reporter, seconds};
 use super::units;
-use crate::operations::compact::{CompactOptions, CompactReport, compact};
+use crate::operations::compact::{CompactOptions, CompactReport, Tally, compact};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -46,15 +46,42 @@ struct Summary<'a> {
     snapshots: u64,
     archives: u64,
     archive_bytes: u64,
+    unused_bytes: u64,
+    #[serde(flatten)]
+    rewritten: Rewritten<'a>,
+}
+
+/// Which archives were rewritten: what the summaries of `compact` and `rewrite` have in common.
+#[derive(Serialize)]
+pub(super) struct Rewritten<'a> {
     replaced_archives: u64,
     replaced_bytes: u64,
-    unused_bytes: u64,
     written_archives: u64,
     written_bytes: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     record: Option<&'a str>,
     notes: &'a [String],
     seconds: f64,
+}
+
+impl<'a> Rewritten<'a> {
+    pub(super) fn of(report: &'a CompactReport) -> Self {
+        let CompactReport { replaced, written, record, notes, elapsed, .. } = report;
+        Self {
+            replaced_archives: replaced.archives,
+            replaced_bytes: replaced.bytes,
+            written_archives: written.archives,
+            written_bytes: written.bytes,
+            record: record.as_deref(),
+            notes,
+            seconds: seconds(*elapsed),
+        }
+    }
+}
+
+/// Archives as people read it: how many, and how long.
+pub(super) fn archives(tally: Tally) -> String {
+    format!("{} ({})", units::counted(tally.archives, "archive"), units::bytes(tally.bytes))
 }
 
 /// Compacts the vault.
@@ -80,35 +107,27 @@ pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
 
 fn tell(report: &CompactReport, dry_run: bool, context: &Context) -> Result<Exit, CommandError> {
     let output = &context.output;
-    let CompactReport { archives, replaced, written, .. } = report;
     if output.is_json() {
         output.json(&Summary {
             message_type: "summary",
             command: "compact",
             dry_run,
             snapshots: report.snapshots,
-            archives: archives.archives,
-            archive_bytes: archives.bytes,
-            replaced_archives: replaced.archives,
-            replaced_bytes: replaced.bytes,
+            archives: report.archives.archives,
+            archive_bytes: report.archives.bytes,
             unused_bytes: report.unused_bytes,
-            written_archives: written.archives,
-            written_bytes: written.bytes,
-            record: report.record.as_deref(),
-            notes: &report.notes,
-            seconds: seconds(report.elapsed),
+            rewritten: Rewritten::of(report),
         })?;
         return Ok(Exit::Done);
     }
-    let said = |archives: u64, bytes: u64| format!("{} ({})", units::counted(archives, "archive"), units::bytes(bytes));
-    let (all, old) = (said(archives.archives, archives.bytes), said(replaced.archives, replaced.bytes));
-    if replaced.archives == 0 {
+    let (all, old) = (archives(report.archives), archives(report.replaced));
+    if report.replaced.archives == 0 {
         output.summary(&format!("nothing to compact in {all} of {}", units::counted(report.snapshots, "snapshot")))?;
     } else if dry_run {
         let unused = units::bytes(report.unused_bytes);
         output.summary(&format!("would rewrite {old} of {all}; {unused} of their content are in no snapshot"))?;
     } else {
-        let new = said(written.archives, written.bytes);
+        let new = archives(report.written);
         output.summary(&format!("rewrote {old} of {all} as {new} in {}", units::duration(report.elapsed)))?;
         output.say("  the old archives stay until `tgvault prune` deletes them");
     }

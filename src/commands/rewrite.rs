@@ -5,10 +5,11 @@ use std::sync::Arc;
 
 use serde::Serialize;
 
+use super::compact::{Rewritten, archives};
 use super::context::{Context, Keys, host_name};
 use super::error::CommandError;
 use super::exit::Exit;
-use super::progress::{Reporter, seconds};
+use super::progress::Reporter;
 use super::units;
 use crate::model::filter::{PathFilter, pattern_lines};
 use crate::operations::rewrite::{RewriteOptions, RewriteReport, rewrite};
@@ -55,15 +56,9 @@ struct Summary<'a> {
     chats: Vec<String>,
     chat_files: u64,
     changed_imports: u64,
-    replaced_archives: u64,
-    replaced_bytes: u64,
-    written_archives: u64,
-    written_bytes: u64,
     still_borrowed_archives: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    record: Option<&'a str>,
-    notes: &'a [String],
-    seconds: f64,
+    #[serde(flatten)]
+    rewritten: Rewritten<'a>,
 }
 
 /// Takes files and chats out of every snapshot.
@@ -117,14 +112,8 @@ fn tell(report: &RewriteReport, dry_run: bool, context: &Context) -> Result<(), 
             chats: report.chats.keys().map(ToString::to_string).collect(),
             chat_files: report.chat_files,
             changed_imports: report.imports.len() as u64,
-            replaced_archives: compact.replaced.archives,
-            replaced_bytes: compact.replaced.bytes,
-            written_archives: compact.written.archives,
-            written_bytes: compact.written.bytes,
             still_borrowed_archives: compact.still_borrowed,
-            record: compact.record.as_deref(),
-            notes: &compact.notes,
-            seconds: seconds(compact.elapsed),
+            rewritten: Rewritten::of(compact),
         })?;
         return Ok(());
     }
@@ -135,8 +124,6 @@ fn tell(report: &RewriteReport, dry_run: bool, context: &Context) -> Result<(), 
     if report.chat_files > 0 {
         output.say(&format!("  {} that no other chat shows", units::counted(report.chat_files, "media file")));
     }
-    let archives =
-        |tally: crate::operations::compact::Tally| format!("{} ({})", units::counted(tally.archives, "archive"), units::bytes(tally.bytes));
     let (of, old) = (units::counted(compact.snapshots, "snapshot"), archives(compact.replaced));
     let what = format!("{} out of {changed} of {of}", units::counted(entries, "entry"));
     if changed == 0 && compact.replaced.archives == 0 {

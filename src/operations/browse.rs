@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use super::OperationError;
 use super::chats::conversation::{Conversation, Found, Message, Span};
-use super::chats::{Chat, Chosen, OpenChats, choose};
+use super::chats::{Chat, Chosen, Joined, OpenChats, choose};
 use super::events::Silent;
 use super::messages::search::{Search, Searched, Writing, search};
 use super::report::Report;
@@ -18,7 +18,7 @@ use super::stop::Stop;
 use crate::model::account::Section;
 use crate::model::chat::ChatInfo;
 use crate::model::entry::{EntryPath, Kind};
-use crate::model::peer::{MIGRATED_ID_OFFSET, Peer};
+use crate::model::peer::Peer;
 use crate::render::html::Owner;
 use crate::render::html::lists::owner;
 use crate::render::search::Query;
@@ -32,6 +32,7 @@ const OPEN_CHATS: usize = 4;
 pub struct Browser {
     chats: OpenChats,
     chosen: Vec<Chosen>,
+    joined: Joined,
     owner: Owner,
     report: Arc<Report>,
     /// As it was then, Unix seconds.
@@ -102,7 +103,8 @@ impl Browser {
             let chosen = choose(&chats, chats.chats(bad)?, &[])?;
             let owner =
                 chats.sections(bad)?.iter().find(|section| section.section == Section::PersonalInformation).map(owner).unwrap_or_default();
-            Ok(Self { chats, chosen, owner, report, at, open: Mutex::default(), summaries: OnceLock::new() })
+            let joined = Joined::order(&mut chosen.iter().flat_map(Chosen::all).cloned().collect());
+            Ok(Self { chats, chosen, joined, owner, report, at, open: Mutex::default(), summaries: OnceLock::new() })
         })
         .await?
     }
@@ -215,7 +217,7 @@ impl Browser {
         stop: &Stop,
         each: &mut dyn FnMut(&[u8]),
     ) -> Result<Searched, OperationError> {
-        let chats: Vec<Chat> = self.chosen.iter().flat_map(|chosen| std::iter::once(&chosen.chat).chain(&chosen.before)).cloned().collect();
+        let chats: Vec<Chat> = self.chosen.iter().flat_map(Chosen::all).cloned().collect();
         search(&self.chats, &Search { chats: &chats, query, writing, history: false, kept_bytes }, stop, |_, written| {
             each(written);
             Ok(())
@@ -224,11 +226,9 @@ impl Browser {
 
     /// The chat in which a message of `chat` is shown, and its id there: those of a basic group stand in the supergroup that it became.
     pub fn place_of<'a>(&'a self, chat: &'a Chat, id: i64) -> (&'a ChatInfo, i64) {
-        let is_before = |chosen: &&Chosen| chosen.before.as_ref().is_some_and(|before| before.peer == chat.peer);
-        match self.chosen.iter().find(is_before) {
-            Some(chosen) => (&chosen.chat.info, id.saturating_sub(MIGRATED_ID_OFFSET)),
-            None => (&chat.info, id),
-        }
+        let supergroup = self.joined.inside(chat.peer);
+        let shown_in = supergroup.and_then(|peer| self.chosen.iter().find(|chosen| chosen.chat.peer == peer));
+        (shown_in.map_or(&chat.info, |chosen| &chosen.chat.info), self.joined.shown_id(chat.peer, id))
     }
 
     /// The length of a stored file in bytes; `None` where the snapshot has none there, or not all of it.

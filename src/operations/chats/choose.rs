@@ -18,6 +18,13 @@ pub(in crate::operations) struct Chosen {
     pub before: Option<Chat>,
 }
 
+impl Chosen {
+    /// It, and the group that it was before.
+    pub fn all(&self) -> impl Iterator<Item = &Chat> {
+        std::iter::once(&self.chat).chain(&self.before)
+    }
+}
+
 /// Picks the chats that `wanted` names; all of them when it is empty. They come in the order of the export that they were taken
 /// from where it is known, then those that were written to last; chats that the account has left come last of all.
 ///

@@ -7,7 +7,10 @@ use crate::model::peer::{MIGRATED_ID_OFFSET, Peer, PeerKind};
 
 /// The basic group that a supergroup was before.
 pub(super) fn group_before<'a>(all: &'a [Chat], chat: &Chat) -> Option<&'a Chat> {
-    let from = chat.info.migrated_from.filter(|from| (chat.peer.kind, from.kind) == (PeerKind::Channel, PeerKind::Chat));
+    if chat.peer.kind != PeerKind::Channel {
+        return None;
+    }
+    let from = chat.info.migrated_from.filter(|from| from.kind == PeerKind::Chat);
     // Either of them may know of the other.
     let is_before = |other: &&Chat| other.peer.kind == PeerKind::Chat && other.info.migrated_to == Some(chat.peer);
     all.iter().find(|other| from == Some(other.peer)).or_else(|| all.iter().find(is_before))

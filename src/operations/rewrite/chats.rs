@@ -128,14 +128,11 @@ fn called(chats: &OpenChats, all: &[Chat], name: &str) -> Result<Vec<(Peer, Opti
     let fits: Vec<&Chat> = all.iter().filter(|chat| chat.is_called(name)).collect();
     let one = match fits.as_slice() {
         [] => {
+            // The error that has names like it; where a name is so like it that others would take it, that one.
+            let like = chats.called(all, &[name.to_owned()])?;
+            let near =
+                all.iter().filter(|chat| like.contains(&chat.peer)).filter_map(|chat| chat.info.title().map(str::to_owned)).collect();
             let snapshot = chats.opened().snapshot().id.to_string();
-            let near = match chats.called(all, &[name.to_owned()]) {
-                Err(error @ OperationError::NoSuchChat { .. }) => return Err(error),
-                Err(error) => return Err(error),
-                Ok(peers) => {
-                    all.iter().filter(|chat| peers.contains(&chat.peer)).filter_map(|chat| chat.info.title().map(str::to_owned)).collect()
-                }
-            };
             return Err(OperationError::NoSuchChat { near, of: Vec::new(), chat: name.to_owned(), snapshot });
         }
         [one] => *one,
