@@ -111,6 +111,7 @@ fn a_proxy_that_refuses_is_explained_and_nothing_goes_around_it() {
     refused(&program, &format!("http://{}", strict.address()), 1, "does not allow connections to Telegram (HTTP status 403)");
     refused(&program, &format!("socks5://anna:hunter2@{}", locked.address()), 2, "--proxy has a password in it");
     refused(&program, "tg://proxy?server=h&port=1&secret=ee00112233445566778899aabbccddeeff61", 2, "imitates HTTPS");
+    refused(&program, &format!("tg://proxy?server=h&port=1&secret={}", hex(&SECRET)), 2, "--proxy has the secret of an MTProxy in it");
     // The environment goes before the profile, and the password of the profile's proxy is for no other one.
     std::fs::write(program.file("word"), format!("{PASSWORD}\n")).unwrap();
     let profile = format!("[telegram]\nproxy = 'socks5://anna@{}'\nproxy-password-file = 'word'\n", locked.address());

@@ -43,7 +43,7 @@ pub struct Connection {
     #[arg(help_heading = "Server", long, value_name = "PACE", env = "TGVAULT_PACE", value_parser = words::pace)]
     pub pace: Option<Pace>,
 
-    /// Connect through socks5://USER@HOST:PORT, http://…, or a tg://proxy link (also: TGVAULT_PROXY)
+    /// Connect through socks5://USER@HOST:PORT or http://… (or TGVAULT_PROXY, which also takes tg://proxy links)
     #[arg(help_heading = "Server", hide_short_help = true, long, value_name = "URL")]
     pub proxy: Option<String>,
 

@@ -19,13 +19,13 @@ const PASSWORD: &str = "TGVAULT_PROXY_PASSWORD";
 /// Without a proxy, whatever the profile has.
 const NONE: &str = "none";
 
-const HINT: &str =
-    "write socks5://USER@HOST:PORT, http://USER@HOST:PORT, a link such as tg://proxy?server=HOST&port=PORT&secret=SECRET, or none";
+const HINT: &str = "write socks5://USER@HOST:PORT, http://USER@HOST:PORT, or none; links such as tg://proxy?server=HOST&port=PORT&secret=SECRET \
+     work in TGVAULT_PROXY and the profile";
 
 /// The proxy that is asked for, with its password from wherever that is.
 ///
 /// # Errors
-/// When the address cannot be used, stands in an argument with a password, or the password cannot be read.
+/// When the address cannot be used, stands in an argument with a password or secret, or the password is missing or cannot be read.
 pub fn proxy(option: Option<&str>, password_file: Option<&PathBuf>, context: &Context) -> Result<Option<Proxy>, CommandError> {
     let profile = &context.settings.telegram;
     let variable = std::env::var(VARIABLE).ok().filter(|text| !text.is_empty()).map(Zeroizing::new);
@@ -40,6 +40,12 @@ pub fn proxy(option: Option<&str>, password_file: Option<&PathBuf>, context: &Co
     }
     let unusable = |why: String| CommandError::usage(format!("{from} cannot be used: {why}"), HINT);
     let mut proxy = read(text).map_err(unusable)?;
+    if option.is_some() && matches!(proxy.kind, ProxyKind::MtProxy(_)) {
+        return Err(CommandError::usage(
+            "--proxy has the secret of an MTProxy in it, which other users of this machine could see",
+            format!("put the link into {VARIABLE} or the profile's `proxy`"),
+        ));
+    }
     let (ProxyKind::Socks5(Some(login)) | ProxyKind::Http(Some(login))) = &mut proxy.kind else { return Ok(Some(proxy)) };
     if !login.password.is_empty() {
         if option.is_some() {
@@ -73,7 +79,7 @@ pub fn proxy(option: Option<&str>, password_file: Option<&PathBuf>, context: &Co
     Ok(Some(proxy))
 }
 
-/// Reads an address or a link. What is wrong with it is told without repeating it.
+/// Reads an address or a link. Errors never repeat it: it may hold a secret.
 fn read(text: &str) -> Result<Proxy, String> {
     let url = Url::parse(text.trim()).map_err(|error| error.to_string())?;
     let is_link = url.scheme() == "tg" || matches!(url.host_str(), Some("t.me" | "telegram.me" | "telegram.dog"));
