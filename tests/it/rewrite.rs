@@ -7,20 +7,26 @@ use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tgvault::model::filter::PathFilter;
+use tgvault::operations::copy::{MirrorOptions, mirror};
 use tgvault::operations::events::Silent;
 use tgvault::operations::rewrite::{RewriteOptions, RewriteReport, rewrite};
 use tgvault::operations::{OperationError, Stop};
 use tgvault::source::folder::{FolderOptions, FolderSource};
+use tgvault::storage::Storage;
 
 use crate::compact::{changing, is_sound, keep, restored_in};
 use crate::prune::{at_once, pruned};
 use crate::spelling::{done, run, with_vault};
-use crate::support::{World, noise, tree};
+use crate::support::{World, noise, options, tempdir, tree};
 
 async fn rewritten(world: &World, patterns: &[&str], dry_run: bool) -> Result<RewriteReport, OperationError> {
     let exclude = PathFilter::new(&[], patterns).unwrap();
     let options = RewriteOptions { exclude, chats: Vec::new(), dry_run, host: "test".into() };
     rewrite(&world.session(&world.storage, Some(world.unlock())), &options, Arc::new(Silent), Stop::new()).await
+}
+
+async fn bytes_in(storage: &Storage) -> u64 {
+    storage.list("archives/").await.unwrap().iter().map(|object| object.size_bytes).sum()
 }
 
 /// What is restored of each snapshot without some of it.
@@ -46,6 +52,10 @@ async fn files_and_folders_go_from_every_snapshot_and_from_the_store() {
     world.backup().await;
     keep(&world, &[1, 4, 7, 8, 9]).await;
     let (was, before) = (restored_in(&world).await, world.archive_bytes().await);
+    let copies = tempdir();
+    let target = Storage::open(copies.path().join("mirror").to_str().unwrap(), [], options()).unwrap();
+    let session = world.session(&world.storage, Some(world.unlock()));
+    mirror(&session, &target, &MirrorOptions::default(), Arc::new(Silent), Stop::new()).await.unwrap();
     let patterns = ["log", "/gone", "long"];
     let dry = rewritten(&world, &patterns, true).await.unwrap();
     assert_eq!((restored_in(&world).await, world.archive_bytes().await), (was.clone(), before));
@@ -63,6 +73,15 @@ async fn files_and_folders_go_from_every_snapshot_and_from_the_store() {
     // Noise cannot be made smaller: both versions of the long file, seven of the other and seven of the folder's are gone.
     let after = world.archive_bytes().await;
     assert!(before - after > 2 * 3_000_000 + 6 * 40_000 + 6 * 20_000, "{before} {after}");
+    // A mirror from before it gives up what went when it is told to.
+    let mirrored = |delete| {
+        let (session, target) = (world.session(&world.storage, Some(world.unlock())), target.clone());
+        async move { mirror(&session, &target, &MirrorOptions { delete, ..MirrorOptions::default() }, Arc::new(Silent), Stop::new()).await }
+    };
+    mirrored(false).await.unwrap();
+    assert!(bytes_in(&target).await > after + 6_000_000);
+    mirrored(true).await.unwrap();
+    assert_eq!(bytes_in(&target).await, after);
     let again = rewritten(&world, &patterns, false).await.unwrap();
     assert_eq!((again.compact.excluded, again.compact.replaced.archives), ((0, 0), 0));
 }
