@@ -45,7 +45,7 @@ fn growth_costs_and_room_are_told_without_a_key() {
     assert!((3_600_000..4_000_000).contains(&(year - bytes)), "{json}");
     assert!(number("full_in_days") > 0 && number("free_bytes") > 0 && json.get("costs").is_none(), "{json}");
 
-    // A quota, and prices of a profile. Round numbers: 1 a GB and month, 2 for a GB that is read, nothing for requests.
+    // A quota, and prices of a profile: 1 a month for each MB, 2 for each that is read, nothing for requests.
     let profile = "quota = '5M'\n[prices]\ncurrency = 'EUR'\nstorage = 1000\ndownload = 2000\n";
     let folder = work.join("profiles");
     fs::create_dir(&folder).unwrap();

@@ -109,7 +109,7 @@ struct NextLine<'a> {
     next: &'a str,
 }
 
-/// Who has less time than this is told.
+/// Warn when less time than this is left.
 const WARN_DAYS: u64 = 60;
 
 /// Tells how the backups stand.
