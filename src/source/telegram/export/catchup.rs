@@ -147,7 +147,9 @@ impl Run {
                 continue;
             }
             let mut now = changes.now.remove(&peer).unwrap_or_default();
-            let ask: Vec<i32> = changes.ask.remove(&peer).unwrap_or_default().into_iter().filter(|id| held.contains(*id)).collect();
+            let mut ask = changes.ask.remove(&peer).unwrap_or_default();
+            ask.extend(self.maybe_outdated(peer, &held, &now));
+            let ask: Vec<i32> = ask.into_iter().filter(|id| held.contains(*id)).collect();
             for page in ask.chunks(BY_ID) {
                 match messages_by_id(&self.api, &self.peers, peer, page).await {
                     Ok(messages) => now.extend(messages.into_iter().map(|message| (message.id(), message))),
@@ -181,6 +183,15 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Messages of which this run holds another version already, by their ids or from the history: what a difference tells of them may be
+    /// the older one. Only the server knows.
+    fn maybe_outdated(&self, peer: Peer, held: &Held, told: &BTreeMap<i32, enums::Message>) -> Vec<i32> {
+        let state = self.state.read();
+        let before = |id: i32| state.chats.get(&peer).and_then(|chat| chat.messages.get(id));
+        let differs = |id: i32, message: &enums::Message| held.get(id).is_some_and(|print| print != self.prints.of(message));
+        told.iter().filter(|(id, message)| differs(**id, message) && held.get(**id) != before(**id)).map(|(id, _)| *id).collect()
     }
 
     /// Keeps the account's counters where they are, because a change is known and not read; not for a chat that is closed to us, where
