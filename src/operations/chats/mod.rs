@@ -232,7 +232,11 @@ impl OpenChats {
             // A basic group may be the only one to know which supergroup it became.
             Some(peers) => {
                 let has_supergroup = peers.iter().any(|peer| peer.kind == PeerKind::Channel);
-                self.described(&|peer| peers.contains(&peer) || has_supergroup && peer.kind == PeerKind::Chat, true, bad)
+                let is_read = |peer: Peer| peers.contains(&peer) || has_supergroup && peer.kind == PeerKind::Chat;
+                let chats = self.described(&is_read, true, &mut *bad)?;
+                // Where the group does not agree, another supergroup may claim it as well.
+                let alone = |chat: &Chat| joined::group_before(&chats, chat).is_some_and(|group| group.info.migrated_to != Some(chat.peer));
+                if chats.iter().any(alone) { self.chats(bad) } else { Ok(chats) }
             }
             None => self.chats(bad),
         }
