@@ -28,6 +28,7 @@ mod source;
 mod unfinished;
 mod whole;
 
+pub use ledger::Deletions;
 pub use listing::{ChatSize, ChatSummary, ListingDetail};
 pub use source::TelegramSource;
 pub use whole::Outcome;
