@@ -62,7 +62,7 @@ pub struct Chat {
 impl Chat {
     /// Whether people may call it so: its name, its full name, or any other form of [`ChatRef`].
     pub fn is_called(&self, wanted: &str) -> bool {
-        let called = self.info.kind.filter(|kind| kind.is_nameless()).map(ChatType::stand_in);
+        let called = self.info.kind.filter(|kind| kind.is_nameless()).map_or_else(Vec::new, ChatType::stand_ins);
         // Of an export of single topics, nothing but their titles is known.
         let topics = self.info.topics.iter().filter(|_| self.info.is_partial).map(|topic| topic.title.as_str());
         let names = [&self.info.name, &self.info.full_name].into_iter().flatten().map(String::as_str).chain(called).chain(topics);
