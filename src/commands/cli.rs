@@ -9,8 +9,8 @@ use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
     accounts, alert, backup, browse, cache, cat, chats, compact, completions, config, copy, coverage, demo, diff, doctor, drill, find,
-    forget, init, key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, rewrite, run, save, schedule, search,
-    setup, snapshots, stats, status, unknown, unlock, verify, watch,
+    forget, init, key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, rewrite, run, save, schedule, search, setup,
+    snapshots, stats, status, unknown, unlock, verify, watch,
 };
 
 const STYLES: Styles = Styles::styled()

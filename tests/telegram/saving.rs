@@ -37,8 +37,10 @@ fn messages_are_forwarded_with_their_albums_and_once() {
     let chats = readable(server).into_iter().filter(|chat| chat.kind != Kind::Saved && !message_is_protected(server, chat.peer));
     let (chat, album) = chats.filter_map(|chat| Some((chat.peer, album_in(chat.peer)?))).next().unwrap();
     let plain = server.message_ids(chat).into_iter().filter(|id| !album.contains(id));
-    let plain: Vec<i32> =
-        plain.filter(|id| matches!(server.message(chat, *id), Some(enums::Message::Message(m)) if m.grouped_id.is_none())).take(2).collect();
+    let plain: Vec<i32> = plain
+        .filter(|id| matches!(server.message(chat, *id), Some(enums::Message::Message(m)) if m.grouped_id.is_none()))
+        .take(2)
+        .collect();
     let name = peer(chat).to_string();
     let ids: Vec<String> = [album[0], plain[1], plain[0]].iter().map(i32::to_string).collect();
     // The answer is lost on the way: the same request again forwards nothing twice.

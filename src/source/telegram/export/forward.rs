@@ -185,9 +185,9 @@ async fn send(api: &Api, peers: &PeerBook, from: Peer, page: &[i32]) -> Result<(
     match api.ask_plainly(&request).await {
         Ok(_) => Ok(()),
         Err(error) if error.is_any(&["RANDOM_ID_DUPLICATE"]) => Ok(()),
-        Err(error) if error.is_any(&["CHAT_FORWARDS_RESTRICTED"]) => {
-            Err(TelegramError::Invalid("the owner of this chat does not allow forwarding; `tgvault backup telegram` can still save it".into()))
-        }
+        Err(error) if error.is_any(&["CHAT_FORWARDS_RESTRICTED"]) => Err(TelegramError::Invalid(
+            "the owner of this chat does not allow forwarding; `tgvault backup telegram` can still save it".into(),
+        )),
         Err(error) => Err(TelegramError::from_call(&api.account, "the messages cannot be forwarded", error)),
     }
 }

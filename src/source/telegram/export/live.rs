@@ -226,7 +226,7 @@ impl Writing<'_> {
                         let range = IdRange { first: id.into(), last: id.into() };
                         run.add_deletion(self.log, &mut self.batch, id, Evidence::Absence { range }).await?;
                         self.by_now.insert(id, None);
-                                }
+                    }
                 }
                 Err(error) => {
                     let reason = run.api.or_reason("asking for new messages", error)?;
