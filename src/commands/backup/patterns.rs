@@ -236,7 +236,7 @@ mod tests {
             ("a/../b", "a/../b"),
             ("/home/mara/docs/a/../b", "/b"),
             ("/home/mara/music/../docs/b", "/b"),
-            ("file:///home/mara/docs/a%20b%5B1%5D", "/a b\\[1\\]"),
+            ("file:///home/mara/docs/a%20b%5B1%5D", "/a b\\[1]"),
             ("file://localhost/home/mara/docs/*.tmp", "/*.tmp"),
             ("**/docs/cache", "**/docs/cache"),
         ] {
