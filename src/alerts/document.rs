@@ -19,6 +19,8 @@ pub enum Event {
     SessionLost,
     /// Most of what a source had is gone.
     SourceEmpty,
+    /// Many messages of a chat were deleted at once, or all.
+    ManyDeleted,
     /// A backup is older than it may be.
     TooOld,
     /// A restore should be tried, and the machine that says so cannot read backups.
@@ -76,6 +78,12 @@ pub struct Step {
     /// Entries that could not be read.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problems: Option<u64>,
+    /// Chats that lost many messages at once, or all.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub chats_cleared: Option<u64>,
+    /// Messages that these chats lost.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub messages_deleted: Option<u64>,
 }
 
 /// What happened.
@@ -107,6 +115,11 @@ pub struct Document {
 }
 
 impl Document {
+    /// Whether chats lost many messages at once, or all.
+    pub fn has_many_deletions(&self) -> bool {
+        self.steps.iter().any(|step| step.chats_cleared.is_some())
+    }
+
     /// One line for people.
     pub fn title(&self) -> String {
         let what = match self.event {
@@ -116,7 +129,9 @@ impl Document {
             Event::Test => "this is a test",
             Event::SessionLost => "Telegram login needed",
             Event::SourceEmpty => "most files of a source are gone",
+            Event::ManyDeleted => "many messages were deleted in Telegram",
             Event::After | Event::Failed => match (self.outcome, self.exit_code) {
+                (Outcome::Success, _) if self.has_many_deletions() => "backup done; many messages were deleted in Telegram",
                 (Outcome::Success, 0) => "backup done",
                 (Outcome::Success, _) => "backup done, with gaps",
                 (Outcome::Later, _) => "backup continues later",
@@ -137,6 +152,9 @@ impl Document {
             }
             if let Some(problems) = step.problems.filter(|problems| *problems > 0) {
                 let _ = write!(text, "; {problems} not read");
+            }
+            if let (Some(chats), Some(messages)) = (step.chats_cleared, step.messages_deleted) {
+                let _ = write!(text, "; {messages} messages deleted in Telegram in {chats} chats, kept in the vault");
             }
             text.push('\n');
         }

@@ -9,7 +9,7 @@ use super::arguments::{Global, HEADING_OF_ALL};
 use super::exit::MEANINGS;
 use super::{
     accounts, alert, backup, browse, cache, cat, chats, compact, completions, config, copy, coverage, demo, diff, doctor, drill, find,
-    forget, init, key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, rewrite, run, schedule, search, setup,
+    forget, init, key, login, logout, ls, man, mount, prune, recovery_sheet, repair, restore, rewrite, run, save, schedule, search, setup,
     snapshots, stats, status, unknown, unlock, verify, watch,
 };
 
@@ -55,6 +55,8 @@ pub enum Command {
     Accounts(accounts::Args),
     /// List the chats of a Telegram account
     Chats(chats::Args),
+    /// Forward messages of a chat to Saved Messages
+    Save(save::Args),
     /// Back up a Telegram account, a Telegram Desktop export, or a folder
     Backup(backup::Args),
     /// Follow a Telegram account live: store messages, edits and deletions as they happen
@@ -113,6 +115,7 @@ pub enum Command {
     #[command(subcommand)]
     Config(config::Action),
     /// Try whether alerts arrive
+    #[command(hide = true)]
     Alert(alert::Args),
     /// Check this machine, the stores, the vaults and the logins before you rely on them
     Doctor(doctor::Args),

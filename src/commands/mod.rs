@@ -63,6 +63,7 @@ pub mod repair;
 pub mod restore;
 pub mod rewrite;
 pub mod run;
+pub mod save;
 pub mod schedule;
 pub mod search;
 pub mod setup;
@@ -119,6 +120,7 @@ pub async fn run(cli: &Cli, matches: &ArgMatches, output: &Output, heeded: Heede
         Command::Logout(args) => logout::run(args, &context).await,
         Command::Accounts(args) => accounts::run(args, &context).await,
         Command::Chats(args) => chats::run(args, &context).await,
+        Command::Save(args) => save::run(args, &context).await,
         Command::Coverage(args) => coverage::run(args, &context).await,
         Command::Restore(args) => restore::run(args, &context).await,
         Command::Cache(args) => cache::run(args, &context),

@@ -5,16 +5,19 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
+use super::alert::{self, send};
 use super::backup::Task;
 use super::backup::common::{Common, Finished, back_up, back_up_until};
 use super::backup::{remembered, telegram as backup};
 use super::context::{Context, Keys};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::run::aftermath;
 use super::service;
 use super::telegram::apart;
 use super::telegram::observer::Teller;
 use super::units;
+use crate::alerts::document::Event;
 use crate::operations::watch::{Due, Pace, Ran, watch};
 use crate::operations::{OperationError, Session, Stop};
 use crate::repository;
@@ -131,7 +134,22 @@ impl Watch<'_> {
         let began = Timestamp::now();
         let ended = self.backup(heard).await;
         remembered::note(Task::Telegram(self.args), began, &ended, self.context);
+        if let Ok(finished) = &ended
+            && finished.deletions.is_some()
+        {
+            self.tell_deletions(finished).await;
+        }
         ended
+    }
+
+    /// Sends the alerts that the profile has for many deletions: somebody may be clearing up just now.
+    async fn tell_deletions(&self, finished: &Finished) {
+        let vault = self.context.vault_label().unwrap_or_default();
+        let step = aftermath::step_of(&format!("telegram:{}", self.account.name), &vault, finished.exit, Some(finished));
+        let document = send::document(Event::ManyDeleted, finished.exit.code(), vec![step], self.context);
+        let mut told = send::send(&document, self.context).await;
+        told.extend(send::hooks(&document, self.context).await);
+        alert::warn_of(&told, self.context);
     }
 
     async fn backup(&self, heard: Option<Heard>) -> Result<Finished, CommandError> {
@@ -160,7 +178,7 @@ impl Watch<'_> {
             units::bytes(counts.stored_bytes)
         ));
         let exit = if counts.problems == 0 { Exit::Done } else { Exit::Incomplete };
-        Ok(Finished { coverage: Some(backup::coverage_of(&source)), ..Finished::of(exit, &summary) })
+        Ok(backup::finished(exit, &summary, &source))
     }
 }
 

@@ -84,6 +84,12 @@ impl ChatType {
         }
     }
 
+    /// What people call a chat of this type that has no name.
+    pub fn stand_ins(self) -> Vec<&'static str> {
+        let short = (self == Self::SavedMessages).then_some("saved");
+        std::iter::once(self.stand_in()).chain(short).collect()
+    }
+
     /// What it is, in a word or two.
     pub fn in_a_word(self) -> &'static str {
         match self {

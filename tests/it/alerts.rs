@@ -142,7 +142,7 @@ fn hooks_get_a_document_without_any_content() {
         let file = machine.home(&format!("{name}.json")).display().to_string();
         format!("{name} = 'cat >> {file}; echo >> {file}'")
     };
-    let hooks = ["before", "after", "failed", "session-lost", "source-empty"].map(keep).join("\n");
+    let hooks = ["before", "after", "failed", "session-lost", "source-empty", "many-deleted"].map(keep).join("\n");
     fs::write(machine.home("a/The title of a chat"), "The text of a message").unwrap();
     with(&machine, &format!("[hooks]\n{hooks}"));
     let events = |name: &str| -> Vec<Value> {
@@ -162,7 +162,7 @@ fn hooks_get_a_document_without_any_content() {
     machine.ends("-q run", 17);
     let empty = events("source-empty");
     assert_eq!((&empty[0]["event"], &empty[0]["exit_code"]), (&"source-empty".into(), &17.into()));
-    assert_eq!((events("failed").len(), events("session-lost").len()), (1, 0));
+    assert_eq!((events("failed").len(), events("session-lost").len(), events("many-deleted").len()), (1, 0, 0));
     let all: String = ["before", "after", "failed", "source-empty"]
         .iter()
         .map(|name| fs::read_to_string(machine.home(&format!("{name}.json"))).unwrap())

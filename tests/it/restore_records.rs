@@ -261,6 +261,30 @@ async fn a_group_that_moved_is_one_chat() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_group_that_two_claim_is_shown_in_one_and_counted_there() {
+    for named in [json!({}), json!({"migrated_to": "channel7"})] {
+        let world = World::new().await;
+        let mut account = Handmade::default();
+        let owner = if named == json!({}) { "channel6" } else { "channel7" };
+        account.chat("chat5", "Hikers", "private_group", named);
+        account.batch("chat5", "r1", &[message("chat5", 10, 1, None, "old")]);
+        for (peer, name) in [("channel6", "Hikers"), ("channel7", "Climbers")] {
+            account.chat(peer, name, "private_supergroup", json!({"migrated_from": "chat5"}));
+            account.batch(peer, "r1", &[message(peer, 2, 1, None, "new")]);
+        }
+        account.backup(&world).await;
+        for peer in ["channel6", "channel7"] {
+            let shown = String::from_utf8(tgvault(&world, &["cat", "latest", "--chat", peer]).stdout).unwrap();
+            assert!(shown.contains("new") && shown.contains("old") == (peer == owner), "{owner}, {peer}: {shown}");
+        }
+        let found = String::from_utf8(tgvault(&world, &["search", "old"]).stdout).unwrap();
+        assert!(found.contains(&format!("({owner})")) && found.contains("#-999999990"), "{owner}: {found}");
+        let stats = String::from_utf8(tgvault(&world, &["stats", "--json"]).stdout).unwrap();
+        assert!(stats.contains("\"messages\":3"), "{stats}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn an_account_without_chats_is_an_account() {
     let world = World::new().await;
     let mut account = Handmade::default();

@@ -25,6 +25,7 @@ mod program_whole;
 mod proxies;
 mod refusals;
 mod round_trip;
+mod saving;
 mod session_strings;
 mod truth;
 mod watch;

@@ -31,7 +31,13 @@ pub struct Watching {
 impl Watching {
     /// Starts one, and waits until it has looked at everything once.
     pub fn start(program: &Program, flush: &str) -> Self {
+        Self::start_with(program, &[], flush)
+    }
+
+    /// The same with options before the command.
+    pub fn start_with(program: &Program, options: &[&str], flush: &str) -> Self {
         let arguments = ["watch", "--flush", flush, "--takeout", "never", "--no-account-data", "--recheck-budget", "0", "--no-progress"];
+        let arguments = [options, &arguments].concat();
         let mut child = program.command(&arguments).spawn().unwrap();
         let (lines, said) = channel();
         let stderr = child.stderr.take().unwrap();

@@ -141,6 +141,8 @@ pub(super) fn decide(error: &CallError, attempt: Attempt) -> Decision {
             (401, "AUTH_KEY_INVALID" | "AUTH_KEY_PERM_EMPTY", _) if !attempt.home && attempt.repairs < MAX_REPAIRS => Decision::NewKey,
             (400, "CONNECTION_NOT_INITED" | "CONNECTION_LAYER_INVALID", _) => again(Decision::Reconnect),
             (400 | 500, "MSG_WAIT_FAILED" | "MSG_WAIT_TIMEOUT", _) => later(),
+            // What was sent is there already: an answer got lost.
+            (_, "RANDOM_ID_DUPLICATE", _) => Decision::Fail,
             (500.., _, _) | (..=-1, _, _) => later(),
             _ if attempt.failures < UNCLEAR_TRIES && attempt.repeatable && !is_clear(rpc) => Decision::After(backoff(attempt)),
             _ => Decision::Fail,
@@ -192,6 +194,7 @@ mod tests {
         let table = [
             (rpc(303, "FILE_MIGRATE", Some(4)), at(1, true), Decision::Migrate(4)),
             (rpc(303, "FILE_MIGRATE", Some(4)), at(MAX_FAILURES, true), Decision::Fail),
+            (rpc(500, "RANDOM_ID_DUPLICATE", None), at(1, true), Decision::Fail),
             (rpc(420, "FLOOD_WAIT", Some(31)), at(1, true), Decision::SlowDown(seconds(31))),
             (rpc(420, "FLOOD_WAIT", Some(31)), at(99, true), Decision::SlowDown(seconds(31))),
             (rpc(420, "FLOOD_WAIT", Some(601)), at(1, true), Decision::Fail),

@@ -41,7 +41,13 @@ pub fn document(event: Event, exit_code: u8, steps: Vec<Step>, context: &Context
 pub async fn send(document: &Document, context: &Context) -> Vec<Told> {
     let profile = &context.settings.alerts;
     let mut told: Vec<Told> = Vec::new();
-    if document.event != Event::Before || profile.ping_start == Some(true) {
+    let is_for_ping = match document.event {
+        Event::Before => profile.ping_start == Some(true),
+        // It says nothing about whether backups are made.
+        Event::ManyDeleted => false,
+        _ => true,
+    };
+    if is_for_ping {
         match address_of_ping(profile, context) {
             Ok(None) => {}
             Ok(Some(address)) => told.push(("ping", sent(ping::message(&address, document)).await)),
@@ -50,8 +56,8 @@ pub async fn send(document: &Document, context: &Context) -> Vec<Told> {
     }
     let is_wanted = match document.event {
         Event::Before => false,
-        Event::Test | Event::TooOld | Event::DrillDue => true,
-        _ => document.outcome == Outcome::Failure || profile.on == Some(On::Always),
+        Event::Test | Event::TooOld | Event::DrillDue | Event::ManyDeleted => true,
+        _ => document.outcome == Outcome::Failure || document.has_many_deletions() || profile.on == Some(On::Always),
     };
     if is_wanted && let Some(address) = &profile.webhook {
         told.push(("webhook", to_webhook(&address.0, profile, document, context).await));
@@ -103,6 +109,11 @@ fn hooks_for<'a>(document: &Document, context: &'a Context) -> Vec<(&'static str
         ),
         ("session-lost", &hooks.session_lost, is_test || (is_over && has(13))),
         ("source-empty", &hooks.source_empty, is_test || (is_over && has(17))),
+        (
+            "many-deleted",
+            &hooks.many_deleted,
+            is_test || document.event == Event::ManyDeleted || (is_over && document.has_many_deletions()),
+        ),
     ];
     all.into_iter().filter_map(|(name, hook, is_meant)| Some((name, hook.as_deref().filter(|_| is_meant)?))).collect()
 }
@@ -114,6 +125,7 @@ pub async fn hooks(document: &Document, context: &Context) -> Vec<Told> {
         let event = match name {
             "session-lost" if document.event != Event::Test => Event::SessionLost,
             "source-empty" if document.event != Event::Test => Event::SourceEmpty,
+            "many-deleted" if document.event != Event::Test => Event::ManyDeleted,
             "failed" if document.event == Event::After => Event::Failed,
             _ => document.event,
         };

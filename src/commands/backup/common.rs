@@ -19,6 +19,7 @@ use crate::operations::{OperationError, Session, Stop, default_lanes};
 use crate::repository::RepositoryError;
 use crate::repository::format::snapshot::Counts;
 use crate::source::Source;
+use crate::source::telegram::Deletions;
 use crate::storage::Storage;
 
 /// Of what a folder had, at most this share may be gone without a word.
@@ -180,17 +181,19 @@ pub struct Finished {
     pub made: Option<(Id, Counts)>,
     /// Of an account: how complete its chats are.
     pub coverage: Option<Coverage>,
+    /// Of an account: the deletions that its owner should hear of.
+    pub deletions: Option<Deletions>,
 }
 
 impl Finished {
     /// Nothing was to be stored.
     pub fn nothing(exit: Exit) -> Self {
-        Self { exit, made: None, coverage: None }
+        Self { exit, made: None, coverage: None, deletions: None }
     }
 
     /// What `summary` says was made.
     pub fn of(exit: Exit, summary: &BackupSummary) -> Self {
-        Self { exit, made: summary.snapshot.map(|id| (id, summary.counts)), coverage: None }
+        Self { exit, made: summary.snapshot.map(|id| (id, summary.counts)), ..Self::nothing(exit) }
     }
 }
 

@@ -187,13 +187,14 @@ pub fn conclude(
         }
         tell(source, exit, dry_run, context)
     })?;
-    Ok(Finished { coverage: Some(coverage_of(source)), ..Finished::of(exit, &summary) })
+    Ok(finished(exit, &summary, source))
 }
 
-/// How complete the chats are, for what this machine remembers.
-pub fn coverage_of(source: &TelegramSource) -> Coverage {
+/// What a backup of an account came to: how complete its chats are, and whether many messages are gone.
+pub fn finished(exit: Exit, summary: &BackupSummary, source: &TelegramSource) -> Finished {
     let CoverageCounts { complete, incomplete, unknown, .. } = source.coverage();
-    Coverage { complete, incomplete, unknown }
+    let deletions = Some(source.outcome().deletions).filter(|deletions| deletions.chats > 0);
+    Finished { coverage: Some(Coverage { complete, incomplete, unknown }), deletions, ..Finished::of(exit, summary) }
 }
 
 /// How the backup is made.

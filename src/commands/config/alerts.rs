@@ -69,4 +69,6 @@ pub struct HooksProfile {
     pub session_lost: Option<String>,
     /// When most of what a source had is gone.
     pub source_empty: Option<String>,
+    /// When many messages of a chat were deleted at once, or all.
+    pub many_deleted: Option<String>,
 }

@@ -153,6 +153,7 @@ fn add_store(settings: &Settings, add: &mut dyn FnMut(&'static str, String)) {
         ("hooks.failed", set(hooks.failed.is_some())),
         ("hooks.session-lost", set(hooks.session_lost.is_some())),
         ("hooks.source-empty", set(hooks.source_empty.is_some())),
+        ("hooks.many-deleted", set(hooks.many_deleted.is_some())),
     ];
     for (name, value) in told {
         if let Some(value) = value {

@@ -16,10 +16,16 @@ use crate::operations::status::ledger::Ledger;
 
 /// How a step ended, for documents.
 pub fn step(step: &Step, exit: Exit, finished: Option<&Finished>) -> document::Step {
+    step_of(&step.source, &step.vault, exit, finished)
+}
+
+/// The same of a source and a vault that the profile calls so.
+pub fn step_of(source: &str, vault: &str, exit: Exit, finished: Option<&Finished>) -> document::Step {
     let made = finished.and_then(|finished| finished.made);
+    let deletions = finished.and_then(|finished| finished.deletions);
     document::Step {
-        source: step.source.clone(),
-        vault: step.vault.clone(),
+        source: source.to_owned(),
+        vault: vault.to_owned(),
         exit_code: exit.code(),
         meaning: exit.meaning().to_owned(),
         snapshot: made.map(|(id, _)| id.to_string()),
@@ -27,6 +33,8 @@ pub fn step(step: &Step, exit: Exit, finished: Option<&Finished>) -> document::S
         bytes: made.map(|(_, counts)| counts.bytes),
         stored_bytes: made.map(|(_, counts)| counts.stored_bytes),
         problems: made.map(|(_, counts)| counts.problems),
+        chats_cleared: deletions.map(|deletions| deletions.chats),
+        messages_deleted: deletions.map(|deletions| deletions.messages),
     }
 }
 

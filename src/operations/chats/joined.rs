@@ -13,7 +13,15 @@ pub(super) fn group_before<'a>(all: &'a [Chat], chat: &Chat) -> Option<&'a Chat>
     let from = chat.info.migrated_from.filter(|from| from.kind == PeerKind::Chat);
     // Either of them may know of the other.
     let is_before = |other: &&Chat| other.peer.kind == PeerKind::Chat && other.info.migrated_to == Some(chat.peer);
-    all.iter().find(|other| from == Some(other.peer)).or_else(|| all.iter().find(is_before))
+    let group = all.iter().find(|other| from == Some(other.peer)).or_else(|| all.iter().find(is_before))?;
+    (supergroup_of(all, group) == Some(chat.peer)).then_some(group)
+}
+
+/// The one supergroup that a basic group became: the one that it names, or else the first of those that name it.
+fn supergroup_of(all: &[Chat], group: &Chat) -> Option<Peer> {
+    let supergroups = || all.iter().filter(|chat| chat.peer.kind == PeerKind::Channel);
+    let named = supergroups().map(|chat| chat.peer).find(|peer| group.info.migrated_to == Some(*peer));
+    named.or_else(|| supergroups().filter(|chat| chat.info.migrated_from == Some(group.peer)).map(|chat| chat.peer).min())
 }
 
 /// Which of some chats are shown inside others of them.

@@ -62,7 +62,7 @@ pub struct Chat {
 impl Chat {
     /// Whether people may call it so: its name, its full name, or any other form of [`ChatRef`].
     pub fn is_called(&self, wanted: &str) -> bool {
-        let called = self.info.kind.filter(|kind| kind.is_nameless()).map(ChatType::stand_in);
+        let called = self.info.kind.filter(|kind| kind.is_nameless()).map_or_else(Vec::new, ChatType::stand_ins);
         // Of an export of single topics, nothing but their titles is known.
         let topics = self.info.topics.iter().filter(|_| self.info.is_partial).map(|topic| topic.title.as_str());
         let names = [&self.info.name, &self.info.full_name].into_iter().flatten().map(String::as_str).chain(called).chain(topics);
@@ -232,7 +232,11 @@ impl OpenChats {
             // A basic group may be the only one to know which supergroup it became.
             Some(peers) => {
                 let has_supergroup = peers.iter().any(|peer| peer.kind == PeerKind::Channel);
-                self.described(&|peer| peers.contains(&peer) || has_supergroup && peer.kind == PeerKind::Chat, true, bad)
+                let is_read = |peer: Peer| peers.contains(&peer) || has_supergroup && peer.kind == PeerKind::Chat;
+                let chats = self.described(&is_read, true, &mut *bad)?;
+                // Where the group does not agree, another supergroup may claim it as well.
+                let alone = |chat: &Chat| joined::group_before(&chats, chat).is_some_and(|group| group.info.migrated_to != Some(chat.peer));
+                if chats.iter().any(alone) { self.chats(bad) } else { Ok(chats) }
             }
             None => self.chats(bad),
         }

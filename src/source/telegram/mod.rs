@@ -29,7 +29,7 @@ pub use account::{
 };
 pub use error::TelegramError;
 pub use events::{Event, Observer, Observing, Unobserved};
-pub use export::{ChatSize, ChatSummary, ListingDetail, Outcome, TelegramSource};
+pub use export::{ChatSize, ChatSummary, Deletions, Forwarded, ListingDetail, Outcome, TelegramSource};
 pub use heard::Heard;
 pub use listen::{Listener, Stir};
 pub use options::{AUTO_TAKEOUT_MESSAGES, ChatClass, Detail, ExportOptions, LARGEST_FILE_BYTES, TakeoutUse};

@@ -16,6 +16,7 @@ use super::chat::{CLOSED, Chat};
 use super::chat_log::ChatLog;
 use super::dialogs::Dialog;
 use super::history::{Mode, PAGE};
+use super::ledger::Deletions;
 use super::run::{BY_ID, Run};
 use crate::model::coverage::IdRange;
 use crate::model::peer::{Peer, PeerKind};
@@ -28,8 +29,6 @@ use crate::source::telegram::stored::{ChatState, Counters, Effect, Held};
 use crate::source::telegram::tl::peer_of;
 use crate::source::telegram::wire::CallError;
 
-/// So many deletions in one chat in one run are worth a word to the user: somebody may be clearing up.
-const ALARM_DELETIONS: usize = 50;
 /// Answers in a row after which a stream of differences counts as endless.
 const MAX_DIFFERENCES: usize = 10_000;
 
@@ -147,7 +146,9 @@ impl Run {
                 continue;
             }
             let mut now = changes.now.remove(&peer).unwrap_or_default();
-            let ask: Vec<i32> = changes.ask.remove(&peer).unwrap_or_default().into_iter().filter(|id| held.contains(*id)).collect();
+            let mut ask = changes.ask.remove(&peer).unwrap_or_default();
+            ask.extend(self.maybe_outdated(peer, &held, &now));
+            let ask: Vec<i32> = ask.into_iter().filter(|id| held.contains(*id)).collect();
             for page in ask.chunks(BY_ID) {
                 match messages_by_id(&self.api, &self.peers, peer, page).await {
                     Ok(messages) => now.extend(messages.into_iter().map(|message| (message.id(), message))),
@@ -166,14 +167,11 @@ impl Run {
             self.add_messages(&log, &mut batch, &changed).await?;
             self.add_messages(&log, &mut batch, &new).await?;
             let gone: Vec<i32> = changes.gone.remove(&peer).unwrap_or_default().into_iter().filter(|id| held.contains(*id)).collect();
-            self.alarm(peer, gone.len());
             for id in gone {
                 self.add_deletion(&log, &mut batch, id, Evidence::Update).await?;
             }
             if let Some(up_to) = changes.cleared.remove(&peer) {
-                let event = ChatEvent::Cleared { up_to: Some(up_to) };
-                let record = EventRecord { peer, observed: self.observed, run: self.id.clone(), event };
-                self.add_record(&log, &mut batch, Record::Event(record), None).await?;
+                self.add_clearing(&log, &mut batch, up_to).await?;
             }
             self.flush(&log, &mut batch).await?;
             if peer.kind != PeerKind::Channel {
@@ -181,6 +179,15 @@ impl Run {
             }
         }
         Ok(())
+    }
+
+    /// Messages of which this run holds another version already, by their ids or from the history: what a difference tells of them may be
+    /// the older one. Only the server knows.
+    fn maybe_outdated(&self, peer: Peer, held: &Held, told: &BTreeMap<i32, enums::Message>) -> Vec<i32> {
+        let state = self.state.read();
+        let before = |id: i32| state.chats.get(&peer).and_then(|chat| chat.messages.get(id));
+        let differs = |id: i32, message: &enums::Message| held.get(id).is_some_and(|print| print != self.prints.of(message));
+        told.iter().filter(|(id, message)| differs(**id, message) && held.get(**id) != before(**id)).map(|(id, _)| *id).collect()
     }
 
     /// Keeps the account's counters where they are, because a change is known and not read; not for a chat that is closed to us, where
@@ -191,13 +198,29 @@ impl Run {
         }
     }
 
-    pub(super) fn alarm(&self, peer: Peer, deletions: usize) {
-        if deletions >= ALARM_DELETIONS {
-            self.tell(Event::Note(format!("{deletions} messages in {peer} were deleted since the last run; the backup keeps them")));
+    /// Tells of chats that lost many messages in this run, or all.
+    pub(super) fn tell_deletions(&self) -> Deletions {
+        let chats = self.ledger.deletions();
+        for (peer, count) in &chats {
+            let what = match count {
+                0 => "the history was cleared".to_owned(),
+                _ => format!("{count} messages were deleted"),
+            };
+            self.tell(Event::Note(format!("{peer}: {what} since the last run; the backup keeps what it has")));
         }
+        Deletions { chats: chats.len() as u64, messages: chats.values().sum() }
+    }
+
+    /// Appends that the history of a chat was cleared up to a message.
+    pub(super) async fn add_clearing(&self, log: &ChatLog, batch: &mut Batch, up_to: i64) -> Result<(), TelegramError> {
+        self.ledger.cleared(log.peer);
+        let event = ChatEvent::Cleared { up_to: Some(up_to) };
+        let record = EventRecord { peer: log.peer, observed: self.observed, run: self.id.clone(), event };
+        self.add_record(log, batch, Record::Event(record), None).await
     }
 
     pub(super) async fn add_deletion(&self, log: &ChatLog, batch: &mut Batch, id: i32, evidence: Evidence) -> Result<(), TelegramError> {
+        self.ledger.gone(log.peer);
         let record = DeletionRecord { peer: log.peer, id: id.into(), observed: self.observed, run: self.id.clone(), evidence };
         self.add_record(log, batch, Record::Deletion(record), Some(id)).await
     }
@@ -468,7 +491,6 @@ impl Chat {
             let unread = |id: i32| page.unreadable.is_some_and(|gap| (gap.first..=gap.last).contains(&i64::from(id)));
             let absent: Vec<i32> = held.ids(from, end).filter(|&id| !here.contains(&id) && !unread(id)).collect();
             let gone = self.confirmed_gone(absent).await?;
-            self.run.alarm(self.peer(), gone.len());
             let range = IdRange { first: from.into(), last: end.into() };
             for id in gone {
                 self.run.add_deletion(&self.log, &mut batch, id, Evidence::Absence { range }).await?;

@@ -327,7 +327,7 @@ impl DialogReader<'_> {
 pub(super) fn means(wanted: &ChatRef, peer: Peer, peers: &PeerBook) -> bool {
     let names = [peers.name(peer), peers.chat_name(peer)];
     // Chats like Saved Messages, which apps show by these words.
-    let called = peers.chat_type(peer).filter(|kind| kind.is_nameless()).map(ChatType::stand_in);
+    let called = peers.chat_type(peer).filter(|kind| kind.is_nameless()).map_or_else(Vec::new, ChatType::stand_ins);
     let usernames = peers.usernames(peer);
     wanted.fits(peer, usernames.iter().map(String::as_str), names.iter().flatten().map(String::as_str).chain(called))
 }

@@ -46,6 +46,22 @@ struct Pages {
     /// Requests for what chats have beside messages.
     details: u32,
     logs: HashMap<Peer, Arc<ChatLog>>,
+    /// How many messages are gone from each chat, as this run found.
+    gone: BTreeMap<Peer, u64>,
+    /// Chats whose history was cleared.
+    cleared: BTreeSet<Peer>,
+}
+
+/// So many deletions in one chat in one run are worth a word to the user: somebody may be clearing up.
+const MANY_DELETIONS: u64 = 50;
+
+/// Deletions that the user should hear of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Deletions {
+    /// Chats that lost many messages, or were cleared.
+    pub chats: u64,
+    /// Messages that went from these chats, as far as the backup has them.
+    pub messages: u64,
 }
 
 impl Ledger {
@@ -109,6 +125,24 @@ impl Ledger {
     /// All such groups.
     pub(super) fn formers(&self) -> BTreeSet<Peer> {
         self.pages().migrated.iter().map(|(from, _)| *from).collect()
+    }
+
+    /// Takes note that a message is gone.
+    pub(super) fn gone(&self, peer: Peer) {
+        *self.pages().gone.entry(peer).or_default() += 1;
+    }
+
+    /// Takes note that the history of a chat was cleared.
+    pub(super) fn cleared(&self, peer: Peer) {
+        self.pages().cleared.insert(peer);
+    }
+
+    /// The chats that lost many messages or all, and how many that were.
+    pub(super) fn deletions(&self) -> BTreeMap<Peer, u64> {
+        let pages = self.pages();
+        let many = pages.gone.iter().filter(|(_, count)| **count >= MANY_DELETIONS).map(|(peer, count)| (*peer, *count));
+        let cleared = pages.cleared.iter().map(|peer| (*peer, pages.gone.get(peer).copied().unwrap_or(0)));
+        many.chain(cleared).collect()
     }
 
     /// Takes note of chats of which something could not be read.

@@ -10,7 +10,7 @@ use super::history::date_of;
 use super::run::{BY_ID, Run};
 use crate::model::coverage::IdRange;
 use crate::model::peer::{Peer, PeerKind};
-use crate::model::record::{ChatEvent, EventRecord, Evidence, Record};
+use crate::model::record::Evidence;
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::events::Event;
 use crate::source::telegram::files::messages_by_id;
@@ -33,7 +33,6 @@ struct Writing<'a> {
     group: Vec<enums::Message>,
     seen: i64,
     only_own: bool,
-    gone: usize,
 }
 
 impl Run {
@@ -118,7 +117,6 @@ impl Run {
             group: Vec::new(),
             seen: 0,
             only_own,
-            gone: 0,
         };
         let mut reacted = BTreeSet::new();
         for News { at, is_doubtful, what, .. } in news {
@@ -137,7 +135,6 @@ impl Run {
         writing.write().await?;
         writing.ask_for_doubtful().await?;
         writing.reactions(reacted).await?;
-        self.alarm(peer, writing.gone);
         self.flush(&log, &mut writing.batch).await?;
         if peer.kind != PeerKind::Channel {
             self.ledger.counters_wait_for(&log.marks());
@@ -208,7 +205,6 @@ impl Writing<'_> {
         for id in known {
             self.run.add_deletion(self.log, &mut self.batch, id, Evidence::Update).await?;
             self.by_now.insert(id, None);
-            self.gone += 1;
         }
         Ok(())
     }
@@ -230,7 +226,6 @@ impl Writing<'_> {
                         let range = IdRange { first: id.into(), last: id.into() };
                         run.add_deletion(self.log, &mut self.batch, id, Evidence::Absence { range }).await?;
                         self.by_now.insert(id, None);
-                        self.gone += 1;
                     }
                 }
                 Err(error) => {
@@ -244,9 +239,7 @@ impl Writing<'_> {
 
     async fn cleared(&mut self, up_to: i64) -> Result<(), TelegramError> {
         self.write().await?;
-        let (run, event) = (self.run, ChatEvent::Cleared { up_to: Some(up_to) });
-        let record = EventRecord { peer: self.log.peer, observed: run.observed, run: run.id.clone(), event };
-        run.add_record(self.log, &mut self.batch, Record::Event(record), None).await
+        self.run.add_clearing(self.log, &mut self.batch, up_to).await
     }
 
     /// Asks for messages of which only the reactions are told.

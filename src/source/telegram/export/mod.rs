@@ -15,6 +15,7 @@ mod chat;
 mod chat_log;
 mod collections;
 mod dialogs;
+mod forward;
 mod history;
 mod ledger;
 mod listing;
@@ -28,6 +29,8 @@ mod source;
 mod unfinished;
 mod whole;
 
+pub use forward::Forwarded;
+pub use ledger::Deletions;
 pub use listing::{ChatSize, ChatSummary, ListingDetail};
 pub use source::TelegramSource;
 pub use whole::Outcome;

@@ -12,6 +12,7 @@ use grammers_tl_types::{enums, functions, types};
 use super::catchup::Counting;
 use super::chat::{Chat, waiting_since};
 use super::dialogs::{Dialog, DialogReader, Selection, means};
+use super::ledger::Deletions;
 use super::run::{Run, path};
 use crate::model::chat_ref::ChatRef;
 use crate::model::coverage::{CHAT_LIST, LEFT_CHATS};
@@ -45,6 +46,8 @@ pub struct Outcome {
     pub lists_failed: u64,
     /// What was to be left out and fits no chat, as it was typed.
     pub not_excluded: Vec<String>,
+    /// Chats that lost many messages since the last run.
+    pub deletions: Deletions,
 }
 
 /// Whether the run has its takeout.
@@ -74,6 +77,7 @@ impl Run {
             let counting = run.count().await?;
             run.flush_peers(true).await?;
             run.finish(counting);
+            outcome.deletions = run.tell_deletions();
             return Ok(outcome);
         }
         self.tell(Event::Section("chats"));
@@ -142,6 +146,7 @@ impl Run {
         }
         let run = Arc::new(self);
         let result = run.clone().read_all(dialogs, &selection, &mut outcome).await;
+        outcome.deletions = run.tell_deletions();
         if ends_takeout {
             run.api.finish_takeout(result.is_ok()).await;
         }

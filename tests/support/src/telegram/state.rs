@@ -31,6 +31,8 @@ pub(crate) struct Shared {
     /// Made when first asked for, since it takes a moment.
     verifier: OnceLock<Option<Verifier>>,
     pub(crate) searches: Mutex<Searches>,
+    /// Ids that clients chose for what they sent.
+    forwarded: Mutex<HashSet<i64>>,
 }
 
 /// What goes wrong with an event that connected clients are to be told.
@@ -121,11 +123,16 @@ impl Shared {
             pushes: Mutex::default(),
             verifier: OnceLock::new(),
             searches: Mutex::default(),
+            forwarded: Mutex::default(),
             counters: Counters::new(),
             options,
             key,
             dcs,
         }
+    }
+
+    pub(crate) fn forwarded(&self) -> MutexGuard<'_, HashSet<i64>> {
+        self.forwarded.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn world(&self) -> RwLockReadGuard<'_, World> {

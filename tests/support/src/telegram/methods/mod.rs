@@ -10,6 +10,7 @@ mod chats;
 mod contacts;
 mod details;
 mod dialogs;
+mod forward;
 mod help;
 mod history;
 pub(crate) mod password;
@@ -66,6 +67,7 @@ pub(crate) fn call(call: &mut Call<'_>, id: u32, arguments: &[u8]) -> Result<Vec
         f::contacts::ResolveUsername => contacts::resolve_username,
         f::help::GetConfig => help::get_config,
         f::help::GetNearestDc => help::get_nearest_dc,
+        f::messages::ForwardMessages => forward::forward_messages,
         f::messages::GetAllDrafts => details::get_all_drafts,
         f::messages::GetChats => chats::get_chats,
         f::messages::GetCustomEmojiDocuments => account::get_custom_emoji,
@@ -131,6 +133,7 @@ pub(crate) fn open_to_all(id: u32) -> bool {
 /// Methods that bots may not call.
 pub(crate) fn users_only(id: u32) -> bool {
     [
+        f::messages::ForwardMessages::CONSTRUCTOR_ID,
         f::messages::GetDialogs::CONSTRUCTOR_ID,
         f::messages::GetPinnedDialogs::CONSTRUCTOR_ID,
         f::messages::GetDialogFilters::CONSTRUCTOR_ID,
