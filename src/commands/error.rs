@@ -222,6 +222,9 @@ impl CommandError {
                 fixed("raise the limit (`ulimit -u`, TasksMax= of a service, --pids-limit of a container), or end other programs")
             }
             Self::WeakPassphrase { .. } => fixed("accept the suggested one, add unrelated words, or use --force-weak-passphrase"),
+            Self::Pattern(_) => {
+                fixed(r"patterns are paths inside the folder: '/cache' at its top, 'cache' anywhere in it, '\\' before a special character")
+            }
             Self::LoginPassphrase => fixed("use the passphrase you chose with `tgvault login --session-passphrase`"),
             Self::NoLoginPassphrase => fixed("use --session-passphrase-file FILE or --session-passphrase-command COMMAND"),
             Self::Storage(error) => error.hint().map(Cow::Borrowed),
@@ -370,7 +373,7 @@ fn of_operation(error: &OperationError) -> Exit {
         | OperationError::LinkedTo { .. }
         | OperationError::NotAlone { .. } => Exit::Usage,
         OperationError::IsMirror { .. } | OperationError::NoCopy { .. } => Exit::Usage,
-        OperationError::Emptied { .. } => Exit::Emptied,
+        OperationError::Emptied { .. } | OperationError::AllExcluded { .. } => Exit::Emptied,
         OperationError::Source(error) => of_source(error),
         OperationError::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => Exit::Done,
         _ => Exit::Failed,
@@ -506,6 +509,9 @@ fn operation_hint(error: &OperationError) -> Option<Cow<'static, str>> {
         OperationError::Emptied { .. } => {
             "check that the disk is mounted and the path is right; if the files were really deleted, run it once with --allow-empty or \
              --max-removed PERCENT"
+        }
+        OperationError::AllExcluded { .. } => {
+            "check --exclude, --exclude-file and the profile; if it is meant to be empty, run it once with --allow-empty"
         }
         OperationError::Content { .. } => "run `tgvault verify` to see what else is affected",
         _ => return None,

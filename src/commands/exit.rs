@@ -61,7 +61,7 @@ pub const MEANINGS: [(Exit, &str); 20] = [
     (Exit::TryLater, "try again later; the message says when"),
     (Exit::Integrity, "stored data is missing, changed or forged"),
     (Exit::TooOld, "no snapshot is as new as it should be"),
-    (Exit::Emptied, "most files are gone from the source; no snapshot was made"),
+    (Exit::Emptied, "most files are gone from the source, or all are excluded; no snapshot was made"),
     (Exit::StoreFull, "the store is full, or its quota used up"),
     (Exit::WrongClock, "the store refuses requests because this machine's clock is wrong"),
     (Exit::WrongRegion, "the bucket is in another region"),

@@ -19,6 +19,7 @@ pub mod logging;
 pub mod outage;
 pub mod output;
 pub mod passphrase;
+mod pattern_file;
 pub mod program;
 pub mod progress;
 pub mod reading;

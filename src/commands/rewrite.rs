@@ -9,9 +9,10 @@ use super::compact::{Rewritten, archives};
 use super::context::{Context, Keys, host_name};
 use super::error::CommandError;
 use super::exit::Exit;
+use super::pattern_file::read_patterns;
 use super::progress::Reporter;
 use super::units;
-use crate::model::filter::{PathFilter, pattern_lines};
+use crate::model::filter::PathFilter;
 use crate::operations::rewrite::{RewriteOptions, RewriteReport, rewrite};
 
 const EXAMPLES: &str = "\
@@ -69,10 +70,7 @@ struct Summary<'a> {
 pub async fn run(args: &Args, context: &Context) -> Result<Exit, CommandError> {
     let mut patterns = args.exclude.clone();
     for file in &args.exclude_files {
-        let text = std::fs::read_to_string(file).map_err(|source| {
-            CommandError::usage(format!("cannot read '{}': {source}", units::printable(&file.to_string_lossy())), "check the path")
-        })?;
-        patterns.extend(pattern_lines(&text).map(str::to_owned));
+        patterns.extend(read_patterns(file)?);
     }
     if patterns.is_empty() && args.exclude_chat.is_empty() {
         return Err(CommandError::usage("there is nothing to take out", "name it with --exclude, --exclude-file or --exclude-chat"));

@@ -1,9 +1,11 @@
 //! Which paths belong: patterns in the manner of restic's `--exclude` and `--include`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use globset::{Candidate, GlobBuilder, GlobSet, GlobSetBuilder};
+use unicode_normalization::{UnicodeNormalization, is_nfc};
 
 use super::entry::EntryPath;
 
@@ -23,7 +25,8 @@ pub struct PatternError {
 /// - `/cache` (leading slash): only from the top of the source or the snapshot.
 /// - `a/b`, `a/**/b`: these components in a row, at any depth; `**` stands for any number of components.
 /// - `!keep.tmp`: takes back what an earlier pattern matched.
-/// - `./cache` is `/cache`; a pattern with `..` in it is refused.
+/// - `./cache` is `/cache`, and so is `a/../cache`; a pattern that leads out of the folder by `..` is refused.
+/// - An accented letter is the same whether it is stored as one character or as a letter and its accent.
 /// - `*` and `?` never match a slash; `[a-z]` and `{a,b}` work; `\` takes a special character as it is. A slash at the end and a
 ///   byte order mark at the beginning say nothing.
 #[derive(Clone, Debug, Default)]
@@ -49,12 +52,11 @@ impl Patterns {
                 Some(rest) => (false, rest),
                 None => (true, pattern),
             };
-            let anchored = rest.starts_with('/') || rest.starts_with("./");
-            let parts: Vec<&str> = rest.split('/').filter(|part| !matches!(*part, "" | ".")).collect();
-            if parts.contains(&"..") {
-                return Err(failed("it leads out of the folder".to_owned()));
+            if let Some(why) = mistake(rest) {
+                return Err(failed(why.to_owned()));
             }
-            let rest = parts.join("/");
+            let (anchored, parts) = components(rest).map_err(|why| failed(why.to_owned()))?;
+            let rest: String = parts.join("/").nfc().collect();
             if rest.is_empty() {
                 return Err(failed("it names nothing".to_owned()));
             }
@@ -79,11 +81,64 @@ impl Patterns {
         if self.verdicts.is_empty() {
             return false;
         }
-        let matching = self.set.matches_candidate(&Candidate::from_bytes(path));
+        let path = composed(path);
+        let matching = self.set.matches_candidate(&Candidate::from_bytes(&path));
         for matched in matching.iter().filter_map(|&at| self.matched.get(at)) {
             matched.store(true, Ordering::Relaxed);
         }
         matching.iter().max().and_then(|&last| self.verdicts.get(last)).copied().unwrap_or(false)
+    }
+}
+
+/// What is written in a way that a path on this system cannot be meant by, if it is.
+fn mistake(pattern: &str) -> Option<&'static str> {
+    let scheme = pattern.split_once("://").map(|(scheme, _)| scheme);
+    if scheme.is_some_and(|scheme| !scheme.is_empty() && scheme.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"+-.".contains(&byte)))
+    {
+        return Some("it is a URL, and patterns are paths");
+    }
+    let mut chars = pattern.chars();
+    while let Some(char) = chars.next() {
+        // Nothing but a special character is ever escaped; `docs\cache` would silently mean `docscache`.
+        if char == '\\' && chars.next().is_some_and(char::is_alphanumeric) {
+            return Some(r"write '/' between folders, or '\\' for a backslash in a name");
+        }
+    }
+    None
+}
+
+/// Whether a component of a pattern stands for more than itself.
+pub fn has_wildcard(component: &str) -> bool {
+    component.contains(['*', '?', '[', '{', '\\'])
+}
+
+/// The components of a pattern without `.` and `..`, and whether it begins at the top.
+fn components(pattern: &str) -> Result<(bool, Vec<&str>), &'static str> {
+    let mut is_anchored = pattern.starts_with('/') || pattern.starts_with("./");
+    let mut parts = Vec::new();
+    for part in pattern.split('/') {
+        match part {
+            "" | "." => {}
+            ".." => {
+                // At any depth it would take more than the one path that is written.
+                is_anchored = true;
+                match parts.pop() {
+                    None => return Err("it leads out of the folder"),
+                    Some(above) if has_wildcard(above) => return Err("'..' cannot follow a wildcard"),
+                    Some(_) => {}
+                }
+            }
+            part => parts.push(part),
+        }
+    }
+    Ok((is_anchored, parts))
+}
+
+/// A path with its accents composed (NFC), as patterns are; some systems store names the other way.
+fn composed(path: &[u8]) -> Cow<'_, [u8]> {
+    match std::str::from_utf8(path) {
+        Ok(text) if !text.is_ascii() && !is_nfc(text) => Cow::Owned(text.nfc().collect::<String>().into_bytes()),
+        _ => Cow::Borrowed(path),
     }
 }
 
@@ -210,10 +265,31 @@ mod tests {
 
     #[test]
     fn bad_patterns_are_named() {
-        for bad in ["", "!", "/", "a[", "{a", "../x", "a/../b", "./"] {
+        for bad in ["", "!", "/", "a[", "{a", "../x", "a/../../b", "*/../b", "a/..", "./", r"a\b", r"C:\Users\x", "s3://b/x", "a\\"] {
             let error = PathFilter::new([], [bad]).unwrap_err().to_string();
             assert!(error.contains(&format!("'{bad}'")), "{error}");
         }
+    }
+
+    #[test]
+    fn a_way_that_stays_inside_is_the_path_it_leads_to() {
+        let paths = ["b", "x/b", "a/b", "c/d"];
+        assert_eq!(taken(&[], &["a/../b"], &paths), ["x/b", "a/b", "c/d"]);
+        assert_eq!(taken(&[], &["/c/./e/../d"], &paths), ["b", "x/b", "a/b"]);
+    }
+
+    #[test]
+    fn accents_are_the_same_composed_and_decomposed() {
+        let paths = ["caf\u{e9}/x", "cafe\u{301}/x", "cafe/x"];
+        for pattern in ["caf\u{e9}", "cafe\u{301}", "/caf*"] {
+            let left = taken(&[], &[pattern, "!cafe"], &paths);
+            assert_eq!(left, ["cafe/x"], "{pattern}");
+        }
+    }
+
+    #[test]
+    fn special_characters_can_be_escaped() {
+        assert_eq!(taken(&[], &[r"a\\b", r"\*x", r"two\ words", r"\.git"], &["a\\b", "*x", "yx", "two words", ".git", "ab"]), ["yx", "ab"]);
     }
 
     #[test]

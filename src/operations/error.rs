@@ -125,6 +125,12 @@ pub enum OperationError {
         /// Entries that there were.
         had: u64,
     },
+    /// What the options exclude is all that a source has.
+    #[error("the exclude patterns or limits exclude everything in {source_name}, so no snapshot was made")]
+    AllExcluded {
+        /// The source.
+        source_name: String,
+    },
     /// Not exactly one key slot is meant.
     #[error("no key slot, or more than one, matches '{wanted}'")]
     NoSuchKey {

@@ -198,6 +198,11 @@ pub trait Source: Send + Sync {
     /// Whether [`Source::list`] names everything there is, so that what it does not name has been deleted.
     fn lists_everything(&self) -> bool;
 
+    /// How many entries the last listing left out because the options say so, each folder counted as one.
+    fn left_out(&self) -> u64 {
+        0
+    }
+
     /// Tells, before a listing, the name of what this machine remembers of its backups of this source. A source that remembers what was
     /// [`Source::committed`] keeps the name with it, and starts anew under another name, or when `anew` is wanted: then something is
     /// not in the vault any more that once was, or it is another vault.

@@ -122,12 +122,60 @@ fn patterns_are_understood_or_refused_and_never_pass_in_silence() {
         assert!(code == Some(0) && !has(&paths, "cache/x") && has(&paths, "deep/cache/x"), "{top}: {said} {paths:?}");
         assert!(!said.contains("nothing matches"), "{top}: {said}");
     }
-    for refused in ["s/cache", "../elsewhere", "./../s"] {
+    symlink("s", work.join("link")).unwrap();
+    symlink("s/cache", work.join("shortcut")).unwrap();
+    let at = |path: &str| work.join(path).display().to_string();
+    for top in [
+        at("link/cache"),
+        at("shortcut"),
+        format!("file://{}", at("s/cache/")),
+        format!("file://localhost{}", at("link/cach%65")),
+        "deep/../cache".into(),
+        "/deep/../cache".into(),
+        at("s/deep/../cache"),
+        "link/../s/./cache".into(),
+    ] {
+        let (code, said, paths) = stored(&format!("--exclude {top}"));
+        assert!(code == Some(0) && !has(&paths, "cache/x") && has(&paths, "deep/cache/x"), "{top}: {said} {paths:?}");
+        assert!(!said.contains("nothing matches"), "{top}: {said}");
+    }
+    let outside = format!("file://{}", at("other"));
+    for refused in ["s/cache", "../elsewhere", "./../s", "deep/../../cache", &outside, "https://host/cache", r"deep\cache", r"C:\cache"] {
         let (code, said, _) = stored(&format!("--exclude {refused}"));
         assert!(code == Some(2) && said.contains("hint: ") && said.contains(refused), "{said}");
     }
     let (code, said, _) = stored("--exclude *.tpm --exclude *.tmp");
     assert!(code == Some(0) && said.matches("nothing matches").count() == 1 && said.contains("*.tpm"), "{said}");
+    let (code, said, _) = stored(r"--exclude deep\*.tmp");
+    assert!(code == Some(0) && said.contains("a backslash takes the next character as it is"), "{said}");
+}
+
+#[test]
+fn patterns_match_in_any_encoding_and_either_form_of_an_accent() {
+    let sandbox = with_vault();
+    let work = sandbox.work();
+    let (composed, decomposed) = ("caf\u{e9}", "cafe\u{301}");
+    fs::create_dir_all(work.join("s").join(composed)).unwrap();
+    fs::create_dir_all(work.join("s/deep").join(decomposed)).unwrap();
+    fs::write(work.join("s/kept"), "x").unwrap();
+    fs::write(work.join("utf8"), decomposed).unwrap();
+    let utf16 = |unit: fn(u16) -> [u8; 2]| -> Vec<u8> { format!("\u{feff}{composed}\r\n").encode_utf16().flat_map(unit).collect() };
+    fs::write(work.join("little"), utf16(u16::to_le_bytes)).unwrap();
+    fs::write(work.join("big"), utf16(u16::to_be_bytes)).unwrap();
+    for patterns in ["--exclude-file utf8", "--exclude-file little", "--exclude-file big", "--exclude caf\u{e9}", "--exclude cafe\u{301}"] {
+        let said = run(&sandbox, &format!("backup s --allow-empty {patterns}"));
+        assert!(said.code == Some(0) && !said.stderr.contains("nothing matches"), "{patterns}: {}", said.stderr);
+        let paths = done(&sandbox, "-q -i key.txt ls latest");
+        assert!(!paths.contains("caf") && paths.contains("kept"), "{patterns}: {paths}");
+    }
+    let before = count(&work.join("v/snapshots"), |_| true);
+    fs::write(work.join("bare"), utf16(u16::to_le_bytes).split_off(2)).unwrap();
+    fs::write(work.join("latin1"), b"caf\xe9\n").unwrap();
+    for file in ["bare", "latin1"] {
+        let refused = run(&sandbox, &format!("backup s --exclude-file {file}"));
+        assert!(refused.code == Some(2) && refused.stderr.contains("hint: save it as UTF-8"), "{file}: {}", refused.stderr);
+    }
+    assert_eq!(count(&work.join("v/snapshots"), |_| true), before);
 }
 
 #[cfg(target_os = "linux")]

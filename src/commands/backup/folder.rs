@@ -9,8 +9,9 @@ use super::patterns::Place;
 use crate::commands::config::profile::BackupProfile;
 use crate::commands::context::{Context, Keys};
 use crate::commands::error::CommandError;
+use crate::commands::pattern_file::read_patterns;
 use crate::commands::units;
-use crate::model::filter::{PathFilter, pattern_lines};
+use crate::model::filter::PathFilter;
 use crate::operations::backup::has_earlier;
 use crate::source::folder::{FolderOptions, FolderSource};
 
@@ -169,8 +170,7 @@ impl FolderSettings {
     fn options(&self, path: &Path, never: Vec<(u64, u64)>) -> Result<FolderOptions, CommandError> {
         let mut patterns = self.exclude.clone();
         for file in &self.exclude_files {
-            let text = std::fs::read_to_string(file).map_err(|source| CommandError::file("read", file, source))?;
-            patterns.extend(pattern_lines(&text).map(str::to_owned));
+            patterns.extend(read_patterns(file)?);
         }
         let place = Place::of(path)?;
         let patterns = patterns.iter().map(|pattern| place.pattern(pattern)).collect::<Result<Vec<_>, _>>()?;

@@ -29,7 +29,7 @@ use std::time::{Duration, Instant};
 
 pub use crate::archive::writer::Timings;
 
-use super::events::Events;
+use super::events::{Event, Events};
 use super::session::Session;
 use super::stop::Stop;
 use super::{OperationError, default_lanes};
@@ -167,6 +167,9 @@ async fn dry_run(
         let removed = if source.lists_everything() { planner.deleted().len() as u64 } else { 0 };
         let links = planner.links.len() as u64;
         shared.note_new(links, 0);
+        if shared.counts(0).entries == 0 && source.left_out() > 0 {
+            shared.events.event(&Event::Note("the exclude patterns or limits exclude everything"));
+        }
         Ok((shared.counts(removed), shared.done.entries.load(Ordering::Relaxed) - links))
     });
     let (counts, unchanged) = listing.await??;

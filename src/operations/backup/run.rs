@@ -356,7 +356,12 @@ impl Run {
     /// Stores deletions, references and links, and commits the complete snapshot.
     pub async fn complete(mut self, stored: Stored) -> Result<BackupSummary, OperationError> {
         let Stored { tree, deleted, gone, links, mut references, marks } = stored;
-        if self.is_emptied(gone) {
+        let is_emptied = self.is_emptied(gone);
+        if (is_emptied || self.journal.snapshot().is_none()) && self.excludes_all() {
+            self.keep().await?;
+            return Err(OperationError::AllExcluded { source_name: self.source.name().to_string() });
+        }
+        if is_emptied {
             // What is new is kept for the next run.
             self.keep().await?;
             return Err(OperationError::Emptied { source_name: self.source.name().to_string(), gone: gone.0, had: gone.1 });
@@ -386,6 +391,13 @@ impl Run {
             timings: self.timings,
             elapsed: Duration::ZERO,
         })
+    }
+
+    /// Whether there is something to back up, and the options leave none of it.
+    fn excludes_all(&self) -> bool {
+        let counts = self.shared.counts(0);
+        let may_be_empty = self.options.max_removed_percent.is_none_or(|percent| percent == 100);
+        !may_be_empty && counts.entries == 0 && counts.problems == 0 && self.source.left_out() > 0
     }
 
     /// Whether so much is gone that somebody should look first.

@@ -11,6 +11,7 @@ mod tests;
 
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use super::{Sink, Source, SourceError, SourceName};
@@ -47,6 +48,7 @@ pub struct FolderSource {
     other_names: Vec<String>,
     options: FolderOptions,
     top: Mutex<Option<Metadata>>,
+    left_out: AtomicU64,
 }
 
 impl FolderSource {
@@ -72,11 +74,19 @@ impl FolderSource {
         }
         other_names.sort_unstable();
         other_names.dedup();
-        Ok(Self { root: Arc::new(root), id, name, other_names, options, top: Mutex::default() })
+        Ok(Self { root: Arc::new(root), id, name, other_names, options, top: Mutex::default(), left_out: AtomicU64::new(0) })
     }
 
     fn note_top(&self, top: Metadata) {
         *self.top.lock().unwrap_or_else(PoisonError::into_inner) = Some(top);
+    }
+
+    fn note_left_out(&self) {
+        self.left_out.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn has_left_out(&self) -> bool {
+        self.left_out.load(Ordering::Relaxed) > 0
     }
 
     /// Device and inode of the folder, for [`FolderOptions::never`] of others.
@@ -102,7 +112,12 @@ impl Source for FolderSource {
         true
     }
 
+    fn left_out(&self) -> u64 {
+        self.left_out.load(Ordering::Relaxed)
+    }
+
     fn list(&self, sink: &mut dyn Sink) -> Result<(), SourceError> {
+        self.left_out.store(0, Ordering::Relaxed);
         walk::Walk::new(self, sink).run()
     }
 }

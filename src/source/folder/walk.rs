@@ -74,6 +74,9 @@ pub(super) struct Walk<'a> {
     xattrs: XattrReader,
     open_folders: usize,
     waits: u32,
+    /// What was handed over so far.
+    has_folders: bool,
+    has_files: bool,
 }
 
 /// How a file system numbers its files.
@@ -88,7 +91,18 @@ impl<'a> Walk<'a> {
     pub(super) fn new(source: &'a FolderSource, sink: &'a mut dyn Sink) -> Self {
         let (links, manners) = (HashMap::new(), HashMap::new());
         let open_folders = limit::descriptors(OPEN_FOLDERS);
-        Self { source, sink, levels: Vec::new(), links, manners, xattrs: XattrReader::new(), open_folders, waits: 0 }
+        Self {
+            source,
+            sink,
+            levels: Vec::new(),
+            links,
+            manners,
+            xattrs: XattrReader::new(),
+            open_folders,
+            waits: 0,
+            has_folders: false,
+            has_files: false,
+        }
     }
 
     /// Lists everything.
@@ -123,7 +137,11 @@ impl<'a> Walk<'a> {
             }
         }
         for pattern in self.source.options.filter.unmatched() {
-            self.sink.note(&format!("nothing matches the pattern '{}': it left nothing out", printable(pattern)));
+            let hint = if pattern.contains('\\') { "; a backslash takes the next character as it is, and '/' divides folders" } else { "" };
+            self.sink.note(&format!("nothing matches the pattern '{}': it left nothing out{hint}", printable(pattern)));
+        }
+        if self.has_folders && !self.has_files && self.source.has_left_out() {
+            self.sink.note("what the exclude options leave has no files, only folders");
         }
         Ok(())
     }
@@ -162,6 +180,7 @@ impl<'a> Walk<'a> {
     /// Lists one entry of the deepest open folder and, when it is a folder, opens it.
     fn entry(&mut self, name: &CStr, path: EntryPath) -> Result<(), SourceError> {
         if self.source.options.filter.excludes(&path) {
+            self.source.note_left_out();
             return Ok(());
         }
         let Some(level) = self.levels.last() else { return Ok(()) };
@@ -239,6 +258,7 @@ impl<'a> Walk<'a> {
 
     fn file(&mut self, name: &CStr, path: EntryPath, found: Stat) -> Result<(), SourceError> {
         if self.source.options.exclude_larger_than.is_some_and(|limit| stat::size(&found) > limit) {
+            self.source.note_left_out();
             return Ok(());
         }
         let Some(folder) = self.levels.last().and_then(|level| level.folder.as_ref()) else { return Ok(()) };
@@ -284,6 +304,9 @@ impl<'a> Walk<'a> {
     fn item(&mut self, name: &CStr, path: EntryPath, kind: Kind, found: &Stat) -> Result<(), Stopped> {
         let Some(folder) = self.levels.last().and_then(|level| level.folder.as_ref()) else { return Ok(()) };
         let mut found = *found;
+        let is_folder = matches!(kind, Kind::Dir);
+        self.has_folders |= is_folder;
+        self.has_files |= !is_folder;
         let is_file = matches!(kind, Kind::File | Kind::Hardlink { .. });
         let numbers = self.manners.get(&stat::id(&found).0).copied().filter(|_| is_file);
         let numbers = numbers.unwrap_or(Numbers { manner: Manner::DISK, change: false });

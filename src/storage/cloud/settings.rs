@@ -32,7 +32,11 @@ pub(super) fn check(variable: &str, value: &str) -> Result<(), Unusable> {
         return unusable("begins or ends with a space".into());
     }
     if variable.ends_with("_RELATIVE_URI") {
-        return if value.starts_with('/') { Ok(()) } else { unusable("must begin with '/'".into()) };
+        return match value.starts_with('/') {
+            true if value.bytes().all(is_of_uri) => Ok(()),
+            true => unusable("holds a space or another character that no address has".into()),
+            false => unusable("must begin with '/'".into()),
+        };
     }
     if names_url(variable) {
         return url_fault(value).map_or(Ok(()), unusable);
@@ -45,6 +49,11 @@ pub(super) fn check(variable: &str, value: &str) -> Result<(), Unusable> {
         return unusable(format!("is '{value}': only letters, digits, '-', '_' and '.' are possible"));
     }
     Ok(())
+}
+
+/// Whether a byte may stand in the path or query of a request as it is (RFC 3986).
+fn is_of_uri(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || b"-._~:/?@!$&'()*+,;=%".contains(&byte)
 }
 
 fn names_url(variable: &str) -> bool {
@@ -73,6 +82,9 @@ pub(super) fn url_fault(text: &str) -> Option<String> {
     }
     if url.query().is_some() || url.fragment().is_some() {
         return Some("has a '?' or '#' part, which the address of a server has not".into());
+    }
+    if text.contains(' ') {
+        return Some("holds a space".into());
     }
     if url.host_str().is_none_or(str::is_empty) {
         return Some("names no server".into());
@@ -109,12 +121,26 @@ mod tests {
             let told = told("AWS_ENDPOINT_URL", value);
             assert!(told.contains(value) && told.contains("must begin with https://"), "{told}");
         }
-        for value in ["http://", "https://:9000", "https://[::1", "https://a b", "https://u:p@host", "https://host?x", "https://host/#x"] {
+        for value in [
+            "http://",
+            "https://:9000",
+            "https://[::1",
+            "https://a b",
+            "https://host/a b",
+            "https://u:p@host",
+            "https://host?x",
+            "https://host/#x",
+        ] {
             assert!(check("AWS_ENDPOINT_URL_S3", value).is_err(), "{value}");
         }
         assert!(!told("AWS_ENDPOINT_URL", "key:hunter2@host").contains("hunter2"));
         assert!(!told("AWS_SECRET_ACCESS_KEY", "hunter2\n").contains("hunter2"));
-        for (variable, value) in [("AWS_REGION", "eu west"), ("AWS_SESSION_TOKEN", "é"), ("AWS_ACCESS_KEY_ID", " x")] {
+        for (variable, value) in [
+            ("AWS_REGION", "eu west"),
+            ("AWS_SESSION_TOKEN", "é"),
+            ("AWS_ACCESS_KEY_ID", " x"),
+            ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "// %"),
+        ] {
             assert!(check(variable, value).is_err(), "{variable}");
         }
     }
