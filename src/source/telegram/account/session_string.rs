@@ -49,8 +49,7 @@ const PYROGRAM_OLD: usize = 351;
 const PYROGRAM_OLD_64: usize = 356;
 
 /// Telegram's test servers, as my.telegram.org and the libraries name them: Telethon's strings have no other sign of a test account.
-const TEST_SERVERS: [Ipv4Addr; 3] =
-    [Ipv4Addr::new(149, 154, 175, 10), Ipv4Addr::new(149, 154, 167, 40), Ipv4Addr::new(149, 154, 175, 117)];
+const TEST_SERVERS: [Ipv4Addr; 3] = [Ipv4Addr::new(149, 154, 175, 10), Ipv4Addr::new(149, 154, 167, 40), Ipv4Addr::new(149, 154, 175, 117)];
 
 impl SessionString {
     /// Reads a session string of either.
