@@ -185,19 +185,19 @@ impl Part {
     }
 }
 
-/// Reads a path in a snapshot as people type it: slashes at its ends, and `./` before it, say nothing.
+/// Reads a path in a snapshot as people type it: slashes at its ends and twice in a row, and a `.`, say nothing, and a `..` goes back.
 ///
 /// # Errors
-/// When nothing is left, or it has a `..`.
+/// When nothing is left, or it leads out.
 pub fn entry_path(text: &OsStr) -> Result<EntryPath, PathError> {
-    let mut bytes = text.as_bytes();
-    while let Some(rest) = bytes.strip_prefix(b"./").or_else(|| bytes.strip_prefix(b"/")) {
-        bytes = rest;
+    let mut parts: Vec<&[u8]> = Vec::new();
+    for part in text.as_bytes().split(|byte| *byte == b'/').filter(|part| !matches!(*part, b"" | b".")) {
+        match (part, parts.last()) {
+            (b"..", Some(last)) if *last != b".." => drop(parts.pop()),
+            _ => parts.push(part),
+        }
     }
-    while let Some(rest) = bytes.strip_suffix(b"/") {
-        bytes = rest;
-    }
-    EntryPath::new(bytes)
+    EntryPath::new(parts.join(&b'/'))
 }
 
 #[cfg(test)]
@@ -212,10 +212,12 @@ mod tests {
         for bad in ["", "latest~1", "x", "20261122T101112Z-"] {
             assert!(parse_snapshot(bad).is_err(), "{bad}");
         }
-        for same in ["a/b", "/a/b/", "./a/b", ".//a/b"] {
+        for same in ["a/b", "/a/b/", "./a/b", ".//a/b", "a//b", "a/./b", "a/c/../b", "/c/../a/b/."] {
             assert_eq!(entry_path(same.as_ref()).unwrap().as_bytes(), b"a/b");
         }
         assert!(entry_path("/".as_ref()).is_err());
-        assert!(entry_path("a/../b".as_ref()).is_err());
+        for out in ["..", "../b", "a/../../b", "a/..", "."] {
+            assert!(entry_path(out.as_ref()).is_err(), "{out}");
+        }
     }
 }

@@ -12,8 +12,8 @@ use super::chats::{Chat, Chosen, OpenChats, choose};
 use super::events::{Event, Events};
 use super::report::Report;
 use super::session::Session;
-use super::snapshot::OpenSnapshot;
 use super::snapshot::choice::SnapshotChoice;
+use super::snapshot::{OpenSnapshot, meant};
 use super::stop::Stop;
 use crate::model::causes::with_causes;
 use crate::model::entry::{EntryPath, Kind};
@@ -34,6 +34,7 @@ pub async fn cat<W: Write + Send + 'static>(
     let chats = OpenChats::of(OpenSnapshot::open_exactly(&session.open().await?, choice).await?);
     tokio::task::spawn_blocking(move || {
         let (opened, tree) = (chats.opened(), chats.opened().tree());
+        let path = meant(opened.snapshot(), tree, std::slice::from_ref(&path)).pop().unwrap_or(path);
         let missing = || opened.missing(OperationError::NoSuchPath { path: path.to_string(), snapshot: opened.snapshot().id.to_string() });
         // An older version is never given out under the right name.
         if tree.is_unproven(&path) {

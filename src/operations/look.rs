@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use super::OperationError;
 use super::session::{Opened, Session};
 use super::snapshot::choice::{Selection, SnapshotChoice};
+use super::snapshot::meant;
 use crate::model::causes::with_causes;
 use crate::model::digest::Id;
 use crate::model::entry::{EntryPath, Kind};
@@ -126,6 +127,7 @@ pub async fn ls_in(
 ) -> Result<Snapshot, OperationError> {
     let mut broken = Vec::new();
     let (snapshot, tree) = open_tree(opened, choice, Some(&mut broken)).await?;
+    let paths = &meant(&snapshot, &tree, paths);
     for path in paths {
         // The folders of an account are no entries of their own.
         if broken.is_empty() && tree.get(path).is_none() && !tree.has_below(path) {

@@ -180,6 +180,40 @@ fn patterns_match_in_any_encoding_and_either_form_of_an_accent() {
 
 #[cfg(target_os = "linux")]
 #[test]
+fn a_path_in_a_snapshot_is_found_however_it_is_spelled() {
+    let sandbox = with_vault();
+    let work = sandbox.work();
+    fs::create_dir_all(work.join("s/a/caf\u{e9}")).unwrap();
+    for (path, text) in [("a/caf\u{e9}/f", "inside"), ("b", "beside")] {
+        fs::write(work.join("s").join(path), text).unwrap();
+    }
+    done(&sandbox, "-q backup s");
+    let top = work.join("s").canonicalize().unwrap().display().to_string();
+    // The folder that was backed up is not needed, and not looked at.
+    fs::rename(work.join("s"), work.join("gone")).unwrap();
+    let spelled = ["a/caf\u{e9}/f", "/a/caf\u{e9}/f", "./b/../a//caf\u{e9}/f", "a/cafe\u{301}/f"].map(str::to_owned);
+    for path in spelled.into_iter().chain(["a/caf\u{e9}/f", "a/cafe\u{301}/f"].map(|path| format!("{top}/{path}"))) {
+        assert_eq!(done(&sandbox, &format!("-i key.txt cat latest {path}")), "inside", "{path}");
+        let listed = done(&sandbox, &format!("-i key.txt -q ls latest {path}"));
+        assert_eq!(listed.trim_end(), "a/caf\u{e9}/f", "{path}");
+        done(&sandbox, &format!("-q -i key.txt restore latest --to r {path}"));
+        assert_eq!(fs::read_to_string(work.join("r/a/caf\u{e9}/f")).unwrap(), "inside", "{path}");
+        assert!(!work.join("r/b").exists());
+        fs::remove_dir_all(work.join("r")).unwrap();
+    }
+    for all in [format!("{top}/"), format!("{top}/a/..")] {
+        done(&sandbox, &format!("-q -i key.txt restore latest --to r {all}"));
+        assert_eq!(fs::read_to_string(work.join("r/b")).unwrap(), "beside", "{all}");
+        fs::remove_dir_all(work.join("r")).unwrap();
+    }
+    for missing in [format!("{top}/c"), format!("{top}x/b"), "c".to_owned()] {
+        assert_ne!(run(&sandbox, &format!("-i key.txt restore latest --to r {missing}")).code, Some(0), "{missing}");
+    }
+    let out = run(&sandbox, "-i key.txt restore latest --to r ../b");
+    assert!(out.code == Some(2) && out.stderr.contains(".."), "{}", out.stderr);
+}
+
+#[test]
 fn files_that_say_they_are_empty_are_read_to_their_end() {
     let sandbox = with_vault();
     let run = run(&sandbox, "backup /proc/sys/kernel/random");

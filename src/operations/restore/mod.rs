@@ -17,8 +17,8 @@ use super::events::{Event, Events};
 use super::render::{RenderOptions, RenderSummary, render_opened};
 use super::report::{Report, TICK};
 use super::session::Session;
-use super::snapshot::OpenSnapshot;
 use super::snapshot::choice::{SnapshotChoice, holds_chats};
+use super::snapshot::{OpenSnapshot, meant};
 use super::stop::Stop;
 pub use super::writing::RestoreSummary;
 use super::writing::{Plan, finish, summary, work};
@@ -94,12 +94,13 @@ pub enum Made {
 pub async fn restore_fitting(
     session: &Session,
     choice: &SnapshotChoice,
-    files: RestoreOptions,
+    mut files: RestoreOptions,
     rendered: RenderOptions,
     events: Arc<dyn Events>,
     stop: Stop,
 ) -> Result<Made, OperationError> {
     let opened = OpenSnapshot::open(session, choice).await?;
+    files.paths = meant(opened.snapshot(), opened.tree(), &files.paths);
     let is_stored = |path: &EntryPath| opened.tree().get(path).is_some() || opened.tree().has_below(path);
     let are_stored = !files.paths.is_empty() && files.paths.iter().all(is_stored);
     if holds_chats(opened.snapshot()) && !are_stored {
@@ -116,11 +117,12 @@ pub async fn restore_fitting(
 async fn restore_opened(
     session: &Session,
     opened: OpenSnapshot,
-    options: RestoreOptions,
+    mut options: RestoreOptions,
     events: Arc<dyn Events>,
     stop: Stop,
 ) -> Result<RestoreSummary, OperationError> {
     let began = Instant::now();
+    options.paths = meant(opened.snapshot(), opened.tree(), &options.paths);
     let report = Arc::new(Report::new(events, stop));
     // An older state is no damage to what is restored, but it may not be the state that was meant.
     for what in opened.lost() {

@@ -1,13 +1,14 @@
 //! A snapshot opened for reading: what every operation that looks into one builds on.
 //!
 //! [`choice`] picks a snapshot; [`OpenSnapshot`] lays its tree together, and `files` reads what it holds: small files through
-//! `frames`, which keeps what was decoded last.
+//! `frames`, which keeps what was decoded last. `named` finds what people mean by a path.
 //!
 //! Everything but opening blocks and must not be called on the runtime's own threads.
 
 pub mod choice;
 mod files;
 mod frames;
+mod named;
 
 use std::sync::Arc;
 
@@ -15,6 +16,7 @@ use futures::FutureExt;
 use tokio::runtime::Handle;
 
 pub use files::MAX_FILE_BYTES;
+pub use named::meant;
 
 use self::choice::SnapshotChoice;
 use self::frames::Frames;
