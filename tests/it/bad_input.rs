@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use tgvault_test_support::sandbox::{Run, Sandbox};
+use tgvault_test_support::sandbox::{DEFAULT_SIGNALS, Run, Sandbox};
 
 use crate::support::noise;
 
@@ -57,14 +57,12 @@ impl Ordinary {
 
     fn run_program(&self, program: &Path, arguments: &[&str]) -> Run {
         let plain = self.sandbox.command(arguments);
-        let mut command = if let Some(user) = self.user.map(|user| user.to_string()) {
-            let mut command = Command::new("setpriv");
-            command.args(["--reuid", &user, "--regid", &user, "--clear-groups", "--"]).arg(program);
-            command
-        } else {
-            Command::new(program)
-        };
-        command.args(plain.get_args()).env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
+        let mut command = Command::new("env");
+        command.arg(DEFAULT_SIGNALS);
+        if let Some(user) = self.user.map(|user| user.to_string()) {
+            command.args(["setpriv", "--reuid", &user, "--regid", &user, "--clear-groups", "--"]);
+        }
+        command.arg(program).args(arguments).env_clear().envs(plain.get_envs().filter_map(|(name, value)| Some((name, value?))));
         command.current_dir(self.sandbox.work()).stdin(std::process::Stdio::null()).output().unwrap().into()
     }
 

@@ -243,7 +243,7 @@ fn a_killed_mount_and_a_machine_without_fuse_are_explained() {
     // Where /dev is empty there is no FUSE. Nobody but root can make it so.
     if rustix::process::geteuid().is_root() {
         let program = sandbox.command([""; 0]);
-        let line = format!("mount -t tmpfs none /dev && exec '{}' -i key.txt mount m", program.get_program().display());
+        let line = format!("mount -t tmpfs none /dev && exec '{}' -i key.txt mount m", sandbox.program().display());
         let mut command = Command::new("unshare");
         command.args(["--mount", "sh", "-c", &line]).current_dir(sandbox.work()).env_clear();
         command.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?))));

@@ -11,7 +11,7 @@ use crate::support::noise;
 /// Runs the program on a terminal with so many columns, and gives what it wrote there.
 fn on_terminal(sandbox: &Sandbox, columns: u16, arguments: &str) -> String {
     let program = sandbox.command([""; 0]);
-    let line = format!("stty cols {columns} rows 20; exec '{}' {arguments}", program.get_program().display());
+    let line = format!("stty cols {columns} rows 20; exec '{}' {arguments}", sandbox.program().display());
     let mut script = Command::new("script");
     script.args(["-qec", &line, "/dev/null"]).current_dir(sandbox.work()).env_clear().stdin(Stdio::null()).stderr(Stdio::null());
     script.envs(program.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("TERM", "xterm");

@@ -42,6 +42,11 @@ impl Sandbox {
         self
     }
 
+    /// The program itself, for what starts it by other means than [`Self::command`].
+    pub fn program(&self) -> &Path {
+        &self.program
+    }
+
     /// The home folder.
     pub fn home(&self) -> PathBuf {
         self.folder.path().join("home")
