@@ -80,7 +80,7 @@ pub struct Step {
     pub problems: Option<u64>,
     /// Chats that lost many messages at once, or all.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub chats_cleared: Option<u64>,
+    pub chats_affected: Option<u64>,
     /// Messages that these chats lost.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub messages_deleted: Option<u64>,
@@ -117,7 +117,7 @@ pub struct Document {
 impl Document {
     /// Whether chats lost many messages at once, or all.
     pub fn has_many_deletions(&self) -> bool {
-        self.steps.iter().any(|step| step.chats_cleared.is_some())
+        self.steps.iter().any(|step| step.chats_affected.is_some())
     }
 
     /// One line for people.
@@ -153,7 +153,7 @@ impl Document {
             if let Some(problems) = step.problems.filter(|problems| *problems > 0) {
                 let _ = write!(text, "; {problems} not read");
             }
-            if let (Some(chats), Some(messages)) = (step.chats_cleared, step.messages_deleted) {
+            if let (Some(chats), Some(messages)) = (step.chats_affected, step.messages_deleted) {
                 let _ = write!(text, "; {messages} messages deleted in Telegram in {chats} chats, kept in the vault");
             }
             text.push('\n');

@@ -41,7 +41,7 @@ fn many_deletions_are_an_alarm() {
     assert!(said.contains(&format!("{}: 51 messages were deleted since the last run", peer(chat))), "{said}");
     let told = document(&many);
     assert_eq!((&told["event"], &told["outcome"]), (&"many-deleted".into(), &"success".into()));
-    assert_eq!((&told["steps"][0]["chats_cleared"], &told["steps"][0]["messages_deleted"]), (&1.into(), &51.into()));
+    assert_eq!((&told["steps"][0]["chats_affected"], &told["steps"][0]["messages_deleted"]), (&1.into(), &51.into()));
     assert_eq!(document(&kept)["steps"][0]["messages_deleted"], 51);
     std::fs::remove_file(&many).unwrap();
     let watching = Watching::start_with(&program, &["-P", "./p.toml"], "0");
@@ -50,7 +50,7 @@ fn many_deletions_are_an_alarm() {
     assert_eq!(watching.stop(), 0);
     let told = document(&many);
     assert_eq!((&told["event"], &told["steps"][0]["messages_deleted"]), (&"many-deleted".into(), &60.into()));
-    assert_eq!((&told["steps"][0]["source"], &told["steps"][0]["chats_cleared"]), (&"telegram:main".into(), &1.into()));
+    assert_eq!((&told["steps"][0]["source"], &told["steps"][0]["chats_affected"]), (&"telegram:main".into(), &1.into()));
 }
 
 #[test]

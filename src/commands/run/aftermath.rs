@@ -33,7 +33,7 @@ pub fn step_of(source: &str, vault: &str, exit: Exit, finished: Option<&Finished
         bytes: made.map(|(_, counts)| counts.bytes),
         stored_bytes: made.map(|(_, counts)| counts.stored_bytes),
         problems: made.map(|(_, counts)| counts.problems),
-        chats_cleared: deletions.map(|deletions| deletions.chats),
+        chats_affected: deletions.map(|deletions| deletions.chats),
         messages_deleted: deletions.map(|deletions| deletions.messages),
     }
 }

@@ -73,7 +73,9 @@ pub async fn restore(
     events: Arc<dyn Events>,
     stop: Stop,
 ) -> Result<RestoreSummary, OperationError> {
-    restore_opened(session, OpenSnapshot::open(session, choice).await?, options, events, stop).await
+    let opened = OpenSnapshot::open(session, choice).await?;
+    let options = RestoreOptions { paths: meant(opened.snapshot(), opened.tree(), &options.paths), ..options };
+    restore_opened(session, opened, options, events, stop).await
 }
 
 /// What a restore made.
@@ -110,19 +112,18 @@ pub async fn restore_fitting(
     }
 }
 
-/// As [`restore`], of a snapshot that is open already.
+/// As [`restore`], of a snapshot that is open already, and of paths as they are in it.
 ///
 /// # Errors
 /// As [`restore`].
 async fn restore_opened(
     session: &Session,
     opened: OpenSnapshot,
-    mut options: RestoreOptions,
+    options: RestoreOptions,
     events: Arc<dyn Events>,
     stop: Stop,
 ) -> Result<RestoreSummary, OperationError> {
     let began = Instant::now();
-    options.paths = meant(opened.snapshot(), opened.tree(), &options.paths);
     let report = Arc::new(Report::new(events, stop));
     // An older state is no damage to what is restored, but it may not be the state that was meant.
     for what in opened.lost() {

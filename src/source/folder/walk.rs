@@ -141,7 +141,7 @@ impl<'a> Walk<'a> {
             self.sink.note(&format!("nothing matches the pattern '{}': it left nothing out{hint}", printable(pattern)));
         }
         if self.has_folders && !self.has_files && self.source.has_left_out() {
-            self.sink.note("what the exclude options leave has no files, only folders");
+            self.sink.note("the exclude options leave no files, only folders");
         }
         Ok(())
     }

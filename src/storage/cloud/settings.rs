@@ -121,16 +121,7 @@ mod tests {
             let told = told("AWS_ENDPOINT_URL", value);
             assert!(told.contains(value) && told.contains("must begin with https://"), "{told}");
         }
-        for value in [
-            "http://",
-            "https://:9000",
-            "https://[::1",
-            "https://a b",
-            "https://host/a b",
-            "https://u:p@host",
-            "https://host?x",
-            "https://host/#x",
-        ] {
+        for value in ["http://", "https://:9000", "https://[::1", "https://a b", "https://u:p@host", "https://host?x", "https://host/#x"] {
             assert!(check("AWS_ENDPOINT_URL_S3", value).is_err(), "{value}");
         }
         assert!(!told("AWS_ENDPOINT_URL", "key:hunter2@host").contains("hunter2"));
@@ -139,7 +130,7 @@ mod tests {
             ("AWS_REGION", "eu west"),
             ("AWS_SESSION_TOKEN", "é"),
             ("AWS_ACCESS_KEY_ID", " x"),
-            ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "// %"),
+            ("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "/a{b}"),
         ] {
             assert!(check(variable, value).is_err(), "{variable}");
         }

@@ -2,20 +2,16 @@
 //! beside logins and takeouts.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use grammers_tl_types::{enums, functions};
 
-use super::dialogs::{DialogReader, Selection};
+use super::listing::chosen;
 use super::run::BY_ID;
-use super::source::run_id;
 use crate::model::peer::Peer;
 use crate::source::telegram::account::{Account, Api};
 use crate::source::telegram::error::TelegramError;
 use crate::source::telegram::files::messages_by_id;
 use crate::source::telegram::options::ExportOptions;
-use crate::source::telegram::stored::StateStore;
 use crate::source::telegram::tl::{PeerBook, peer_of};
 
 /// How far the messages of an album lie apart at most: ten of them, with consecutive ids.
@@ -44,12 +40,8 @@ impl Account {
     /// When `chat` fits none or several of the account's chats, the chat is protected as a whole, or Telegram cannot be asked. Messages
     /// before the one that failed are forwarded.
     pub fn forward_to_saved(&self, chat: &str, ids: &[i32]) -> Result<Forwarded, TelegramError> {
-        let file = self.states.of("listing");
-        let path = file.place();
-        let state = StateStore::open(file, self.user.user_id).map_err(|source| TelegramError::local(path, source))?;
         let options = ExportOptions { chats: vec![chat.to_owned()], ..ExportOptions::default() };
-        let api = Api::new(self.client.clone(), self.observer.clone(), &self.name, Arc::new(state.forgetting()), &options);
-        let peers = PeerBook::new(self.user.user_id);
+        let (api, peers) = self.asking(&options)?;
         self.threads.runtime().block_on(async {
             let from = one_chat(&api, &peers, chat, &options).await?;
             forward(&api, &peers, from, ids).await
@@ -59,13 +51,7 @@ impl Account {
 
 /// The one chat that is called so.
 async fn one_chat(api: &Api, peers: &PeerBook, chat: &str, options: &ExportOptions) -> Result<Peer, TelegramError> {
-    let run = run_id(jiff::Timestamp::now())?;
-    let reader = DialogReader { api, peers, run: &run, lost: AtomicU64::default() };
-    let dialogs = reader.all(&[]).await;
-    let mut dialogs = dialogs.map_err(|error| TelegramError::from_call(&api.account, "the list of chats cannot be read", error))?;
-    let selection = Selection::new(api, options).await?;
-    reader.resolve(&selection, &mut dialogs, false).await?;
-    let found: Vec<Peer> = dialogs.iter().filter(|dialog| selection.takes(dialog, peers)).map(|dialog| dialog.peer).collect();
+    let found: Vec<Peer> = chosen(api, peers, options).await?.iter().map(|dialog| dialog.peer).collect();
     match found[..] {
         [peer] => Ok(peer),
         [] => Err(TelegramError::NoSuchChat { chat: chat.to_owned() }),

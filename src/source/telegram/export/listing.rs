@@ -90,18 +90,23 @@ impl Account {
     /// # Errors
     /// As [`Account::chats`], and when a chat or folder that is named is not there.
     pub fn chosen_chats(&self, detail: ListingDetail, options: &ExportOptions) -> Result<Vec<ChatSummary>, TelegramError> {
-        // Nothing is remembered of a list: no vault has this name.
+        let (api, peers) = self.asking(options)?;
+        self.threads.runtime().block_on(list(&api, &peers, detail, options))
+    }
+
+    /// What asks for the account outside of a backup: nothing is remembered of it, for no vault has this name.
+    pub(super) fn asking(&self, options: &ExportOptions) -> Result<(Api, PeerBook), TelegramError> {
         let file = self.states.of("listing");
         let path = file.place();
         let state = StateStore::open(file, self.user.user_id).map_err(|source| TelegramError::local(path, source))?;
         let state = Arc::new(state.forgetting());
         let api = Api::new(self.client.clone(), self.observer.clone(), &self.name, state, options);
-        let peers = PeerBook::new(self.user.user_id);
-        self.threads.runtime().block_on(list(&api, &peers, detail, options))
+        Ok((api, PeerBook::new(self.user.user_id)))
     }
 }
 
-async fn list(api: &Api, peers: &PeerBook, detail: ListingDetail, options: &ExportOptions) -> Result<Vec<ChatSummary>, TelegramError> {
+/// The chats of the list that an export with these options would take.
+pub(super) async fn chosen(api: &Api, peers: &PeerBook, options: &ExportOptions) -> Result<Vec<Dialog>, TelegramError> {
     let run = run_id(jiff::Timestamp::now())?;
     let reader = DialogReader { api, peers, run: &run, lost: AtomicU64::default() };
     let dialogs = reader.all(&[]).await;
@@ -109,7 +114,11 @@ async fn list(api: &Api, peers: &PeerBook, detail: ListingDetail, options: &Expo
     let selection = Selection::new(api, options).await?;
     reader.resolve(&selection, &mut dialogs, false).await?;
     dialogs.retain(|dialog| selection.takes(dialog, peers));
-    let summaries = stream::iter(dialogs).map(|dialog| async move {
+    Ok(dialogs)
+}
+
+async fn list(api: &Api, peers: &PeerBook, detail: ListingDetail, options: &ExportOptions) -> Result<Vec<ChatSummary>, TelegramError> {
+    let summaries = stream::iter(chosen(api, peers, options).await?).map(|dialog| async move {
         let size = if detail == ListingDetail::Names { None } else { size_of(api, peers, &dialog, detail).await? };
         Ok::<_, TelegramError>(ChatSummary {
             peer: dialog.peer,
